@@ -1,0 +1,15 @@
+# How every target here is compiled: sf_compiler is linked privately by each.
+add_library(sf_compiler INTERFACE)
+target_compile_definitions(sf_compiler INTERFACE _DEFAULT_SOURCE _POSIX_C_SOURCE=200809L $<$<PLATFORM_ID:Darwin>:_DARWIN_C_SOURCE>)
+target_compile_options(sf_compiler INTERFACE
+  -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings
+  -Wconversion -Wno-sign-conversion -Wvla -Wundef
+  # One order of roundings everywhere: a fused multiply-add only where a kernel asks for it.
+  -ffp-contract=off)
+if(SF_WARNINGS_AS_ERRORS)
+  target_compile_options(sf_compiler INTERFACE -Werror)
+endif()
+if(SF_SANITIZE)
+  target_compile_options(sf_compiler INTERFACE -fsanitize=${SF_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g)
+  target_link_options(sf_compiler INTERFACE -fsanitize=${SF_SANITIZE})
+endif()

@@ -1,0 +1,6 @@
+# What `make install` puts where.
+install(TARGETS shardyfusion shardyfusion_static
+  RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES include/shardyfusion.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

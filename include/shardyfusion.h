@@ -1,0 +1,360 @@
+/*
+ * shardyfusion: nearest-neighbour search over sharded vector snapshots.
+ *
+ * A snapshot is a pointer, a manifest, routing artifacts and shards below one root (a directory, or an object store's
+ * prefix). A reader opens the live snapshot, routes a query to shards, and returns the exact nearest neighbours.
+ *
+ * Conventions
+ * - Every function that can fail returns an sf_code and fills the caller's sf_error (which may be NULL).
+ * - Out-parameters are written on success only, unless a comment says otherwise.
+ * - Any handle may be used from any thread unless its comment says otherwise.
+ * - Every blocking call has an asynchronous twin, `..._submit`, which returns an sf_operation at once.
+ * - Strings are UTF-8 and NUL-terminated unless a length stands beside them.
+ * - Options structs begin with `size`; initialise them with their `_INIT` macro, so that fields added later keep the ABI.
+ * - Vectors are contiguous rows of `dim` components in native byte order.
+ */
+#ifndef SHARDYFUSION_H
+#define SHARDYFUSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SF_VERSION_MAJOR 0
+#define SF_VERSION_MINOR 1
+#define SF_VERSION_PATCH 0
+#define SF_VERSION_STRING "0.1.0"
+
+#if defined(_WIN32)
+#define SF_API
+#elif defined(__GNUC__)
+#define SF_API __attribute__((visibility("default")))
+#else
+#define SF_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------------------------------------------------- Errors */
+
+/*
+ * The one table of errors: X(constant, number, public name, base's public name or "", retryable).
+ * The command line prints the public name; language bindings make their exceptions from it.
+ */
+#define SF_ERROR_TABLE(X)                                                                                              \
+  X(SF_ERROR, 1, "ShardyfusionError", "", false)                                                                       \
+  X(SF_READER_STATE_ERROR, 2, "ReaderStateError", "ShardyfusionError", false)                                          \
+  X(SF_MANIFEST_PARSE_ERROR, 3, "ManifestParseError", "ShardyfusionError", false)                                      \
+  X(SF_DB_ADAPTER_ERROR, 4, "DbAdapterError", "ShardyfusionError", false)                                              \
+  X(SF_CONFIG_VALIDATION_ERROR, 5, "ConfigValidationError", "ShardyfusionError", false)                                \
+  X(SF_UNKNOWN_ROUTING_TOKEN_ERROR, 6, "UnknownRoutingTokenError", "ShardyfusionError", false)                         \
+  X(SF_S3_TRANSIENT_ERROR, 7, "S3TransientError", "ShardyfusionError", true)                                           \
+  X(SF_MANIFEST_STORE_ERROR, 8, "ManifestStoreError", "ShardyfusionError", true)                                       \
+  X(SF_POOL_EXHAUSTED_ERROR, 9, "PoolExhaustedError", "ShardyfusionError", true)                                       \
+  X(SF_CANCELLED_ERROR, 10, "CancelledError", "", false)                                                               \
+  X(SF_TIMEOUT_ERROR, 11, "TimeoutError", "", false)                                                                   \
+  X(SF_OUT_OF_MEMORY_ERROR, 12, "MemoryError", "", false)
+
+typedef enum sf_code {
+  SF_OK = 0,
+#define SF_ERROR_CONSTANT(constant, number, name, base, retryable) constant = number,
+  SF_ERROR_TABLE(SF_ERROR_CONSTANT)
+#undef SF_ERROR_CONSTANT
+} sf_code;
+
+/* Why a call failed. Owned by the caller; holds no memory of its own, so it can be copied and dropped freely. */
+typedef struct sf_error {
+  sf_code code;
+  bool retryable;     /* the same call may succeed later */
+  char message[1024]; /* names the object, what was expected and what was found */
+} sf_error;
+
+/* "ReaderStateError" and the like; "OK" for SF_OK. Static storage. */
+SF_API const char *sf_code_name(sf_code code);
+SF_API bool sf_code_retryable(sf_code code);
+
+/* "0.1.0": of the library that runs, where SF_VERSION_STRING is of the header that was compiled. */
+SF_API const char *sf_version(void);
+
+/* The distance kernels in use ("avx512", "avx2", "neon", "portable"). SHARDYFUSION_KERNEL in the environment forces one. */
+SF_API const char *sf_kernel_name(void);
+
+/* ------------------------------------------------------------------------------------------------------------- Log */
+
+typedef enum sf_log_level { SF_LOG_DEBUG = 0, SF_LOG_INFO = 1, SF_LOG_WARNING = 2, SF_LOG_ERROR = 3 } sf_log_level;
+
+/* Called from any thread, never with a lock held. `message` lives until the callback returns. */
+typedef void (*sf_log_callback)(sf_log_level level, const char *message, void *user_data);
+
+/* -------------------------------------------------------------------------------- Worker threads and asynchronous work */
+
+/*
+ * Threads that scan shards and threads that load them. A reader makes its own unless it is given one to share.
+ * Reference counted: readers and operations hold it; sf_executor_release drops the caller's reference.
+ */
+typedef struct sf_executor sf_executor;
+
+/* `num_workers` threads for scanning (0: one for each CPU), and up to `num_loaders` for blocking I/O (0: 16). Threads
+ * start when there is work for them. */
+SF_API sf_code sf_executor_create(uint32_t num_workers, uint32_t num_loaders, sf_executor **executor, sf_error *error);
+SF_API void sf_executor_release(sf_executor *executor);
+
+/*
+ * Where finished operations arrive. Its file descriptor becomes readable when there are any: fit for poll, epoll,
+ * kqueue, libuv, libevent. One wake-up serves all operations that finished since the last drain.
+ */
+typedef struct sf_completion_queue sf_completion_queue;
+typedef struct sf_operation sf_operation;
+
+SF_API sf_code sf_completion_queue_create(sf_completion_queue **queue, sf_error *error);
+/* Borrowed: don't read from it or close it. */
+SF_API int sf_completion_queue_fd(const sf_completion_queue *queue);
+/* The next finished operation, in order of finishing, or NULL. Never blocks. The caller gets no new reference: it is
+ * the operation that submit returned, which it still has to release. When it returns NULL the descriptor is quiet. */
+SF_API sf_operation *sf_completion_queue_pop(sf_completion_queue *queue);
+/* As pop, but waits up to timeout_ms (negative: without end). */
+SF_API sf_operation *sf_completion_queue_wait(sf_completion_queue *queue, int64_t timeout_ms);
+/* Operations still under way finish without being queued. The caller's references to them stay valid. */
+SF_API void sf_completion_queue_free(sf_completion_queue *queue);
+
+/* True once the operation has finished, whatever its outcome. */
+SF_API bool sf_operation_is_done(const sf_operation *operation);
+/* Waits up to timeout_ms (negative: without end); true when finished. */
+SF_API bool sf_operation_wait(sf_operation *operation, int64_t timeout_ms);
+/* Asks it to stop. It finishes with SF_CANCELLED_ERROR at its next checkpoint, or as it would have if it was past the
+ * last one. Returns at once; may be called any number of times, also when it has finished. */
+SF_API void sf_operation_cancel(sf_operation *operation);
+/* The outcome of a finished operation; SF_OK or the code, with `error` filled. */
+SF_API sf_code sf_operation_result(const sf_operation *operation, sf_error *error);
+SF_API void *sf_operation_user_data(const sf_operation *operation);
+/* Drops the submitter's reference and, with it, a result that was not taken. An operation that is still under way is
+ * cancelled and never reaches its queue. */
+SF_API void sf_operation_release(sf_operation *operation);
+
+/* ---------------------------------------------------------------------------------------------------------- Reader */
+
+typedef enum sf_metric { SF_METRIC_COSINE = 0, SF_METRIC_L2 = 1, SF_METRIC_DOT_PRODUCT = 2 } sf_metric;
+SF_API const char *sf_metric_name(sf_metric metric); /* "cosine", "l2", "dot_product" */
+
+typedef enum sf_sharding_strategy {
+  SF_SHARDING_CLUSTER = 0,
+  SF_SHARDING_LSH = 1,
+  SF_SHARDING_EXPLICIT = 2,
+  SF_SHARDING_CEL = 3,
+} sf_sharding_strategy;
+SF_API const char *sf_sharding_strategy_name(sf_sharding_strategy strategy); /* "cluster", "lsh", "explicit", "cel" */
+
+/* An open snapshot. */
+typedef struct sf_reader sf_reader;
+
+typedef struct sf_reader_options {
+  size_t size; /* sizeof(sf_reader_options) */
+  /* Folder of the local cache; made when missing. NULL: below $XDG_CACHE_HOME/shardyfusion, by the root. */
+  const char *cache_dir;
+  /* Threads to use; NULL: the reader makes its own with the two counts below. The reader takes a reference. */
+  sf_executor *executor;
+  uint32_t num_workers; /* 0: one for each CPU */
+  uint32_t num_loaders; /* 0: 16 */
+  /* The most shards that one search loads or scans at a time; 0: no bound. */
+  uint32_t max_concurrency;
+  /* How many older manifests to try when the live one does not parse; 0 turns fallback off, negative: the default, 3. */
+  int32_t max_fallback_attempts;
+  /* The most shards kept loaded, least recently used first out; 0: no bound. Shards in use are kept beyond it. */
+  uint32_t max_cached_shards;
+  /* Load all shards when opening and refreshing (as many as max_cached_shards allows). */
+  bool preload_shards;
+  sf_log_callback log; /* NULL: silent */
+  void *log_user_data;
+} sf_reader_options;
+
+#define SF_READER_OPTIONS_INIT                                                                                         \
+  { .size = sizeof(sf_reader_options), .max_fallback_attempts = -1 }
+
+/* The same as SF_READER_OPTIONS_INIT, for languages without macros. */
+SF_API void sf_reader_options_init(sf_reader_options *options);
+
+/* Opens the live snapshot below `root`: a path or `file://` URL. Options may be NULL. */
+SF_API sf_code sf_reader_open(const char *root, const sf_reader_options *options, sf_reader **reader, sf_error *error);
+SF_API sf_code sf_reader_open_submit(const char *root, const sf_reader_options *options, sf_executor *executor,
+                                     sf_completion_queue *queue, void *user_data, sf_operation **operation,
+                                     sf_error *error);
+/* The reader of a finished open, once; NULL if it failed or was taken. The caller closes and frees it. */
+SF_API sf_reader *sf_operation_take_reader(sf_operation *operation);
+
+/* Looks for a newer snapshot. *changed says whether one is now served. A snapshot that can't be loaded leaves the old
+ * one serving, sets *changed to false and succeeds: the log and sf_health.refresh_error say why. */
+SF_API sf_code sf_reader_refresh(sf_reader *reader, bool *changed, sf_error *error);
+SF_API sf_code sf_reader_refresh_submit(sf_reader *reader, sf_completion_queue *queue, void *user_data,
+                                        sf_operation **operation, sf_error *error);
+/* Of a finished refresh: whether a newer snapshot is now served. */
+SF_API bool sf_operation_refresh_changed(const sf_operation *operation);
+
+/* Refuses new work, waits up to timeout_ms (negative: without end) for work under way, then cancels what is left.
+ * Idempotent. After it every other call fails with SF_READER_STATE_ERROR, sf_reader_health aside. */
+SF_API sf_code sf_reader_close(sf_reader *reader, int64_t timeout_ms, sf_error *error);
+SF_API sf_code sf_reader_close_submit(sf_reader *reader, int64_t timeout_ms, sf_completion_queue *queue,
+                                      void *user_data, sf_operation **operation, sf_error *error);
+/* Closes (cancelling work under way) and drops the caller's reference. */
+SF_API void sf_reader_free(sf_reader *reader);
+
+/* ---------------------------------------------------------------------------------------------------------- Search */
+
+typedef enum sf_element_type { SF_FLOAT32 = 0, SF_FLOAT64 = 1 } sf_element_type;
+
+typedef struct sf_search_request {
+  size_t size; /* sizeof(sf_search_request) */
+  /* `dim` components. float64 is rounded to float32, the precision of the stored vectors. */
+  const void *query;
+  size_t dim;
+  sf_element_type query_type;
+  int64_t top_k; /* at least 1 */
+  /* Replaces routing when has_shard_ids is set; ids that the manifest doesn't have are dropped. */
+  bool has_shard_ids;
+  const int64_t *shard_ids;
+  size_t num_shard_ids;
+  /* Replaces the manifest's number of probes when has_num_probes is set; at least 1. */
+  bool has_num_probes;
+  int64_t num_probes;
+  /* A JSON object of the variables of a CEL routing expression, or NULL. Bytes are {"__bytes_hex__": "00ff"}. */
+  const char *routing_context;
+} sf_search_request;
+
+#define SF_SEARCH_REQUEST_INIT                                                                                         \
+  { .size = sizeof(sf_search_request), .query_type = SF_FLOAT32, .top_k = 10 }
+
+SF_API void sf_search_request_init(sf_search_request *request);
+
+typedef enum sf_id_type { SF_ID_INTEGER = 0, SF_ID_STRING = 1 } sf_id_type;
+
+typedef struct sf_search_result {
+  sf_id_type id_type;
+  int64_t id_integer;    /* SF_ID_INTEGER */
+  const char *id_string; /* SF_ID_STRING: UTF-8, NUL-terminated, and id_length bytes long (it may hold NULs) */
+  size_t id_length;
+  double score;        /* ascending: lower is closer; never NaN */
+  const char *payload; /* the JSON text as it was stored, or NULL for none */
+  size_t payload_length;
+  uint32_t shard_id;
+} sf_search_result;
+
+/* The neighbours of one query. Immutable; owned by whoever took it. */
+typedef struct sf_search_response sf_search_response;
+
+SF_API size_t sf_search_response_count(const sf_search_response *response);
+/* The results in order, `count` of them; live as long as the response. */
+SF_API const sf_search_result *sf_search_response_results(const sf_search_response *response);
+SF_API uint32_t sf_search_response_num_shards_queried(const sf_search_response *response);
+SF_API double sf_search_response_latency_ms(const sf_search_response *response);
+SF_API void sf_search_response_free(sf_search_response *response);
+
+/* Searches. The request and what it points to need live only until the call returns, submit included. */
+SF_API sf_code sf_reader_search(sf_reader *reader, const sf_search_request *request, sf_search_response **response,
+                                sf_error *error);
+SF_API sf_code sf_reader_search_submit(sf_reader *reader, const sf_search_request *request, sf_completion_queue *queue,
+                                       void *user_data, sf_operation **operation, sf_error *error);
+/* The response of a finished search, once; NULL if it failed or was taken. The caller frees it. */
+SF_API sf_search_response *sf_operation_take_response(sf_operation *operation);
+
+/* Runs `count` searches together. All or none: the first failure (in order) fails the batch. `responses` gets `count`
+ * pointers, each for the caller to free. */
+SF_API sf_code sf_reader_batch_search(sf_reader *reader, const sf_search_request *requests, size_t count,
+                                      sf_search_response **responses, sf_error *error);
+SF_API sf_code sf_reader_batch_search_submit(sf_reader *reader, const sf_search_request *requests, size_t count,
+                                             sf_completion_queue *queue, void *user_data, sf_operation **operation,
+                                             sf_error *error);
+/* The responses of a finished batch, `count` of them, as sf_reader_batch_search gives them; false if it failed or they
+ * were taken. */
+SF_API bool sf_operation_take_responses(sf_operation *operation, sf_search_response **responses, size_t count);
+
+/* The shards that a query is routed to, in order; `*shard_ids` is for the caller to free with sf_free. Only `query`,
+ * `shard_ids`, `num_probes` and `routing_context` of the request are looked at. Never blocks on storage. */
+SF_API sf_code sf_reader_route(sf_reader *reader, const sf_search_request *request, uint32_t **shard_ids, size_t *count,
+                               sf_error *error);
+SF_API void sf_free(void *memory);
+
+/* ------------------------------------------------------------------------------------------------ What is being served */
+
+typedef struct sf_snapshot_info {
+  const char *run_id;
+  uint32_t num_dbs;
+  uint32_t dim;
+  sf_metric metric;
+  sf_sharding_strategy sharding;
+  const char *manifest_ref;
+  int64_t total_vectors;
+} sf_snapshot_info;
+
+/* One block, strings included, for the caller to free with sf_free. */
+SF_API sf_code sf_reader_snapshot_info(sf_reader *reader, sf_snapshot_info **info, sf_error *error);
+
+typedef struct sf_shard_detail {
+  uint32_t db_id;
+  const char *db_url; /* NULL: the shard has no rows */
+  int64_t vector_count;
+  const char *checkpoint_id; /* NULL: none */
+} sf_shard_detail;
+
+/* One for each of num_dbs, by db_id. One block, strings included, for the caller to free with sf_free. */
+SF_API sf_code sf_reader_shard_details(sf_reader *reader, sf_shard_detail **details, size_t *count, sf_error *error);
+
+typedef enum sf_health_status { SF_HEALTHY = 0, SF_DEGRADED = 1, SF_UNHEALTHY = 2 } sf_health_status;
+SF_API const char *sf_health_status_name(sf_health_status status); /* "healthy", "degraded", "unhealthy" */
+
+typedef struct sf_health {
+  sf_health_status status; /* degraded: older than the threshold; unhealthy: closed */
+  const char *manifest_ref;
+  double manifest_age_seconds; /* since the manifest was published */
+  uint32_t num_shards;
+  bool is_closed;
+  const char *refresh_error; /* why the last refresh kept the old snapshot, or NULL */
+} sf_health;
+
+/* `staleness_threshold_seconds` negative: none. One block for the caller to free with sf_free. Works after close. */
+SF_API sf_code sf_reader_health(sf_reader *reader, double staleness_threshold_seconds, sf_health **health,
+                                sf_error *error);
+
+/* ------------------------------------------------------------------------------------------------- Without a reader */
+
+typedef struct sf_published_manifest {
+  const char *ref;
+  const char *run_id;
+  const char *published_at; /* ISO 8601, UTC */
+  bool is_live;             /* `_CURRENT` points to it */
+} sf_published_manifest;
+
+/* Published manifests, newest first, at most `limit` (0: all). One block for the caller to free with sf_free. */
+SF_API sf_code sf_snapshot_history(const char *root, const sf_reader_options *options, size_t limit,
+                                   sf_published_manifest **manifests, size_t *count, sf_error *error);
+SF_API sf_code sf_snapshot_history_submit(const char *root, const sf_reader_options *options, size_t limit,
+                                          sf_executor *executor, sf_completion_queue *queue, void *user_data,
+                                          sf_operation **operation, sf_error *error);
+SF_API sf_published_manifest *sf_operation_take_history(sf_operation *operation, size_t *count);
+
+/* What a verification found: an object of the snapshot and, where it does not hold, why. */
+typedef struct sf_verify_finding {
+  const char *object;  /* its reference: `_CURRENT`, the manifest's, an artifact's, a shard's db_url */
+  sf_code code;        /* SF_OK: it holds */
+  const char *message; /* what was checked, or what does not hold */
+} sf_verify_finding;
+
+/* Called for each object as it is read, from the thread that verifies. Return false to stop: SF_CANCELLED_ERROR. */
+typedef bool (*sf_verify_callback)(const sf_verify_finding *finding, size_t objects_done, size_t objects_total,
+                                   void *user_data);
+
+/* Reads every object of the live snapshot, whatever the cache holds. Succeeds when it could look at all of them:
+ * *num_failed says how many do not hold. */
+SF_API sf_code sf_snapshot_verify(const char *root, const sf_reader_options *options, sf_verify_callback callback,
+                                  void *callback_user_data, size_t *num_failed, sf_error *error);
+SF_API sf_code sf_snapshot_verify_submit(const char *root, const sf_reader_options *options,
+                                         sf_verify_callback callback, void *callback_user_data, sf_executor *executor,
+                                         sf_completion_queue *queue, void *user_data, sf_operation **operation,
+                                         sf_error *error);
+SF_API size_t sf_operation_verify_failed(const sf_operation *operation);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

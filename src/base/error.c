@@ -1,0 +1,108 @@
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *sf_code_name(sf_code code) {
+  switch (code) {
+  case SF_OK:
+    return "OK";
+#define NAME_CASE(constant, number, name, base, retryable)                                                             \
+  case constant:                                                                                                       \
+    return name;
+    SF_ERROR_TABLE(NAME_CASE)
+#undef NAME_CASE
+  }
+  return "ShardyfusionError";
+}
+
+bool sf_code_retryable(sf_code code) {
+  switch (code) {
+  case SF_OK:
+    return false;
+#define RETRYABLE_CASE(constant, number, name, base, retryable)                                                        \
+  case constant:                                                                                                       \
+    return retryable;
+    SF_ERROR_TABLE(RETRYABLE_CASE)
+#undef RETRYABLE_CASE
+  }
+  return false;
+}
+
+const char *sf_version(void) {
+  return SF_VERSION_STRING;
+}
+
+/* A cut in the middle of a UTF-8 sequence would make the whole message undecodable for strict readers. */
+static void trim_partial_character(char *text, size_t length) {
+  size_t start = length;
+  while (start > 0 && length - start < 4 && ((unsigned char)text[start - 1] & 0xC0) == 0x80)
+    start--;
+  if (start == 0)
+    return;
+  unsigned char lead = (unsigned char)text[start - 1];
+  size_t expected = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+  if (length - (start - 1) < expected)
+    text[start - 1] = '\0';
+}
+
+static void set_message(sf_error *error, sf_code code, const char *text, int wanted_length) {
+  size_t capacity = sizeof(error->message);
+  error->code = code;
+  error->retryable = sf_code_retryable(code);
+  memcpy(error->message, text, capacity);
+  error->message[capacity - 1] = '\0';
+  if (wanted_length < 0)
+    error->message[0] = '\0';
+  else if ((size_t)wanted_length >= capacity)
+    trim_partial_character(error->message, capacity - 1);
+}
+
+sf_code sf_fail(sf_error *error, sf_code code, const char *format, ...) {
+  if (error == NULL)
+    return code;
+  char text[sizeof(error->message)] = {0};
+  va_list arguments;
+  va_start(arguments, format);
+  int length = vsnprintf(text, sizeof(text), format, arguments);
+  va_end(arguments);
+  set_message(error, code, text, length);
+  return code;
+}
+
+sf_code sf_fail_memory(sf_error *error, const char *what) {
+  return sf_fail(error, SF_OUT_OF_MEMORY_ERROR, "out of memory: %s", what);
+}
+
+sf_code sf_error_prefix(sf_error *error, const char *format, ...) {
+  if (error == NULL)
+    return SF_ERROR;
+  char text[sizeof(error->message)] = {0};
+  va_list arguments;
+  va_start(arguments, format);
+  int length = vsnprintf(text, sizeof(text), format, arguments);
+  va_end(arguments);
+  if (length >= 0 && (size_t)length < sizeof(text)) {
+    int rest = snprintf(text + length, sizeof(text) - (size_t)length, ": %s", error->message);
+    length = rest < 0 ? rest : length + rest;
+  }
+  set_message(error, error->code, text, length);
+  return error->code;
+}
+
+sf_code sf_error_recode(sf_error *error, sf_code code) {
+  if (error != NULL) {
+    error->code = code;
+    error->retryable = sf_code_retryable(code);
+  }
+  return code;
+}
+
+void sf_error_clear(sf_error *error) {
+  if (error == NULL)
+    return;
+  error->code = SF_OK;
+  error->retryable = false;
+  error->message[0] = '\0';
+}

@@ -1,0 +1,36 @@
+/* Errors: a code is returned, the caller's sf_error says which object, what was expected and what was found. */
+#ifndef SF_BASE_ERROR_H
+#define SF_BASE_ERROR_H
+
+#include "shardyfusion.h"
+
+#if defined(__GNUC__)
+#define SF_PRINTF(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))
+#else
+#define SF_PRINTF(format_index, first_argument)
+#endif
+
+/* Fills `error` (which may be NULL) and returns `code`. A message that is too long is cut at a character's boundary.
+ * The arguments may point into `error` itself. */
+sf_code sf_fail(sf_error *error, sf_code code, const char *format, ...) SF_PRINTF(3, 4);
+
+/* For allocations that returned NULL: `what` names what they were for. */
+sf_code sf_fail_memory(sf_error *error, const char *what);
+
+/* Puts "context: " before the message of an error that is already set; returns its code. */
+sf_code sf_error_prefix(sf_error *error, const char *format, ...) SF_PRINTF(2, 3);
+
+/* Gives an error that is already set another code, keeping its message; returns the new code. */
+sf_code sf_error_recode(sf_error *error, sf_code code);
+
+void sf_error_clear(sf_error *error);
+
+/* Returns from the calling function with the code of a failed call. Only where nothing needs cleaning up. */
+#define SF_TRY(expression)                                                                                             \
+  do {                                                                                                                 \
+    sf_code sf_try_code = (expression);                                                                                \
+    if (sf_try_code != SF_OK)                                                                                          \
+      return sf_try_code;                                                                                              \
+  } while (0)
+
+#endif

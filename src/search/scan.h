@@ -1,0 +1,42 @@
+/*
+ * Exact search of one vector segment, or a part of it: a float32 pass over all rows, and float64 scores for those that
+ * come within its error of the best. The result is what scoring every row in float64 would give.
+ */
+#ifndef SF_SEARCH_SCAN_H
+#define SF_SEARCH_SCAN_H
+
+#include "base/cancellation.h"
+#include "shard/shard.h"
+
+/* A neighbour within a shard. Ordered by score, then by row. */
+typedef struct sf_neighbour {
+  double score; /* exact, in the shard's convention; never NaN */
+  uint64_t row; /* number in the shard */
+} sf_neighbour;
+
+/* What of a query is the same for every row. Borrows the query. */
+typedef struct sf_scan_query {
+  const float *query;  /* dim components, all finite */
+  const float *scaled; /* the query divided by its norm (all zero for a zero query); for cosine */
+  double norm;
+  uint32_t dim;
+  sf_score_convention score_convention;
+} sf_scan_query;
+
+/* `scaled_storage` has room for dim components and must live as long as the scan query. */
+void sf_scan_query_init(sf_scan_query *scan_query, const float *query, uint32_t dim,
+                        sf_score_convention score_convention, float *scaled_storage);
+
+/* The exact score of one row. */
+double sf_scan_exact_score(const sf_scan_query *scan_query, const float *row);
+
+/*
+ * The (up to) `top_k` best rows of segment rows [begin, end), ascending, into `neighbours` (room for top_k);
+ * *num_neighbours says how many. Rows that score above `score_limit` (+infinity: none) are left out; ones that equal it
+ * are kept. Looks at `cancellation` every few hundred KiB. Allocates scratch memory bounded by top_k, not by the rows.
+ */
+sf_code sf_scan_segment(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t end,
+                        size_t top_k, double score_limit, const sf_cancellation *cancellation, sf_neighbour *neighbours,
+                        size_t *num_neighbours, sf_error *error);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * A shard: vectors to scan, and the ids and payloads of the rows that win. A shard format is one vtable, and one line
+ * in the table of shard.c.
+ */
+#ifndef SF_SHARD_SHARD_H
+#define SF_SHARD_SHARD_H
+
+#include "base/cancellation.h"
+#include "storage/storage.h"
+
+typedef struct sf_shard sf_shard;
+
+/* How the shard's own engine states a distance (lower is closer), so that users' thresholds keep their meaning. */
+typedef enum sf_score_convention {
+  SF_SCORE_COSINE,        /* 1 − cos; 1 where either vector is zero */
+  SF_SCORE_L2,            /* Euclidean distance */
+  SF_SCORE_SQUARED_L2,    /* its square */
+  SF_SCORE_ONE_MINUS_DOT, /* 1 − dot */
+} sf_score_convention;
+
+/* Rows whose vectors lie contiguously in memory. */
+typedef struct sf_vector_segment {
+  const float *vectors; /* num_rows × dim */
+  /* 1/|x| of each row, for cosine; else NULL. 0 for a zero vector; NaN where float32 can't be trusted with the row (a
+   * norm that is tiny or huge), which then is always scored exactly. */
+  const float *inverse_norms;
+  /* Bit r % 8 of byte r / 8 set: row r is never a result (deleted, or not finite). NULL: none are. */
+  const uint8_t *excluded;
+  uint64_t first_row; /* number of its first row in the shard */
+  size_t num_rows;
+  double max_norm; /* no row's |x| is larger (excluded ones aside) */
+} sf_vector_segment;
+
+/* Where a winner's id and payload go: called once for each row asked for, in order. Everything is copied. `payload`
+ * NULL: none. Returns false when memory is out. */
+typedef struct sf_row_sink {
+  bool (*add)(struct sf_row_sink *sink, sf_id_type id_type, int64_t id_integer, const char *id_string, size_t id_length,
+              const char *payload, size_t payload_length);
+} sf_row_sink;
+
+/* What there is to know before a shard is opened. All borrowed. */
+typedef struct sf_shard_source {
+  sf_storage *storage;
+  uint32_t db_id;
+  const char *db_url;        /* as the manifest has it: what messages name */
+  const char *key;           /* db_url as a key below the storage's root */
+  const char *checkpoint_id; /* NULL: none */
+  const char *cache_dir;     /* `<local_root>/shard_<db_id>`; may not exist yet */
+  uint32_t dim;
+  sf_metric metric;
+  bool is_unified;   /* key-value data with vectors beside it: Lance data lies in `vector/` */
+  bool ignore_cache; /* read the shard itself, whatever the cache holds, and leave the cache alone (for verification) */
+} sf_shard_source;
+
+typedef struct sf_shard_format {
+  const char *name; /* "sqlite-vec", "lance" */
+  /* Whether the shard is of this format, by what lies at its key. */
+  sf_code (*detect)(const sf_shard_source *source, const sf_cancellation *cancellation, bool *detected,
+                    sf_error *error);
+  sf_code (*open)(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,
+                  sf_error *error);
+  /* Ids and payloads of rows (ascending or not, none excluded). May be called by several threads at once. */
+  sf_code (*fetch_rows)(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error);
+  /* Reads all that a search could need, not only what opening looked at. */
+  sf_code (*verify)(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);
+  void (*close)(sf_shard *shard);
+} sf_shard_format;
+
+/* What every open shard begins with. Immutable once open. */
+struct sf_shard {
+  const sf_shard_format *format;
+  uint32_t db_id;
+  uint32_t dim;
+  sf_score_convention score_convention;
+  const sf_vector_segment *segments; /* by first_row, ascending */
+  size_t num_segments;
+  uint64_t num_rows;       /* live rows: excluded ones don't count */
+  uint64_t num_not_finite; /* rows excluded because a component is NaN or infinite */
+};
+
+/* Finds the format and opens. Every failure that is the shard's own is SF_DB_ADAPTER_ERROR and names its db_url. */
+sf_code sf_shard_open(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,
+                      sf_error *error);
+sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error);
+sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);
+void sf_shard_close(sf_shard *shard); /* NULL is allowed */
+
+extern const sf_shard_format sf_sqlite_vec_format;
+
+#endif
