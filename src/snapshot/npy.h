@@ -1,0 +1,32 @@
+/*
+ * NumPy's `.npy` files: routing artifacts (centroids, hyperplanes) and query vectors.
+ *
+ * Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html, versions 1.0 to 3.0, C or Fortran
+ * order, little-endian float16, float32 and float64, one or two dimensions.
+ */
+#ifndef SF_SNAPSHOT_NPY_H
+#define SF_SNAPSHOT_NPY_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum sf_npy_type { SF_NPY_FLOAT16, SF_NPY_FLOAT32, SF_NPY_FLOAT64 } sf_npy_type;
+
+typedef struct sf_npy {
+  size_t num_rows;    /* 1 for an array of one dimension; may be 0 */
+  size_t num_columns; /* at least 1 */
+  int num_dimensions; /* 1 or 2, as the file has it */
+  sf_npy_type type;   /* as stored */
+  double *values;     /* num_rows × num_columns in C order, whatever the file's; each component is held exactly */
+} sf_npy;
+
+/* Reads the array in `bytes`, all of them. `name` is what messages call it. Failures are SF_READER_STATE_ERROR (and
+ * SF_OUT_OF_MEMORY_ERROR); the memory asked for is in proportion to `length`. Free with sf_npy_free. */
+sf_code sf_npy_parse(const void *bytes, size_t length, const char *name, sf_npy *array, sf_error *error);
+
+/* A zeroed array is allowed. */
+void sf_npy_free(sf_npy *array);
+
+#endif
