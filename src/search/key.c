@@ -94,17 +94,6 @@ float sf_highest_key_of_score(const sf_key_bounds *bounds, double score) {
   return float32_above(score - 1 + bounds->error + FLOAT64_SLACK * (1 + fabs(score) + bounds->error));
 }
 
-/* A row without an inverse norm that float32 can be trusted with has no key. */
-static void scale_to_cosine_keys(const float *inverse_norms, size_t count, float *keys) {
-  const float lowest = (float)(0.5 / SF_TRUSTED_NORM_MAX);
-  const float highest = (float)(2 / SF_TRUSTED_NORM_MIN);
-  for (size_t i = 0; i < count; i++) {
-    float inverse = inverse_norms[i];
-    bool trusted = (inverse >= lowest && inverse <= highest) || inverse == 0;
-    keys[i] = trusted ? -keys[i] * inverse : NAN;
-  }
-}
-
 static void cosine_keys(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t count,
                         float *keys) {
   const float *rows = segment->vectors + begin * scan_query->dim;
@@ -114,7 +103,9 @@ static void cosine_keys(const sf_scan_query *scan_query, const sf_vector_segment
     return;
   }
   scan_query->kernels->dot(scan_query->scaled, rows, count, scan_query->dim, keys);
-  scale_to_cosine_keys(segment->inverse_norms + begin, count, keys);
+  const float *inverse_norms = segment->inverse_norms + begin;
+  for (size_t i = 0; i < count; i++)
+    keys[i] = -keys[i] * inverse_norms[i];
 }
 
 void sf_keys_of_rows(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t count,
