@@ -77,29 +77,71 @@ bool sf_cli_json_append_double(sf_buffer *buffer, double value) {
   return sf_buffer_append_text(buffer, text);
 }
 
-/* Takes the blanks between tokens out of JSON that json-c has parsed; the length that is left. It lets some things pass
- * that JSON does not have, and that must not reach a line of output: NaN and Infinity, control characters in strings. */
-static size_t squeeze(char *text, size_t length, bool *is_valid) {
-  bool within_string = false;
-  size_t kept = 0;
-  *is_valid = true;
-  for (size_t i = 0; i < length && *is_valid; i++) {
-    char character = text[i];
-    if (within_string) {
-      *is_valid = (unsigned char)character >= 0x20;
-      if (character == '\\' && i + 1 < length)
-        text[kept++] = text[i++]; /* what is escaped does not end the string */
-      else if (character == '"')
-        within_string = false;
-    } else if (character == ' ' || character == '\t' || character == '\n' || character == '\r') {
-      continue;
-    } else {
-      within_string = character == '"';
-      *is_valid = character != 'N' && character != 'I';
-    }
-    text[kept++] = text[i];
+static const char *skip_digits(const char *at) {
+  return at + strspn(at, "0123456789");
+}
+
+const char *sf_cli_json_number_end(const char *at) {
+  if (*at == '-')
+    at++;
+  const char *whole = at;
+  at = skip_digits(at);
+  if (at == whole || (*whole == '0' && at - whole > 1))
+    return NULL;
+  if (*at == '.') {
+    const char *fraction = at + 1;
+    at = skip_digits(fraction);
+    if (at == fraction)
+      return NULL;
   }
-  return kept;
+  if (*at == 'e' || *at == 'E') {
+    at++;
+    if (*at == '+' || *at == '-')
+      at++;
+    const char *exponent = at;
+    at = skip_digits(exponent);
+    if (at == exponent)
+      return NULL;
+  }
+  return at;
+}
+
+/* The end of the string at `at`, behind its quote, or NULL. json-c has seen that it ends, but lets control characters pass
+ * that JSON does not have. */
+static const char *string_end(const char *at) {
+  for (at++; *at != '"'; at++) {
+    if ((unsigned char)*at < 0x20)
+      return NULL;
+    if (*at == '\\' && (unsigned char)*++at < 0x20)
+      return NULL;
+  }
+  return at + 1;
+}
+
+/* The end of the token at `at`, or NULL for one that json-c lets pass and JSON does not have: NaN, Infinity, 'a', 01. */
+static const char *token_end(const char *at) {
+  if (*at == '"')
+    return string_end(at);
+  if (*at == '-' || (*at >= '0' && *at <= '9'))
+    return sf_cli_json_number_end(at);
+  return strchr("{}[],:truefalsn", *at) != NULL ? at + 1 : NULL;
+}
+
+/* Takes the blanks between tokens out of NUL-terminated text that json-c has parsed; the length that is left. */
+static size_t squeeze(char *text, bool *is_valid) {
+  char *kept = text;
+  const char *at = text;
+  *is_valid = true;
+  while (*(at += strspn(at, " \t\r\n")) != '\0') {
+    const char *end = token_end(at);
+    *is_valid = end != NULL;
+    if (end == NULL)
+      break;
+    memmove(kept, at, (size_t)(end - at));
+    kept += end - at;
+    at = end;
+  }
+  return (size_t)(kept - text);
 }
 
 bool sf_cli_json_append_compact(sf_buffer *buffer, const char *text, size_t length, bool *is_valid) {
@@ -111,7 +153,7 @@ bool sf_cli_json_append_compact(sf_buffer *buffer, const char *text, size_t leng
   json_object *value = NULL;
   sf_code code = sf_json_parse(copy, length, "JSON", SF_ERROR, &value, NULL);
   json_object_put(value);
-  size_t kept = code == SF_OK ? squeeze(copy, length, is_valid) : 0;
+  size_t kept = code == SF_OK ? squeeze(copy, is_valid) : 0;
   buffer->length = *is_valid ? start + kept : start;
   buffer->data[buffer->length] = '\0';
   return code != SF_OUT_OF_MEMORY_ERROR;

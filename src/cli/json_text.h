@@ -11,6 +11,10 @@ bool sf_cli_json_append_string(sf_buffer *buffer, const char *text, size_t lengt
 /* The fewest digits that read back as the same number; null for what JSON has no number for. */
 bool sf_cli_json_append_double(sf_buffer *buffer, double value);
 
+/* The end of the JSON number at the start of NUL-terminated text, or NULL when there is none: strtod alone would take
+ * hexadecimal and "nan". */
+const char *sf_cli_json_number_end(const char *at);
+
 bool sf_cli_json_is_valid(const char *text, size_t length);
 
 /* Appends JSON without the blanks between its tokens, so that it takes one line; all else stays as it was stored.

@@ -1,6 +1,7 @@
 #include "cli/query_text.h"
 
 #include "base/memory.h"
+#include "cli/json_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,36 +10,6 @@
 
 static const char *skip_blanks(const char *at) {
   return at + strspn(at, " \t\r\n");
-}
-
-static const char *skip_digits(const char *at) {
-  return at + strspn(at, "0123456789");
-}
-
-/* The end of the JSON number at `at`, or NULL when there is none: strtod alone would take hexadecimal and "nan". */
-static const char *end_of_number(const char *at) {
-  if (*at == '-')
-    at++;
-  const char *whole = at;
-  at = skip_digits(at);
-  if (at == whole || (*whole == '0' && at - whole > 1))
-    return NULL;
-  if (*at == '.') {
-    const char *fraction = at + 1;
-    at = skip_digits(fraction);
-    if (at == fraction)
-      return NULL;
-  }
-  if (*at == 'e' || *at == 'E') {
-    at++;
-    if (*at == '+' || *at == '-')
-      at++;
-    const char *exponent = at;
-    at = skip_digits(exponent);
-    if (at == exponent)
-      return NULL;
-  }
-  return at;
 }
 
 static sf_code fail_at(sf_error *error, const char *expected, const char *text, const char *at) {
@@ -60,7 +31,7 @@ static sf_code parse_numbers(const char *text, const char *at, double *values, s
   at = skip_blanks(at);
   *count = 0;
   while (*at != ']' || *count > 0) {
-    const char *end = end_of_number(at);
+    const char *end = sf_cli_json_number_end(at);
     if (end == NULL)
       return fail_at(error, "a number", text, at);
     values[(*count)++] = strtod(at, NULL);

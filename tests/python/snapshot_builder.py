@@ -291,7 +291,7 @@ def publish(
                 "attempt": 0,
                 "row_count": 0 if is_empty else len(shard.live()),
                 "db_bytes": 0 if is_empty else (root / shard_key(run_id, db_id) / "shard.db").stat().st_size,
-                "checkpoint_id": None if is_empty else uuid.uuid4().hex,
+                "checkpoint_id": None if is_empty else uuid.uuid5(uuid.NAMESPACE_URL, f"{run_id}/{db_id}").hex,
             }
         )
     meta = {
