@@ -21,8 +21,8 @@ typedef enum sf_score_convention {
 /* Rows whose vectors lie contiguously in memory. */
 typedef struct sf_vector_segment {
   const float *vectors; /* num_rows × dim */
-  /* 1/|x| of each row, for cosine; else NULL. 0 for a zero vector; NaN where float32 can't be trusted with the row (a
-   * norm that is tiny or huge), which then is always scored exactly. */
+  /* 1/|x| of each row, for cosine, as sf_inverse_norm gives it; else NULL. 0 for a zero vector; NaN where float32 can't
+   * be trusted with the row (a norm that is tiny or huge), which then is always scored exactly. */
   const float *inverse_norms;
   /* Bit r % 8 of byte r / 8 set: row r is never a result (deleted, or not finite). NULL: none are. */
   const uint8_t *excluded;
