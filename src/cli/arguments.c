@@ -116,18 +116,15 @@ static bool store_list(const char *text, sf_cli_integer_list *list) {
   size_t commas = 0;
   for (const char *at = text; *at != '\0'; at++)
     commas += *at == ',';
-  free(list->values);
-  *list = (sf_cli_integer_list){.is_set = true, .values = sf_calloc(commas + 1, sizeof(int64_t))};
-  if (list->values == NULL)
+  int64_t *values = sf_reallocarray(list->values, commas + 1, sizeof(int64_t));
+  if (values == NULL)
     return false;
+  *list = (sf_cli_integer_list){.is_set = true, .values = values};
   for (const char *at = text;; at++) {
-    const char *end;
-    if (!read_integer(at, &list->values[list->count], &end) || (*end != ',' && *end != '\0'))
+    if (!read_integer(at, &values[list->count++], &at) || (*at != ',' && *at != '\0'))
       return false;
-    list->count++;
-    if (*end == '\0')
+    if (*at == '\0')
       return true;
-    at = end;
   }
 }
 

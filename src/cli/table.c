@@ -119,9 +119,9 @@ bool sf_cli_table_print(const sf_cli_table *table, size_t width, FILE *stream) {
   for (size_t i = 0; i < table->num_columns; i++)
     widths[i] = column_width(table, i);
   fit_widths(table, widths, width);
-  for (size_t i = 0; i < table->num_cells; i++) {
-    size_t column = i % table->num_columns;
-    print_cell(table->cells[i], widths[column], table->is_numeric[column], column + 1 == table->num_columns, stream);
+  for (size_t row = 0; row < table->num_cells; row += table->num_columns) {
+    for (size_t i = 0; i < table->num_columns; i++)
+      print_cell(table->cells[row + i], widths[i], table->is_numeric[i], i + 1 == table->num_columns, stream);
   }
   free(widths);
   return !ferror(stream);
