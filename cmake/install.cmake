@@ -19,6 +19,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/shardyfusion-config.cmake
 
 # pkg-config: paths relative to the file, so that an installed tree can be moved.
 file(RELATIVE_PATH prefix_from_pkgconfig /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+string(REGEX REPLACE "/$" "" prefix_from_pkgconfig "${prefix_from_pkgconfig}")
 string(REPLACE ">=" " >= " SF_PKG_CONFIG_REQUIRES "${SF_PKG_CONFIG_MODULES}")
 string(REPLACE ";" ", " SF_PKG_CONFIG_REQUIRES "${SF_PKG_CONFIG_REQUIRES}")
 configure_file(cmake/shardyfusion.pc.in shardyfusion.pc @ONLY)
