@@ -1,7 +1,6 @@
 """What `make install` installs can be built against: by pkg-config and by CMake, shared and static."""
 
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -96,13 +95,9 @@ def test_the_command_and_its_manual_are_installed(installed):
 
 
 def test_the_shared_library_exports_nothing_else(installed):
-    _, libraries = installed
+    prefix, libraries = installed
     if shutil.which("nm") is None:
         pytest.skip("nm is not there")
-    names = run(["nm", "-D", "--defined-only", libraries / "libshardyfusion.so"]).splitlines()
-    assert all(line.split()[-1].startswith("sf_") for line in names)
-    header = (pathlib.Path(libraries).parent / "include" / "shardyfusion.h")
-    if not header.exists():
-        header = next(libraries.parent.parent.rglob("shardyfusion.h"))
-    declared = set(re.findall(r"\b(sf_\w+)\(", header.read_text()))
-    assert {line.split()[-1] for line in names} == declared & {line.split()[-1] for line in names}
+    lines = run(["nm", "-D", "--defined-only", libraries / "libshardyfusion.so"]).splitlines()
+    declared = set(re.findall(r"\b(sf_\w+)\(", (prefix / "include" / "shardyfusion.h").read_text()))
+    assert {line.split()[-1] for line in lines} == declared
