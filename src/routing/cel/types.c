@@ -97,11 +97,14 @@ static size_t num_parameters(const sf_cel_type *type) {
   return type->kind == SF_CEL_LIST ? 1 : type->kind == SF_CEL_MAP ? 2 : 0;
 }
 
-/* A type must not hold itself. */
+/* A type must not hold itself. The variable may be bound, so every one on the way to what a type is found to be counts. */
 static bool occurs_in(const sf_cel_type *variable, const sf_cel_type *type) {
-  type = sf_cel_type_resolve(type);
-  if (type == variable)
-    return true;
+  for (; type->form == SF_CEL_FORM_VARIABLE; type = *type->binding) {
+    if (type == variable)
+      return true;
+    if (*type->binding == NULL)
+      return false;
+  }
   for (size_t i = 0; i < num_parameters(type); i++) {
     if (occurs_in(variable, type->parameters[i]))
       return true;
@@ -137,7 +140,8 @@ static const sf_cel_type *more_general(const sf_cel_type *first, const sf_cel_ty
 static bool assign_variable(sf_cel_types *types, const sf_cel_type *variable, const sf_cel_type *type) {
   while (*variable->binding != NULL && (*variable->binding)->form == SF_CEL_FORM_VARIABLE)
     variable = *variable->binding;
-  if (sf_cel_type_resolve(type) == variable)
+  type = sf_cel_type_resolve(type);
+  if (type == variable)
     return true;
   if (*variable->binding == NULL) {
     if (occurs_in(variable, type))
