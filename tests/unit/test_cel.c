@@ -514,6 +514,22 @@ static void literals_beyond_their_limits_are_refused(void **state) {
   expect_repeated_failure("size(1", ",1", SF_CEL_MAX_ARGUMENTS, ")", "CEL: 1:134: a call has more than 64 arguments");
 }
 
+/* Each level makes the type of one map that of the next one's keys, and of its values: it doubles. */
+static void types_that_grow_without_end_are_refused(void **state) {
+  (void)state;
+  char *expression = sf_format("true");
+  for (int i = 40; i > 0; i--) {
+    char *outer =
+        sf_format("[{}].all(v%d, v%d in v%d && v%d[v%d] == v%d && %s)", i, i - 1, i, i, i - 1, i - 1, expression);
+    free(expression);
+    expression = outer;
+  }
+  char *whole = sf_format("[{}].all(v0, %s)", expression);
+  expect_compile_failure(whole, "CEL: 1:6: checking the types takes more than 4000000 steps");
+  free(whole);
+  free(expression);
+}
+
 static void nested_comprehensions_run_out_of_steps(void **state) {
   (void)state;
   char *range = repeated("[", "1,", 999, "1]");
@@ -622,6 +638,7 @@ int main(void) {
       cmocka_unit_test(nesting_up_to_its_limit_is_evaluated),
       cmocka_unit_test(long_rows_of_logic_and_conditions_are_not_deep),
       cmocka_unit_test(literals_beyond_their_limits_are_refused),
+      cmocka_unit_test(types_that_grow_without_end_are_refused),
       cmocka_unit_test(nested_comprehensions_run_out_of_steps),
       cmocka_unit_test(a_spent_budget_is_not_hidden_by_logic),
       cmocka_unit_test(growing_values_run_out_of_memory_or_steps),
