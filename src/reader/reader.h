@@ -11,8 +11,11 @@
 typedef struct sf_activity {
   struct sf_activity *previous;
   struct sf_activity *next;
-  /* Asks it to stop. Called with the reader's mutex held: takes no lock that is held when an activity begins or ends. */
-  void (*cancel)(struct sf_activity *activity);
+  /* Together they ask it to stop. The first is called with the reader's mutex held, and keeps alive what it returns; the
+   * second is called with that, and no lock, and lets it go. */
+  void *(*begin_cancel)(struct sf_activity *activity);
+  void (*finish_cancel)(void *token);
+  bool is_cancelled;
 } sf_activity;
 
 struct sf_reader {
@@ -25,12 +28,13 @@ struct sf_reader {
   uint32_t max_fallback_attempts;
   bool preload_shards;
   sf_log log;
-  long process; /* that opened it: a fork's child has none of its threads */
+  long process;                  /* that opened it: a fork's child has none of its threads */
   pthread_mutex_t refresh_mutex; /* one refresh at a time; taken before `mutex` */
   pthread_mutex_t mutex;         /* guards all below */
   pthread_cond_t changed;        /* an activity ended, or a snapshot was let go */
   bool is_closed;
   sf_shard_cache *served; /* the snapshot that new searches see, with its shards; NULL once closed */
+  uint32_t num_jobs;      /* operations that were submitted and will use the reader */
   uint32_t num_snapshots; /* that are alive: the served one, and older ones that searches still use */
   sf_activity activities; /* head of a ring */
   char *manifest_ref;     /* of the snapshot that is or was served; outlives it for sf_reader_health */
@@ -48,12 +52,5 @@ sf_code sf_reader_take_served(sf_reader *reader, sf_shard_cache **served, sf_err
 /* Enters something under way; fails when the reader is closed. */
 sf_code sf_reader_begin_activity(sf_reader *reader, sf_activity *activity, sf_error *error);
 void sf_reader_end_activity(sf_reader *reader, sf_activity *activity);
-
-/* The folder of the local cache for a root, for the caller to free: the one that was given, or one below
- * $XDG_CACHE_HOME (or ~/.cache), named after the root. */
-sf_code sf_default_cache_dir(const char *cache_dir, const char *root, char **folder, sf_error *error);
-
-/* The number of fallback attempts that options ask for. */
-uint32_t sf_fallback_attempts(const sf_reader_options *options);
 
 #endif

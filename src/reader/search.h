@@ -21,8 +21,8 @@ typedef void (*sf_search_callback)(void *context, sf_code code, const sf_error *
 typedef struct sf_search_source {
   sf_shard_cache *cache;
   sf_executor *executor;
-  const float *query; /* dim finite components; copied */
-  size_t top_k;       /* at least 1 */
+  const float *query;        /* dim finite components; copied */
+  size_t top_k;              /* at least 1 */
   const uint32_t *shard_ids; /* each once; copied */
   size_t num_shards;
   uint32_t max_concurrency; /* 0: no bound */

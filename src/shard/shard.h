@@ -55,8 +55,8 @@ typedef struct sf_shard_source {
   const char *cache_dir;     /* `<local_root>/shard_<db_id>`; may not exist yet */
   uint32_t dim;
   sf_metric metric;
-  bool is_unified;   /* key-value data with vectors beside it: Lance data lies in `vector/` */
-  bool verify_only;          /* read the shard itself, whatever the cache holds, and leave the cache alone; the shard that
+  bool is_unified;  /* key-value data with vectors beside it: Lance data lies in `vector/` */
+  bool verify_only; /* read the shard itself, whatever the cache holds, and leave the cache alone; the shard that
                                 this opens can be verified, but not searched */
 } sf_shard_source;
 

@@ -210,8 +210,8 @@ static sf_code read_chunk_vectors(sqlite3 *database, sqlite3_stmt *row, const ch
   sqlite3_bind_int64(row, 1, of->id);
   int status = sqlite3_step(row);
   if (status == SQLITE_DONE)
-    return sf_fail(error, corrupt, "%s: chunk %lld: expected its vectors in vec_index_vector_chunks00, found none", what,
-                   (long long)of->id);
+    return sf_fail(error, corrupt, "%s: chunk %lld: expected its vectors in vec_index_vector_chunks00, found none",
+                   what, (long long)of->id);
   if (status != SQLITE_ROW)
     return sf_sqlite_fail(database, what, "can't read vec_index_vector_chunks00", corrupt, error);
   return read_blob(row, 0, of->id, of->size * dim * sizeof(float), vectors, error);
@@ -223,9 +223,9 @@ sf_code sf_vec0_read(sqlite3 *database, uint32_t dim, const sf_vec0_rows *rows, 
   sqlite3_stmt *chunks = NULL;
   sqlite3_stmt *vectors = NULL;
   bool more = true;
-  sf_code code = sf_sqlite_prepare(
-      database, "SELECT chunk_id, size, validity, rowids FROM vec_index_chunks ORDER BY chunk_id", what, corrupt,
-      &chunks, error);
+  sf_code code =
+      sf_sqlite_prepare(database, "SELECT chunk_id, size, validity, rowids FROM vec_index_chunks ORDER BY chunk_id",
+                        what, corrupt, &chunks, error);
   if (code == SF_OK)
     code = sf_sqlite_prepare(database, "SELECT vectors FROM vec_index_vector_chunks00 WHERE _rowid_=?1", what, corrupt,
                              &vectors, error);

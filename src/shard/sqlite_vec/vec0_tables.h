@@ -13,7 +13,7 @@ sf_code sf_vec0_check_schema(sqlite3 *database, uint32_t dim, sf_metric metric, 
 /* Where the live rows lie. */
 typedef struct sf_vec0_rows {
   uint64_t count;
-  bool ascending; /* row ids ascend in the order of chunks and slots: no row has to be moved */
+  bool ascending;      /* row ids ascend in the order of chunks and slots: no row has to be moved */
   uint64_t *positions; /* unless ascending: by that order, where a row belongs by its id; owned */
 } sf_vec0_rows;
 
