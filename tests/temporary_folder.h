@@ -61,7 +61,7 @@ static inline void write_whole_file(const char *path, const void *bytes, size_t 
     abort();
 }
 
-/* The file's bytes, for the caller to free. */
+/* The file's bytes, with a NUL behind them; for the caller to free. */
 static inline sf_buffer read_whole_file(const char *path) {
   sf_buffer contents = {0};
   FILE *file = fopen(path, "rb");
@@ -73,6 +73,7 @@ static inline sf_buffer read_whole_file(const char *path) {
     got = fread(contents.data + contents.length, 1, 65536, file);
   }
   fclose(file);
+  contents.data[contents.length] = '\0';
   return contents;
 }
 
