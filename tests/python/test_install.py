@@ -73,7 +73,7 @@ def test_pkg_config_builds_against_it(installed, consumer, kind):
     environment = os.environ | {"PKG_CONFIG_PATH": str(libraries / "pkgconfig")}
     flags = run(["pkg-config", "--cflags", "--libs", "shardyfusion"], env=environment).split()
     if kind == "static":
-        # What the static library stands on is linked as it comes: `--static` would ask for static libraries of all of it.
+        # What it stands on is linked as it comes; `--static` would ask for static libraries of all of that.
         needed = run(["pkg-config", "--print-requires-private", "shardyfusion"], env=environment).split("\n")
         names = [line.split()[0] for line in needed if line]
         flags = [str(libraries / "libshardyfusion.a") if flag == "-lshardyfusion" else flag for flag in flags]
