@@ -28,8 +28,10 @@ sf_code sf_reader_options_copy(const sf_reader_options *given, sf_reader_options
   SF_TRY(sf_reader_options_read(given, copy, error));
   const char *cache_dir = copy->cache_dir;
   copy->cache_dir = sf_strdup(cache_dir);
-  if (copy->cache_dir == NULL && cache_dir != NULL)
+  if (copy->cache_dir == NULL && cache_dir != NULL) {
+    copy->executor = NULL; /* not held */
     return sf_fail_memory(error, "reader options");
+  }
   if (copy->executor != NULL)
     sf_executor_retain(copy->executor);
   return SF_OK;
