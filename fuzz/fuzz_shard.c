@@ -1,6 +1,6 @@
 /* The bytes are a shard.db of vectors of 4 components. */
+#include "../tests/temporary_folder.h"
 #include "shard/shard.h"
-#include "temporary_folder.h"
 
 #include <stdbool.h>
 
