@@ -220,6 +220,27 @@ static void closing_without_end_waits_for_what_is_under_way(void **state) {
   finish(&test);
 }
 
+static void a_reader_that_is_closing_refuses_every_call(void **state) {
+  search_test test = begin(state, NULL);
+  sf_search_request request = fixture_request(test.fixture, 0);
+  sf_search_response *response;
+  sf_snapshot_info *info;
+  bool changed;
+  gate_shut("db=");
+  gate_obey_cancellation(false); /* so that closing takes as long as the gate is shut */
+  sf_operation *search = submit(&test, 0);
+  gate_await_waiting(FIXTURE_SHARDS);
+  sf_operation *closing = submit_close(&test, 0);
+  expect_code(search, SF_CANCELLED_ERROR); /* which says that closing has begun */
+  assert_int_equal(sf_reader_search(test.reader, &request, &response, NULL), SF_READER_STATE_ERROR);
+  assert_int_equal(sf_reader_refresh(test.reader, &changed, NULL), SF_READER_STATE_ERROR);
+  assert_int_equal(sf_reader_snapshot_info(test.reader, &info, NULL), SF_READER_STATE_ERROR);
+  assert_false(sf_operation_is_done(closing));
+  gate_open();
+  expect_code(closing, SF_OK);
+  finish(&test);
+}
+
 static void a_second_close_cancels_what_the_first_waits_for(void **state) {
   search_test test = begin(state, NULL);
   gate_shut("db=");
@@ -229,6 +250,26 @@ static void a_second_close_cancels_what_the_first_waits_for(void **state) {
   assert_int_equal(sf_reader_close(test.reader, 0, NULL), SF_OK);
   expect_code(closing, SF_OK);
   expect_code(search, SF_CANCELLED_ERROR);
+  finish(&test);
+}
+
+static void a_refresh_that_closing_waits_for_ends_as_it_would_have(void **state) {
+  search_test test = begin(state, NULL);
+  sf_search_request request = fixture_request(test.fixture, 0);
+  uint32_t *shard_ids;
+  size_t count;
+  snapshot_publish(test.fixture->snapshots[1]);
+  gate_shut("manifests/2026-01-03");
+  sf_operation *refresh = submit_refresh(&test);
+  gate_await_waiting(1);
+  sf_operation *closing = submit_close(&test, -1);
+  while (sf_reader_route(test.reader, &request, &shard_ids, &count, NULL) == SF_OK)
+    sf_free(shard_ids); /* until closing has begun */
+  gate_open();
+  assert_true(sf_operation_wait(refresh, -1));
+  assert_true(sf_operation_refresh_changed(refresh));
+  expect_code(refresh, SF_OK);
+  expect_code(closing, SF_OK);
   finish(&test);
 }
 
@@ -552,7 +593,9 @@ int main(void) {
       TEST(a_search_that_finished_may_be_released_with_its_answer),
       TEST(closing_with_no_time_cancels_what_is_under_way),
       TEST(closing_without_end_waits_for_what_is_under_way),
+      TEST(a_reader_that_is_closing_refuses_every_call),
       TEST(a_second_close_cancels_what_the_first_waits_for),
+      TEST(a_refresh_that_closing_waits_for_ends_as_it_would_have),
       TEST(closing_cancels_a_refresh),
       TEST(cancelling_a_refresh_ends_it_and_leaves_the_old_snapshot_serving),
       TEST(a_reader_may_be_freed_with_everything_under_way),
