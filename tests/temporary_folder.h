@@ -24,7 +24,8 @@ static inline void remove_files(const char *path) {
   for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
     if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
       char child[PATH_SIZE];
-      snprintf(child, sizeof(child), "%s/%s", path, entry->d_name);
+      if (snprintf(child, sizeof(child), "%s/%s", path, entry->d_name) >= (int)sizeof(child))
+        continue;
       if (unlink(child) != 0)
         remove_files(child);
       rmdir(child);

@@ -102,8 +102,8 @@ static sf_code check_id(sqlite3_stmt *row, sf_error *error) {
   sf_id_type type;
   int64_t integer;
   int64_t row_id = sqlite3_column_int64(row, 0);
-  const char *text;
-  size_t length;
+  const char *text = NULL;
+  size_t length = 0;
   SF_TRY(take_text(row, 1, row_id, &text, &length, error));
   sf_code code = parse_id(text, length, row_id, &parsed, &type, &integer, error);
   json_object_put(parsed);
@@ -113,8 +113,8 @@ static sf_code check_id(sqlite3_stmt *row, sf_error *error) {
 static sf_code check_payload(sqlite3_stmt *row, sf_error *error) {
   json_object *parsed = NULL;
   int64_t row_id = sqlite3_column_int64(row, 0);
-  const char *text;
-  size_t length;
+  const char *text = NULL;
+  size_t length = 0;
   char named[64];
   if (sqlite3_column_type(row, 1) == SQLITE_NULL)
     return SF_OK;
