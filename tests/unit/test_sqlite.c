@@ -101,7 +101,7 @@ static sf_buffer endless_database(void) {
   uint8_t leaf[PAGE];
   assert_int_equal(bytes.length, 2 * PAGE);
   memcpy(leaf, bytes.data + PAGE, PAGE);
-  for (uint8_t level = 0; level < LEVELS; level++) {
+  for (unsigned level = 0; level < LEVELS; level++) {
     uint8_t page[PAGE] = {0};
     fill_inner_page(page, (uint8_t)(level + 3));
     if (level == 0)

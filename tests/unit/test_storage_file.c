@@ -187,7 +187,8 @@ typedef struct listing {
 
 static bool add_name(const char *name, void *user_data) {
   listing *list = user_data;
-  strcat(strcat(list->text, name), " ");
+  size_t length = strlen(list->text);
+  snprintf(list->text + length, sizeof(list->text) - length, "%s ", name);
   return --list->most > 0;
 }
 
