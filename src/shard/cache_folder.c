@@ -67,10 +67,12 @@ sf_code sf_publish_file(int descriptor, const char *temporary_path, const char *
 }
 
 static bool member_is(const json_object *identity, const char *name, const char *expected) {
-  json_object *member = sf_json_member(identity, name);
-  if (member == NULL || expected == NULL)
-    return member == NULL && expected == NULL;
-  return json_object_is_type(member, json_type_string) && strcmp(json_object_get_string(member), expected) == 0;
+  const char *found = NULL;
+  if (sf_json_string(identity, name, false, IDENTITY_NAME, SF_ERROR, &found, NULL) != SF_OK)
+    return false;
+  if (found == NULL || expected == NULL)
+    return found == NULL && expected == NULL;
+  return strcmp(found, expected) == 0;
 }
 
 bool sf_cache_folder_matches(const char *path, const char *db_url, const char *checkpoint_id) {

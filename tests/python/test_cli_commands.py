@@ -102,7 +102,7 @@ def test_history_is_limited(cli, tmp_path):
     assert [line["run_id"] for line in cli.lines("history", tmp_path / "s", "--limit", 2)] == ["run-2", "run-1"]
 
 
-# -------------------------------------------------------------------------------------------------------------- Verify
+# --------------------------------------------------------------------------------------------------------------- Verify
 
 
 def test_verify_prints_every_object(cli, shared_snapshot):
@@ -153,7 +153,7 @@ def test_verify_of_nothing_fails(cli, tmp_path):
     assert done.returncode == 1
 
 
-# ------------------------------------------------------------------------------------------------------------- Terminals
+# ------------------------------------------------------------------------------------------------------------ Terminals
 
 
 def run_in_terminal(command, columns=60):
@@ -165,7 +165,9 @@ def run_in_terminal(command, columns=60):
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = os.environ | {"LC_ALL": "C.UTF-8"}
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=child, stderr=subprocess.STDOUT, env=environment)
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=child, stderr=subprocess.STDOUT, env=environment
+    )
     os.close(child)
     output = b""
     while True:
@@ -201,7 +203,7 @@ def test_verify_shows_progress_on_a_terminal(cli, shared_snapshot):
     assert "object 7 of 7" in output
 
 
-# ----------------------------------------------------------------------------------------------------------------- Usage
+# ---------------------------------------------------------------------------------------------------------------- Usage
 
 
 def test_help_lists_the_commands(cli):
@@ -306,3 +308,12 @@ def test_a_root_that_begins_with_dashes_stands_behind_two(cli, shared_snapshot, 
 def test_the_last_of_an_option_counts(cli, shared_snapshot, query_text):
     line = cli.one("search", shared_snapshot.root, "--query", query_text, "--top-k", 9, "--top-k", 2)
     assert len(line["results"]) == 2
+
+
+def test_without_a_place_for_a_cache_only_loading_a_shard_fails(cli, shared_snapshot):
+    bare = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    assert cli.run("info", shared_snapshot.root, cache=False, env=bare).returncode == 0
+    query = json.dumps([0.5] * 16)
+    done = cli.run("search", shared_snapshot.root, "--query", query, cache=False, env=bare)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "ConfigValidationError: cache_dir" in done.stderr
