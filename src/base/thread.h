@@ -1,0 +1,27 @@
+/* POSIX threads with the decisions made once. */
+#ifndef SF_BASE_THREAD_H
+#define SF_BASE_THREAD_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+/* The clock of timed waits. macOS can't give a condition another clock than the real-time one. */
+#if defined(__APPLE__)
+#define SF_CONDITION_CLOCK CLOCK_REALTIME
+#else
+#define SF_CONDITION_CLOCK CLOCK_MONOTONIC
+#endif
+
+/* A condition whose timed waits run on SF_CONDITION_CLOCK. False when it can't be made. */
+bool sf_condition_init(pthread_cond_t *condition);
+
+/* Waits until signalled or `deadline` (NULL: without end) has passed; false when it has. As with pthreads, a wake-up can
+ * come for no reason. */
+bool sf_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *deadline);
+
+/* Starts a thread with all signals blocked, so that a host program's handlers run on its own threads. 0 or an errno. */
+int sf_thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
+
+#endif
