@@ -443,6 +443,7 @@ static sf_http_transfer *take_queued(sf_http_client *client) {
 
 static void start_queued(sf_http_client *client) {
   for (sf_http_transfer *transfer; (transfer = take_queued(client)) != NULL;) {
+    transfer->response.started_at = sf_monotonic_nanoseconds();
     transfer->next = client->active;
     client->active = transfer;
     client->num_active++;

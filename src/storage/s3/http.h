@@ -6,7 +6,7 @@
 #define SF_STORAGE_S3_HTTP_H
 
 #include "base/memory.h"
-#include "storage/s3/waiter.h"
+#include "storage/waiter.h"
 
 typedef struct sf_http_client sf_http_client;
 typedef struct sf_http_transfer sf_http_transfer;
@@ -40,6 +40,7 @@ typedef enum sf_http_result {
 typedef struct sf_http_response {
   sf_http_result result;
   int status;        /* 0: there was none */
+  uint64_t started_at; /* monotonic nanoseconds, behind the wait for a free place; 0: it never began */
   bool ends_clearly; /* a length, chunks or frames say where the body ends: one cut short is noticed */
   sf_buffer headers; /* lower-case name, NUL, value, NUL; and so on */
   sf_buffer body;    /* where no sink took it */

@@ -1,6 +1,6 @@
 /* What a thread sleeps on while its transfers run elsewhere: woken by each that finishes, by cancellation, by time. */
-#ifndef SF_STORAGE_S3_WAITER_H
-#define SF_STORAGE_S3_WAITER_H
+#ifndef SF_STORAGE_WAITER_H
+#define SF_STORAGE_WAITER_H
 
 #include "base/cancellation.h"
 

@@ -1,4 +1,4 @@
-#include "storage/s3/waiter.h"
+#include "storage/waiter.h"
 
 #include "base/thread.h"
 #include "base/time.h"
