@@ -164,8 +164,8 @@ typedef struct sf_s3_options {
   const char *endpoint_url; /* NULL: AWS's own for the region */
   const char *region_name;  /* NULL: us-east-1, or where the store redirects to */
   sf_s3_addressing_style addressing_style;
-  const char *ca_path; /* file or directory of the certificate authorities to trust; NULL: the system's */
-  bool no_verify_ssl;  /* take any certificate: whoever is in between can then read and change everything */
+  const char *ca_path;            /* file or directory of the certificate authorities to trust; NULL: the system's */
+  bool no_verify_ssl;             /* take any certificate: whoever is in between can then read and change everything */
   double connect_timeout_seconds; /* 0: 5 */
   double read_timeout_seconds;    /* without progress; 0: 15 */
   uint32_t max_attempts;          /* the first one included; 0: 6 */

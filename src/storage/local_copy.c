@@ -165,8 +165,8 @@ static bool read_record(const char *path, record *found) {
   fclose(file);
   text[length] = '\0';
   json_object *object = NULL;
-  bool readable = sf_json_parse_object(text, length, "record", SF_ERROR, &object, NULL) == SF_OK &&
-                  read_members(object, found);
+  bool readable =
+      sf_json_parse_object(text, length, "record", SF_ERROR, &object, NULL) == SF_OK && read_members(object, found);
   json_object_put(object);
   return readable;
 }
@@ -306,7 +306,8 @@ static json_object *make_record(const sf_local_copy *copy, const char *url) {
 static sf_code write_record(const sf_local_copy *copy, const char *url, sf_error *error) {
   json_object *object = make_record(copy, url);
   const char *text =
-      object == NULL ? NULL : json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+      object == NULL ? NULL
+                     : json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
   char *path = sf_format("%s" RECORD_SUFFIX, copy->path);
   char *temporary_path = sf_format("%s" RECORD_SUFFIX PARTIAL_SUFFIX, copy->path);
   sf_code code = SF_OK;

@@ -54,8 +54,8 @@ static sf_code run_range(sf_storage *storage, char **words, const sf_cancellatio
   uint8_t *bytes = sf_calloc(length, 1);
   if (bytes == NULL)
     return sf_fail_memory(error, "range");
-  sf_code code = sf_storage_get_range(storage, words[1], strtoull(words[2], NULL, 10), length, cancellation, &found,
-                                      bytes, error);
+  sf_code code =
+      sf_storage_get_range(storage, words[1], strtoull(words[2], NULL, 10), length, cancellation, &found, bytes, error);
   json_object_object_add(answer, "found", json_object_new_boolean(found));
   set_contents(answer, bytes, length);
   free(bytes);
@@ -83,8 +83,8 @@ static sf_code run_list(sf_storage *storage, char **words, const sf_cancellation
   return sf_storage_list(storage, words[1], cancellation, add_listed, keys, error);
 }
 
-static sf_code run_download(sf_storage *storage, char **words, const sf_cancellation *cancellation,
-                            json_object *answer, sf_error *error) {
+static sf_code run_download(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_object *answer,
+                            sf_error *error) {
   bool found = false;
   char *path = NULL;
   sf_code code = sf_storage_local_file(storage, words[1], words[2], cancellation, &found, &path, error);

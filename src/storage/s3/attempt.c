@@ -56,8 +56,7 @@ static sf_s3_fault begin_part(sf_s3_attempt *attempt, const sf_http_response *re
   const char *text = sf_http_header(response, "content-range");
   uint64_t first;
   uint64_t last;
-  if (text == NULL ||
-      !sf_s3_parse_content_range(text, &first, &last, &attempt->object_size, &attempt->has_object_size))
+  if (text == NULL || !sf_s3_parse_content_range(text, &first, &last, &attempt->object_size, &attempt->has_object_size))
     return SF_S3_FAULT_WRONG_RANGE;
   if (first != request->range_first + attempt->base ||
       (request->range_length > 0 && last >= request->range_first + request->range_length))
@@ -117,8 +116,8 @@ static bool take(sf_http_sink *sink, const uint8_t *bytes, size_t length) {
     attempt->fault = SF_S3_FAULT_WRONG_RANGE;
     return false;
   }
-  bool taken = attempt->call->request->sink != NULL ? write_sink(attempt, bytes, length)
-                                                    : write_body(attempt, bytes, length);
+  bool taken =
+      attempt->call->request->sink != NULL ? write_sink(attempt, bytes, length) : write_body(attempt, bytes, length);
   attempt->received += taken ? length : 0;
   return taken;
 }
@@ -138,8 +137,8 @@ sf_code sf_s3_attempt_start(sf_s3_call *call, bool fresh_connection, uint32_t ti
                                          .timeout_ms = timeout_ms,
                                          .fresh_connection = fresh_connection,
                                          .sink = &attempt->sink};
-  sf_code code = sf_s3_submit(call->client, call->request, &options, call->waiter, &attempt->signature,
-                              &attempt->transfer, error);
+  sf_code code =
+      sf_s3_submit(call->client, call->request, &options, call->waiter, &attempt->signature, &attempt->transfer, error);
   if (code != SF_OK) {
     sf_s3_attempt_free(attempt);
     return code;

@@ -18,7 +18,7 @@ typedef enum sf_s3_fault {
 } sf_s3_fault;
 
 typedef struct sf_s3_attempt {
-  sf_http_sink sink; /* first: the sink is the attempt */
+  sf_http_sink sink;      /* first: the sink is the attempt */
   const sf_s3_call *call; /* its request, etag and received don't change while attempts run */
   sf_http_transfer *transfer;
   sf_s3_signature signature;

@@ -26,15 +26,15 @@ typedef struct sf_s3_request {
   const char *key; /* NULL: the bucket itself */
   const sf_sigv4_pair *parameters;
   size_t num_parameters;
-  uint64_t range_first; /* with range_length: the bytes wanted */
+  uint64_t range_first;  /* with range_length: the bytes wanted */
   uint64_t range_length; /* 0: all of them */
   const char *if_match;
   const char *if_none_match;
   const void *body; /* PUT */
   size_t body_length;
   bool wants_checksum;
-  size_t max_body;            /* of what comes back, where no sink takes it */
-  struct sf_s3_sink *sink;    /* see call.h */
+  size_t max_body;         /* of what comes back, where no sink takes it */
+  struct sf_s3_sink *sink; /* see call.h */
   bool is_bulk;
   bool may_hedge;
 } sf_s3_request;

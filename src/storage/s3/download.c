@@ -73,8 +73,9 @@ static sf_code download_with_lock(sf_s3_client *client, const char *key, const c
   for (unsigned i = 0; i < MAX_DOWNLOADS && !holds; i++)
     SF_TRY(download_once(client, key, url, path, cancellation, found, &holds, error));
   if (!holds)
-    return sf_fail(error, SF_S3_TRANSIENT_ERROR, "%s: downloaded %d times, and never with the checksum that the store "
-                                                 "keeps",
+    return sf_fail(error, SF_S3_TRANSIENT_ERROR,
+                   "%s: downloaded %d times, and never with the checksum that the store "
+                   "keeps",
                    url, MAX_DOWNLOADS);
   return SF_OK;
 }

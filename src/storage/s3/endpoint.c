@@ -22,7 +22,8 @@ sf_code sf_s3_endpoint_init(sf_s3_endpoint *endpoint, const char *endpoint_url, 
   if (region == NULL)
     region = "us-east-1";
   if (!sf_s3_region_is_valid(region))
-    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "S3 region: expected a name like us-east-1, found '%.80s'", region);
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "S3 region: expected a name like us-east-1, found '%.80s'",
+                   region);
   if (endpoint_url != NULL) {
     SF_TRY(sf_s3_url_parse(endpoint_url, "S3 endpoint URL", &endpoint->url, error));
   } else {
@@ -85,7 +86,10 @@ sf_code sf_s3_endpoint_redirect(sf_s3_endpoint *endpoint, const char *location, 
   bool has_scheme = strstr(location, "://") != NULL;
   size_t scheme_length = has_scheme ? (size_t)(strstr(location, "://") - location) + 3 : 0;
   size_t host_length = strcspn(location + scheme_length, "/?#");
-  char *origin = sf_format("%s%.*s", has_scheme ? "" : endpoint->url.is_https ? "https://" : "http://",
+  char *origin = sf_format("%s%.*s",
+                           has_scheme               ? ""
+                           : endpoint->url.is_https ? "https://"
+                                                    : "http://",
                            (int)(scheme_length + host_length), location);
   if (origin == NULL)
     return sf_fail_memory(error, "redirection");

@@ -6,8 +6,8 @@
 
 /* Where requests for one bucket go, and for which region they are signed. */
 typedef struct sf_s3_endpoint {
-  sf_s3_url url;     /* of the service, without the bucket */
-  char *region;      /* "us-east-1" */
+  sf_s3_url url;       /* of the service, without the bucket */
+  char *region;        /* "us-east-1" */
   bool follows_region; /* AWS's own: the host is made from the region */
 } sf_s3_endpoint;
 

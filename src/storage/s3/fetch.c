@@ -105,8 +105,8 @@ static sf_code size_of_wanted(fetching *state, sf_error *error) {
     return sf_fail(error, SF_ERROR, "s3://%s/%s: the store does not say how large it is", state->client->bucket,
                    fetch->key);
   if (fetch->length != UINT64_MAX && (fetch->first > object_size || fetch->length > object_size - fetch->first))
-    return sf_fail(error, SF_ERROR, "s3://%s/%s: expected %" PRIu64 " bytes at offset %" PRIu64 ", found %" PRIu64
-                                    " in all",
+    return sf_fail(error, SF_ERROR,
+                   "s3://%s/%s: expected %" PRIu64 " bytes at offset %" PRIu64 ", found %" PRIu64 " in all",
                    state->client->bucket, fetch->key, fetch->length, fetch->first, object_size);
   fetch->size = fetch->length != UINT64_MAX ? fetch->length : object_size - fetch->first;
   return SF_OK;

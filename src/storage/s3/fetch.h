@@ -28,7 +28,7 @@ typedef struct sf_s3_fetch {
 
   /* What was found, when advance is first called with more than 0 and at the end. */
   bool found;
-  uint64_t size; /* bytes that are fetched */
+  uint64_t size;                 /* bytes that are fetched */
   sf_expected_checksum checksum; /* of the whole object */
 } sf_s3_fetch;
 

@@ -32,9 +32,9 @@ struct sf_http_transfer {
   size_t max_body;
   bool is_bulk;
   bool sink_begun;
-  bool result_is_set; /* `response.result` was set by a callback, and stands */
-  uint64_t stall_timeout;    /* nanoseconds */
-  uint64_t watched_since;    /* 0: the request is not sent yet, the connect timeout holds */
+  bool result_is_set;     /* `response.result` was set by a callback, and stands */
+  uint64_t stall_timeout; /* nanoseconds */
+  uint64_t watched_since; /* 0: the request is not sent yet, the connect timeout holds */
   uint64_t watched_bytes;
 };
 

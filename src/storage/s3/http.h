@@ -39,12 +39,12 @@ typedef enum sf_http_result {
 
 typedef struct sf_http_response {
   sf_http_result result;
-  int status;        /* 0: there was none */
+  int status;          /* 0: there was none */
   uint64_t started_at; /* monotonic nanoseconds, behind the wait for a free place; 0: it never began */
-  bool ends_clearly; /* a length, chunks or frames say where the body ends: one cut short is noticed */
-  sf_buffer headers; /* lower-case name, NUL, value, NUL; and so on */
-  sf_buffer body;    /* where no sink took it */
-  char message[256]; /* why it is not complete */
+  bool ends_clearly;   /* a length, chunks or frames say where the body ends: one cut short is noticed */
+  sf_buffer headers;   /* lower-case name, NUL, value, NUL; and so on */
+  sf_buffer body;      /* where no sink took it */
+  char message[256];   /* why it is not complete */
 } sf_http_response;
 
 /* The value of a header, by its lower-case name; NULL when there is none. */

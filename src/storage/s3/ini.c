@@ -70,8 +70,9 @@ static char *section_name(span section) {
 }
 
 static char *setting_name(span parent, span name) {
-  char *full = parent.length > 0 ? sf_format("%.*s.%.*s", (int)parent.length, parent.start, (int)name.length, name.start)
-                                 : sf_memdup_string(name.start, name.length);
+  char *full = parent.length > 0
+                   ? sf_format("%.*s.%.*s", (int)parent.length, parent.start, (int)name.length, name.start)
+                   : sf_memdup_string(name.start, name.length);
   for (char *c = full; c != NULL && *c != '\0'; c++)
     if (*c >= 'A' && *c <= 'Z')
       *c = (char)(*c - 'A' + 'a');

@@ -32,8 +32,8 @@ static sf_code check_full_url(const char *full, sf_error *error) {
   free(origin);
   SF_TRY(code);
   if (!url.is_https && !host_is_local(url.host))
-    code = sf_fail(error, SF_ERROR, "%s: expected https, or a host of this machine, found http to %s", variable,
-                   url.host);
+    code =
+        sf_fail(error, SF_ERROR, "%s: expected https, or a host of this machine, found http to %s", variable, url.host);
   sf_s3_url_clear(&url);
   return code;
 }
@@ -67,8 +67,7 @@ static sf_code find_token(char **token, sf_error *error) {
   return SF_OK;
 }
 
-static sf_code load_container(const sf_s3_provider_context *context, sf_s3_credentials **credentials,
-                              sf_error *error) {
+static sf_code load_container(const sf_s3_provider_context *context, sf_s3_credentials **credentials, sf_error *error) {
   char *url = NULL;
   char *token = NULL;
   sf_buffer document = {0};

@@ -31,8 +31,9 @@ static sf_code load_from_service(const search *searched, const char *service, sf
   for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
     if (strcmp(services[i].name, service) == 0)
       return services[i].provider->load(searched->context, credentials, error);
-  return sf_fail(error, SF_ERROR, "credential_source: expected Environment, EcsContainer or Ec2InstanceMetadata, found "
-                                  "'%.80s'",
+  return sf_fail(error, SF_ERROR,
+                 "credential_source: expected Environment, EcsContainer or Ec2InstanceMetadata, found "
+                 "'%.80s'",
                  service);
 }
 

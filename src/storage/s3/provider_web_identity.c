@@ -60,13 +60,11 @@ static sf_code post_form(const sf_s3_provider_context *context, const sf_s3_cred
   sf_sigv4_timestamp((int64_t)sf_wall_clock_seconds(), timestamp);
   char *host = sf_s3_url_authority(&endpoint);
   char *path = sf_format("%s/", endpoint.path);
-  char *url = host == NULL || path == NULL
-                  ? NULL
-                  : sf_format("%s://%s%s", endpoint.is_https ? "https" : "http", host, path);
+  char *url =
+      host == NULL || path == NULL ? NULL : sf_format("%s://%s%s", endpoint.is_https ? "https" : "http", host, path);
   sf_http_header_line headers[4] = {{"content-type", CONTENT_TYPE}, {"x-amz-date", timestamp}};
   size_t num_headers = 2;
-  if (url == NULL ||
-      (base != NULL && !sign(context->settings, base, host, path, form, timestamp, &authorization))) {
+  if (url == NULL || (base != NULL && !sign(context->settings, base, host, path, form, timestamp, &authorization))) {
     code = sf_fail_memory(error, "STS request");
     goto done;
   }
@@ -101,8 +99,8 @@ static sf_code parse_role(const sf_buffer *document, sf_s3_credentials **credent
   if (!sf_parse_timestamp(role.expiration, strlen(role.expiration), &expires_at) || expires_at < 1)
     code = sf_fail(error, SF_ERROR, "STS AssumeRole: expected Expiration to be an ISO 8601 time");
   else
-    code = sf_s3_credentials_create(role.access_key_id, role.secret_access_key, role.session_token,
-                                    (int64_t)expires_at, "STS AssumeRole", credentials, error);
+    code = sf_s3_credentials_create(role.access_key_id, role.secret_access_key, role.session_token, (int64_t)expires_at,
+                                    "STS AssumeRole", credentials, error);
   sf_s3_assumed_role_clear(&role);
   return code;
 }

@@ -94,8 +94,7 @@ static bool on_list_element(const char *path, const char *text, void *user_data)
 static bool decode_keys(sf_s3_list_page *page) {
   for (size_t i = 0; i < page->num_keys; i++) {
     sf_buffer decoded = {0};
-    if (!sf_buffer_reserve(&decoded, 0) ||
-        !sf_s3_uri_decode(&decoded, page->keys[i], strlen(page->keys[i]), true)) {
+    if (!sf_buffer_reserve(&decoded, 0) || !sf_s3_uri_decode(&decoded, page->keys[i], strlen(page->keys[i]), true)) {
       sf_buffer_free(&decoded);
       return false;
     }
@@ -109,8 +108,8 @@ static bool decode_keys(sf_s3_list_page *page) {
 bool sf_s3_parse_list_page(const void *bytes, size_t length, sf_s3_list_page *page) {
   *page = (sf_s3_list_page){0};
   listing list = {.page = page};
-  bool parsed = sf_xml_parse(bytes, length, on_list_element, &list) && list.is_list &&
-                (!list.is_encoded || decode_keys(page));
+  bool parsed =
+      sf_xml_parse(bytes, length, on_list_element, &list) && list.is_list && (!list.is_encoded || decode_keys(page));
   if (!parsed)
     sf_s3_list_page_clear(page);
   return parsed;

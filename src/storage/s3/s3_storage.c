@@ -42,8 +42,7 @@ static sf_code s3_open(const char *root, const sf_storage_options *options, sf_s
   if (code == SF_OK)
     code = sf_s3_client_create(options != NULL ? options->s3 : NULL, bucket, &opened->client, error);
   if (code == SF_OK) {
-    opened->storage.root =
-        sf_format("s3://%s%s%s", bucket, opened->prefix[0] != '\0' ? "/" : "", opened->prefix);
+    opened->storage.root = sf_format("s3://%s%s%s", bucket, opened->prefix[0] != '\0' ? "/" : "", opened->prefix);
     if (opened->storage.root == NULL)
       code = sf_fail_memory(error, "storage");
   }
@@ -133,8 +132,7 @@ typedef struct memory_fetch {
   uint8_t *bytes;
 } memory_fetch;
 
-static bool write_to_memory(sf_s3_fetch *fetch, uint64_t offset, const uint8_t *bytes, size_t length,
-                            sf_error *error) {
+static bool write_to_memory(sf_s3_fetch *fetch, uint64_t offset, const uint8_t *bytes, size_t length, sf_error *error) {
   (void)error;
   memcpy(((memory_fetch *)fetch)->bytes + offset, bytes, length);
   return true;
@@ -228,8 +226,10 @@ static void deliver(listing *list, sf_s3_list_page *page) {
 
 static sf_code fetch_page(const listing *list, const char *token, sf_s3_list_page *page, sf_error *error) {
   const sf_sigv4_pair parameters[] = {
-      {"list-type", "2"},       {"delimiter", "/"},
-      {"encoding-type", "url"}, {"prefix", list->prefix},
+      {"list-type", "2"},
+      {"delimiter", "/"},
+      {"encoding-type", "url"},
+      {"prefix", list->prefix},
       {"continuation-token", token},
   };
   const sf_s3_request request = {.method = "GET",

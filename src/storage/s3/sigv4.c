@@ -77,10 +77,10 @@ static bool append_signed_headers(const sf_sigv4_request *request, sf_buffer *te
 }
 
 bool sf_sigv4_canonical_request(const sf_sigv4_request *request, sf_buffer *canonical) {
-  bool appended =
-      sf_buffer_append_format(canonical, "%s\n%s\n%s\n", request->method, request->path, request->query);
+  bool appended = sf_buffer_append_format(canonical, "%s\n%s\n%s\n", request->method, request->path, request->query);
   for (size_t i = 0; i < request->num_headers; i++)
-    appended = appended && sf_buffer_append_format(canonical, "%s:%s\n", request->headers[i].name, request->headers[i].value);
+    appended =
+        appended && sf_buffer_append_format(canonical, "%s:%s\n", request->headers[i].name, request->headers[i].value);
   appended = appended && sf_buffer_append_text(canonical, "\n") && append_signed_headers(request, canonical);
   return appended && sf_buffer_append_format(canonical, "\n%s", request->payload_hash);
 }

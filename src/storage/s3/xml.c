@@ -60,8 +60,7 @@ static void XMLCALL on_end(void *user_data, const XML_Char *name) {
 
 static void XMLCALL on_text(void *user_data, const XML_Char *text, int length) {
   document *parsed = user_data;
-  if (parsed->text.length + (size_t)length > MAX_TEXT_LENGTH ||
-      !sf_buffer_append(&parsed->text, text, (size_t)length))
+  if (parsed->text.length + (size_t)length > MAX_TEXT_LENGTH || !sf_buffer_append(&parsed->text, text, (size_t)length))
     fail(parsed);
 }
 
