@@ -44,7 +44,7 @@ static bool content_length(const sf_http_response *response, uint64_t *length) {
 static bool is_this_version(const sf_s3_attempt *attempt, const sf_http_response *response) {
   const char *wanted = attempt->call->etag != NULL ? attempt->call->etag : attempt->call->request->if_match;
   const char *etag = sf_s3_strong_etag(response);
-  if (wanted == NULL)
+  if (wanted == NULL || attempt->call->request->body != NULL) /* what is written has an ETag of its own */
     return true;
   /* Without one, the store's promise to honour If-Match has to do; but not to go on with bytes of before. */
   return etag != NULL ? strcmp(etag, wanted) == 0 : attempt->call->received == 0;
