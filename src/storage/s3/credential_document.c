@@ -10,11 +10,15 @@
 #define MAX_DOCUMENT ((size_t)256 << 10)
 #define MAX_FETCH_ATTEMPTS 4
 
+static bool read_text(const json_object *document, const char *name, bool required, const char **text) {
+  return sf_json_string(document, name, required, name, SF_ERROR, text, NULL) == SF_OK;
+}
+
 static sf_code read_expiration(const json_object *document, const char *what, int64_t *expires_at, sf_error *error) {
   const char *text = NULL;
   double seconds = 0;
-  SF_TRY(sf_json_string(document, "Expiration", false, what, SF_ERROR, &text, error));
-  if (text != NULL && !sf_parse_timestamp(text, strlen(text), &seconds))
+  if (!read_text(document, "Expiration", false, &text) ||
+      (text != NULL && !sf_parse_timestamp(text, strlen(text), &seconds)))
     return sf_fail(error, SF_ERROR, "%s: expected Expiration to be an ISO 8601 time", what);
   /* 0 means never: a document that has expired long ago must not. */
   *expires_at = text == NULL ? 0 : seconds < 1 ? 1 : (int64_t)seconds;
@@ -27,10 +31,10 @@ static sf_code read_document(const json_object *document, const char *what, sf_s
   const char *secret = NULL;
   const char *token = NULL;
   int64_t expires_at = 0;
-  SF_TRY(sf_json_string(document, "AccessKeyId", true, what, SF_ERROR, &id, error));
-  SF_TRY(sf_json_string(document, "SecretAccessKey", true, what, SF_ERROR, &secret, error));
-  SF_TRY(sf_json_string(document, "SessionToken", false, what, SF_ERROR, &token, error));
-  SF_TRY(sf_json_string(document, "Token", false, what, SF_ERROR, &token, error));
+  if (!read_text(document, "AccessKeyId", true, &id) || !read_text(document, "SecretAccessKey", true, &secret) ||
+      !read_text(document, "SessionToken", false, &token) || !read_text(document, "Token", false, &token))
+    return sf_fail(error, SF_ERROR, "%s: expected the strings AccessKeyId and SecretAccessKey, and perhaps a token",
+                   what);
   SF_TRY(read_expiration(document, what, &expires_at, error));
   return sf_s3_credentials_create(id, secret, token, expires_at, what, credentials, error);
 }
@@ -38,13 +42,10 @@ static sf_code read_document(const json_object *document, const char *what, sf_s
 sf_code sf_s3_parse_credential_document(const char *text, size_t length, const char *what,
                                         sf_s3_credentials **credentials, sf_error *error) {
   json_object *document = NULL;
-  sf_error parse_error;
-  /* The parser's message may show the text, which has secrets. */
-  if (sf_json_parse_object(text, length, what, SF_ERROR, &document, &parse_error) != SF_OK)
+  /* Messages of the parser and the members' readers can show what they met, which is secret. */
+  if (sf_json_parse_object(text, length, what, SF_ERROR, &document, NULL) != SF_OK)
     return sf_fail(error, SF_ERROR, "%s: expected a JSON object with credentials", what);
-  sf_code code = read_document(document, what, credentials, &parse_error);
-  if (code != SF_OK)
-    code = sf_fail(error, code, "%s", parse_error.message);
+  sf_code code = read_document(document, what, credentials, error);
   json_object_put(document);
   return code;
 }
