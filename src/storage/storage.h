@@ -29,6 +29,7 @@ typedef bool (*sf_storage_list_callback)(const char *key, void *user_data);
 
 typedef struct sf_storage_vtable {
   const char *scheme; /* "file" */
+  bool is_remote;     /* local_file downloads */
   /* `root` is a path, or a URL of that scheme; `options` may be NULL. */
   sf_code (*open)(const char *root, const sf_storage_options *options, sf_storage **storage, sf_error *error);
   void (*close)(sf_storage *storage);

@@ -294,6 +294,7 @@ static sf_code s3_list(sf_storage *storage, const char *prefix, const sf_cancell
 
 const sf_storage_vtable sf_s3_storage = {
     .scheme = "s3",
+    .is_remote = true,
     .open = s3_open,
     .close = s3_close,
     .get = s3_get,

@@ -1,5 +1,6 @@
 #include "storage/s3/settings.h"
 
+#include "storage/s3/options.h"
 #include "storage/s3/retry.h"
 
 #include <math.h>
@@ -241,10 +242,8 @@ static sf_code set_all(sf_s3_settings *settings, const sf_s3_options *options, c
 
 sf_code sf_s3_settings_init(sf_s3_settings *settings, const sf_s3_options *given, sf_error *error) {
   *settings = (sf_s3_settings){0};
-  sf_s3_options options = SF_S3_OPTIONS_INIT;
-  /* A caller that was compiled against an older header knows fewer fields. */
-  if (given != NULL)
-    memcpy(&options, given, given->size < sizeof(options) ? given->size : sizeof(options));
+  sf_s3_options options;
+  SF_TRY(sf_s3_options_read(given, &options, error));
   sf_s3_profiles profiles;
   sf_s3_profiles_load(&profiles);
   sf_code code = set_all(settings, &options, &profiles, error);
@@ -262,8 +261,4 @@ void sf_s3_settings_clear(sf_s3_settings *settings) {
   sf_s3_free_secret(settings->secret_access_key);
   sf_s3_free_secret(settings->session_token);
   *settings = (sf_s3_settings){0};
-}
-
-void sf_s3_options_init(sf_s3_options *options) {
-  *options = (sf_s3_options)SF_S3_OPTIONS_INIT;
 }

@@ -1,0 +1,30 @@
+/* SQLite databases that are not trusted: opened read-only, with everything that a schema could use against us off. */
+#ifndef SF_BASE_SQLITE_H
+#define SF_BASE_SQLITE_H
+
+#include "base/cancellation.h"
+
+#include <sqlite3.h>
+
+/* Opens a file that nobody changes any more: without locks, and without looking at a journal or a WAL beside it.
+ * Failures get `code` and a message that begins with `what`. */
+sf_code sf_sqlite_open_immutable(const char *path, const char *what, sf_code code, sqlite3 **database, sf_error *error);
+
+/* Opens a database that lies in memory; the bytes must outlive it and are only read. */
+sf_code sf_sqlite_open_bytes(const void *bytes, size_t length, const char *what, sf_code code, sqlite3 **database,
+                             sf_error *error);
+
+sf_code sf_sqlite_prepare(sqlite3 *database, const char *sql, const char *what, sf_code code, sqlite3_stmt **statement,
+                          sf_error *error);
+
+/* Fills `error` with SQLite's own words: "what: action: database disk image is malformed". */
+sf_code sf_sqlite_fail(sqlite3 *database, const char *what, const char *action, sf_code code, sf_error *error);
+
+/* Fails unless `name` is an ordinary table: a view or a virtual table could run anything. */
+sf_code sf_sqlite_require_table(sqlite3 *database, const char *name, const char *what, sf_code code, sf_error *error);
+
+/* Whether an ordinary table of that name exists. */
+sf_code sf_sqlite_has_table(sqlite3 *database, const char *name, const char *what, sf_code code, bool *exists,
+                            sf_error *error);
+
+#endif

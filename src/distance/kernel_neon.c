@@ -1,0 +1,80 @@
+/* NEON, which every 64-bit Arm has. Rows are read one after the other: a single stream is what prefetching is best at.
+ * Four rows share the sums across lanes. */
+#include "distance/distance.h"
+
+#if defined(__aarch64__)
+
+#include <arm_neon.h>
+
+extern const sf_kernels sf_neon_kernels;
+
+enum { WIDTH = 4, SUMS = 4, ROWS = 4 };
+
+enum metric { DOT, SQUARED_L2 };
+
+static inline float32x4_t accumulate(enum metric metric, float32x4_t sum, float32x4_t query, float32x4_t row) {
+  if (metric == DOT)
+    return vfmaq_f32(sum, query, row);
+  float32x4_t difference = vsubq_f32(query, row);
+  return vfmaq_f32(sum, difference, difference);
+}
+
+/* The sum of each argument's lanes. */
+static inline float32x4_t sums_of_lanes(const float32x4_t sums[ROWS]) {
+  return vpaddq_f32(vpaddq_f32(sums[0], sums[1]), vpaddq_f32(sums[2], sums[3]));
+}
+
+/* The first `count` floats, 0 < count < WIDTH, and zeros: there is no masked load. */
+static inline float32x4_t load_first(const float *components, size_t count) {
+  float32x4_t loaded = vld1q_lane_f32(components, vdupq_n_f32(0), 0);
+  if (count > 1)
+    loaded = vld1q_lane_f32(components + 1, loaded, 1);
+  if (count > 2)
+    loaded = vld1q_lane_f32(components + 2, loaded, 2);
+  return loaded;
+}
+
+/* One row's sum, not yet across lanes: four by turns, since one alone would wait for its last addition. */
+static inline __attribute__((always_inline)) float32x4_t sum_of_row(enum metric metric, const float *query,
+                                                                    const float *row, size_t dim) {
+  float32x4_t sums[SUMS] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
+  size_t i = 0;
+  for (; i + SUMS * WIDTH <= dim; i += SUMS * WIDTH)
+    for (size_t sum = 0; sum < SUMS; sum++)
+      sums[sum] = accumulate(metric, sums[sum], vld1q_f32(query + i + sum * WIDTH), vld1q_f32(row + i + sum * WIDTH));
+  for (; i + WIDTH <= dim; i += WIDTH)
+    sums[0] = accumulate(metric, sums[0], vld1q_f32(query + i), vld1q_f32(row + i));
+  if (i < dim)
+    sums[1] = accumulate(metric, sums[1], load_first(query + i, dim - i), load_first(row + i, dim - i));
+  return vaddq_f32(vaddq_f32(sums[0], sums[1]), vaddq_f32(sums[2], sums[3]));
+}
+
+static inline __attribute__((always_inline)) void all_rows(enum metric metric, const float *query, const float *rows,
+                                                           size_t num_rows, size_t dim, float *results) {
+  size_t row = 0;
+  for (; row + ROWS <= num_rows; row += ROWS) {
+    float32x4_t sums[ROWS];
+    for (size_t i = 0; i < ROWS; i++)
+      sums[i] = sum_of_row(metric, query, rows + (row + i) * dim, dim);
+    vst1q_f32(results + row, sums_of_lanes(sums));
+  }
+  for (; row < num_rows; row++)
+    results[row] = vaddvq_f32(sum_of_row(metric, query, rows + row * dim, dim));
+}
+
+static void dot_rows(const float *query, const float *rows, size_t num_rows, size_t dim, float *results) {
+  all_rows(DOT, query, rows, num_rows, dim, results);
+}
+
+static void squared_l2_rows(const float *query, const float *rows, size_t num_rows, size_t dim, float *results) {
+  all_rows(SQUARED_L2, query, rows, num_rows, dim, results);
+}
+
+static bool supported(void) {
+  return true;
+}
+
+const sf_kernels sf_neon_kernels = {
+    .name = "neon", .supported = supported, .dot = dot_rows, .squared_l2 = squared_l2_rows};
+
+#endif

@@ -1,0 +1,43 @@
+/* How a snapshot's queries are routed, as its manifest says. */
+#ifndef SF_ROUTING_ROUTING_CONFIG_H
+#define SF_ROUTING_ROUTING_CONFIG_H
+
+#include "base/error.h"
+#include "base/json.h"
+#include "routing/cel/cel.h"
+
+/* A token that a routing expression can give: SF_CEL_INT, SF_CEL_STRING or SF_CEL_BYTES. */
+typedef struct sf_routing_value {
+  sf_cel_kind kind;
+  int64_t integer;
+  char *data; /* string or bytes, owned; NUL-terminated */
+  size_t length;
+} sf_routing_value;
+
+typedef struct sf_routing_config {
+  sf_sharding_strategy strategy;
+  bool searches_all_shards;        /* no strategy was given: every shard, unless the query names some */
+  int64_t num_probes;              /* at least 1 */
+  uint32_t num_hash_bits;          /* lsh */
+  char *cel_expression;            /* cel */
+  sf_cel_declaration *cel_columns; /* names owned */
+  size_t num_cel_columns;
+  bool has_routing_values;
+  sf_routing_value *routing_values; /* by shard id */
+  size_t num_routing_values;
+} sf_routing_config;
+
+void sf_routing_config_free(sf_routing_config *config);
+
+/* Reads `cel_columns`: {"name": "int|string|bytes|double|bool|uint"}. */
+sf_code sf_routing_config_read_columns(const json_object *columns, const char *what, sf_routing_config *config,
+                                       sf_error *error);
+
+/* Reads `routing_values`: a list of integers, strings and {"__bytes_hex__": "…"}. */
+sf_code sf_routing_config_read_values(const json_object *values, const char *what, sf_routing_config *config,
+                                      sf_error *error);
+
+/* Decodes {"__bytes_hex__": "00ff"} into new memory; false when `value` is anything else or memory is out. */
+bool sf_routing_decode_bytes(const json_object *value, char **data, size_t *length);
+
+#endif

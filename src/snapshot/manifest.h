@@ -1,0 +1,44 @@
+/* A manifest: a SQLite database that names a run's shards and says how queries are routed to them. */
+#ifndef SF_SNAPSHOT_MANIFEST_H
+#define SF_SNAPSHOT_MANIFEST_H
+
+#include "base/error.h"
+#include "routing/routing_config.h"
+
+#define SF_MANIFEST_FORMAT_VERSION 4
+#define SF_MANIFEST_MAX_BYTES ((size_t)1 << 30)
+#define SF_MANIFEST_MAX_SHARDS 1000000
+#define SF_MAX_DIM 65536
+
+typedef struct sf_manifest_shard {
+  char *db_url;        /* NULL: the shard has no rows */
+  char *checkpoint_id; /* NULL: none */
+  int64_t row_count;
+} sf_manifest_shard;
+
+typedef struct sf_manifest {
+  char *run_id;
+  char *s3_prefix; /* no trailing slash */
+  uint32_t num_dbs;
+  sf_manifest_shard *shards; /* num_dbs of them, by db_id */
+  bool has_vectors;          /* `custom["vector"]` is there; all below is set only then */
+  bool is_unified;
+  uint32_t dim;
+  sf_metric metric;
+  int64_t total_vectors;
+  char *centroids_ref;   /* NULL: none */
+  char *hyperplanes_ref; /* NULL: none */
+  sf_routing_config routing;
+} sf_manifest;
+
+/* Parses a manifest's bytes. What is malformed is SF_MANIFEST_PARSE_ERROR; messages begin with `what`. The bytes are
+ * only read. */
+sf_code sf_manifest_parse(const void *bytes, size_t length, const char *what, sf_manifest *manifest, sf_error *error);
+void sf_manifest_free(sf_manifest *manifest);
+
+/* The part of it that reads `custom` (manifest_vector.c): num_dbs and shards are set already. `custom` is
+ * NUL-terminated JSON of `length` bytes. */
+sf_code sf_manifest_parse_custom(const char *custom, size_t length, const char *what, sf_manifest *manifest,
+                                 sf_error *error);
+
+#endif
