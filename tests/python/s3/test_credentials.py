@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from conftest import ACCESS_KEY, SECRET_KEY
+from servers import ACCESS_KEY, SECRET_KEY
 from identity_server import IdentityServer
 
 

@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from conftest import start_versitygw
+from servers import start_versitygw
 
 KEYS = [
     "plain",

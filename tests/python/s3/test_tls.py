@@ -4,7 +4,7 @@ import datetime
 import ipaddress
 
 import pytest
-from conftest import start_versitygw
+from servers import start_versitygw
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
