@@ -63,9 +63,11 @@ struct sf_http_client {
 /* ------------------------------------------------------------------------------------------------ Response headers */
 
 const char *sf_http_header(const sf_http_response *response, const char *name) {
+  if (response->headers.length == 0)
+    return NULL;
   const char *next = (const char *)response->headers.data;
   const char *end = next + response->headers.length;
-  while (next != NULL && next < end) {
+  while (next < end) {
     const char *value = next + strlen(next) + 1;
     if (strcmp(next, name) == 0)
       return value;

@@ -215,7 +215,8 @@ static int compare_keys(const void *a, const void *b) {
 /* Objects and folders come apart, each in order; pages follow one another in order. */
 static void deliver(listing *list, sf_s3_list_page *page) {
   size_t prefix_length = strlen(list->prefix);
-  qsort(page->keys, page->num_keys, sizeof(*page->keys), compare_keys);
+  if (page->num_keys > 0)
+    qsort(page->keys, page->num_keys, sizeof(*page->keys), compare_keys);
   for (size_t i = 0; i < page->num_keys && list->goes_on; i++) {
     const char *key = page->keys[i];
     /* The folder itself can be an object: of no name. */
