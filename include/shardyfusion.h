@@ -198,6 +198,10 @@ typedef enum sf_sharding_strategy {
 } sf_sharding_strategy;
 SF_API const char *sf_sharding_strategy_name(sf_sharding_strategy strategy); /* "cluster", "lsh", "explicit", "cel" */
 
+/* How far the download of an object is. Called by the thread that waits for it, several at a time for several objects;
+ * never with a lock held. `object` lives until the callback returns. */
+typedef void (*sf_download_callback)(const char *object, uint64_t bytes_done, uint64_t bytes_total, void *user_data);
+
 /* An open snapshot. */
 typedef struct sf_reader sf_reader;
 
@@ -219,7 +223,9 @@ typedef struct sf_reader_options {
   bool preload_shards;
   sf_log_callback log; /* NULL: silent */
   void *log_user_data;
-  const sf_s3_options *s3; /* for roots that begin with s3://; NULL: all from the environment */
+  const sf_s3_options *s3;       /* for roots that begin with s3://; NULL: all from the environment */
+  sf_download_callback download; /* hears of shards that are downloaded; NULL: nobody does */
+  void *download_user_data;
 } sf_reader_options;
 
 #define SF_READER_OPTIONS_INIT                                                                                         \

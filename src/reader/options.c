@@ -51,8 +51,11 @@ void sf_reader_options_copy_free(sf_reader_options *copy) {
 
 sf_code sf_reader_options_open_storage(const sf_reader_options *options, const char *root, sf_storage **storage,
                                        sf_error *error) {
-  const sf_storage_options storage_options = {
-      .s3 = options->s3, .log = options->log, .log_user_data = options->log_user_data};
+  const sf_storage_options storage_options = {.s3 = options->s3,
+                                              .log = options->log,
+                                              .log_user_data = options->log_user_data,
+                                              .download = options->download,
+                                              .download_user_data = options->download_user_data};
   return sf_storage_open(root, &storage_options, storage, error);
 }
 

@@ -13,6 +13,8 @@ typedef struct download {
   sf_s3_fetch fetch; /* first: the fetch is the download */
   sf_local_copy copy;
   sf_checksum *checksum; /* as the store keeps it; made when the first bytes are in order */
+  const char *url;
+  const sf_s3_download_listener *listener;
 } download;
 
 static bool write_bytes(sf_s3_fetch *fetch, uint64_t offset, const uint8_t *bytes, size_t length, sf_error *error) {
@@ -36,6 +38,12 @@ static sf_code hash_bytes(sf_s3_fetch *fetch, uint64_t length, const sf_cancella
   return sf_local_copy_hash(&made->copy, length, add_to_checksum, made->checksum, cancellation, error);
 }
 
+static void report_progress(sf_s3_fetch *fetch, uint64_t bytes) {
+  const download *made = (const download *)fetch;
+  if (made->listener->report != NULL)
+    made->listener->report(made->url, bytes, fetch->size, made->listener->user_data);
+}
+
 static bool checksum_holds(const download *made) {
   char value[64];
   const sf_expected_checksum *expected = &made->fetch.checksum;
@@ -48,9 +56,13 @@ static bool checksum_holds(const download *made) {
 
 /* One try. *holds is false when all bytes came, but not those that the store keeps the checksum of. */
 static sf_code download_once(sf_s3_client *client, const char *key, const char *url, const char *path,
-                             const sf_cancellation *cancellation, bool *found, bool *holds, sf_error *error) {
+                             const sf_s3_download_listener *listener, const sf_cancellation *cancellation, bool *found,
+                             bool *holds, sf_error *error) {
   download made = {
-      .fetch = {.key = key, .length = UINT64_MAX, .write = write_bytes, .advance = hash_bytes},
+      .fetch =
+          {.key = key, .length = UINT64_MAX, .write = write_bytes, .advance = hash_bytes, .arrived = report_progress},
+      .url = url,
+      .listener = listener,
   };
   *holds = true;
   SF_TRY(sf_local_copy_begin(&made.copy, path, error));
@@ -66,12 +78,13 @@ static sf_code download_once(sf_s3_client *client, const char *key, const char *
 }
 
 static sf_code download_with_lock(sf_s3_client *client, const char *key, const char *url, const char *path,
-                                  const sf_cancellation *cancellation, bool *found, sf_error *error) {
+                                  const sf_s3_download_listener *listener, const sf_cancellation *cancellation,
+                                  bool *found, sf_error *error) {
   bool holds = false;
   SF_TRY(sf_local_copy_check(path, url, cancellation, &holds, error));
   *found = holds;
   for (unsigned i = 0; i < MAX_DOWNLOADS && !holds; i++)
-    SF_TRY(download_once(client, key, url, path, cancellation, found, &holds, error));
+    SF_TRY(download_once(client, key, url, path, listener, cancellation, found, &holds, error));
   if (!holds)
     return sf_fail(error, SF_S3_TRANSIENT_ERROR,
                    "%s: downloaded %d times, and never with the checksum that the store "
@@ -80,8 +93,8 @@ static sf_code download_with_lock(sf_s3_client *client, const char *key, const c
   return SF_OK;
 }
 
-sf_code sf_s3_download(sf_s3_client *client, const char *key, const char *path, const sf_cancellation *cancellation,
-                       bool *found, sf_error *error) {
+sf_code sf_s3_download(sf_s3_client *client, const char *key, const char *path, const sf_s3_download_listener *listener,
+                       const sf_cancellation *cancellation, bool *found, sf_error *error) {
   int lock = -1;
   *found = false;
   SF_TRY(sf_http_client_check_process(client->http, error));
@@ -90,7 +103,7 @@ sf_code sf_s3_download(sf_s3_client *client, const char *key, const char *path, 
     return sf_fail_memory(error, "S3 URL");
   sf_code code = sf_local_copy_lock(path, cancellation, &lock, error);
   if (code == SF_OK) {
-    code = download_with_lock(client, key, url, path, cancellation, found, error);
+    code = download_with_lock(client, key, url, path, listener, cancellation, found, error);
     close(lock);
   }
   free(url);

@@ -32,6 +32,7 @@ struct fetching {
   uint64_t next_part;
   uint8_t *arrived;      /* one for each part */
   uint64_t num_in_order; /* parts that have arrived, and all before them */
+  uint64_t bytes_arrived;
   place *places;
   size_t num_places;
   bool is_outdated; /* the object was replaced */
@@ -168,7 +169,10 @@ static sf_code finish_part(fetching *state, place *used, sf_error *error) {
     return SF_OK;
   }
   state->arrived[used->index] = 1;
+  state->bytes_arrived += length_of_part(state, used->index);
   stop_part(used);
+  if (state->fetch->arrived != NULL)
+    state->fetch->arrived(state->fetch, state->bytes_arrived);
   return SF_OK;
 }
 

@@ -25,6 +25,8 @@ typedef struct sf_s3_fetch {
   /* All bytes before `length` have been written; or, when it is 0, none count any more. By the caller's thread. NULL: of no
    * interest. */
   sf_code (*advance)(struct sf_s3_fetch *fetch, uint64_t length, const sf_cancellation *cancellation, sf_error *error);
+  /* So many bytes are there, in whatever order. By the caller's thread. NULL: of no interest. */
+  void (*arrived)(struct sf_s3_fetch *fetch, uint64_t bytes);
 
   /* What was found, when advance is first called with more than 0 and at the end. */
   bool found;

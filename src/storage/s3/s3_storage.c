@@ -16,6 +16,7 @@ typedef struct s3_storage {
   sf_storage storage; /* first: the storage is its s3_storage */
   sf_s3_client *client;
   char *prefix; /* no slash at either end; may be empty */
+  sf_s3_download_listener listener;
 } s3_storage;
 
 static s3_storage *of(sf_storage *storage) {
@@ -38,6 +39,8 @@ static sf_code s3_open(const char *root, const sf_storage_options *options, sf_s
   if (opened == NULL)
     return sf_fail_memory(error, "storage");
   opened->storage.vtable = &sf_s3_storage;
+  if (options != NULL)
+    opened->listener = (sf_s3_download_listener){.report = options->download, .user_data = options->download_user_data};
   sf_code code = sf_s3_root_parse(root, &bucket, &opened->prefix, error);
   if (code == SF_OK)
     code = sf_s3_client_create(options != NULL ? options->s3 : NULL, bucket, &opened->client, error);
@@ -165,7 +168,8 @@ static sf_code s3_local_file(sf_storage *storage, const char *key, const char *d
                              const sf_cancellation *cancellation, bool *found, char **path, sf_error *error) {
   char *full;
   SF_TRY(full_key(of(storage), key, &full, error));
-  sf_code code = sf_s3_download(of(storage)->client, full, download_path, cancellation, found, error);
+  sf_code code =
+      sf_s3_download(of(storage)->client, full, download_path, &of(storage)->listener, cancellation, found, error);
   free(full);
   if (code != SF_OK || !*found)
     return code;

@@ -126,3 +126,40 @@ def test_a_missing_snapshot_and_a_store_that_fails_are_told_apart(versitygw, pro
     proxy.add(times=100, status=503, code="SlowDown")
     done = run("info", "s3://bucket/nothing/here", "--cache-dir", tmp_path)
     assert done.returncode == 1 and "S3TransientError" in done.stderr
+
+
+def test_the_command_takes_options_and_a_profile(versitygw, environment, tmp_path):
+    root = put_snapshot(versitygw, NAMES[0])
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        environment.delenv(name)
+    (tmp_path / "home" / ".aws").mkdir()
+    (tmp_path / "home" / ".aws" / "credentials").write_text(f"[work]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n")
+    arguments = ["info", root, "--cache-dir", tmp_path / "cache", "--s3-option", f"endpoint_url={versitygw.url}", "--s3-option", "addressing_style=path"]
+    assert run(*arguments, "--profile", "work").returncode == 0
+    assert "no S3 credentials" in run(*arguments).stderr
+    for mistake in ("verify=1", "endpoint_url", "max_attempts=0", "read_timeout=x", "secret_access_key=x", "addressing_style=x"):
+        assert run(*arguments, "--s3-option", mistake).returncode == 2
+
+
+def test_a_download_is_shown_on_a_terminal(versitygw, proxy, environment, tmp_path):
+    name = "sqlite-cosine-explicit"
+    root = put_snapshot(versitygw, name)
+    client = versitygw.client()
+    shard = next(o["Key"] for o in client.list_objects_v2(Bucket="bucket", Prefix=f"{PREFIX}/{name}")["Contents"] if o["Key"].endswith("db=00000/attempt=00/shard.db"))
+    body = client.get_object(Bucket="bucket", Key=shard)["Body"].read()
+    # Trailing bytes that SQLite never looks at make it large enough to come in parts.
+    client.put_object(Bucket="bucket", Key=shard, Body=body + bytes(60 << 20))
+    proxy.add(times=3, method="GET", contains="db%3D00000", ranged=True, delay=0.3)
+    environment.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
+    main, other = os.openpty()
+    done = subprocess.Popen([cli_path(), "verify", root, "--cache-dir", str(tmp_path / "cache")], stdout=subprocess.DEVNULL, stderr=other)
+    os.close(other)
+    shown = b""
+    try:
+        while chunk := os.read(main, 4096):
+            shown += chunk
+    except OSError:
+        pass
+    done.wait(60)
+    os.close(main)
+    assert b" MiB, " in shown and b" MiB/s" in shown
