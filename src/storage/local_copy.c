@@ -255,6 +255,8 @@ sf_code sf_local_copy_begin(sf_local_copy *copy, const char *path, sf_error *err
     sf_local_copy_end(copy);
     return code;
   }
+  /* Whoever clears the folder leaves locked files alone. Where there are no such locks, nobody clears by them either. */
+  (void)flock(copy->descriptor, LOCK_EX | LOCK_NB);
   return SF_OK;
 }
 
