@@ -67,10 +67,12 @@ sf_code sf_publish_file(int descriptor, const char *temporary_path, const char *
 }
 
 static bool member_is(const json_object *identity, const char *name, const char *expected) {
-  json_object *member = sf_json_member(identity, name);
-  if (member == NULL || expected == NULL)
-    return member == NULL && expected == NULL;
-  return json_object_is_type(member, json_type_string) && strcmp(json_object_get_string(member), expected) == 0;
+  const char *found = NULL;
+  if (sf_json_string(identity, name, false, IDENTITY_NAME, SF_ERROR, &found, NULL) != SF_OK)
+    return false;
+  if (found == NULL || expected == NULL)
+    return found == NULL && expected == NULL;
+  return strcmp(found, expected) == 0;
 }
 
 bool sf_cache_folder_matches(const char *path, const char *db_url, const char *checkpoint_id) {
@@ -200,6 +202,13 @@ sf_code sf_cache_file_hold(const char *path, int *descriptor, bool *held, sf_err
   return SF_OK;
 }
 
+/* Unlocked by name, for closing gives the lock back only with the last copy of the descriptor: a child that was forked in
+ * between has one. */
+static void give_lock_back(int lock) {
+  flock(lock, LOCK_UN);
+  close(lock);
+}
+
 sf_code sf_cache_folder_open(const char *path, const char *db_url, const char *checkpoint_id,
                              const sf_cancellation *cancellation, sf_cache_folder *folder, sf_error *error) {
   SF_TRY(sf_make_folders(path, error));
@@ -213,11 +222,11 @@ sf_code sf_cache_folder_open(const char *path, const char *db_url, const char *c
   if (code == SF_OK && folder->path == NULL)
     code = sf_fail_memory(error, "path of the cache");
   if (code != SF_OK)
-    close(folder->lock);
+    give_lock_back(folder->lock);
   return code;
 }
 
 void sf_cache_folder_close(sf_cache_folder *folder) {
   free(folder->path);
-  close(folder->lock); /* which gives the lock back */
+  give_lock_back(folder->lock);
 }

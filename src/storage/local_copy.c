@@ -101,6 +101,12 @@ sf_code sf_local_copy_lock(const char *path, const sf_cancellation *cancellation
   return code;
 }
 
+/* By name, for closing gives it back only with the last copy of the descriptor: a child that was forked meanwhile has one. */
+void sf_local_copy_unlock(int lock) {
+  flock(lock, LOCK_UN);
+  close(lock);
+}
+
 /* ------------------------------------------------------------------------------------------------------------- Reading */
 
 /* Hashes bytes [from, to) of a file. Fewer than that are an error. */
@@ -347,7 +353,7 @@ sf_code sf_local_copy_publish(sf_local_copy *copy, const char *url, sf_error *er
 
 void sf_local_copy_end(sf_local_copy *copy) {
   if (copy->descriptor >= 0)
-    close(copy->descriptor);
+    sf_local_copy_unlock(copy->descriptor);
   if (copy->temporary_path != NULL)
     unlink(copy->temporary_path);
   free(copy->temporary_path);

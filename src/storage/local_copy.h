@@ -10,9 +10,9 @@
 #include "base/cancellation.h"
 #include "base/memory.h"
 
-/* Takes the lock of the copy at `path`, among all threads and processes; its folder is made where it is missing. The lock
- * is a file descriptor to close. */
+/* Takes the lock of the copy at `path`, among all threads and processes; its folder is made where it is missing. */
 sf_code sf_local_copy_lock(const char *path, const sf_cancellation *cancellation, int *lock, sf_error *error);
+void sf_local_copy_unlock(int lock);
 
 /* Whether the file at `path` is the copy of the object `url`, whole and unchanged since it was written. Reads all of it. */
 sf_code sf_local_copy_check(const char *path, const char *url, const sf_cancellation *cancellation, bool *holds,

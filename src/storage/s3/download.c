@@ -4,7 +4,6 @@
 #include "storage/s3/fetch.h"
 
 #include <string.h>
-#include <unistd.h>
 
 /* A corrupted download is fetched again this often. */
 #define MAX_DOWNLOADS 3
@@ -104,7 +103,7 @@ sf_code sf_s3_download(sf_s3_client *client, const char *key, const char *path, 
   sf_code code = sf_local_copy_lock(path, cancellation, &lock, error);
   if (code == SF_OK) {
     code = download_with_lock(client, key, url, path, listener, cancellation, found, error);
-    close(lock);
+    sf_local_copy_unlock(lock);
   }
   free(url);
   return code;
