@@ -125,7 +125,7 @@ static sf_code create(const sf_reader_options *options, sf_reader **created, sf_
 }
 
 static sf_code equip(sf_reader *reader, const char *root, const sf_reader_options *options, sf_error *error) {
-  SF_TRY(sf_storage_open(root, &reader->storage, error));
+  SF_TRY(sf_reader_options_open_storage(options, root, &reader->storage, error));
   SF_TRY(sf_reader_options_cache_dir(options, reader->storage->root, &reader->cache_dir, error));
   SF_TRY(sf_shard_resources_create(&reader->resources, error));
   if (options->executor == NULL)

@@ -193,7 +193,7 @@ static sf_code verify_root(const char *root, const sf_reader_options *options, s
                            void *user_data, const sf_cancellation *cancellation, size_t *num_failed, sf_error *error) {
   verification running = {.callback = callback, .user_data = user_data, .cancellation = cancellation};
   char *cache_dir = NULL;
-  SF_TRY(sf_storage_open(root, &running.storage, error));
+  SF_TRY(sf_reader_options_open_storage(options, root, &running.storage, error));
   sf_code code = sf_reader_options_cache_dir(options, running.storage->root, &cache_dir, error);
   running.cache_dir = cache_dir;
   if (code == SF_OK)

@@ -227,7 +227,7 @@ def test_help_names_every_option_of_search(cli):
     text = cli.run("search", "--help", cache=False).stdout
     for option in (
         "--query-file --row --query --top-k --num-probes --shard-ids --routing-context "
-        "--cache-dir --max-concurrency --max-fallback-attempts --format --help"
+        "--cache-dir --max-concurrency --max-fallback-attempts --profile --s3-option --format --help"
     ).split():
         assert f"\n  {option} " in text
 

@@ -65,6 +65,25 @@ static void another_identity_removes_what_was_there(void **state) {
   assert_true(has("shard.lock"));
 }
 
+static void a_file_that_is_held_stays_until_it_is_let_go(void **state) {
+  (void)state;
+  char path[PATH_SIZE];
+  sf_error error;
+  int descriptor = -1;
+  bool held = false;
+  open_and_close("s3://b/old", NULL);
+  put_text("cache/shard_00003/shard.db", "old");
+  assert_int_equal(sf_cache_file_hold(path_of(path, "cache/shard_00003/shard.db"), &descriptor, &held, &error), SF_OK);
+  assert_true(held);
+  open_and_close("s3://b/new", NULL);
+  assert_true(has("shard.db"));
+  close(descriptor);
+  open_and_close("s3://b/newer", NULL);
+  assert_false(has("shard.db"));
+  assert_int_equal(sf_cache_file_hold(path, &descriptor, &held, &error), SF_OK);
+  assert_false(held);
+}
+
 static void an_identity_that_does_not_hold_is_anothers(void **state) {
   (void)state;
   static const char *const texts[] = {"",
@@ -135,7 +154,7 @@ static bool opens_shard(const char *root, const char *cache_dir) {
   sf_storage *storage;
   sf_shard_resources *resources;
   sf_shard *shard = NULL;
-  if (sf_storage_open(root, &storage, NULL) != SF_OK || sf_shard_resources_create(&resources, NULL) != SF_OK)
+  if (sf_storage_open(root, NULL, &storage, NULL) != SF_OK || sf_shard_resources_create(&resources, NULL) != SF_OK)
     return false;
   const sf_shard_source source = {.storage = storage,
                                   .resources = resources,
@@ -211,6 +230,7 @@ int main(void) {
       cmocka_unit_test(a_folder_says_whose_it_is),
       cmocka_unit_test(the_identity_is_as_the_format_has_it),
       cmocka_unit_test(another_identity_removes_what_was_there),
+      cmocka_unit_test(a_file_that_is_held_stays_until_it_is_let_go),
       cmocka_unit_test(an_identity_that_does_not_hold_is_anothers),
       cmocka_unit_test(leftovers_of_a_killed_writer_are_overwritten),
       cmocka_unit_test(a_folder_is_locked_until_it_is_closed),

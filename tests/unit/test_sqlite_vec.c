@@ -44,7 +44,7 @@ static sf_code open_bytes(const sf_buffer *bytes, sf_metric metric, bool verify_
   put_file("root/shard/shard.db", bytes->data, bytes->length);
   char root[PATH_SIZE];
   *to = (opened){0};
-  assert_int_equal(sf_storage_open(path_of(root, "root"), &to->storage, NULL), SF_OK);
+  assert_int_equal(sf_storage_open(path_of(root, "root"), NULL, &to->storage, NULL), SF_OK);
   assert_int_equal(sf_shard_resources_create(&to->resources, NULL), SF_OK);
   const sf_shard_source source = {.storage = to->storage,
                                   .resources = to->resources,
@@ -401,7 +401,7 @@ static void a_missing_shard_is_refused(void **state) {
   sf_shard *shard;
   sf_storage *storage;
   put_text("none/_CURRENT", "");
-  assert_int_equal(sf_storage_open(path_of(root, "none"), &storage, NULL), SF_OK);
+  assert_int_equal(sf_storage_open(path_of(root, "none"), NULL, &storage, NULL), SF_OK);
   const sf_shard_source source = {.storage = storage, .db_url = "s3://bucket/p/shard", .key = "shard", .dim = DIM};
   assert_int_equal(sf_shard_open(&source, NULL, &shard, &error), SF_DB_ADAPTER_ERROR);
   assert_non_null(strstr(error.message, "shard 0 (s3://bucket/p/shard): the shard is missing"));
