@@ -1,0 +1,52 @@
+/*
+ * The bytes of one object of a shard: mapped where the object lies on this machine, else read range by range.
+ *
+ * Mapping rests on an assumption: what a snapshot has published is never changed in place, only deleted as a whole (and a
+ * deleted file stays mapped). The size is checked when the object is opened, against the manifest's where it has one. A file
+ * that somebody truncates afterwards would raise SIGBUS.
+ */
+#ifndef SF_SHARD_LANCE_OBJECT_H
+#define SF_SHARD_LANCE_OBJECT_H
+
+#include "shard/lance/bytes.h"
+#include "storage/storage.h"
+
+typedef struct sf_lance_object sf_lance_object;
+
+/* Bytes that were read: in the mapping, or owned. Zero-initialise; release whatever happened. */
+typedef struct sf_lance_slice {
+  sf_lance_bytes bytes;
+  uint8_t *owned; /* NULL: they lie in a mapping */
+} sf_lance_slice;
+
+void sf_lance_slice_release(sf_lance_slice *slice);
+
+/* Whether a storage's objects are files on this machine. */
+bool sf_lance_storage_is_local(const sf_storage *storage);
+
+/* `name` is what messages call it; `expected_size` 0: not known. A missing object is SF_DB_ADAPTER_ERROR. */
+sf_code sf_lance_object_open(sf_storage *storage, const char *key, const char *name, uint64_t expected_size,
+                             const sf_cancellation *cancellation, sf_lance_object **object, sf_error *error);
+
+/* Maps a file that is known by its path, such as one in the cache. */
+sf_code sf_lance_object_open_path(const char *path, const char *name, uint64_t expected_size, sf_lance_object **object,
+                                  sf_error *error);
+
+/* An object of bytes that lie in memory, borrowed. */
+sf_code sf_lance_object_open_bytes(sf_lance_bytes bytes, const char *name, sf_lance_object **object, sf_error *error);
+
+void sf_lance_object_close(sf_lance_object *object); /* NULL is allowed */
+
+const char *sf_lance_object_name(const sf_lance_object *object);
+uint64_t sf_lance_object_size(const sf_lance_object *object);
+/* The whole object, or NULL when it is not mapped. */
+const uint8_t *sf_lance_object_mapping(const sf_lance_object *object);
+
+/* Bytes [offset, offset + length), which must lie within the object. From any thread. */
+sf_code sf_lance_object_read(const sf_lance_object *object, uint64_t offset, uint64_t length,
+                             const sf_cancellation *cancellation, sf_lance_slice *slice, sf_error *error);
+/* The same, into memory of the caller's. */
+sf_code sf_lance_object_copy(const sf_lance_object *object, uint64_t offset, uint64_t length,
+                             const sf_cancellation *cancellation, void *bytes, sf_error *error);
+
+#endif
