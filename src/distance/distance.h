@@ -22,21 +22,35 @@ typedef struct sf_kernels {
 } sf_kernels;
 
 /* The kernels in use: the best that the CPU supports, or what SHARDYFUSION_KERNEL in the environment names (a name that
- * is unknown or unsupported is ignored). Picked on first use; later calls give the same. */
+ * is unknown or unsupported is ignored). Picked on first use; later calls give the same, from any thread. */
 const sf_kernels *sf_kernels_get(void);
 
 /* All kernels that were compiled in, best first, NULL at the end; supported or not. For tests and benchmarks. */
 const sf_kernels *const *sf_kernels_all(void);
 
-/* Σ qᵢxᵢ, Σ (qᵢ − xᵢ)² and Σ xᵢ² in float64: the reference, and the source of every score. */
+/*
+ * Σ qᵢxᵢ, Σ (qᵢ − xᵢ)² and Σ xᵢ² in float64: the reference, and the source of every score. The same bits on every CPU
+ * (in the default floating-point environment): component i goes to lane i % 8, and the lanes are added as
+ * ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)). Finite components of any size neither overflow nor underflow.
+ */
 double sf_exact_dot(const float *a, const float *b, size_t dim);
 double sf_exact_squared_l2(const float *a, const float *b, size_t dim);
 double sf_exact_squared_norm(const float *a, size_t dim);
 
+/* Norms within which float32 can neither overflow nor lose a relative precision that matters. */
+#define SF_TRUSTED_NORM_MIN 1e-18
+#define SF_TRUSTED_NORM_MAX 1e18
+
+/* 1/|x|, rounded once to float32, as sf_vector_segment has it: 0 for a zero vector; NaN where |x| lies outside the
+ * trusted norms or a component is not finite. */
+float sf_inverse_norm(const float *row, size_t dim);
+
 /*
  * |fast − exact| of any of the kernels, for any order of summation (Higham, Accuracy and Stability of Numerical
- * Algorithms, 2nd ed., §3.1), provided nothing overflowed:
- * of `dot`: at most sf_dot_error_bound(dim, |q|, |x|); of `squared_l2`: at most sf_squared_l2_error_bound(dim, result).
+ * Algorithms, 2nd ed., §3.1), with denormal numbers flushed to zero or not, provided nothing overflowed:
+ * of `dot`: at most sf_dot_error_bound(dim, |q|, |x|);
+ * of `squared_l2`: at most sf_squared_l2_error_bound(dim, d), where d is either the fast or the exact result.
+ * `dot` grows with the norms and `squared_l2` with d. Infinite for a dim at which float32 promises nothing.
  */
 double sf_dot_error_bound(size_t dim, double query_norm, double row_norm);
 double sf_squared_l2_error_bound(size_t dim, double squared_distance);

@@ -6,6 +6,7 @@
 #define SF_SEARCH_SCAN_H
 
 #include "base/cancellation.h"
+#include "distance/distance.h"
 #include "shard/shard.h"
 
 /* A neighbour within a shard. Ordered by score, then by row. */
@@ -19,21 +20,27 @@ typedef struct sf_scan_query {
   const float *query;  /* dim components, all finite */
   const float *scaled; /* the query divided by its norm (all zero for a zero query); for cosine */
   double norm;
+  double squared_norm;
   uint32_t dim;
   sf_score_convention score_convention;
+  const sf_kernels *kernels; /* those in use */
 } sf_scan_query;
 
 /* `scaled_storage` has room for dim components and must live as long as the scan query. */
 void sf_scan_query_init(sf_scan_query *scan_query, const float *query, uint32_t dim,
                         sf_score_convention score_convention, float *scaled_storage);
 
-/* The exact score of one row. */
+/*
+ * The exact score of one row, whose components must be finite. cos is dot / √(|q|²|x|²), cut to [−1, 1], where the exact
+ * result lies (Cauchy–Schwarz): a vector is at distance 0 from itself, and from its multiples up to a few 10⁻¹⁶.
+ */
 double sf_scan_exact_score(const sf_scan_query *scan_query, const float *row);
 
 /*
  * The (up to) `top_k` best rows of segment rows [begin, end), ascending, into `neighbours` (room for top_k);
  * *num_neighbours says how many. Rows that score above `score_limit` (+infinity: none) are left out; ones that equal it
- * are kept. Looks at `cancellation` every few hundred KiB. Allocates scratch memory bounded by top_k, not by the rows.
+ * are kept. Looks at `cancellation` every few hundred KiB. Allocates scratch memory bounded by top_k, and by the rows.
+ * `neighbours` is scratch memory, too: after a failure its contents mean nothing.
  */
 sf_code sf_scan_segment(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t end,
                         size_t top_k, double score_limit, const sf_cancellation *cancellation, sf_neighbour *neighbours,

@@ -38,9 +38,16 @@ typedef struct sf_row_sink {
               const char *payload, size_t payload_length);
 } sf_row_sink;
 
-/* What there is to know before a shard is opened. All borrowed. */
+/* What the shards of a reader share (connections, for one). Outlives every shard that was opened with it. */
+typedef struct sf_shard_resources sf_shard_resources;
+
+sf_code sf_shard_resources_create(sf_shard_resources **resources, sf_error *error);
+void sf_shard_resources_free(sf_shard_resources *resources); /* NULL is allowed */
+
+/* What there is to know before a shard is opened. All borrowed; only storage and resources are needed once it is open. */
 typedef struct sf_shard_source {
   sf_storage *storage;
+  sf_shard_resources *resources;
   uint32_t db_id;
   const char *db_url;        /* as the manifest has it: what messages name */
   const char *key;           /* db_url as a key below the storage's root */
@@ -49,7 +56,8 @@ typedef struct sf_shard_source {
   uint32_t dim;
   sf_metric metric;
   bool is_unified;   /* key-value data with vectors beside it: Lance data lies in `vector/` */
-  bool ignore_cache; /* read the shard itself, whatever the cache holds, and leave the cache alone (for verification) */
+  bool verify_only;          /* read the shard itself, whatever the cache holds, and leave the cache alone; the shard that
+                                this opens can be verified, but not searched */
 } sf_shard_source;
 
 typedef struct sf_shard_format {

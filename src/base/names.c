@@ -1,0 +1,40 @@
+/* The public enums' names, as the format and the interfaces spell them. */
+#include "shardyfusion.h"
+
+const char *sf_metric_name(sf_metric metric) {
+  switch (metric) {
+  case SF_METRIC_COSINE:
+    return "cosine";
+  case SF_METRIC_L2:
+    return "l2";
+  case SF_METRIC_DOT_PRODUCT:
+    return "dot_product";
+  }
+  return "unknown";
+}
+
+const char *sf_sharding_strategy_name(sf_sharding_strategy strategy) {
+  switch (strategy) {
+  case SF_SHARDING_CLUSTER:
+    return "cluster";
+  case SF_SHARDING_LSH:
+    return "lsh";
+  case SF_SHARDING_EXPLICIT:
+    return "explicit";
+  case SF_SHARDING_CEL:
+    return "cel";
+  }
+  return "unknown";
+}
+
+const char *sf_health_status_name(sf_health_status status) {
+  switch (status) {
+  case SF_HEALTHY:
+    return "healthy";
+  case SF_DEGRADED:
+    return "degraded";
+  case SF_UNHEALTHY:
+    return "unhealthy";
+  }
+  return "unknown";
+}

@@ -1,0 +1,80 @@
+/* AVX2 with fused multiply-add: four rows at a time, which share the query's loads and the sums across lanes. */
+#include "distance/distance.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+extern const sf_kernels sf_avx2_kernels;
+
+/* The attribute, not a compiler flag: nothing compiled with AVX2 can leak into code that runs on every CPU. */
+#define AVX2 __attribute__((target("avx2,fma")))
+#define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma")))
+
+enum { WIDTH = 8, ROWS = 4 };
+
+enum metric { DOT, SQUARED_L2 };
+
+/* The first `count` lanes on, 0 < count < WIDTH. A masked load touches no memory of lanes that are off. */
+AVX2_INLINE __m256i first_lanes(size_t count) {
+  static const int lanes[2 * WIDTH] = {-1, -1, -1, -1, -1, -1, -1, -1};
+  return _mm256_loadu_si256((const __m256i *)(const void *)(lanes + WIDTH - count));
+}
+
+AVX2_INLINE __m256 accumulate(enum metric metric, __m256 sum, __m256 query, __m256 row) {
+  if (metric == DOT)
+    return _mm256_fmadd_ps(query, row, sum);
+  __m256 difference = _mm256_sub_ps(query, row);
+  return _mm256_fmadd_ps(difference, difference, sum);
+}
+
+/* The sum of each argument's lanes. */
+AVX2_INLINE __m128 sums_of_lanes(const __m256 sums[ROWS]) {
+  __m256 pairs = _mm256_hadd_ps(_mm256_hadd_ps(sums[0], sums[1]), _mm256_hadd_ps(sums[2], sums[3]));
+  return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
+}
+
+/* `count` rows, up to ROWS and a constant; the other sums are zero. */
+AVX2_INLINE __m128 few_rows(enum metric metric, const float *query, const float *rows, size_t count, size_t dim) {
+  __m256 sums[ROWS] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+  size_t i = 0;
+  for (; i + WIDTH <= dim; i += WIDTH) {
+    __m256 components = _mm256_loadu_ps(query + i);
+    for (size_t row = 0; row < count; row++)
+      sums[row] = accumulate(metric, sums[row], components, _mm256_loadu_ps(rows + row * dim + i));
+  }
+  if (i < dim) {
+    __m256i mask = first_lanes(dim - i);
+    __m256 components = _mm256_maskload_ps(query + i, mask);
+    for (size_t row = 0; row < count; row++)
+      sums[row] = accumulate(metric, sums[row], components, _mm256_maskload_ps(rows + row * dim + i, mask));
+  }
+  return sums_of_lanes(sums);
+}
+
+AVX2_INLINE void all_rows(enum metric metric, const float *query, const float *rows, size_t num_rows, size_t dim,
+                          float *results) {
+  size_t row = 0;
+  for (; row + ROWS <= num_rows; row += ROWS)
+    _mm_storeu_ps(results + row, few_rows(metric, query, rows + row * dim, ROWS, dim));
+  for (; row < num_rows; row++)
+    _mm_store_ss(results + row, few_rows(metric, query, rows + row * dim, 1, dim));
+}
+
+AVX2 static void dot_rows(const float *query, const float *rows, size_t num_rows, size_t dim, float *results) {
+  all_rows(DOT, query, rows, num_rows, dim, results);
+}
+
+AVX2 static void squared_l2_rows(const float *query, const float *rows, size_t num_rows, size_t dim, float *results) {
+  all_rows(SQUARED_L2, query, rows, num_rows, dim, results);
+}
+
+/* Asks for the operating system's support of the registers, too. */
+static bool supported(void) {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+const sf_kernels sf_avx2_kernels = {
+    .name = "avx2", .supported = supported, .dot = dot_rows, .squared_l2 = squared_l2_rows};
+
+#endif

@@ -1,0 +1,70 @@
+/* Routing to the shards whose centroids are nearest. */
+#include "base/memory.h"
+#include "routing/router.h"
+
+#include <math.h>
+
+typedef struct candidate {
+  double distance;
+  uint32_t id;
+} candidate;
+
+static double squared_l2(const double *centroid, const float *query, size_t dim) {
+  double sum = 0;
+  for (size_t i = 0; i < dim; i++) {
+    double difference = centroid[i] - (double)query[i];
+    sum += difference * difference;
+  }
+  return sum;
+}
+
+/* The format's own formula; its 1e-10 keeps a zero query or centroid from dividing by zero. */
+static double cosine(const double *centroid, double centroid_norm, const float *query, double query_norm, size_t dim) {
+  return 1 - sf_route_dot(centroid, query, dim) / (centroid_norm * query_norm + 1e-10);
+}
+
+static double norm(const float *query, size_t dim) {
+  double sum = 0;
+  for (size_t i = 0; i < dim; i++)
+    sum += (double)query[i] * (double)query[i];
+  return sqrt(sum);
+}
+
+static double distance(const sf_router_source *source, const double *centroid_norms, const float *query,
+                       double query_norm, uint32_t id) {
+  const double *centroid = source->centroids + (size_t)id * source->dim;
+  switch (source->metric) {
+  case SF_METRIC_L2:
+    return squared_l2(centroid, query, source->dim);
+  case SF_METRIC_COSINE:
+    return query_norm > 0 ? cosine(centroid, centroid_norms[id], query, query_norm, source->dim) : 1;
+  case SF_METRIC_DOT_PRODUCT:
+    break;
+  }
+  return -sf_route_dot(centroid, query, source->dim);
+}
+
+/* Ascending by distance, ties by id: a total order, so that any sort is as good as a stable one. */
+static int compare_candidates(const void *left, const void *right) {
+  const candidate *a = left;
+  const candidate *b = right;
+  if (a->distance != b->distance)
+    return a->distance < b->distance ? -1 : 1;
+  return a->id < b->id ? -1 : a->id > b->id;
+}
+
+sf_code sf_route_cluster(const sf_router_source *source, const double *centroid_norms, const float *query, size_t limit,
+                         uint32_t *shard_ids, size_t *count, sf_error *error) {
+  candidate *candidates = sf_calloc(source->num_dbs, sizeof(*candidates));
+  if (candidates == NULL)
+    return sf_fail_memory(error, "distances to centroids");
+  double query_norm = source->metric == SF_METRIC_COSINE ? norm(query, source->dim) : 0;
+  for (uint32_t id = 0; id < source->num_dbs; id++)
+    candidates[id] = (candidate){distance(source, centroid_norms, query, query_norm, id), id};
+  qsort(candidates, source->num_dbs, sizeof(*candidates), compare_candidates);
+  for (size_t i = 0; i < limit; i++)
+    shard_ids[i] = candidates[i].id;
+  *count = limit;
+  free(candidates);
+  return SF_OK;
+}

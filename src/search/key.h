@@ -1,0 +1,29 @@
+/*
+ * Keys: what the float32 pass makes of a row, lower is closer: −cos, the squared Euclidean distance, or −dot. A key is
+ * near the exact score's place; how near, the bounds say.
+ */
+#ifndef SF_SEARCH_KEY_H
+#define SF_SEARCH_KEY_H
+
+#include "search/scan.h"
+
+typedef struct sf_key_bounds {
+  sf_score_convention score_convention;
+  size_t dim;
+  double error; /* of cosine and dot: |score − (1 + key)| is at most this; infinite where float32 may overflow */
+} sf_key_bounds;
+
+/* For rows with norms of at most `max_norm`. */
+sf_key_bounds sf_key_bounds_of(const sf_scan_query *scan_query, double max_norm);
+
+/* No row with this key scores higher. */
+double sf_highest_score_of_key(const sf_key_bounds *bounds, float key);
+
+/* No row with this score, or a lower one, has a higher key (it may have none: NaN). */
+float sf_highest_key_of_score(const sf_key_bounds *bounds, double score);
+
+/* The keys of segment rows [begin, begin + count). NaN where float32 can't tell. */
+void sf_keys_of_rows(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t count,
+                     float *keys);
+
+#endif

@@ -1,0 +1,26 @@
+/* The best k of neighbours that come in any order, in memory that the caller owns. */
+#ifndef SF_SEARCH_TOP_K_H
+#define SF_SEARCH_TOP_K_H
+
+#include "search/scan.h"
+
+/* Whether `a` comes before `b`: by score, then by row. */
+bool sf_neighbour_before(const sf_neighbour *a, const sf_neighbour *b);
+
+/* Once it is full, a binary heap whose root is the worst. Not to be shared between threads. */
+typedef struct sf_top_k {
+  sf_neighbour *neighbours; /* borrowed: room for `capacity` */
+  size_t count;
+  size_t capacity; /* at least 1 */
+} sf_top_k;
+
+/* Takes the neighbour if it is among the best `capacity` so far. */
+void sf_top_k_add(sf_top_k *top_k, sf_neighbour neighbour);
+
+/* The worst of those kept; NULL as long as there is room for any. */
+const sf_neighbour *sf_top_k_worst(const sf_top_k *top_k);
+
+/* Puts `neighbours` into ascending order. Nothing may be added afterwards. */
+void sf_top_k_sort(sf_top_k *top_k);
+
+#endif

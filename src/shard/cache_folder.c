@@ -1,0 +1,182 @@
+#include "shard/cache_folder.h"
+
+#include "base/json.h"
+#include "base/memory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define IDENTITY_NAME "shard.identity.json"
+#define LOCK_NAME "shard.lock"
+#define IDENTITY_MAX_BYTES 65536
+
+static sf_code fail_errno(sf_error *error, const char *action, const char *path, int error_number) {
+  return sf_fail(error, SF_ERROR, "local cache: can't %s %s: %s", action, path, strerror(error_number));
+}
+
+sf_code sf_make_folders(const char *path, sf_error *error) {
+  char *partial = sf_strdup(path);
+  if (partial == NULL)
+    return sf_fail_memory(error, "path of the cache");
+  sf_code code = SF_OK;
+  size_t length = strlen(partial);
+  for (size_t i = 1; i <= length && code == SF_OK; i++) {
+    if (partial[i] != '/' && partial[i] != '\0')
+      continue;
+    char saved = partial[i];
+    partial[i] = '\0';
+    if (mkdir(partial, 0777) != 0 && errno != EEXIST)
+      code = fail_errno(error, "make the folder", partial, errno);
+    partial[i] = saved;
+  }
+  free(partial);
+  return code;
+}
+
+sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t length, uint64_t offset,
+                    sf_error *error) {
+  const char *next = bytes;
+  while (length > 0) {
+    ssize_t written = pwrite(descriptor, next, length, (off_t)offset);
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written < 0)
+      return fail_errno(error, "write", path, errno);
+    next += written;
+    offset += (uint64_t)written;
+    length -= (size_t)written;
+  }
+  return SF_OK;
+}
+
+sf_code sf_publish_file(int descriptor, const char *temporary_path, const char *path, sf_error *error) {
+  sf_code code = SF_OK;
+  if (fsync(descriptor) != 0)
+    code = fail_errno(error, "sync", temporary_path, errno);
+  else if (rename(temporary_path, path) != 0)
+    code = fail_errno(error, "rename to", path, errno);
+  if (code != SF_OK)
+    unlink(temporary_path);
+  return code;
+}
+
+static bool member_is(const json_object *identity, const char *name, const char *expected) {
+  json_object *member = sf_json_member(identity, name);
+  if (member == NULL || expected == NULL)
+    return member == NULL && expected == NULL;
+  return json_object_is_type(member, json_type_string) && strcmp(json_object_get_string(member), expected) == 0;
+}
+
+bool sf_cache_folder_matches(const char *path, const char *db_url, const char *checkpoint_id) {
+  char *identity_path = sf_format("%s/" IDENTITY_NAME, path);
+  FILE *file = identity_path == NULL ? NULL : fopen(identity_path, "rbe");
+  free(identity_path);
+  if (file == NULL)
+    return false;
+  char text[IDENTITY_MAX_BYTES];
+  size_t length = fread(text, 1, sizeof(text) - 1, file);
+  bool readable = !ferror(file);
+  fclose(file);
+  text[length] = '\0';
+  json_object *identity = NULL;
+  bool matches = readable && sf_json_parse_object(text, length, IDENTITY_NAME, SF_ERROR, &identity, NULL) == SF_OK &&
+                 member_is(identity, "db_url", db_url) && member_is(identity, "checkpoint_id", checkpoint_id);
+  json_object_put(identity);
+  return matches;
+}
+
+/* Removes the files of a shard that was here before. Subfolders go too, one level deep and empty: nothing makes others. */
+static void remove_contents(const char *path) {
+  DIR *folder = opendir(path);
+  if (folder == NULL)
+    return;
+  for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+    if (strcmp(entry->d_name, LOCK_NAME) == 0 || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+      continue;
+    char *child = sf_format("%s/%s", path, entry->d_name);
+    if (child != NULL)
+      remove(child);
+    free(child);
+  }
+  closedir(folder);
+}
+
+static json_object *make_identity(const char *db_url, const char *checkpoint_id) {
+  json_object *identity = json_object_new_object();
+  if (identity == NULL)
+    return NULL;
+  json_object_object_add(identity, "db_url", json_object_new_string(db_url));
+  json_object_object_add(identity, "checkpoint_id",
+                         checkpoint_id == NULL ? NULL : json_object_new_string(checkpoint_id));
+  return identity;
+}
+
+static sf_code write_identity(const char *path, const char *db_url, const char *checkpoint_id, sf_error *error) {
+  json_object *identity = make_identity(db_url, checkpoint_id);
+  const char *text = json_object_to_json_string_ext(identity, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+  char *final_path = sf_format("%s/" IDENTITY_NAME, path);
+  char *temporary_path = sf_format("%s/" IDENTITY_NAME ".tmp", path);
+  sf_code code = SF_OK;
+  int descriptor = -1;
+  if (identity == NULL || text == NULL || final_path == NULL || temporary_path == NULL)
+    code = sf_fail_memory(error, IDENTITY_NAME);
+  else if ((descriptor = open(temporary_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
+    code = fail_errno(error, "make", temporary_path, errno);
+  if (code == SF_OK)
+    code = sf_write_at(descriptor, temporary_path, text, strlen(text), 0, error);
+  if (code == SF_OK)
+    code = sf_publish_file(descriptor, temporary_path, final_path, error);
+  if (descriptor >= 0)
+    close(descriptor);
+  free(temporary_path);
+  free(final_path);
+  json_object_put(identity);
+  return code;
+}
+
+static sf_code take_lock(const char *path, int *lock, sf_error *error) {
+  char *lock_path = sf_format("%s/" LOCK_NAME, path);
+  if (lock_path == NULL)
+    return sf_fail_memory(error, LOCK_NAME);
+  sf_code code = SF_OK;
+  int descriptor = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor < 0)
+    code = fail_errno(error, "make", lock_path, errno);
+  while (code == SF_OK && flock(descriptor, LOCK_EX) != 0)
+    if (errno != EINTR)
+      code = fail_errno(error, "lock", lock_path, errno);
+  if (code == SF_OK)
+    *lock = descriptor;
+  else if (descriptor >= 0)
+    close(descriptor);
+  free(lock_path);
+  return code;
+}
+
+sf_code sf_cache_folder_open(const char *path, const char *db_url, const char *checkpoint_id,
+                             const sf_cancellation *cancellation, sf_cache_folder *folder, sf_error *error) {
+  SF_TRY(sf_make_folders(path, error));
+  SF_TRY(take_lock(path, &folder->lock, error));
+  sf_code code = sf_cancellation_check(cancellation, error);
+  if (code == SF_OK && !sf_cache_folder_matches(path, db_url, checkpoint_id)) {
+    remove_contents(path);
+    code = write_identity(path, db_url, checkpoint_id, error);
+  }
+  folder->path = code == SF_OK ? sf_strdup(path) : NULL;
+  if (code == SF_OK && folder->path == NULL)
+    code = sf_fail_memory(error, "path of the cache");
+  if (code != SF_OK)
+    close(folder->lock);
+  return code;
+}
+
+void sf_cache_folder_close(sf_cache_folder *folder) {
+  free(folder->path);
+  close(folder->lock); /* which gives the lock back */
+}

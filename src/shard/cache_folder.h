@@ -1,0 +1,37 @@
+/*
+ * A shard's folder in the local cache: `<local_root>/shard_<db_id>/`, shared by every process that uses the root. What it
+ * holds belongs to the shard that `shard.identity.json` names. Whoever writes holds the lock, writes beside, syncs and
+ * renames: a reader never sees a torn file, and a file that is mapped is never written again.
+ */
+#ifndef SF_SHARD_CACHE_FOLDER_H
+#define SF_SHARD_CACHE_FOLDER_H
+
+#include "base/cancellation.h"
+
+/* A folder with its lock held: of this process's threads and of all processes, one at a time. */
+typedef struct sf_cache_folder {
+  char *path;
+  int lock; /* file descriptor */
+} sf_cache_folder;
+
+/* Makes the folder where it is missing, takes its lock (waiting for it), and, where the identity is another's, removes
+ * what that one left and writes the new identity. `checkpoint_id` may be NULL. Close it soon: it holds up others. */
+sf_code sf_cache_folder_open(const char *path, const char *db_url, const char *checkpoint_id,
+                             const sf_cancellation *cancellation, sf_cache_folder *folder, sf_error *error);
+void sf_cache_folder_close(sf_cache_folder *folder);
+
+/* Whether the folder is there and its identity is the given one. Without the lock: what is found may be replaced at any
+ * time, but only as a whole. */
+bool sf_cache_folder_matches(const char *path, const char *db_url, const char *checkpoint_id);
+
+/* Makes a folder and those above it. */
+sf_code sf_make_folders(const char *path, sf_error *error);
+
+/* Syncs a file that was written at temporary_path and renames it to `path`; removes it where that fails. */
+sf_code sf_publish_file(int descriptor, const char *temporary_path, const char *path, sf_error *error);
+
+/* Writes all of `bytes` at `offset`. */
+sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t length, uint64_t offset,
+                    sf_error *error);
+
+#endif

@@ -1,0 +1,12 @@
+/* What each format keeps for all shards of a reader. */
+#ifndef SF_SHARD_SHARD_RESOURCES_H
+#define SF_SHARD_SHARD_RESOURCES_H
+
+#include "shard/shard.h"
+#include "shard/sqlite_vec/connection_pool.h"
+
+struct sf_shard_resources {
+  sf_connection_pool *connections; /* of sqlite-vec shards */
+};
+
+#endif

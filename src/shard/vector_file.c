@@ -1,0 +1,244 @@
+#include "shard/vector_file.h"
+
+#include "base/bytes.h"
+#include "shard/cache_folder.h"
+#include "shard/vector_layout.h"
+#include "shard/vector_statistics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "vector files are mapped as they are: little-endian machines only"
+#endif
+
+static uint64_t hash_identity(const sf_vector_file_identity *identity) {
+  /* The NULs keep ("ab", "c") and ("a", "bc") apart. */
+  XXH64_hash_t hash = XXH3_64bits(identity->db_url, strlen(identity->db_url) + 1);
+  const char *checkpoint = identity->checkpoint_id == NULL ? "" : identity->checkpoint_id;
+  hash = XXH3_64bits_withSeed(checkpoint, strlen(checkpoint) + 1, hash);
+  uint64_t numbers[] = {identity->source_size, (uint64_t)identity->source_modified};
+  return XXH3_64bits_withSeed(numbers, sizeof(numbers), hash);
+}
+
+static uint64_t hash_header(const sf_vector_file_header *header) {
+  sf_vector_file_header copy = *header;
+  copy.header_checksum = 0;
+  return XXH3_64bits(&copy, sizeof(copy));
+}
+
+/* Whether the header is whole and says what is wanted. Its offsets follow from its numbers and are not stored. */
+static bool header_fits(const sf_vector_file_header *header, const sf_vector_file_identity *identity,
+                        uint64_t file_size, sf_vector_layout *layout) {
+  if (memcmp(header->magic, SF_VECTOR_FILE_MAGIC, sizeof(header->magic)) != 0 ||
+      header->version != SF_VECTOR_FILE_VERSION || header->header_checksum != hash_header(header))
+    return false;
+  if (header->identity != hash_identity(identity) || header->dim != identity->dim ||
+      header->metric != (uint32_t)identity->metric)
+    return false;
+  return sf_vector_layout_compute(header->num_rows, header->dim, identity->metric == SF_METRIC_COSINE,
+                                  header->num_not_finite > 0, layout) &&
+         layout->file_size == file_size;
+}
+
+static bool data_checks_out(const uint8_t *bytes, const sf_vector_file_header *header, uint64_t file_size) {
+  return XXH3_64bits(bytes + sizeof(*header), (size_t)file_size - sizeof(*header)) == header->data_checksum;
+}
+
+static void describe_mapping(const uint8_t *bytes, const sf_vector_file_header *header, const sf_vector_layout *layout,
+                             sf_vector_file *file) {
+  /* The sections' offsets are multiples of their items' sizes, and the mapping begins at a page. */
+  const void *norms = bytes + layout->norms;
+  const void *vectors = bytes + layout->vectors;
+  const void *row_ids = bytes + layout->row_ids;
+  file->segment = (sf_vector_segment){
+      .vectors = vectors,
+      .inverse_norms = layout->has_norms ? norms : NULL,
+      .excluded = layout->has_excluded ? bytes + layout->excluded : NULL,
+      .num_rows = (size_t)header->num_rows,
+      .max_norm = header->max_norm,
+  };
+  file->row_ids = row_ids;
+  file->num_not_finite = header->num_not_finite;
+}
+
+static sf_code map_descriptor(int descriptor, const char *path, uint64_t file_size,
+                              const sf_vector_file_identity *identity, bool *usable, sf_vector_file *file,
+                              sf_error *error) {
+  sf_vector_file_header header;
+  sf_vector_layout layout;
+  if (file_size < sizeof(header) || file_size > SIZE_MAX ||
+      pread(descriptor, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
+      !header_fits(&header, identity, file_size, &layout))
+    return SF_OK;
+  void *mapping = mmap(NULL, (size_t)file_size, PROT_READ, MAP_SHARED, descriptor, 0);
+  if (mapping == MAP_FAILED)
+    return sf_fail(error, SF_ERROR, "local cache: can't map %s: %s", path, strerror(errno));
+  if (!data_checks_out(mapping, &header, file_size)) {
+    munmap(mapping, (size_t)file_size);
+    return SF_OK;
+  }
+  file->mapping = mapping;
+  file->mapping_length = (size_t)file_size;
+  describe_mapping(mapping, &header, &layout, file);
+  *usable = true;
+  return SF_OK;
+}
+
+sf_code sf_vector_file_map(const char *path, const sf_vector_file_identity *identity, bool *usable,
+                           sf_vector_file *file, sf_error *error) {
+  *usable = false;
+  *file = (sf_vector_file){0};
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0)
+    return SF_OK;
+  struct stat status;
+  sf_code code = SF_OK;
+  if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode))
+    code = map_descriptor(descriptor, path, (uint64_t)status.st_size, identity, usable, file, error);
+  close(descriptor);
+  return code;
+}
+
+void sf_vector_file_unmap(sf_vector_file *file) {
+  if (file->mapping != NULL)
+    munmap(file->mapping, file->mapping_length);
+  *file = (sf_vector_file){0};
+}
+
+struct sf_vector_file_writer {
+  char *path;
+  char *temporary_path;
+  int descriptor;
+  sf_vector_file_header header;
+  sf_vector_layout layout; /* with a bitmap of excluded rows; it is cut off when there are none */
+  uint8_t *excluded;
+};
+
+void sf_vector_file_abandon(sf_vector_file_writer *writer) {
+  if (writer == NULL)
+    return;
+  if (writer->descriptor >= 0) {
+    close(writer->descriptor);
+    unlink(writer->temporary_path);
+  }
+  free(writer->path);
+  free(writer->temporary_path);
+  free(writer->excluded);
+  free(writer);
+}
+
+static sf_code open_writer(sf_vector_file_writer *writer, const char *path, sf_error *error) {
+  writer->path = sf_strdup(path);
+  writer->temporary_path = sf_format("%s.tmp", path);
+  writer->excluded = sf_calloc((size_t)(writer->header.num_rows + 7) / 8, 1);
+  if (writer->path == NULL || writer->temporary_path == NULL || writer->excluded == NULL)
+    return sf_fail_memory(error, path);
+  /* One name for all: whoever writes holds the folder's lock, and what a killed process left is overwritten. */
+  writer->descriptor = open(writer->temporary_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (writer->descriptor < 0)
+    return sf_fail(error, SF_ERROR, "local cache: can't make %s: %s", writer->temporary_path, strerror(errno));
+  return SF_OK;
+}
+
+sf_code sf_vector_file_create(const char *path, const sf_vector_file_identity *identity, uint64_t num_rows,
+                              sf_vector_file_writer **created, sf_error *error) {
+  sf_vector_file_writer *writer = sf_calloc(1, sizeof(*writer));
+  if (writer == NULL)
+    return sf_fail_memory(error, path);
+  writer->descriptor = -1;
+  writer->header = (sf_vector_file_header){.version = SF_VECTOR_FILE_VERSION,
+                                           .dim = identity->dim,
+                                           .metric = (uint32_t)identity->metric,
+                                           .num_rows = num_rows,
+                                           .identity = hash_identity(identity)};
+  memcpy(writer->header.magic, SF_VECTOR_FILE_MAGIC, sizeof(writer->header.magic));
+  sf_code code = SF_OK;
+  if (!sf_vector_layout_compute(num_rows, identity->dim, identity->metric == SF_METRIC_COSINE, true, &writer->layout))
+    code = sf_fail(error, SF_DB_ADAPTER_ERROR, "expected a number of rows that fits memory, found %llu",
+                   (unsigned long long)num_rows);
+  else
+    code = open_writer(writer, path, error);
+  if (code == SF_OK)
+    *created = writer;
+  else
+    sf_vector_file_abandon(writer);
+  return code;
+}
+
+/* Norms of a batch of rows: as many as fit the stack are computed and written at a time. */
+static sf_code write_statistics(sf_vector_file_writer *writer, uint64_t first_row, const float *vectors, size_t count,
+                                sf_error *error) {
+  float norms[512];
+  const size_t batch = sizeof(norms) / sizeof(norms[0]);
+  for (size_t done = 0; done < count;) {
+    size_t rows = count - done < batch ? count - done : batch;
+    for (size_t i = 0; i < rows; i++) {
+      sf_row_statistics statistics = sf_row_statistics_of(vectors + (done + i) * writer->header.dim, writer->header.dim);
+      uint64_t row = first_row + done + i;
+      norms[i] = statistics.inverse_norm;
+      if (!statistics.is_finite) {
+        writer->excluded[row / 8] |= (uint8_t)(1u << (row % 8));
+        writer->header.num_not_finite++;
+      } else if (statistics.norm > writer->header.max_norm)
+        writer->header.max_norm = statistics.norm;
+    }
+    if (writer->layout.has_norms)
+      SF_TRY(sf_write_at(writer->descriptor, writer->temporary_path, norms, rows * sizeof(float),
+                         writer->layout.norms + (first_row + done) * sizeof(float), error));
+    done += rows;
+  }
+  return SF_OK;
+}
+
+sf_code sf_vector_file_write_rows(sf_vector_file_writer *writer, uint64_t first_row, const float *vectors,
+                                  const int64_t *row_ids, size_t count, sf_error *error) {
+  const size_t row_bytes = (size_t)writer->header.dim * sizeof(float);
+  SF_TRY(sf_write_at(writer->descriptor, writer->temporary_path, vectors, count * row_bytes,
+                     writer->layout.vectors + first_row * row_bytes, error));
+  SF_TRY(sf_write_at(writer->descriptor, writer->temporary_path, row_ids, count * sizeof(int64_t),
+                     writer->layout.row_ids + first_row * sizeof(int64_t), error));
+  return write_statistics(writer, first_row, vectors, count, error);
+}
+
+/* The checksum of all that follows the header, over the pages that were just written. */
+static sf_code checksum_data(sf_vector_file_writer *writer, uint64_t *checksum, sf_error *error) {
+  size_t length = (size_t)writer->layout.file_size;
+  uint8_t *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, writer->descriptor, 0);
+  if (mapping == MAP_FAILED)
+    return sf_fail(error, SF_ERROR, "local cache: can't map %s: %s", writer->temporary_path, strerror(errno));
+  *checksum = XXH3_64bits(mapping + sizeof(writer->header), length - sizeof(writer->header));
+  munmap(mapping, length);
+  return SF_OK;
+}
+
+static sf_code complete(sf_vector_file_writer *writer, sf_error *error) {
+  sf_vector_file_header *header = &writer->header;
+  const char *path = writer->temporary_path;
+  bool has_excluded = header->num_not_finite > 0;
+  if (has_excluded)
+    SF_TRY(sf_write_at(writer->descriptor, path, writer->excluded, (size_t)(header->num_rows + 7) / 8,
+                       writer->layout.excluded, error));
+  sf_vector_layout_compute(header->num_rows, header->dim, writer->layout.has_norms, has_excluded, &writer->layout);
+  if (ftruncate(writer->descriptor, (off_t)writer->layout.file_size) != 0)
+    return sf_fail(error, SF_ERROR, "local cache: can't set the length of %s: %s", path, strerror(errno));
+  SF_TRY(checksum_data(writer, &header->data_checksum, error));
+  header->header_checksum = hash_header(header);
+  SF_TRY(sf_write_at(writer->descriptor, path, header, sizeof(*header), 0, error));
+  return sf_publish_file(writer->descriptor, path, writer->path, error);
+}
+
+sf_code sf_vector_file_finish(sf_vector_file_writer *writer, sf_error *error) {
+  sf_code code = complete(writer, error);
+  if (code == SF_OK) {
+    close(writer->descriptor);
+    writer->descriptor = -1; /* so that what was published stays */
+  }
+  sf_vector_file_abandon(writer);
+  return code;
+}

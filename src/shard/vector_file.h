@@ -1,0 +1,59 @@
+/*
+ * The vectors of a shard as one file of the local cache, mapped: a second process, or a second start, decodes nothing.
+ *
+ * Layout, version 1, little-endian:
+ *   header     256 bytes, see vector_file.c
+ *   vectors    num_rows × dim float32, at a multiple of 4096
+ *   norms      num_rows float32: 1/|x| as sf_vector_segment has it; for cosine only
+ *   row ids    num_rows int64
+ *   excluded   a bitmap of num_rows bits; only where a row is excluded
+ * Sections other than the vectors begin at multiples of 64. The header holds a checksum of itself and one of all that
+ * follows; both are verified when the file is mapped, so that a file that went bad is made again and never searched.
+ */
+#ifndef SF_SHARD_VECTOR_FILE_H
+#define SF_SHARD_VECTOR_FILE_H
+
+#include "shard/shard.h"
+
+#define SF_VECTOR_FILE_NAME "vectors.sfv"
+#define SF_VECTOR_FILE_VERSION 1
+
+/* What a vector file was made from. A file with another identity is not used. */
+typedef struct sf_vector_file_identity {
+  const char *db_url;
+  const char *checkpoint_id;     /* NULL: none */
+  uint64_t source_size;          /* of the file that was decoded */
+  int64_t source_modified;       /* its time of modification, in nanoseconds */
+  uint32_t dim;
+  sf_metric metric;
+} sf_vector_file_identity;
+
+/* A mapped file. All zero where there are no rows. */
+typedef struct sf_vector_file {
+  void *mapping;
+  size_t mapping_length;
+  sf_vector_segment segment;
+  const int64_t *row_ids; /* num_rows, ascending */
+  uint64_t num_not_finite;
+} sf_vector_file;
+
+/* Maps the file at `path`. *usable is false when it is missing, of another identity or version, or doesn't check out;
+ * errors are left for what keeps the caller from making it anew. */
+sf_code sf_vector_file_map(const char *path, const sf_vector_file_identity *identity, bool *usable,
+                           sf_vector_file *file, sf_error *error);
+void sf_vector_file_unmap(sf_vector_file *file);
+
+/* Writes a vector file of a known number of rows, in any order. One thread at a time. */
+typedef struct sf_vector_file_writer sf_vector_file_writer;
+
+sf_code sf_vector_file_create(const char *path, const sf_vector_file_identity *identity, uint64_t num_rows,
+                              sf_vector_file_writer **writer, sf_error *error);
+/* Rows [first_row, first_row + count): vectors (count × dim, native float32), and their ids. */
+sf_code sf_vector_file_write_rows(sf_vector_file_writer *writer, uint64_t first_row, const float *vectors,
+                                  const int64_t *row_ids, size_t count, sf_error *error);
+/* Every row was written: completes the file and puts it at its path. The writer is gone either way. */
+sf_code sf_vector_file_finish(sf_vector_file_writer *writer, sf_error *error);
+/* Gives up: removes what was written. NULL is allowed. */
+void sf_vector_file_abandon(sf_vector_file_writer *writer);
+
+#endif

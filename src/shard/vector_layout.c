@@ -1,0 +1,26 @@
+#include "shard/vector_layout.h"
+
+#define VECTORS_OFFSET 4096
+#define SECTION_ALIGNMENT 64
+
+/* Moves `end` past a section that begins at the next multiple of the alignment; false on overflow. */
+static bool place(uint64_t *end, uint64_t count, uint64_t item_size, uint64_t *offset) {
+  uint64_t bytes;
+  if (__builtin_mul_overflow(count, item_size, &bytes) || *end > UINT64_MAX - SECTION_ALIGNMENT)
+    return false;
+  *offset = (*end + SECTION_ALIGNMENT - 1) / SECTION_ALIGNMENT * SECTION_ALIGNMENT;
+  return !__builtin_add_overflow(*offset, bytes, end);
+}
+
+bool sf_vector_layout_compute(uint64_t num_rows, uint32_t dim, bool has_norms, bool has_excluded,
+                              sf_vector_layout *layout) {
+  *layout = (sf_vector_layout){.has_norms = has_norms, .has_excluded = has_excluded};
+  uint64_t end = VECTORS_OFFSET;
+  if (!place(&end, num_rows, (uint64_t)dim * sizeof(float), &layout->vectors) ||
+      (has_norms && !place(&end, num_rows, sizeof(float), &layout->norms)) ||
+      !place(&end, num_rows, sizeof(int64_t), &layout->row_ids) ||
+      (has_excluded && !place(&end, num_rows / 8 + (num_rows % 8 != 0), 1, &layout->excluded)))
+    return false;
+  layout->file_size = end;
+  return end <= PTRDIFF_MAX;
+}

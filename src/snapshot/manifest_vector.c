@@ -1,0 +1,126 @@
+/* The part of a manifest that is about vectors: custom["vector"]. */
+#include "base/json.h"
+#include "base/memory.h"
+#include "snapshot/manifest.h"
+
+#include <string.h>
+
+static const sf_code malformed = SF_MANIFEST_PARSE_ERROR;
+
+#define MAX_HASH_BITS 4096
+
+static sf_code read_metric(const json_object *vector, const char *what, sf_metric *metric, sf_error *error) {
+  const char *name;
+  SF_TRY(sf_json_string(vector, "metric", true, what, malformed, &name, error));
+  for (sf_metric candidate = SF_METRIC_COSINE; candidate <= SF_METRIC_DOT_PRODUCT; candidate++)
+    if (strcmp(name, sf_metric_name(candidate)) == 0) {
+      *metric = candidate;
+      return SF_OK;
+    }
+  return sf_fail(error, malformed, "%s: expected metric cosine, l2 or dot_product, found %s", what, name);
+}
+
+static sf_code read_strategy(const json_object *vector, const char *what, sf_manifest *manifest, sf_error *error) {
+  const char *name = NULL;
+  SF_TRY(sf_json_string(vector, "sharding_strategy", false, what, malformed, &name, error));
+  if (name == NULL) {
+    manifest->routing.strategy = SF_SHARDING_EXPLICIT;
+    manifest->routing.searches_all_shards = manifest->is_unified;
+    return SF_OK;
+  }
+  for (sf_sharding_strategy candidate = SF_SHARDING_CLUSTER; candidate <= SF_SHARDING_CEL; candidate++)
+    if (strcmp(name, sf_sharding_strategy_name(candidate)) == 0) {
+      manifest->routing.strategy = candidate;
+      return SF_OK;
+    }
+  return sf_fail(error, malformed, "%s: expected sharding_strategy cluster, lsh, explicit or cel, found %s", what, name);
+}
+
+static sf_code copy_string(const json_object *vector, const char *name, const char *what, char **copy,
+                           sf_error *error) {
+  const char *text = NULL;
+  SF_TRY(sf_json_string(vector, name, false, what, malformed, &text, error));
+  *copy = sf_strdup(text);
+  return *copy != NULL || text == NULL ? SF_OK : sf_fail_memory(error, what);
+}
+
+static sf_code read_routing_values(const json_object *vector, const char *what, sf_manifest *manifest,
+                                   sf_error *error) {
+  json_object *values = sf_json_member(vector, "routing_values");
+  if (values == NULL)
+    return SF_OK;
+  if (!json_object_is_type(values, json_type_array))
+    return sf_fail(error, malformed, "%s: expected routing_values to be a list, found %.80s", what,
+                   json_object_to_json_string(values));
+  size_t count = json_object_array_length(values);
+  if ((count == 0 ? 1 : count) != manifest->num_dbs)
+    return sf_fail(error, malformed, "%s: expected %u routing_values, as many as num_dbs, found %zu", what,
+                   (unsigned)manifest->num_dbs, count);
+  /* An empty list stands for the one shard there is: the expression's value is its id. */
+  return count == 0 ? SF_OK : sf_routing_config_read_values(values, what, &manifest->routing, error);
+}
+
+static sf_code read_cel(const json_object *vector, const char *what, sf_manifest *manifest, sf_error *error) {
+  SF_TRY(copy_string(vector, "cel_expr", what, &manifest->routing.cel_expression, error));
+  if (manifest->routing.cel_expression == NULL)
+    return sf_fail(error, malformed, "%s: expected cel_expr beside the strategy cel, found none", what);
+  json_object *columns = sf_json_member(vector, "cel_columns");
+  if (!json_object_is_type(columns, json_type_object))
+    return sf_fail(error, malformed, "%s: expected cel_columns beside the strategy cel, found none", what);
+  SF_TRY(sf_routing_config_read_columns(columns, what, &manifest->routing, error));
+  return read_routing_values(vector, what, manifest, error);
+}
+
+static sf_code read_unified(const json_object *vector, const char *what, bool *is_unified, sf_error *error) {
+  json_object *member = sf_json_member(vector, "unified");
+  if (member != NULL && !json_object_is_type(member, json_type_boolean))
+    return sf_fail(error, malformed, "%s: expected unified to be true or false, found %.80s", what,
+                   json_object_to_json_string(member));
+  *is_unified = member != NULL && json_object_get_boolean(member);
+  return SF_OK;
+}
+
+static sf_code read_vector(const json_object *vector, const char *what, sf_manifest *manifest, sf_error *error) {
+  int64_t dim = 0;
+  int64_t hash_bits = 0;
+  manifest->routing.num_probes = 1;
+  for (uint32_t i = 0; i < manifest->num_dbs; i++) {
+    int64_t rows = manifest->shards[i].row_count;
+    manifest->total_vectors = rows > INT64_MAX - manifest->total_vectors ? INT64_MAX : manifest->total_vectors + rows;
+  }
+  SF_TRY(sf_json_integer(vector, "dim", true, 1, SF_MAX_DIM, what, malformed, &dim, error));
+  SF_TRY(sf_json_integer(vector, "total_vectors", false, 0, INT64_MAX, what, malformed, &manifest->total_vectors,
+                         error));
+  SF_TRY(sf_json_integer(vector, "num_probes", false, 1, INT64_MAX, what, malformed, &manifest->routing.num_probes,
+                         error));
+  SF_TRY(sf_json_integer(vector, "num_hash_bits", false, 1, MAX_HASH_BITS, what, malformed, &hash_bits, error));
+  manifest->dim = (uint32_t)dim;
+  manifest->routing.num_hash_bits = (uint32_t)hash_bits;
+  SF_TRY(read_metric(vector, what, &manifest->metric, error));
+  SF_TRY(read_unified(vector, what, &manifest->is_unified, error));
+  SF_TRY(read_strategy(vector, what, manifest, error));
+  SF_TRY(copy_string(vector, "centroids_ref", what, &manifest->centroids_ref, error));
+  SF_TRY(copy_string(vector, "hyperplanes_ref", what, &manifest->hyperplanes_ref, error));
+  manifest->has_vectors = true;
+  return manifest->routing.strategy == SF_SHARDING_CEL ? read_cel(vector, what, manifest, error) : SF_OK;
+}
+
+sf_code sf_manifest_parse_custom(const char *custom, size_t length, const char *what, sf_manifest *manifest,
+                                 sf_error *error) {
+  json_object *object = NULL;
+  char *named = sf_format("%s: custom", what);
+  if (named == NULL)
+    return sf_fail_memory(error, what);
+  sf_code code = sf_json_parse_object(custom, length, named, malformed, &object, error);
+  if (code == SF_OK) {
+    json_object *vector = sf_json_member(object, "vector");
+    if (vector != NULL && !json_object_is_type(vector, json_type_object))
+      code = sf_fail(error, malformed, "%s: expected \"vector\" to be an object, found %.80s", named,
+                     json_object_to_json_string(vector));
+    else if (vector != NULL && json_object_object_length(vector) > 0)
+      code = read_vector(vector, named, manifest, error);
+  }
+  json_object_put(object);
+  free(named);
+  return code;
+}

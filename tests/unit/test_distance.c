@@ -1,0 +1,243 @@
+#include "cmocka_includes.h"
+#include "distance/distance.h"
+#include "random.h"
+#include "shardyfusion.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MAX_ROWS = 17 };
+
+/* Largest components, from denormal numbers to where a sum of 4,096 products is still below FLT_MAX. */
+static const float scales[] = {1e-44F, 1e-39F, 1e-30F, 1e-19F, 1e-3F, 1, 1e4F, 1e15F};
+enum { NUM_SCALES = sizeof(scales) / sizeof(scales[0]) };
+
+static const size_t long_dims[] = {384, 768, 1024, 1536, 2048, 4096};
+
+/* 1 to 300, then the long ones; 0 behind the last. */
+static size_t next_dim(size_t dim) {
+  if (dim < 300)
+    return dim + 1;
+  for (size_t i = 0; i < sizeof(long_dims) / sizeof(long_dims[0]); i++) {
+    if (long_dims[i] > dim)
+      return long_dims[i];
+  }
+  return 0;
+}
+
+/* Of exactly this size, so that a sanitizer sees a read behind the end. */
+static float *random_vectors(size_t count, size_t dim, float scale, uint64_t *random) {
+  float *vectors = malloc(count * dim > 0 ? count * dim * sizeof(float) : 1);
+  assert_non_null(vectors);
+  for (size_t i = 0; i < count * dim; i++)
+    vectors[i] = scale * random_component(random);
+  return vectors;
+}
+
+static long double precise_dot(const float *a, const float *b, size_t dim) {
+  long double sum = 0;
+  for (size_t i = 0; i < dim; i++)
+    sum += (long double)a[i] * (long double)b[i];
+  return sum;
+}
+
+static long double precise_squared_l2(const float *a, const float *b, size_t dim) {
+  long double sum = 0;
+  for (size_t i = 0; i < dim; i++)
+    sum += ((long double)a[i] - (long double)b[i]) * ((long double)a[i] - (long double)b[i]);
+  return sum;
+}
+
+static void assert_within_bounds(const sf_kernels *kernels, const float *query, const float *rows, size_t num_rows,
+                                 size_t dim) {
+  float *results = malloc(num_rows > 0 ? num_rows * sizeof(float) : 1);
+  assert_non_null(results);
+  double query_norm = (double)sqrtl(precise_dot(query, query, dim));
+  kernels->dot(query, rows, num_rows, dim, results);
+  for (size_t row = 0; row < num_rows; row++) {
+    const float *x = rows + row * dim;
+    double bound = sf_dot_error_bound(dim, query_norm, (double)sqrtl(precise_dot(x, x, dim)));
+    assert_true(fabsl(results[row] - precise_dot(query, x, dim)) <= bound);
+    assert_true(fabs(results[row] - sf_exact_dot(query, x, dim)) <= bound);
+  }
+  kernels->squared_l2(query, rows, num_rows, dim, results);
+  for (size_t row = 0; row < num_rows; row++) {
+    const float *x = rows + row * dim;
+    double fast_bound = sf_squared_l2_error_bound(dim, results[row]);
+    double exact_bound = sf_squared_l2_error_bound(dim, sf_exact_squared_l2(query, x, dim));
+    assert_true(fabsl(results[row] - precise_squared_l2(query, x, dim)) <= fmin(fast_bound, exact_bound));
+    assert_true(fabs(results[row] - sf_exact_squared_l2(query, x, dim)) <= fmin(fast_bound, exact_bound));
+  }
+  free(results);
+}
+
+static void every_kernel_is_within_its_error_bound(void **state) {
+  (void)state;
+  uint64_t random = 1;
+  const sf_kernels *const *all = sf_kernels_all();
+  for (size_t dim = 1; dim != 0; dim = next_dim(dim)) {
+    for (size_t num_rows = 0; num_rows <= MAX_ROWS; num_rows += dim > 64 ? 4 : 1) {
+      float scale = scales[random_below(&random, NUM_SCALES)];
+      float *query = random_vectors(1, dim, scales[random_below(&random, NUM_SCALES)], &random);
+      float *rows = random_vectors(num_rows, dim, scale, &random);
+      for (size_t i = 0; all[i] != NULL; i++) {
+        if (all[i]->supported())
+          assert_within_bounds(all[i], query, rows, num_rows, dim);
+      }
+      free(query);
+      free(rows);
+    }
+  }
+}
+
+/* Cancellation is where a float32 result is furthest from the exact one. */
+static void a_row_near_the_query_is_within_the_error_bound(void **state) {
+  (void)state;
+  uint64_t random = 2;
+  const sf_kernels *const *all = sf_kernels_all();
+  for (size_t dim = 1; dim <= 300; dim++) {
+    float *query = random_vectors(1, dim, 1, &random);
+    float *rows = random_vectors(2, dim, 1e-6F, &random);
+    for (size_t i = 0; i < dim; i++) {
+      rows[i] += query[i];
+      rows[dim + i] = i % 2 == 0 ? query[i] : -query[i];
+    }
+    for (size_t i = 0; all[i] != NULL; i++) {
+      if (all[i]->supported())
+        assert_within_bounds(all[i], query, rows, 2, dim);
+    }
+    free(query);
+    free(rows);
+  }
+}
+
+static void kernels_read_rows_of_any_alignment(void **state) {
+  (void)state;
+  uint64_t random = 3;
+  enum { DIM = 37, ROWS = 6, SHIFTS = 8 };
+  float *query = random_vectors(1, DIM, 1, &random);
+  float *rows = random_vectors(ROWS, DIM, 1, &random);
+  for (size_t i = 0; sf_kernels_all()[i] != NULL; i++) {
+    for (size_t shift = 0; shift < SHIFTS; shift++) {
+      float shifted[ROWS * DIM + SHIFTS];
+      memcpy(shifted + shift, rows, ROWS * DIM * sizeof(float));
+      if (sf_kernels_all()[i]->supported())
+        assert_within_bounds(sf_kernels_all()[i], query, shifted + shift, ROWS, DIM);
+    }
+  }
+  free(query);
+  free(rows);
+}
+
+/* Keeps compilers from making vectors of a loop, and so from changing anything. */
+static double lane_by_lane(const float *a, const float *b, size_t dim, bool of_difference) {
+  volatile double lanes[8] = {0};
+  for (size_t i = 0; i < dim; i++) {
+    volatile double left = of_difference ? (double)a[i] - (double)b[i] : (double)a[i];
+    volatile double right = of_difference ? left : (double)b[i];
+    volatile double product = left * right;
+    lanes[i % 8] = lanes[i % 8] + product;
+  }
+  volatile double even = (lanes[0] + lanes[4]) + (lanes[2] + lanes[6]);
+  volatile double odd = (lanes[1] + lanes[5]) + (lanes[3] + lanes[7]);
+  return even + odd;
+}
+
+static void assert_same_bits(double a, double b) {
+  assert_memory_equal(&a, &b, sizeof(a));
+}
+
+static void exact_results_are_the_lanes_in_their_order_bit_for_bit(void **state) {
+  (void)state;
+  uint64_t random = 4;
+  for (size_t dim = 1; dim != 0; dim = next_dim(dim)) {
+    float *a = random_vectors(1, dim, FLT_MAX, &random);
+    float *b = random_vectors(1, dim, 1e-3F, &random);
+    float *c = random_vectors(1, dim, 1, &random);
+    assert_same_bits(sf_exact_dot(a, b, dim), lane_by_lane(a, b, dim, false));
+    assert_same_bits(sf_exact_dot(c, b, dim), lane_by_lane(c, b, dim, false));
+    assert_same_bits(sf_exact_squared_l2(a, b, dim), lane_by_lane(a, b, dim, true));
+    assert_same_bits(sf_exact_squared_l2(c, b, dim), lane_by_lane(c, b, dim, true));
+    assert_same_bits(sf_exact_squared_norm(c, dim), lane_by_lane(c, c, dim, false));
+    free(a);
+    free(b);
+    free(c);
+  }
+}
+
+static void exact_results_neither_overflow_nor_underflow(void **state) {
+  (void)state;
+  const float largest[2] = {FLT_MAX, -FLT_MAX};
+  const float smallest[2] = {FLT_TRUE_MIN, 0};
+  assert_true(sf_exact_squared_norm(largest, 2) == 2 * (double)FLT_MAX * (double)FLT_MAX);
+  assert_true(sf_exact_squared_norm(smallest, 2) == (double)FLT_TRUE_MIN * (double)FLT_TRUE_MIN);
+  assert_true(sf_exact_squared_norm(smallest, 2) > 0);
+}
+
+static void an_inverse_norm_is_given_only_where_float32_can_be_trusted(void **state) {
+  (void)state;
+  assert_true(sf_inverse_norm((const float[]){3, 4}, 2) == 0.2F);
+  assert_true(sf_inverse_norm((const float[]){0, -0.0F}, 2) == 0);
+  assert_true(isnan(sf_inverse_norm((const float[]){1e-19F}, 1)));
+  assert_true(isnan(sf_inverse_norm((const float[]){1e19F}, 1)));
+  assert_true(isnan(sf_inverse_norm((const float[]){INFINITY}, 1)));
+  assert_true(isnan(sf_inverse_norm((const float[]){NAN, 1}, 2)));
+}
+
+static void a_dim_without_a_float32_bound_has_an_infinite_one(void **state) {
+  (void)state;
+  assert_true(isinf(sf_dot_error_bound((size_t)1 << 24, 0, 0)));
+  assert_true(isinf(sf_squared_l2_error_bound((size_t)1 << 24, 0)));
+}
+
+/* In a process of its own, since kernels are picked once in each. */
+static void assert_picked(const char *forced, const char *expected) {
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    if (forced == NULL)
+      unsetenv("SHARDYFUSION_KERNEL");
+    else
+      setenv("SHARDYFUSION_KERNEL", forced, 1);
+    bool as_expected = strcmp(sf_kernel_name(), expected) == 0;
+    setenv("SHARDYFUSION_KERNEL", "portable", 1);
+    _exit(as_expected && strcmp(sf_kernel_name(), expected) == 0 ? 0 : 1);
+  }
+  int status = -1;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_int_equal(status, 0);
+}
+
+static void the_environment_forces_a_supported_kernel_and_the_best_is_the_default(void **state) {
+  (void)state;
+  const char *best = NULL;
+  for (size_t i = 0; sf_kernels_all()[i] != NULL; i++) {
+    const sf_kernels *kernels = sf_kernels_all()[i];
+    if (kernels->supported() && best == NULL)
+      best = kernels->name;
+    if (kernels->supported())
+      assert_picked(kernels->name, kernels->name);
+  }
+  assert_non_null(best);
+  assert_picked(NULL, best);
+  assert_picked("", best);
+  assert_picked("no such kernel", best);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_environment_forces_a_supported_kernel_and_the_best_is_the_default),
+      cmocka_unit_test(every_kernel_is_within_its_error_bound),
+      cmocka_unit_test(a_row_near_the_query_is_within_the_error_bound),
+      cmocka_unit_test(kernels_read_rows_of_any_alignment),
+      cmocka_unit_test(exact_results_are_the_lanes_in_their_order_bit_for_bit),
+      cmocka_unit_test(exact_results_neither_overflow_nor_underflow),
+      cmocka_unit_test(an_inverse_norm_is_given_only_where_float32_can_be_trusted),
+      cmocka_unit_test(a_dim_without_a_float32_bound_has_an_infinite_one),
+  };
+  return cmocka_run_group_tests_name("distance", tests, NULL, NULL);
+}

@@ -1,0 +1,422 @@
+#include "cmocka_includes.h"
+#include "random.h"
+#include "search/scan.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const sf_score_convention conventions[] = {SF_SCORE_COSINE, SF_SCORE_L2, SF_SCORE_SQUARED_L2,
+                                                  SF_SCORE_ONE_MINUS_DOT};
+enum { NUM_CONVENTIONS = sizeof(conventions) / sizeof(conventions[0]) };
+
+/* A segment and a query, every buffer of exactly its size. */
+struct problem {
+  size_t num_rows;
+  size_t dim;
+  float *query;
+  float *vectors;
+  float *inverse_norms;
+  uint8_t *excluded; /* NULL in some */
+  sf_vector_segment segment;
+};
+
+/* One component of row `row`: each kind of data is one way in which a search could go wrong. */
+typedef float (*component_maker)(uint64_t *random, const float *query, size_t row, size_t i);
+
+static float uniform(uint64_t *random, const float *query, size_t row, size_t i) {
+  (void)query, (void)row, (void)i;
+  return random_component(random);
+}
+
+static float clustered(uint64_t *random, const float *query, size_t row, size_t i) {
+  (void)query;
+  uint64_t centre = 1000 * (row % 5) + i;
+  return random_component(&centre) + 0.01F * random_component(random);
+}
+
+static float duplicated(uint64_t *random, const float *query, size_t row, size_t i) {
+  (void)random, (void)query;
+  uint64_t original = 1000 * (row % 7) + i;
+  return random_component(&original);
+}
+
+static float all_equal(uint64_t *random, const float *query, size_t row, size_t i) {
+  (void)random, (void)query, (void)row;
+  return 0.1F * (float)(i + 1);
+}
+
+static float all_zero(uint64_t *random, const float *query, size_t row, size_t i) {
+  (void)random, (void)query, (void)row, (void)i;
+  return 0;
+}
+
+static float equal_to_the_query(uint64_t *random, const float *query, size_t row, size_t i) {
+  (void)random, (void)row;
+  return query[i];
+}
+
+/* Float32 can't tell these from one another. */
+static float nearly_the_query(uint64_t *random, const float *query, size_t row, size_t i) {
+  (void)row;
+  return query[i] * (1 + 1e-7F * (float)random_below(random, 4));
+}
+
+static float nearly_tied(uint64_t *random, const float *query, size_t row, size_t i) {
+  (void)query, (void)row;
+  return (1 + 1e-7F * (float)random_below(random, 3)) * (float)(i % 3);
+}
+
+/* Multiples of the query: at cosine distance 0 but for roundings. */
+static float parallel(uint64_t *random, const float *query, size_t row, size_t i) {
+  (void)random;
+  return query[i] * (float)(row + 1);
+}
+
+static float huge(uint64_t *random, const float *query, size_t row, size_t i) {
+  (void)query, (void)row, (void)i;
+  return FLT_MAX * random_component(random);
+}
+
+static float tiny(uint64_t *random, const float *query, size_t row, size_t i) {
+  (void)query, (void)row, (void)i;
+  return 1e-42F * random_component(random);
+}
+
+static float of_any_size(uint64_t *random, const float *query, size_t row, size_t i) {
+  (void)query, (void)i;
+  return ldexpf(random_component(random), (int)(row * 7 % 250) - 125);
+}
+
+static float some_zero(uint64_t *random, const float *query, size_t row, size_t i) {
+  (void)query, (void)i;
+  return row % 3 == 0 ? 0 : random_component(random);
+}
+
+/* Each row is nearer than those before it: none can be turned away early. */
+static float ever_nearer(uint64_t *random, const float *query, size_t row, size_t i) {
+  return query[i] + random_component(random) / (float)(row + 1);
+}
+
+static const component_maker component_makers[] = {
+    uniform,     clustered, duplicated, all_equal, all_zero,  equal_to_the_query, nearly_the_query,
+    nearly_tied, parallel,  huge,       tiny,      some_zero, of_any_size,        ever_nearer,
+};
+enum { NUM_MAKERS = sizeof(component_makers) / sizeof(component_makers[0]) };
+
+static void *exact_size(size_t bytes) {
+  void *memory = malloc(bytes > 0 ? bytes : 1);
+  assert_non_null(memory);
+  return memory;
+}
+
+static void describe_segment(struct problem *problem, uint64_t first_row) {
+  double max_norm = 0;
+  for (size_t row = 0; row < problem->num_rows; row++) {
+    const float *vector = problem->vectors + row * problem->dim;
+    problem->inverse_norms[row] = sf_inverse_norm(vector, problem->dim);
+    max_norm = fmax(max_norm, sqrt(sf_exact_squared_norm(vector, problem->dim)));
+  }
+  problem->segment = (sf_vector_segment){.vectors = problem->vectors,
+                                         .inverse_norms = problem->inverse_norms,
+                                         .excluded = problem->excluded,
+                                         .first_row = first_row,
+                                         .num_rows = problem->num_rows,
+                                         .max_norm = max_norm};
+}
+
+static void make_problem(struct problem *problem, component_maker maker, size_t num_rows, size_t dim,
+                         uint64_t *random) {
+  static const float query_scales[] = {1, 1, 1, 0, 1e-40F, 1e-20F, 1e18F, FLT_MAX};
+  *problem = (struct problem){.num_rows = num_rows, .dim = dim};
+  problem->query = exact_size(dim * sizeof(float));
+  problem->vectors = exact_size(num_rows * dim * sizeof(float));
+  problem->inverse_norms = exact_size(num_rows * sizeof(float));
+  float scale = query_scales[random_below(random, sizeof(query_scales) / sizeof(query_scales[0]))];
+  for (size_t i = 0; i < dim; i++)
+    problem->query[i] = scale * random_component(random);
+  for (size_t row = 0; row < num_rows; row++) {
+    for (size_t i = 0; i < dim; i++) {
+      float component = maker(random, problem->query, row, i);
+      problem->vectors[row * dim + i] = isfinite(component) ? component : FLT_MAX;
+    }
+  }
+  if (random_below(random, 2) == 0) {
+    size_t num_bytes = (num_rows + 7) / 8;
+    problem->excluded = exact_size(num_bytes);
+    for (size_t i = 0; i < num_bytes; i++)
+      problem->excluded[i] = (uint8_t)(random_bits(random) & random_bits(random));
+  }
+  describe_segment(problem, random_below(random, 1000));
+}
+
+static void free_problem(struct problem *problem) {
+  free(problem->query);
+  free(problem->vectors);
+  free(problem->inverse_norms);
+  free(problem->excluded);
+}
+
+static int by_score_then_row(const void *left, const void *right) {
+  const sf_neighbour *a = left;
+  const sf_neighbour *b = right;
+  if (a->score != b->score)
+    return a->score < b->score ? -1 : 1;
+  return a->row < b->row ? -1 : a->row > b->row;
+}
+
+/* Scores everything: what a scan must give. Returns how many there are before the cut to top_k. */
+static size_t score_every_row(const sf_scan_query *query, const sf_vector_segment *segment, size_t begin, size_t end,
+                              double score_limit, sf_neighbour *neighbours) {
+  size_t count = 0;
+  for (size_t row = begin; row < end; row++) {
+    bool excluded = segment->excluded != NULL && (segment->excluded[row / 8] & (1U << (row % 8))) != 0;
+    double score = sf_scan_exact_score(query, segment->vectors + row * query->dim);
+    assert_false(isnan(score));
+    if (!excluded && score <= score_limit)
+      neighbours[count++] = (sf_neighbour){.score = score, .row = segment->first_row + row};
+  }
+  qsort(neighbours, count, sizeof(*neighbours), by_score_then_row);
+  return count;
+}
+
+static void assert_scan_finds(const sf_scan_query *query, const struct problem *problem, size_t begin, size_t end,
+                              size_t top_k, double score_limit) {
+  sf_neighbour *expected = exact_size((end - begin) * sizeof(*expected));
+  sf_neighbour *found = exact_size(top_k * sizeof(*found));
+  size_t num_expected = score_every_row(query, &problem->segment, begin, end, score_limit, expected);
+  size_t num_found = SIZE_MAX;
+  sf_error error;
+  assert_int_equal(
+      sf_scan_segment(query, &problem->segment, begin, end, top_k, score_limit, NULL, found, &num_found, &error),
+      SF_OK);
+  assert_int_equal(num_found, num_expected < top_k ? num_expected : top_k);
+  for (size_t i = 0; i < num_found; i++) {
+    assert_int_equal(found[i].row, expected[i].row);
+    assert_memory_equal(&found[i].score, &expected[i].score, sizeof(double));
+  }
+  free(expected);
+  free(found);
+}
+
+/* None, one that some row's score equals, or one near the scores. */
+static double random_limit(const sf_scan_query *query, const struct problem *problem, uint64_t *random) {
+  const float *row = problem->vectors + random_below(random, problem->num_rows) * problem->dim;
+  switch (random_below(random, 4)) {
+  case 0:
+    return sf_scan_exact_score(query, row);
+  case 1:
+    return nextafter(sf_scan_exact_score(query, row), random_below(random, 2) == 0 ? -INFINITY : INFINITY);
+  case 2:
+    return 2 * (double)random_component(random);
+  default:
+    return INFINITY;
+  }
+}
+
+static void assert_scans_find(struct problem *problem, const sf_kernels *kernels, uint64_t *random) {
+  float *scaled = exact_size(problem->dim * sizeof(float));
+  for (size_t i = 0; i < NUM_CONVENTIONS; i++) {
+    sf_scan_query query;
+    sf_scan_query_init(&query, problem->query, (uint32_t)problem->dim, conventions[i], scaled);
+    query.kernels = kernels;
+    size_t begin = random_below(random, 2) == 0 ? 0 : random_below(random, problem->num_rows);
+    size_t end =
+        random_below(random, 2) == 0 ? problem->num_rows : begin + random_below(random, problem->num_rows - begin);
+    size_t most = random_below(random, 2) == 0 ? 12 : problem->num_rows + 5;
+    size_t top_k = 1 + (size_t)random_below(random, most);
+    assert_scan_finds(&query, problem, begin, end, top_k, INFINITY);
+    assert_scan_finds(&query, problem, begin, end, top_k, random_limit(&query, problem, random));
+  }
+  free(scaled);
+}
+
+static void for_every_supported_kernel(void (*act)(const sf_kernels *kernels)) {
+  for (size_t i = 0; sf_kernels_all()[i] != NULL; i++) {
+    if (sf_kernels_all()[i]->supported())
+      act(sf_kernels_all()[i]);
+  }
+}
+
+static void scan_small_problems(const sf_kernels *kernels) {
+  uint64_t random = 5;
+  for (size_t maker = 0; maker < NUM_MAKERS; maker++) {
+    for (size_t round = 0; round < 60; round++) {
+      struct problem problem;
+      size_t num_rows = 1 + (size_t)random_below(&random, 100);
+      make_problem(&problem, component_makers[maker], num_rows, 1 + (size_t)random_below(&random, 40), &random);
+      assert_scans_find(&problem, kernels, &random);
+      free_problem(&problem);
+    }
+  }
+}
+
+static void a_scan_is_what_scoring_every_row_gives(void **state) {
+  (void)state;
+  for_every_supported_kernel(scan_small_problems);
+}
+
+/* Many times the candidates that are kept at once, and several blocks. */
+static void scan_large_problems(const sf_kernels *kernels) {
+  uint64_t random = 6;
+  for (size_t maker = 0; maker < NUM_MAKERS; maker++) {
+    for (size_t round = 0; round < 3; round++) {
+      struct problem problem;
+      size_t num_rows = 2000 + (size_t)random_below(&random, 2000);
+      make_problem(&problem, component_makers[maker], num_rows, 1 + (size_t)random_below(&random, 20), &random);
+      assert_scans_find(&problem, kernels, &random);
+      free_problem(&problem);
+    }
+  }
+}
+
+static void a_scan_of_many_candidates_is_what_scoring_every_row_gives(void **state) {
+  (void)state;
+  for_every_supported_kernel(scan_large_problems);
+}
+
+static void scan_long_vectors(const sf_kernels *kernels) {
+  uint64_t random = 7;
+  for (size_t maker = 0; maker < NUM_MAKERS; maker++) {
+    struct problem problem;
+    make_problem(&problem, component_makers[maker], 300, 1000 + (size_t)random_below(&random, 3097), &random);
+    assert_scans_find(&problem, kernels, &random);
+    free_problem(&problem);
+  }
+}
+
+static void a_scan_of_long_vectors_is_what_scoring_every_row_gives(void **state) {
+  (void)state;
+  for_every_supported_kernel(scan_long_vectors);
+}
+
+static void cosine_without_inverse_norms_scores_every_row(void **state) {
+  (void)state;
+  uint64_t random = 8;
+  struct problem problem;
+  float scaled[9];
+  make_problem(&problem, uniform, 500, 9, &random);
+  problem.segment.inverse_norms = NULL;
+  sf_scan_query query;
+  sf_scan_query_init(&query, problem.query, 9, SF_SCORE_COSINE, scaled);
+  assert_scan_finds(&query, &problem, 0, 500, 10, INFINITY);
+  free_problem(&problem);
+}
+
+static void excluded_rows_may_hold_anything(void **state) {
+  (void)state;
+  uint64_t random = 9;
+  for (size_t i = 0; i < NUM_CONVENTIONS; i++) {
+    float vectors[] = {NAN, NAN, 1, 0, INFINITY, 0, 0.5F, 0.5F, -INFINITY, NAN};
+    float inverse_norms[] = {NAN, 1, NAN, 1.4142135F, NAN};
+    const uint8_t excluded[] = {0x15};
+    sf_vector_segment segment = {.vectors = vectors,
+                                 .inverse_norms = inverse_norms,
+                                 .excluded = excluded,
+                                 .first_row = 100,
+                                 .num_rows = 5,
+                                 .max_norm = 1};
+    float query_vector[] = {1, random_component(&random) * 0.1F};
+    float scaled[2];
+    sf_scan_query query;
+    sf_scan_query_init(&query, query_vector, 2, conventions[i], scaled);
+    sf_neighbour found[5];
+    size_t num_found;
+    assert_int_equal(sf_scan_segment(&query, &segment, 0, 5, 5, INFINITY, NULL, found, &num_found, NULL), SF_OK);
+    assert_int_equal(num_found, 2);
+    assert_int_equal(found[0].row, 101);
+    assert_int_equal(found[1].row, 103);
+  }
+}
+
+static void a_zero_vector_is_at_cosine_distance_one(void **state) {
+  (void)state;
+  const float zero[3] = {0, -0.0F, 0};
+  const float other[3] = {1, 2, 3};
+  float scaled[3];
+  sf_scan_query query;
+  sf_scan_query_init(&query, zero, 3, SF_SCORE_COSINE, scaled);
+  assert_true(sf_scan_exact_score(&query, other) == 1);
+  assert_true(sf_scan_exact_score(&query, zero) == 1);
+  sf_scan_query_init(&query, other, 3, SF_SCORE_COSINE, scaled);
+  assert_true(sf_scan_exact_score(&query, zero) == 1);
+}
+
+static void a_vector_is_at_distance_zero_from_itself_whatever_its_size(void **state) {
+  (void)state;
+  uint64_t random = 10;
+  for (int exponent = -148; exponent <= 127; exponent++) {
+    float vector[33];
+    float scaled[33];
+    for (size_t i = 0; i < 33; i++)
+      vector[i] = i == 0 ? ldexpf(1, exponent) : ldexpf(random_component(&random), exponent);
+    for (size_t i = 0; i < NUM_CONVENTIONS; i++) {
+      sf_scan_query query;
+      sf_scan_query_init(&query, vector, 33, conventions[i], scaled);
+      if (conventions[i] != SF_SCORE_ONE_MINUS_DOT)
+        assert_true(sf_scan_exact_score(&query, vector) == 0);
+    }
+  }
+}
+
+static void scores_follow_the_shards_convention(void **state) {
+  (void)state;
+  const float query_vector[2] = {3, 0};
+  const float row[2] = {0, 4};
+  const double expected[NUM_CONVENTIONS] = {1, 5, 25, 1};
+  for (size_t i = 0; i < NUM_CONVENTIONS; i++) {
+    float scaled[2];
+    sf_scan_query query;
+    sf_scan_query_init(&query, query_vector, 2, conventions[i], scaled);
+    assert_true(sf_scan_exact_score(&query, row) == expected[i]);
+  }
+}
+
+static void a_cancelled_scan_says_so(void **state) {
+  (void)state;
+  uint64_t random = 11;
+  struct problem problem;
+  float scaled[4];
+  make_problem(&problem, uniform, 50, 4, &random);
+  sf_scan_query query;
+  sf_scan_query_init(&query, problem.query, 4, SF_SCORE_L2, scaled);
+  sf_cancellation cancellation = {0};
+  sf_cancellation_request(&cancellation);
+  sf_neighbour found[3];
+  size_t num_found = 0;
+  sf_error error;
+  assert_int_equal(
+      sf_scan_segment(&query, &problem.segment, 0, 50, 3, INFINITY, &cancellation, found, &num_found, &error),
+      SF_CANCELLED_ERROR);
+  free_problem(&problem);
+}
+
+static void no_rows_give_no_neighbours(void **state) {
+  (void)state;
+  const float query_vector[1] = {1};
+  float scaled[1];
+  sf_scan_query query;
+  sf_scan_query_init(&query, query_vector, 1, SF_SCORE_L2, scaled);
+  sf_vector_segment segment = {0};
+  sf_neighbour found[1];
+  size_t num_found = 7;
+  assert_int_equal(sf_scan_segment(&query, &segment, 0, 0, 1, INFINITY, NULL, found, &num_found, NULL), SF_OK);
+  assert_int_equal(num_found, 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_scan_is_what_scoring_every_row_gives),
+      cmocka_unit_test(a_scan_of_many_candidates_is_what_scoring_every_row_gives),
+      cmocka_unit_test(a_scan_of_long_vectors_is_what_scoring_every_row_gives),
+      cmocka_unit_test(cosine_without_inverse_norms_scores_every_row),
+      cmocka_unit_test(excluded_rows_may_hold_anything),
+      cmocka_unit_test(a_zero_vector_is_at_cosine_distance_one),
+      cmocka_unit_test(a_vector_is_at_distance_zero_from_itself_whatever_its_size),
+      cmocka_unit_test(scores_follow_the_shards_convention),
+      cmocka_unit_test(a_cancelled_scan_says_so),
+      cmocka_unit_test(no_rows_give_no_neighbours),
+  };
+  return cmocka_run_group_tests_name("scan", tests, NULL, NULL);
+}
