@@ -94,5 +94,6 @@ sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf
 void sf_shard_close(sf_shard *shard); /* NULL is allowed */
 
 extern const sf_shard_format sf_sqlite_vec_format;
+extern const sf_shard_format sf_lance_format;
 
 #endif

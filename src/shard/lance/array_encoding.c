@@ -86,8 +86,7 @@ static sf_code load_decompressed(const page_reader *reader, size_t index, uint32
   cache->buffer_page = NULL;
   cache->buffer.length = 0;
   sf_lance_slice slice = {0};
-  sf_code code =
-      sf_lance_page_read_all(reader->column, reader->page, index, cache->cancellation, &slice, error);
+  sf_code code = sf_lance_page_read_all(reader->column, reader->page, index, cache->cancellation, &slice, error);
   if (code == SF_OK)
     code = sf_lance_decompress(scheme, slice.bytes, &cache->buffer, error);
   sf_lance_slice_release(&slice);
@@ -101,8 +100,8 @@ static sf_code load_decompressed(const page_reader *reader, size_t index, uint32
 /* Bytes [offset, offset + length) of a flat array, into cache->value. */
 static sf_code read_flat(const page_reader *reader, const Sf__Lance__FlatArray *flat, uint64_t offset, uint64_t length,
                          sf_lance_bytes *bytes, sf_error *error) {
-  size_t index;
-  uint32_t scheme;
+  size_t index = 0;
+  uint32_t scheme = 0;
   SF_TRY(page_buffer(flat->buffer, &index, error));
   SF_TRY(compression_scheme(flat, &scheme, error));
   if (scheme != 0) {
@@ -377,8 +376,8 @@ sf_code sf_lance_array_vectors_find(const sf_lance_page *page, uint32_t dim, siz
 sf_code sf_lance_array_flat_bytes(const sf_lance_column *column, const sf_lance_page *page,
                                   const Sf__Lance__FlatArray *flat, uint64_t length,
                                   const sf_cancellation *cancellation, sf_lance_slice *slice, sf_error *error) {
-  size_t index;
-  uint32_t scheme;
+  size_t index = 0;
+  uint32_t scheme = 0;
   SF_TRY(page_buffer(flat->buffer, &index, error));
   SF_TRY(compression_scheme(flat, &scheme, error));
   if (scheme == 0)

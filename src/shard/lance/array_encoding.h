@@ -15,8 +15,8 @@ sf_code sf_lance_array_string(const sf_lance_column *column, const sf_lance_page
 /* The parts of a page of vectors. */
 typedef struct sf_lance_array_vectors {
   bool all_null;
-  const Sf__Lance__FlatArray *values;        /* NULL where all are null */
-  const Sf__Lance__ArrayEncoding *validity;  /* a bitmap of the vectors; NULL: none is null */
+  const Sf__Lance__FlatArray *values;            /* NULL where all are null */
+  const Sf__Lance__ArrayEncoding *validity;      /* a bitmap of the vectors; NULL: none is null */
   const Sf__Lance__ArrayEncoding *item_validity; /* a bitmap of the items; NULL: none is null */
   bool all_items_null;
 } sf_lance_array_vectors;

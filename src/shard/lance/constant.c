@@ -39,8 +39,8 @@ sf_code sf_lance_constant_string(sf_lance_bytes stored, sf_lance_bytes *string, 
   uint64_t begin = sf_lance_load(offsets, size);
   uint64_t end = sf_lance_load(offsets + size, size);
   if (begin > end || end > bytes_length)
-    return SF_LANCE_BAD(error, "constant layout: the string lies at %llu to %llu of %u bytes", (unsigned long long)begin,
-                        (unsigned long long)end, bytes_length);
+    return SF_LANCE_BAD(error, "constant layout: the string lies at %llu to %llu of %u bytes",
+                        (unsigned long long)begin, (unsigned long long)end, bytes_length);
   *string = (sf_lance_bytes){bytes + begin, (size_t)(end - begin)};
   return SF_OK;
 }
@@ -60,8 +60,8 @@ static sf_code decode_levels(const Sf__Lance__ConstantLayout *layout, sf_lance_b
   return SF_OK;
 }
 
-static sf_code read_nulls(const sf_lance_column *column, const sf_lance_page *page,
-                          const sf_cancellation *cancellation, sf_lance_constant *constant, sf_error *error) {
+static sf_code read_nulls(const sf_lance_column *column, const sf_lance_page *page, const sf_cancellation *cancellation,
+                          sf_lance_constant *constant, sf_error *error) {
   if (page->buffer_sizes[1] != 0)
     return SF_LANCE_BAD(error, "repetition is not supported: no column of ours is a list");
   if (page->buffer_sizes[2] == 0)

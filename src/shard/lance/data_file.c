@@ -44,8 +44,8 @@ static sf_code read_footer(sf_lance_data_file *file, const sf_cancellation *canc
   return SF_OK;
 }
 
-sf_code sf_lance_data_file_open(sf_lance_object *object, const sf_cancellation *cancellation,
-                                sf_lance_data_file *file, sf_error *error) {
+sf_code sf_lance_data_file_open(sf_lance_object *object, const sf_cancellation *cancellation, sf_lance_data_file *file,
+                                sf_error *error) {
   *file = (sf_lance_data_file){.object = object};
   if (read_footer(file, cancellation, error) == SF_OK)
     return SF_OK;
@@ -81,8 +81,8 @@ static sf_code unpack_encoding(const sf_lance_column *column, const Sf__Lance__P
     code = sf_lance_wire_unpack(&sf__lance__array_encoding__descriptor,
                                 (sf_lance_bytes){any->value.data, any->value.len}, "encoding", &page->array, error);
   else
-    code = sf_lance_wire_unpack(&sf__lance__page_layout__descriptor,
-                                (sf_lance_bytes){any->value.data, any->value.len}, "encoding", &page->layout, error);
+    code = sf_lance_wire_unpack(&sf__lance__page_layout__descriptor, (sf_lance_bytes){any->value.data, any->value.len},
+                                "encoding", &page->layout, error);
   sf_lance_wire_free(any);
   return code;
 }
@@ -115,8 +115,8 @@ static sf_code read_metadata(const sf_lance_data_file *file, uint32_t index, con
   SF_TRY(sf_lance_object_copy(file->object, file->column_table + (uint64_t)index * COLUMN_ENTRY_LENGTH,
                               COLUMN_ENTRY_LENGTH, cancellation, entry, error));
   sf_lance_slice slice = {0};
-  sf_code code = sf_lance_object_read(file->object, sf_load_u64(entry), sf_load_u64(entry + 8), cancellation, &slice,
-                                      error);
+  sf_code code =
+      sf_lance_object_read(file->object, sf_load_u64(entry), sf_load_u64(entry + 8), cancellation, &slice, error);
   if (code == SF_OK)
     code = sf_lance_wire_unpack(&sf__lance__column_metadata__descriptor, slice.bytes, "column metadata",
                                 &column->metadata, error);

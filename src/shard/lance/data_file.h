@@ -25,8 +25,8 @@ typedef struct sf_lance_data_file {
 } sf_lance_data_file;
 
 /* Takes over `object`, also when it fails. */
-sf_code sf_lance_data_file_open(sf_lance_object *object, const sf_cancellation *cancellation,
-                                sf_lance_data_file *file, sf_error *error);
+sf_code sf_lance_data_file_open(sf_lance_object *object, const sf_cancellation *cancellation, sf_lance_data_file *file,
+                                sf_error *error);
 void sf_lance_data_file_close(sf_lance_data_file *file);
 
 /* One page of a column. Its buffers lie within the file. */

@@ -90,8 +90,8 @@ static sf_code decompress_zstd_sized(sf_lance_bytes compressed, sf_buffer *decom
 static sf_code decompress_zstd(sf_lance_bytes compressed, sf_buffer *decompressed, sf_error *error) {
   if (compressed.length == 0)
     return SF_OK;
-  bool is_frame = compressed.length < 8 ||
-                  (sf_load_u32(compressed.data) == ZSTD_MAGICNUMBER && (compressed.data[4] & 0x10) == 0);
+  bool is_frame =
+      compressed.length < 8 || (sf_load_u32(compressed.data) == ZSTD_MAGICNUMBER && (compressed.data[4] & 0x10) == 0);
   return is_frame ? decompress_zstd_stream(compressed, decompressed, error)
                   : decompress_zstd_sized(compressed, decompressed, error);
 }

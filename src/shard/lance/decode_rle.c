@@ -6,8 +6,7 @@ sf_code sf_lance_decode_rle(sf_lance_bytes values, size_t value_size, sf_lance_b
     return SF_LANCE_BAD(error, "run lengths: %zu-byte values with %zu-byte lengths are not supported", value_size,
                         length_size);
   size_t num_runs = values.length / value_size;
-  if (values.length % value_size != 0 || lengths.length % length_size != 0 ||
-      lengths.length / length_size != num_runs)
+  if (values.length % value_size != 0 || lengths.length % length_size != 0 || lengths.length / length_size != num_runs)
     return SF_LANCE_BAD(error, "run lengths: %zu bytes of values don't go with %zu bytes of lengths", values.length,
                         lengths.length);
   size_t done = 0;

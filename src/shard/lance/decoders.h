@@ -55,8 +55,8 @@ sf_code sf_lance_decode_rle(sf_lance_bytes values, size_t value_size, sf_lance_b
 
 /* ----------------------------------------------------------------------------------------------- Byte-stream split
  * First byte 0 of all values, then byte 1 of all values, and so on. */
-sf_code sf_lance_decode_byte_stream_split(sf_lance_bytes streams, size_t value_size, size_t num_values,
-                                          uint8_t *values, sf_error *error);
+sf_code sf_lance_decode_byte_stream_split(sf_lance_bytes streams, size_t value_size, size_t num_values, uint8_t *values,
+                                          sf_error *error);
 
 /* ---------------------------------------------------------------------------------------------- General compression */
 typedef enum sf_lance_scheme { SF_LANCE_LZ4 = 1, SF_LANCE_ZSTD = 2 } sf_lance_scheme;

@@ -108,9 +108,9 @@ static sf_code decompress_values(sf_lance_bytes message, size_t compression, sf_
 }
 
 sf_code sf_lance_deletions_parse_arrow(sf_lance_bytes file, sf_lance_deletions *deletions, sf_error *error) {
-  sf_lance_bytes footer;
-  sf_lance_bytes message;
-  sf_lance_bytes body;
+  sf_lance_bytes footer = {0};
+  sf_lance_bytes message = {0};
+  sf_lance_bytes body = {0};
   size_t root;
   size_t batch;
   SF_TRY(find_footer(file, &footer, &root, error));

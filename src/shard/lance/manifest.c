@@ -89,8 +89,9 @@ static sf_code check_fragment(const Sf__Lance__Fragment *fragment, sf_error *err
       return SF_LANCE_BAD(error, "fragment %llu: %s lies below another base path (%u), which is not supported", id,
                           file->path, file->base_id);
     if (file->n_fields != file->n_column_indices)
-      return SF_LANCE_BAD(error, "fragment %llu: %s has %zu fields and %zu columns (files before version 2.0 are not supported)",
-                          id, file->path, file->n_fields, file->n_column_indices);
+      return SF_LANCE_BAD(
+          error, "fragment %llu: %s has %zu fields and %zu columns (files before version 2.0 are not supported)", id,
+          file->path, file->n_fields, file->n_column_indices);
   }
   const Sf__Lance__DeletionFile *deletions = fragment->deletion_file;
   if (deletions != NULL && deletions->has_base_id)

@@ -28,9 +28,9 @@ typedef enum sf_lance_column_role { SF_LANCE_ID, SF_LANCE_VECTOR, SF_LANCE_PAYLO
 const char *sf_lance_column_name(sf_lance_column_role role); /* "id", "vector", "payload" */
 
 typedef struct sf_lance_manifest {
-  Sf__Lance__Manifest *message;             /* owned; checked: no file has a NULL path or unequal lists */
-  int32_t field_ids[SF_LANCE_NUM_COLUMNS];  /* by role; -1: the dataset has no `payload` */
-  sf_lance_item_type item_type;             /* of `vector` */
+  Sf__Lance__Manifest *message;            /* owned; checked: no file has a NULL path or unequal lists */
+  int32_t field_ids[SF_LANCE_NUM_COLUMNS]; /* by role; -1: the dataset has no `payload` */
+  sf_lance_item_type item_type;            /* of `vector` */
   uint32_t dim;
 } sf_lance_manifest;
 

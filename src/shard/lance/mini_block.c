@@ -93,9 +93,8 @@ void sf_lance_chunk_table_find(const sf_lance_chunk_table *table, uint64_t value
     else
       high = middle;
   }
-  *place = (sf_lance_chunk_place){.index = low * CHUNKS_PER_MARK,
-                                  .first_value = table->marks[low].first_value,
-                                  .offset = table->marks[low].offset};
+  *place = (sf_lance_chunk_place){
+      .index = low * CHUNKS_PER_MARK, .first_value = table->marks[low].first_value, .offset = table->marks[low].offset};
   read_word(table, place);
   while (value - place->first_value >= place->num_values && sf_lance_chunk_table_next(table, place)) {
   }
@@ -152,7 +151,7 @@ sf_code sf_lance_check_layers(const uint32_t *layers, size_t num_layers, bool *n
 }
 
 sf_code sf_lance_mini_block_check(const Sf__Lance__MiniBlockLayout *layout, uint64_t num_rows, sf_error *error) {
-  bool nullable;
+  bool nullable = false;
   if (layout->rep_compression != NULL || layout->repetition_index_depth != 0)
     return SF_LANCE_BAD(error, "repetition is not supported: no column of ours is a list");
   SF_TRY(sf_lance_check_layers(layout->layers, layout->n_layers, &nullable, error));

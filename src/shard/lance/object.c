@@ -13,8 +13,8 @@
 struct sf_lance_object {
   char *name;
   uint64_t size;
-  const uint8_t *mapping;
-  bool is_mapped;      /* to be unmapped */
+  const uint8_t *bytes; /* the whole object in memory, borrowed; or NULL */
+  sf_lance_mirror_mapping mirror;
   sf_storage *storage; /* where it is not mapped; borrowed */
   char *key;
   uint8_t *tail; /* the last tail_length bytes */
@@ -67,32 +67,43 @@ static sf_code map_file(sf_lance_object *object, const char *path, uint64_t expe
     code = SF_LANCE_BAD(error, "%s: can't map %s: %s", object->name, path, strerror(errno));
     goto done;
   }
-  object->mapping = mapping;
-  object->is_mapped = true;
+  object->mirror = (sf_lance_mirror_mapping){.mapping = mapping, .length = (size_t)object->size};
+  object->bytes = mapping;
 done:
   close(descriptor);
   return code;
 }
 
-sf_code sf_lance_object_open_path(const char *path, const char *name, uint64_t expected_size, sf_lance_object **opened,
-                                  sf_error *error) {
-  sf_lance_object *object = object_new(name, error);
-  if (object == NULL)
-    return SF_OUT_OF_MEMORY_ERROR;
-  sf_code code = map_file(object, path, expected_size, error);
-  if (code == SF_OK)
-    *opened = object;
-  else
-    sf_lance_object_close(object);
-  return code;
+void sf_lance_mirror_unmap(sf_lance_mirror_mapping *mirror) {
+  if (mirror->mapping != NULL)
+    munmap(mirror->mapping, mirror->length);
+  free(mirror->ranges);
+  *mirror = (sf_lance_mirror_mapping){0};
 }
 
 sf_code sf_lance_object_open_bytes(sf_lance_bytes bytes, const char *name, sf_lance_object **opened, sf_error *error) {
   sf_lance_object *object = object_new(name, error);
   if (object == NULL)
     return SF_OUT_OF_MEMORY_ERROR;
-  object->mapping = bytes.data;
+  object->bytes = bytes.data;
   object->size = bytes.length;
+  *opened = object;
+  return SF_OK;
+}
+
+sf_code sf_lance_object_open_mirrored(sf_storage *storage, const char *key, const char *name, uint64_t size,
+                                      const sf_lance_mirror_mapping *mirror, sf_lance_object **opened,
+                                      sf_error *error) {
+  sf_lance_mirror_mapping taken = *mirror;
+  sf_lance_object *object = object_new(name, error);
+  if (object == NULL || (object->key = sf_strdup(key)) == NULL) {
+    sf_lance_mirror_unmap(&taken);
+    sf_lance_object_close(object);
+    return sf_fail_memory(error, name);
+  }
+  object->storage = storage;
+  object->size = size;
+  object->mirror = taken;
   *opened = object;
   return SF_OK;
 }
@@ -158,12 +169,7 @@ sf_code sf_lance_object_open(sf_storage *storage, const char *key, const char *n
 void sf_lance_object_close(sf_lance_object *object) {
   if (object == NULL)
     return;
-  if (object->is_mapped) {
-    /* munmap takes what mmap gave, which was never const to the system. */
-    void *mapping;
-    memcpy(&mapping, &object->mapping, sizeof(mapping));
-    munmap(mapping, (size_t)object->size);
-  }
+  sf_lance_mirror_unmap(&object->mirror);
   free(object->tail);
   free(object->key);
   free(object->name);
@@ -178,8 +184,18 @@ uint64_t sf_lance_object_size(const sf_lance_object *object) {
   return object->size;
 }
 
-const uint8_t *sf_lance_object_mapping(const sf_lance_object *object) {
-  return object->mapping;
+const uint8_t *sf_lance_object_mapped(const sf_lance_object *object, uint64_t offset, uint64_t length) {
+  if (offset > object->size || length > object->size - offset)
+    return NULL;
+  if (object->bytes != NULL)
+    return object->bytes + offset;
+  for (size_t i = 0; i < object->mirror.num_ranges; i++) {
+    sf_lance_range range = object->mirror.ranges[i];
+    if (offset >= range.offset && offset - range.offset <= range.length &&
+        length <= range.length - (offset - range.offset))
+      return (const uint8_t *)object->mirror.mapping + offset;
+  }
+  return NULL;
 }
 
 static sf_code check_range(const sf_lance_object *object, uint64_t offset, uint64_t length, sf_error *error) {
@@ -195,8 +211,9 @@ sf_code sf_lance_object_copy(const sf_lance_object *object, uint64_t offset, uin
   if (length == 0)
     return SF_OK;
   uint64_t tail_offset = object->size - object->tail_length;
-  if (object->mapping != NULL) {
-    memcpy(bytes, object->mapping + offset, (size_t)length);
+  const uint8_t *mapped = sf_lance_object_mapped(object, offset, length);
+  if (mapped != NULL) {
+    memcpy(bytes, mapped, (size_t)length);
     return SF_OK;
   }
   if (object->tail_length > 0 && offset >= tail_offset) {
@@ -204,7 +221,8 @@ sf_code sf_lance_object_copy(const sf_lance_object *object, uint64_t offset, uin
     return SF_OK;
   }
   bool found;
-  SF_TRY(sf_storage_get_range(object->storage, object->key, offset, (size_t)length, cancellation, &found, bytes, error));
+  SF_TRY(
+      sf_storage_get_range(object->storage, object->key, offset, (size_t)length, cancellation, &found, bytes, error));
   return found ? SF_OK : fail_missing(object->name, error);
 }
 
@@ -215,8 +233,9 @@ sf_code sf_lance_object_read(const sf_lance_object *object, uint64_t offset, uin
   slice->bytes = (sf_lance_bytes){nothing, (size_t)length};
   if (length == 0)
     return SF_OK;
-  if (object->mapping != NULL) {
-    slice->bytes.data = object->mapping + offset;
+  const uint8_t *mapped = sf_lance_object_mapped(object, offset, length);
+  if (mapped != NULL) {
+    slice->bytes.data = mapped;
     return SF_OK;
   }
   slice->owned = sf_calloc(1, (size_t)length);

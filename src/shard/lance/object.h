@@ -28,9 +28,24 @@ bool sf_lance_storage_is_local(const sf_storage *storage);
 sf_code sf_lance_object_open(sf_storage *storage, const char *key, const char *name, uint64_t expected_size,
                              const sf_cancellation *cancellation, sf_lance_object **object, sf_error *error);
 
-/* Maps a file that is known by its path, such as one in the cache. */
-sf_code sf_lance_object_open_path(const char *path, const char *name, uint64_t expected_size, sf_lance_object **object,
-                                  sf_error *error);
+typedef struct sf_lance_range {
+  uint64_t offset;
+  uint64_t length;
+} sf_lance_range;
+
+/* A mapping of which some ranges hold an object's bytes, at their offsets. */
+typedef struct sf_lance_mirror_mapping {
+  void *mapping;
+  size_t length;
+  sf_lance_range *ranges; /* ascending, apart from one another; owned, for free() */
+  size_t num_ranges;
+} sf_lance_mirror_mapping;
+
+/* An object of which a part is mirrored on this machine: what is asked for outside of it is read from the storage. Takes over
+ * the mirror, also when it fails. */
+sf_code sf_lance_object_open_mirrored(sf_storage *storage, const char *key, const char *name, uint64_t size,
+                                      const sf_lance_mirror_mapping *mirror, sf_lance_object **object, sf_error *error);
+void sf_lance_mirror_unmap(sf_lance_mirror_mapping *mirror);
 
 /* An object of bytes that lie in memory, borrowed. */
 sf_code sf_lance_object_open_bytes(sf_lance_bytes bytes, const char *name, sf_lance_object **object, sf_error *error);
@@ -39,8 +54,8 @@ void sf_lance_object_close(sf_lance_object *object); /* NULL is allowed */
 
 const char *sf_lance_object_name(const sf_lance_object *object);
 uint64_t sf_lance_object_size(const sf_lance_object *object);
-/* The whole object, or NULL when it is not mapped. */
-const uint8_t *sf_lance_object_mapping(const sf_lance_object *object);
+/* Where a range of the object lies in memory, or NULL where it is not mapped. */
+const uint8_t *sf_lance_object_mapped(const sf_lance_object *object, uint64_t offset, uint64_t length);
 
 /* Bytes [offset, offset + length), which must lie within the object. From any thread. */
 sf_code sf_lance_object_read(const sf_lance_object *object, uint64_t offset, uint64_t length,

@@ -5,6 +5,8 @@
 #include "shard/lance/full_zip.h"
 #include "shard/lance/mini_block.h"
 
+#include <math.h>
+
 /* A page that is decoded lies in memory as it is stored, so its buffers are bounded by the file; what general compression may
  * make of them is bounded by the schemes themselves (128 KiB out of 4 bytes). */
 #define MAX_EXPANSION 32768
@@ -22,6 +24,33 @@ static sf_code fail_size(const sf_lance_vector_page *vectors, uint64_t length, s
 
 static bool can_be_plain(const sf_lance_vector_page *vectors) {
   return vectors->item_type == SF_LANCE_FLOAT32 && vectors->offset % sizeof(float) == 0;
+}
+
+/* Where decoded rows go, a batch at a time. */
+typedef struct batch_sink {
+  const sf_cancellation *cancellation;
+  sf_lance_rows_callback callback;
+  void *user_data;
+  float *values; /* of a batch */
+} batch_sink;
+
+#define BATCH_BYTES ((size_t)1 << 20)
+
+static size_t rows_in_batch(const sf_lance_vector_page *vectors, size_t rows_left) {
+  size_t rows = BATCH_BYTES / (vectors->dim * sizeof(float));
+  if (rows == 0)
+    rows = 1;
+  return rows < rows_left ? rows : rows_left;
+}
+
+static void erase_row(const sf_lance_vector_page *vectors, float *values, size_t row) {
+  for (size_t i = 0; i < vectors->dim; i++)
+    values[row * vectors->dim + i] = NAN;
+}
+
+static sf_code emit(const batch_sink *sink, uint64_t first_row, const float *values, size_t count, sf_error *error) {
+  SF_TRY(sf_cancellation_check(sink->cancellation, error));
+  return sink->callback(first_row, values, count, sink->user_data, error);
 }
 
 /* ------------------------------------------------------------------------------------------------------- Version 2.0 */
@@ -75,24 +104,34 @@ static sf_code array_nulls(const sf_lance_vector_page *vectors, const sf_lance_a
   return code;
 }
 
-static sf_code decode_array(const sf_lance_vector_page *vectors, const sf_cancellation *cancellation, float *values,
-                            uint8_t *nulls, sf_error *error) {
+static sf_code decode_array(const sf_lance_vector_page *vectors, const batch_sink *sink, sf_error *error) {
   sf_lance_array_vectors parts;
   sf_lance_slice bytes = {0};
   uint64_t row_bytes;
   uint64_t all_bytes;
-  SF_TRY(sf_lance_array_vectors_find(vectors->page, vectors->dim, sf_lance_item_size(vectors->item_type), &parts,
-                                     error));
+  SF_TRY(
+      sf_lance_array_vectors_find(vectors->page, vectors->dim, sf_lance_item_size(vectors->item_type), &parts, error));
   if (!item_bytes(vectors, &row_bytes, &all_bytes))
     return fail_size(vectors, 0, error);
-  sf_code code = sf_lance_array_flat_bytes(vectors->column, vectors->page, parts.values, all_bytes, cancellation,
-                                           &bytes, error);
-  if (code == SF_OK) {
-    sf_lance_convert_items(vectors->item_type, bytes.bytes.data, (size_t)vectors->page->num_rows * vectors->dim,
-                           values);
-    code = array_nulls(vectors, &parts, cancellation, nulls, error);
+  size_t num_rows = (size_t)vectors->page->num_rows;
+  uint8_t *nulls = sf_calloc(num_rows / 8 + 1, 1);
+  sf_code code = nulls == NULL ? sf_fail_memory(error, "a bitmap of vectors") : SF_OK;
+  if (code == SF_OK)
+    code = array_nulls(vectors, &parts, sink->cancellation, nulls, error);
+  if (code == SF_OK)
+    code = sf_lance_array_flat_bytes(vectors->column, vectors->page, parts.values, all_bytes, sink->cancellation,
+                                     &bytes, error);
+  for (size_t row = 0; code == SF_OK && row < num_rows;) {
+    size_t count = rows_in_batch(vectors, num_rows - row);
+    sf_lance_convert_items(vectors->item_type, bytes.bytes.data + row * row_bytes, count * vectors->dim, sink->values);
+    for (size_t i = 0; i < count; i++)
+      if (sf_lance_bit(nulls, row + i))
+        erase_row(vectors, sink->values, i);
+    code = emit(sink, row, sink->values, count, error);
+    row += count;
   }
   sf_lance_slice_release(&bytes);
+  free(nulls);
   return code;
 }
 
@@ -118,11 +157,12 @@ static sf_code check_list(const sf_lance_vector_page *vectors, const Sf__Lance__
   return SF_OK;
 }
 
-/* Marks the rows among which an item is null; the bits of a row begin at bit `first_bit + row × dim`. */
-static void mark_null_items(const uint8_t *validity, size_t num_rows, size_t dim, size_t first_row, uint8_t *nulls) {
-  for (size_t item = 0; item < num_rows * dim; item++)
+/* Whether one of `count` items is null, the first of which has bit `first`. */
+static bool has_null_item(const uint8_t *validity, size_t first, size_t count) {
+  for (size_t item = first; item < first + count; item++)
     if (!sf_lance_bit(validity, item))
-      sf_lance_set_bit(nulls, first_row + item / dim);
+      return true;
+  return false;
 }
 
 static sf_code open_full_zip(sf_lance_vector_page *vectors, sf_error *error) {
@@ -144,8 +184,7 @@ static sf_code open_full_zip(sf_lance_vector_page *vectors, sf_error *error) {
 }
 
 /* Rows of a control word, a bitmap of the items, and the items. */
-static sf_code decode_full_zip(const sf_lance_vector_page *vectors, const sf_cancellation *cancellation, float *values,
-                               uint8_t *nulls, sf_error *error) {
+static sf_code decode_full_zip(const sf_lance_vector_page *vectors, const batch_sink *sink, sf_error *error) {
   const Sf__Lance__FullZipLayout *layout = vectors->page->layout->full_zip;
   size_t num_rows = (size_t)vectors->page->num_rows;
   size_t dim = vectors->dim;
@@ -158,14 +197,18 @@ static sf_code decode_full_zip(const sf_lance_vector_page *vectors, const sf_can
   if (!sf_multiply_size(row_size, num_rows, &length) || length > vectors->page->buffer_sizes[0])
     return fail_size(vectors, vectors->page->buffer_sizes[0], error);
   sf_lance_slice slice = {0};
-  sf_code code = sf_lance_page_read(vectors->column, vectors->page, 0, 0, length, cancellation, &slice, error);
-  for (size_t row = 0; code == SF_OK && row < num_rows; row++) {
-    const uint8_t *bytes = slice.bytes.data + row * row_size;
-    if (control_size > 0 && sf_lance_load(bytes, control_size) != 0)
-      sf_lance_set_bit(nulls, row);
-    if (has_validity)
-      mark_null_items(bytes + control_size, 1, dim, row, nulls);
-    sf_lance_convert_items(vectors->item_type, bytes + control_size + validity_size, dim, values + row * dim);
+  sf_code code = sf_lance_page_read(vectors->column, vectors->page, 0, 0, length, sink->cancellation, &slice, error);
+  for (size_t row = 0; code == SF_OK && row < num_rows;) {
+    size_t count = rows_in_batch(vectors, num_rows - row);
+    for (size_t i = 0; i < count; i++) {
+      const uint8_t *bytes = slice.bytes.data + (row + i) * row_size;
+      sf_lance_convert_items(vectors->item_type, bytes + control_size + validity_size, dim, sink->values + i * dim);
+      if ((control_size > 0 && sf_lance_load(bytes, control_size) != 0) ||
+          (has_validity && has_null_item(bytes + control_size, 0, dim)))
+        erase_row(vectors, sink->values, i);
+    }
+    code = emit(sink, row, sink->values, count, error);
+    row += count;
   }
   sf_lance_slice_release(&slice);
   return code;
@@ -188,65 +231,76 @@ static sf_code open_mini_block(sf_lance_vector_page *vectors, sf_error *error) {
   return SF_OK;
 }
 
-static sf_code decode_chunk(const sf_lance_vector_page *vectors, const sf_lance_chunk_place *place,
-                            sf_lance_bytes bytes, float *values, uint8_t *nulls, sf_error *error) {
-  const Sf__Lance__MiniBlockLayout *layout = vectors->page->layout->mini_block;
-  size_t dim = vectors->dim;
-  size_t first_row = (size_t)place->first_value;
-  size_t num_items = place->num_values * dim;
-  sf_lance_chunk chunk;
-  SF_TRY(sf_lance_chunk_parse(bytes, layout->def_compression != NULL, layout->num_buffers,
-                              layout->has_large_chunk != 0, &chunk, error));
-  sf_lance_bytes items = chunk.buffers[chunk.num_buffers - 1];
-  if (items.length != num_items * sf_lance_item_size(vectors->item_type) ||
-      (chunk.num_buffers == 2 && chunk.buffers[0].length < (num_items + 7) / 8))
-    return SF_LANCE_BAD(error, "%zu bytes don't hold %zu vectors", items.length, place->num_values);
-  if (chunk.num_buffers == 2)
-    mark_null_items(chunk.buffers[0].data, place->num_values, dim, first_row, nulls);
-  sf_lance_convert_items(vectors->item_type, items.data, num_items, values + first_row * dim);
-  if (layout->def_compression == NULL)
+/* Erases the rows that the chunk's levels or the bitmap of its items call null. */
+static sf_code erase_nulls(const sf_lance_vector_page *vectors, const sf_lance_chunk *chunk, size_t num_rows,
+                           float *values, sf_error *error) {
+  const Sf__Lance__CompressiveEncoding *level_encoding = vectors->page->layout->mini_block->def_compression;
+  if (chunk->num_buffers == 2)
+    for (size_t row = 0; row < num_rows; row++)
+      if (has_null_item(chunk->buffers[0].data, row * vectors->dim, vectors->dim))
+        erase_row(vectors, values, row);
+  if (level_encoding == NULL)
     return SF_OK;
-  uint8_t *levels = sf_calloc(place->num_values, 2);
+  uint8_t *levels = sf_calloc(num_rows, 2);
   if (levels == NULL)
     return sf_fail_memory(error, "definition levels");
-  sf_code code = sf_lance_chunk_levels(layout->def_compression, &chunk, place->num_values, levels, error);
-  for (size_t i = 0; code == SF_OK && i < place->num_values; i++)
-    if (sf_load_u16(levels + i * 2) != 0)
-      sf_lance_set_bit(nulls, first_row + i);
+  sf_code code = sf_lance_chunk_levels(level_encoding, chunk, num_rows, levels, error);
+  for (size_t row = 0; code == SF_OK && row < num_rows; row++)
+    if (sf_load_u16(levels + row * 2) != 0)
+      erase_row(vectors, values, row);
   free(levels);
   return code;
 }
 
+static sf_code decode_chunk(const sf_lance_vector_page *vectors, const sf_lance_chunk_place *place,
+                            sf_lance_bytes bytes, const batch_sink *sink, sf_error *error) {
+  const Sf__Lance__MiniBlockLayout *layout = vectors->page->layout->mini_block;
+  size_t num_items = place->num_values * vectors->dim;
+  sf_lance_chunk chunk;
+  SF_TRY(sf_lance_chunk_parse(bytes, layout->def_compression != NULL, layout->num_buffers, layout->has_large_chunk != 0,
+                              &chunk, error));
+  sf_lance_bytes items = chunk.buffers[chunk.num_buffers - 1];
+  if (items.length != num_items * sf_lance_item_size(vectors->item_type) ||
+      (chunk.num_buffers == 2 && chunk.buffers[0].length < (num_items + 7) / 8))
+    return SF_LANCE_BAD(error, "%zu bytes don't hold %zu vectors", items.length, place->num_values);
+  float *values = sf_calloc(num_items, sizeof(*values));
+  if (values == NULL)
+    return sf_fail_memory(error, "vectors of a chunk");
+  sf_lance_convert_items(vectors->item_type, items.data, num_items, values);
+  sf_code code = erase_nulls(vectors, &chunk, place->num_values, values, error);
+  if (code == SF_OK)
+    code = emit(sink, place->first_value, values, place->num_values, error);
+  free(values);
+  return code;
+}
+
 static sf_code decode_chunks(const sf_lance_vector_page *vectors, const sf_lance_chunk_table *table,
-                             sf_lance_bytes bytes, const sf_cancellation *cancellation, float *values, uint8_t *nulls,
-                             sf_error *error) {
+                             sf_lance_bytes bytes, const batch_sink *sink, sf_error *error) {
   sf_lance_chunk_place place;
   sf_lance_chunk_table_first(table, &place);
   if (table->num_chunks == 0)
     return SF_OK;
   do {
-    SF_TRY(sf_cancellation_check(cancellation, error));
     sf_lance_bytes chunk = {bytes.data + place.offset, (size_t)place.length};
-    if (decode_chunk(vectors, &place, chunk, values, nulls, error) != SF_OK)
+    if (decode_chunk(vectors, &place, chunk, sink, error) != SF_OK)
       return sf_error_prefix(error, "chunk %zu", place.index);
   } while (sf_lance_chunk_table_next(table, &place));
   return SF_OK;
 }
 
-static sf_code decode_mini_block(const sf_lance_vector_page *vectors, const sf_cancellation *cancellation,
-                                 float *values, uint8_t *nulls, sf_error *error) {
+static sf_code decode_mini_block(const sf_lance_vector_page *vectors, const batch_sink *sink, sf_error *error) {
   const sf_lance_page *page = vectors->page;
   sf_lance_slice words = {0};
   sf_lance_slice chunks = {0};
   sf_lance_chunk_table table = {0};
-  sf_code code = sf_lance_page_read_all(vectors->column, page, 0, cancellation, &words, error);
+  sf_code code = sf_lance_page_read_all(vectors->column, page, 0, sink->cancellation, &words, error);
   if (code == SF_OK)
     code = sf_lance_chunk_table_init(&table, words.bytes, page->layout->mini_block->has_large_chunk != 0,
                                      page->num_rows, page->buffer_sizes[1], error);
   if (code == SF_OK)
-    code = sf_lance_page_read_all(vectors->column, page, 1, cancellation, &chunks, error);
+    code = sf_lance_page_read_all(vectors->column, page, 1, sink->cancellation, &chunks, error);
   if (code == SF_OK)
-    code = decode_chunks(vectors, &table, chunks.bytes, cancellation, values, nulls, error);
+    code = decode_chunks(vectors, &table, chunks.bytes, sink, error);
   sf_lance_chunk_table_free(&table);
   sf_lance_slice_release(&words);
   sf_lance_slice_release(&chunks);
@@ -294,15 +348,25 @@ sf_code sf_lance_vector_page_open(const sf_lance_column *column, const sf_lance_
   return code == SF_OK ? SF_OK : sf_lance_page_error(column, page, error);
 }
 
-sf_code sf_lance_vector_page_decode(const sf_lance_vector_page *vectors, const sf_cancellation *cancellation,
-                                    float *values, uint8_t *nulls, sf_error *error) {
-  sf_code code;
+static sf_code decode_page(const sf_lance_vector_page *vectors, const batch_sink *sink, sf_error *error) {
   if (vectors->page->array != NULL)
-    code = decode_array(vectors, cancellation, values, nulls, error);
-  else if (vectors->page->layout->layout_case == SF__LANCE__PAGE_LAYOUT__LAYOUT_FULL_ZIP)
-    code = decode_full_zip(vectors, cancellation, values, nulls, error);
-  else
-    code = decode_mini_block(vectors, cancellation, values, nulls, error);
+    return decode_array(vectors, sink, error);
+  if (vectors->page->layout->layout_case == SF__LANCE__PAGE_LAYOUT__LAYOUT_FULL_ZIP)
+    return decode_full_zip(vectors, sink, error);
+  return decode_mini_block(vectors, sink, error);
+}
+
+sf_code sf_lance_vector_page_decode(const sf_lance_vector_page *vectors, const sf_cancellation *cancellation,
+                                    sf_lance_rows_callback callback, void *user_data, sf_error *error) {
+  if (vectors->kind == SF_LANCE_VECTORS_NULL)
+    return SF_OK;
+  batch_sink sink = {.cancellation = cancellation, .callback = callback, .user_data = user_data};
+  size_t batch_rows = rows_in_batch(vectors, (size_t)vectors->page->num_rows);
+  sink.values = sf_calloc(batch_rows * vectors->dim, sizeof(*sink.values));
+  if (sink.values == NULL)
+    return sf_fail_memory(error, "a batch of vectors");
+  sf_code code = decode_page(vectors, &sink, error);
+  free(sink.values);
   return code == SF_OK ? SF_OK : sf_lance_page_error(vectors->column, vectors->page, error);
 }
 
@@ -311,8 +375,8 @@ sf_code sf_lance_vector_page_nulls(const sf_lance_vector_page *vectors, const sf
   if (vectors->page->array == NULL)
     return SF_OK; /* a plain full-zip page has none */
   sf_lance_array_vectors parts;
-  sf_code code = sf_lance_array_vectors_find(vectors->page, vectors->dim, sf_lance_item_size(vectors->item_type),
-                                             &parts, error);
+  sf_code code =
+      sf_lance_array_vectors_find(vectors->page, vectors->dim, sf_lance_item_size(vectors->item_type), &parts, error);
   if (code == SF_OK)
     code = array_nulls(vectors, &parts, cancellation, nulls, error);
   return code == SF_OK ? SF_OK : sf_lance_page_error(vectors->column, vectors->page, error);

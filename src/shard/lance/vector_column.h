@@ -25,12 +25,16 @@ typedef struct sf_lance_vector_page {
 sf_code sf_lance_vector_page_open(const sf_lance_column *column, const sf_lance_page *page, uint32_t dim,
                                   sf_lance_item_type item_type, sf_lance_vector_page *vectors, sf_error *error);
 
-/* Decodes all rows into `values`, num_rows × dim. Sets the bits of `nulls` (num_rows of them, zeroed by the caller) for rows
- * that are null or have a null item; what is in `values` for them is not defined. */
-sf_code sf_lance_vector_page_decode(const sf_lance_vector_page *vectors, const sf_cancellation *cancellation,
-                                    float *values, uint8_t *nulls, sf_error *error);
+/* Rows [first_row, first_row + count) of a page, decoded; what is null, or has a null item, is NaN throughout. */
+typedef sf_code (*sf_lance_rows_callback)(uint64_t first_row, const float *values, size_t count, void *user_data,
+                                          sf_error *error);
 
-/* The nulls alone: for pages that are plain. */
+/* Decodes all rows of a page, in order, a MiB or a chunk at a time. */
+sf_code sf_lance_vector_page_decode(const sf_lance_vector_page *vectors, const sf_cancellation *cancellation,
+                                    sf_lance_rows_callback callback, void *user_data, sf_error *error);
+
+/* Sets the bits of `nulls` (num_rows of them, zeroed by the caller) for rows that are null or have a null item. For pages
+ * that are plain. */
 sf_code sf_lance_vector_page_nulls(const sf_lance_vector_page *vectors, const sf_cancellation *cancellation,
                                    uint8_t *nulls, sf_error *error);
 

@@ -54,8 +54,7 @@ static sf_code check_message(const ProtobufCMessageDescriptor *descriptor, sf_la
     if (!read_varint(&cursor, &tag) || tag >> 3 == 0 || tag >> 3 > UINT32_MAX >> 3 ||
         !take_payload(&cursor, tag & 7, &payload))
       return SF_LANCE_BAD(error, "%s: broken protobuf message %s", what, descriptor->short_name);
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field(descriptor, (unsigned)(tag >> 3));
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field(descriptor, (unsigned)(tag >> 3));
     if (field == NULL || field->type != PROTOBUF_C_TYPE_MESSAGE || (tag & 7) != WIRE_LENGTH)
       continue;
     size_t index = (size_t)(field - descriptor->fields);
