@@ -22,10 +22,13 @@ typedef struct printing_sink {
 } printing_sink;
 
 static void print_hexadecimal(const void *bytes, size_t length) {
+  static const char digits[] = "0123456789abcdef";
   const unsigned char *next = bytes;
   putchar('"');
-  for (size_t i = 0; i < length; i++)
-    printf("%02x", next[i]);
+  for (size_t i = 0; i < length; i++) {
+    putchar(digits[next[i] >> 4]);
+    putchar(digits[next[i] & 15]);
+  }
   putchar('"');
 }
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 VERSIONS = ["2.0", "2.1", "2.2"]
 DIMENSIONS = [1, 2, 3, 7, 8, 16, 31, 32, 48, 63, 64, 65, 100, 128, 384, 768, 1536, 4096]
 # Components of a dataset, at most: what keeps 200 of them quick.
-MAX_COMPONENTS = 400_000
+MAX_COMPONENTS = 200_000
 
 
 @dataclasses.dataclass
@@ -43,6 +43,9 @@ def plan(seed: int) -> Plan:
     dim = rng.choice(DIMENSIONS)
     rows = min(rng.choice([1, 2, 5, 10, 99, 100, 101, 500, 1000, 1024, 1025, 3000, 5000, 20000]), max(1, MAX_COMPONENTS // dim))
     edits = [rng.choice(["delete few", "delete many", "update", "compact", "add column", "delete all but one"]) for _ in range(rng.choice([0, 0, 1, 1, 2, 3]))]
+    payload_kind = rng.choice(["no column", "none", "some", "all", "equal", "equal or none", "few", "tiny", "large", "huge", "unicode", "empty", "mixed sizes"])
+    if payload_kind in ("large", "huge"):
+        rows = min(rows, {"large": 1500, "huge": 150}[payload_kind])
     return Plan(
         seed=seed,
         version=VERSIONS[seed % len(VERSIONS)],
@@ -50,7 +53,7 @@ def plan(seed: int) -> Plan:
         rows=rows,
         item_type=rng.choices(["float32", "float16", "float64"], [16, 2, 2])[0],
         id_kind=rng.choice(["counter", "counter", "padded", "hex", "unicode", "long", "empty or short"]),
-        payload_kind=rng.choice(["no column", "none", "some", "all", "equal", "equal or none", "few", "tiny", "large", "huge", "unicode", "empty", "mixed sizes"]),
+        payload_kind=payload_kind,
         null_vectors=rng.choice([0, 0, 0, 0.01, 0.3, 1.0]) if rng.random() < 0.5 else 0,
         null_items=rng.choice([0, 0.02]) if rng.random() < 0.15 else 0,
         not_finite=rng.choice([0, 0.01]) if rng.random() < 0.2 else 0,
