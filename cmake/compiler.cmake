@@ -13,3 +13,7 @@ if(SF_SANITIZE)
   target_compile_options(sf_compiler INTERFACE -fsanitize=${SF_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g)
   target_link_options(sf_compiler INTERFACE -fsanitize=${SF_SANITIZE})
 endif()
+if(SF_BUILD_FUZZERS)
+  # Coverage of the library itself: without it a fuzzer sees only its own entry point.
+  target_compile_options(sf_compiler INTERFACE -fsanitize=fuzzer-no-link)
+endif()

@@ -6,13 +6,22 @@
 
 #include <stdatomic.h>
 
+/* How something that sleeps hears of the request. `wake` is called once at most, by the thread that requests, with the
+ * hooks locked: it must only wake its sleeper, and take no lock that is held around the calls below. */
+typedef struct sf_cancellation_hook {
+  void (*wake)(struct sf_cancellation_hook *hook);
+  struct sf_cancellation_hook *next;
+  struct sf_cancellation_hook *previous;
+} sf_cancellation_hook;
+
+/* Zero-initialise. */
 typedef struct sf_cancellation {
   atomic_bool requested;
+  atomic_bool hooks_locked;
+  sf_cancellation_hook *hooks;
 } sf_cancellation;
 
-static inline void sf_cancellation_request(sf_cancellation *cancellation) {
-  atomic_store_explicit(&cancellation->requested, true, memory_order_release);
-}
+void sf_cancellation_request(sf_cancellation *cancellation);
 
 /* `cancellation` may be NULL: never cancelled. */
 static inline bool sf_cancellation_requested(const sf_cancellation *cancellation) {
@@ -24,5 +33,10 @@ static inline sf_code sf_cancellation_check(const sf_cancellation *cancellation,
     return sf_fail(error, SF_CANCELLED_ERROR, "the operation was cancelled");
   return SF_OK;
 }
+
+/* Between these two the hook is woken by a request; one that was made before the first of them wakes it too. Both take a
+ * cancellation that may be NULL. After the second, `wake` neither runs nor will run. */
+void sf_cancellation_add_hook(const sf_cancellation *cancellation, sf_cancellation_hook *hook);
+void sf_cancellation_remove_hook(const sf_cancellation *cancellation, sf_cancellation_hook *hook);
 
 #endif

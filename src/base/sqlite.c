@@ -73,8 +73,8 @@ sf_code sf_sqlite_open_bytes(const void *bytes, size_t length, const char *what,
   return outcome;
 }
 
-sf_code sf_sqlite_prepare(sqlite3 *database, const char *sql, const char *what, sf_code code,
-                          sqlite3_stmt **statement, sf_error *error) {
+sf_code sf_sqlite_prepare(sqlite3 *database, const char *sql, const char *what, sf_code code, sqlite3_stmt **statement,
+                          sf_error *error) {
   if (sqlite3_prepare_v2(database, sql, -1, statement, NULL) != SQLITE_OK)
     return sf_sqlite_fail(database, what, "can't read the database", code, error);
   return SF_OK;

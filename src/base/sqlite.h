@@ -14,8 +14,8 @@ sf_code sf_sqlite_open_immutable(const char *path, const char *what, sf_code cod
 sf_code sf_sqlite_open_bytes(const void *bytes, size_t length, const char *what, sf_code code, sqlite3 **database,
                              sf_error *error);
 
-sf_code sf_sqlite_prepare(sqlite3 *database, const char *sql, const char *what, sf_code code,
-                          sqlite3_stmt **statement, sf_error *error);
+sf_code sf_sqlite_prepare(sqlite3 *database, const char *sql, const char *what, sf_code code, sqlite3_stmt **statement,
+                          sf_error *error);
 
 /* Fills `error` with SQLite's own words: "what: action: database disk image is malformed". */
 sf_code sf_sqlite_fail(sqlite3 *database, const char *what, const char *action, sf_code code, sf_error *error);

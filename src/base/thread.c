@@ -10,8 +10,8 @@ bool sf_condition_init(pthread_cond_t *condition) {
   pthread_condattr_t attributes;
   if (pthread_condattr_init(&attributes) != 0)
     return false;
-  bool made = pthread_condattr_setclock(&attributes, SF_CONDITION_CLOCK) == 0 &&
-              pthread_cond_init(condition, &attributes) == 0;
+  bool made =
+      pthread_condattr_setclock(&attributes, SF_CONDITION_CLOCK) == 0 && pthread_cond_init(condition, &attributes) == 0;
   pthread_condattr_destroy(&attributes);
   return made;
 #endif

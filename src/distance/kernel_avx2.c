@@ -1,4 +1,5 @@
-/* AVX2 with fused multiply-add: four rows at a time, which share the query's loads and the sums across lanes. */
+/* AVX2 with fused multiply-add. Rows are read one after the other: a single stream is what the CPU's prefetching is best
+ * at. Four rows share the sums across lanes. */
 #include "distance/distance.h"
 
 #if defined(__x86_64__)
@@ -34,31 +35,39 @@ AVX2_INLINE __m128 sums_of_lanes(const __m256 sums[ROWS]) {
   return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
 }
 
-/* `count` rows, up to ROWS and a constant; the other sums are zero. */
-AVX2_INLINE __m128 few_rows(enum metric metric, const float *query, const float *rows, size_t count, size_t dim) {
-  __m256 sums[ROWS] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+/* One row's sum, not yet across lanes: two by turns, since one alone would wait for its last addition. */
+AVX2_INLINE __m256 sum_of_row(enum metric metric, const float *query, const float *row, size_t dim) {
+  __m256 even = _mm256_setzero_ps();
+  __m256 odd = _mm256_setzero_ps();
   size_t i = 0;
-  for (; i + WIDTH <= dim; i += WIDTH) {
-    __m256 components = _mm256_loadu_ps(query + i);
-    for (size_t row = 0; row < count; row++)
-      sums[row] = accumulate(metric, sums[row], components, _mm256_loadu_ps(rows + row * dim + i));
+  for (; i + 2 * WIDTH <= dim; i += 2 * WIDTH) {
+    even = accumulate(metric, even, _mm256_loadu_ps(query + i), _mm256_loadu_ps(row + i));
+    odd = accumulate(metric, odd, _mm256_loadu_ps(query + i + WIDTH), _mm256_loadu_ps(row + i + WIDTH));
+  }
+  if (i + WIDTH <= dim) {
+    even = accumulate(metric, even, _mm256_loadu_ps(query + i), _mm256_loadu_ps(row + i));
+    i += WIDTH;
   }
   if (i < dim) {
-    __m256i mask = first_lanes(dim - i);
-    __m256 components = _mm256_maskload_ps(query + i, mask);
-    for (size_t row = 0; row < count; row++)
-      sums[row] = accumulate(metric, sums[row], components, _mm256_maskload_ps(rows + row * dim + i, mask));
+    __m256i rest = first_lanes(dim - i);
+    odd = accumulate(metric, odd, _mm256_maskload_ps(query + i, rest), _mm256_maskload_ps(row + i, rest));
   }
-  return sums_of_lanes(sums);
+  return _mm256_add_ps(even, odd);
 }
 
 AVX2_INLINE void all_rows(enum metric metric, const float *query, const float *rows, size_t num_rows, size_t dim,
                           float *results) {
   size_t row = 0;
-  for (; row + ROWS <= num_rows; row += ROWS)
-    _mm_storeu_ps(results + row, few_rows(metric, query, rows + row * dim, ROWS, dim));
-  for (; row < num_rows; row++)
-    _mm_store_ss(results + row, few_rows(metric, query, rows + row * dim, 1, dim));
+  for (; row + ROWS <= num_rows; row += ROWS) {
+    __m256 sums[ROWS];
+    for (size_t i = 0; i < ROWS; i++)
+      sums[i] = sum_of_row(metric, query, rows + (row + i) * dim, dim);
+    _mm_storeu_ps(results + row, sums_of_lanes(sums));
+  }
+  for (; row < num_rows; row++) {
+    __m256 sums[ROWS] = {sum_of_row(metric, query, rows + row * dim, dim)};
+    _mm_store_ss(results + row, sums_of_lanes(sums));
+  }
 }
 
 AVX2 static void dot_rows(const float *query, const float *rows, size_t num_rows, size_t dim, float *results) {

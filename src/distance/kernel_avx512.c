@@ -1,4 +1,8 @@
-/* AVX-512, its foundation only: four rows at a time, which share the query's loads and the sums across lanes. */
+/*
+ * AVX-512, its foundation only. Rows are read one after the other: a single stream is what the CPU's prefetching is best
+ * at, and one sum a row is enough, since the next rows' loads and sums begin before a row's last addition is through.
+ * Reading four rows side by side, more sums, or asking for prefetches made a search of more than the caches hold slower.
+ */
 #include "distance/distance.h"
 
 #if defined(__x86_64__)
@@ -35,32 +39,32 @@ AVX512_INLINE __m128 sums_of_lanes(const __m512 sums[ROWS]) {
   return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
 }
 
-/* `count` rows, up to ROWS and a constant; the other sums are zero. A masked load touches no memory of lanes that are
- * off. */
-AVX512_INLINE __m128 few_rows(enum metric metric, const float *query, const float *rows, size_t count, size_t dim) {
-  __m512 sums[ROWS] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+/* One row's sum, not yet across lanes. A masked load touches no memory of lanes that are off. */
+AVX512_INLINE __m512 sum_of_row(enum metric metric, const float *query, const float *row, size_t dim) {
+  __m512 sum = _mm512_setzero_ps();
   size_t i = 0;
-  for (; i + WIDTH <= dim; i += WIDTH) {
-    __m512 components = _mm512_loadu_ps(query + i);
-    for (size_t row = 0; row < count; row++)
-      sums[row] = accumulate(metric, sums[row], components, _mm512_loadu_ps(rows + row * dim + i));
-  }
+  for (; i + WIDTH <= dim; i += WIDTH)
+    sum = accumulate(metric, sum, _mm512_loadu_ps(query + i), _mm512_loadu_ps(row + i));
   if (i < dim) {
-    __mmask16 mask = (__mmask16)((1U << (dim - i)) - 1);
-    __m512 components = _mm512_maskz_loadu_ps(mask, query + i);
-    for (size_t row = 0; row < count; row++)
-      sums[row] = accumulate(metric, sums[row], components, _mm512_maskz_loadu_ps(mask, rows + row * dim + i));
+    __mmask16 rest = (__mmask16)((1U << (dim - i)) - 1);
+    sum = accumulate(metric, sum, _mm512_maskz_loadu_ps(rest, query + i), _mm512_maskz_loadu_ps(rest, row + i));
   }
-  return sums_of_lanes(sums);
+  return sum;
 }
 
 AVX512_INLINE void all_rows(enum metric metric, const float *query, const float *rows, size_t num_rows, size_t dim,
                             float *results) {
   size_t row = 0;
-  for (; row + ROWS <= num_rows; row += ROWS)
-    _mm_storeu_ps(results + row, few_rows(metric, query, rows + row * dim, ROWS, dim));
-  for (; row < num_rows; row++)
-    _mm_store_ss(results + row, few_rows(metric, query, rows + row * dim, 1, dim));
+  for (; row + ROWS <= num_rows; row += ROWS) {
+    __m512 sums[ROWS];
+    for (size_t i = 0; i < ROWS; i++)
+      sums[i] = sum_of_row(metric, query, rows + (row + i) * dim, dim);
+    _mm_storeu_ps(results + row, sums_of_lanes(sums));
+  }
+  for (; row < num_rows; row++) {
+    __m512 sums[ROWS] = {sum_of_row(metric, query, rows + row * dim, dim)};
+    _mm_store_ss(results + row, sums_of_lanes(sums));
+  }
 }
 
 AVX512 static void dot_rows(const float *query, const float *rows, size_t num_rows, size_t dim, float *results) {

@@ -1,4 +1,5 @@
-/* NEON, which every 64-bit Arm has: four rows at a time, which share the query's loads and the sums across lanes. */
+/* NEON, which every 64-bit Arm has. Rows are read one after the other: a single stream is what prefetching is best at.
+ * Four rows share the sums across lanes. */
 #include "distance/distance.h"
 
 #if defined(__aarch64__)
@@ -7,7 +8,7 @@
 
 extern const sf_kernels sf_neon_kernels;
 
-enum { WIDTH = 4, ROWS = 4 };
+enum { WIDTH = 4, SUMS = 4, ROWS = 4 };
 
 enum metric { DOT, SQUARED_L2 };
 
@@ -33,41 +34,32 @@ static inline float32x4_t load_first(const float *components, size_t count) {
   return loaded;
 }
 
-/* `count` rows, up to ROWS and a constant; the other sums are zero. Two sums a row, by turns: one alone would wait for
- * its last addition. */
-static inline __attribute__((always_inline)) float32x4_t few_rows(enum metric metric, const float *query,
-                                                                  const float *rows, size_t count, size_t dim) {
-  float32x4_t even[ROWS] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
-  float32x4_t odd[ROWS] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
+/* One row's sum, not yet across lanes: four by turns, since one alone would wait for its last addition. */
+static inline __attribute__((always_inline)) float32x4_t sum_of_row(enum metric metric, const float *query,
+                                                                    const float *row, size_t dim) {
+  float32x4_t sums[SUMS] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
   size_t i = 0;
-  for (; i + 2 * WIDTH <= dim; i += 2 * WIDTH) {
-    float32x4_t components = vld1q_f32(query + i);
-    float32x4_t next = vld1q_f32(query + i + WIDTH);
-    for (size_t row = 0; row < count; row++) {
-      even[row] = accumulate(metric, even[row], components, vld1q_f32(rows + row * dim + i));
-      odd[row] = accumulate(metric, odd[row], next, vld1q_f32(rows + row * dim + i + WIDTH));
-    }
-  }
-  for (; i < dim; i += WIDTH) {
-    bool whole = i + WIDTH <= dim;
-    float32x4_t components = whole ? vld1q_f32(query + i) : load_first(query + i, dim - i);
-    for (size_t row = 0; row < count; row++) {
-      const float *rest = rows + row * dim + i;
-      even[row] = accumulate(metric, even[row], components, whole ? vld1q_f32(rest) : load_first(rest, dim - i));
-    }
-  }
-  for (size_t row = 0; row < count; row++)
-    even[row] = vaddq_f32(even[row], odd[row]);
-  return sums_of_lanes(even);
+  for (; i + SUMS * WIDTH <= dim; i += SUMS * WIDTH)
+    for (size_t sum = 0; sum < SUMS; sum++)
+      sums[sum] = accumulate(metric, sums[sum], vld1q_f32(query + i + sum * WIDTH), vld1q_f32(row + i + sum * WIDTH));
+  for (; i + WIDTH <= dim; i += WIDTH)
+    sums[0] = accumulate(metric, sums[0], vld1q_f32(query + i), vld1q_f32(row + i));
+  if (i < dim)
+    sums[1] = accumulate(metric, sums[1], load_first(query + i, dim - i), load_first(row + i, dim - i));
+  return vaddq_f32(vaddq_f32(sums[0], sums[1]), vaddq_f32(sums[2], sums[3]));
 }
 
 static inline __attribute__((always_inline)) void all_rows(enum metric metric, const float *query, const float *rows,
                                                            size_t num_rows, size_t dim, float *results) {
   size_t row = 0;
-  for (; row + ROWS <= num_rows; row += ROWS)
-    vst1q_f32(results + row, few_rows(metric, query, rows + row * dim, ROWS, dim));
+  for (; row + ROWS <= num_rows; row += ROWS) {
+    float32x4_t sums[ROWS];
+    for (size_t i = 0; i < ROWS; i++)
+      sums[i] = sum_of_row(metric, query, rows + (row + i) * dim, dim);
+    vst1q_f32(results + row, sums_of_lanes(sums));
+  }
   for (; row < num_rows; row++)
-    vst1q_lane_f32(results + row, few_rows(metric, query, rows + row * dim, 1, dim), 0);
+    results[row] = vaddvq_f32(sum_of_row(metric, query, rows + row * dim, dim));
 }
 
 static void dot_rows(const float *query, const float *rows, size_t num_rows, size_t dim, float *results) {

@@ -43,9 +43,10 @@ sf_code sf_routing_config_read_columns(const json_object *columns, const char *w
     sf_cel_kind kind;
     if (!json_object_is_type(type, json_type_string) ||
         !column_kind(json_object_get_string((json_object *)(uintptr_t)type), &kind))
-      return sf_fail(error, SF_MANIFEST_PARSE_ERROR,
-                     "%s: expected the type of cel_columns.%s to be int, string, bytes, double, bool or uint, found %.80s",
-                     what, name, json_object_to_json_string((json_object *)(uintptr_t)type));
+      return sf_fail(
+          error, SF_MANIFEST_PARSE_ERROR,
+          "%s: expected the type of cel_columns.%s to be int, string, bytes, double, bool or uint, found %.80s", what,
+          name, json_object_to_json_string((json_object *)(uintptr_t)type));
     char *copy = sf_strdup(name);
     if (copy == NULL)
       return sf_fail_memory(error, what);
@@ -110,9 +111,10 @@ sf_code sf_routing_config_read_values(const json_object *values, const char *wha
     json_object *item = json_object_array_get_idx(values, i);
     config->num_routing_values = i + 1;
     if (!read_value(item, &config->routing_values[i]))
-      return sf_fail(error, SF_MANIFEST_PARSE_ERROR,
-                     "%s: expected routing_values[%zu] to be an integer, a string or {\"__bytes_hex__\": …}, found %.80s",
-                     what, i, json_object_to_json_string(item));
+      return sf_fail(
+          error, SF_MANIFEST_PARSE_ERROR,
+          "%s: expected routing_values[%zu] to be an integer, a string or {\"__bytes_hex__\": …}, found %.80s", what, i,
+          json_object_to_json_string(item));
   }
   return SF_OK;
 }

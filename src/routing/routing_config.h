@@ -16,10 +16,10 @@ typedef struct sf_routing_value {
 
 typedef struct sf_routing_config {
   sf_sharding_strategy strategy;
-  bool searches_all_shards; /* no strategy was given: every shard, unless the query names some */
-  int64_t num_probes;       /* at least 1 */
-  uint32_t num_hash_bits;   /* lsh */
-  char *cel_expression;     /* cel */
+  bool searches_all_shards;        /* no strategy was given: every shard, unless the query names some */
+  int64_t num_probes;              /* at least 1 */
+  uint32_t num_hash_bits;          /* lsh */
+  char *cel_expression;            /* cel */
   sf_cel_declaration *cel_columns; /* names owned */
   size_t num_cel_columns;
   bool has_routing_values;

@@ -24,12 +24,6 @@ static double dot_error(const sf_scan_query *scan_query, double max_norm) {
   return largest_sum <= LARGEST_SAFE_SUM ? sf_dot_error_bound(scan_query->dim, scan_query->norm, max_norm) : INFINITY;
 }
 
-/* The squared distance's error is relative: only whether it may overflow is the same for all rows. */
-static double squared_l2_error(const sf_scan_query *scan_query, double max_norm) {
-  double largest_distance = scan_query->norm + max_norm;
-  return largest_distance * largest_distance <= LARGEST_SAFE_SUM ? 0 : INFINITY;
-}
-
 sf_key_bounds sf_key_bounds_of(const sf_scan_query *scan_query, double max_norm) {
   sf_key_bounds bounds = {.score_convention = scan_query->score_convention, .dim = scan_query->dim};
   switch (scan_query->score_convention) {
@@ -38,13 +32,18 @@ sf_key_bounds sf_key_bounds_of(const sf_scan_query *scan_query, double max_norm)
     break;
   case SF_SCORE_L2:
   case SF_SCORE_SQUARED_L2:
-    bounds.error = squared_l2_error(scan_query, max_norm);
     break;
   case SF_SCORE_ONE_MINUS_DOT:
     bounds.error = dot_error(scan_query, max_norm);
     break;
   }
   return bounds;
+}
+
+/* Relative, and so not one for all rows. It needs no care for overflow: squares only add up, so that a result is finite
+ * just when none of its sums overflowed, and a bound of FLT_MAX or above admits the infinite ones. */
+static double widest_squared_l2(size_t dim, double squared_distance) {
+  return squared_distance + sf_squared_l2_error_bound(dim, squared_distance);
 }
 
 static double widened(double value) {
@@ -54,12 +53,11 @@ static double widened(double value) {
 double sf_highest_score_of_key(const sf_key_bounds *bounds, float key) {
   if (isinf(bounds->error) || isnan(key))
     return INFINITY;
-  double squared_distance = key;
   switch (bounds->score_convention) {
   case SF_SCORE_L2:
-    return widened(sqrt(squared_distance + sf_squared_l2_error_bound(bounds->dim, squared_distance)));
+    return widened(sqrt(widest_squared_l2(bounds->dim, key)));
   case SF_SCORE_SQUARED_L2:
-    return widened(squared_distance + sf_squared_l2_error_bound(bounds->dim, squared_distance));
+    return widened(widest_squared_l2(bounds->dim, key));
   case SF_SCORE_COSINE:
   case SF_SCORE_ONE_MINUS_DOT:
     break;
@@ -78,8 +76,7 @@ static float float32_above(double value) {
 }
 
 static float highest_squared_l2(size_t dim, double squared_distance) {
-  double widest = widened(squared_distance);
-  return float32_above(widest + widened(sf_squared_l2_error_bound(dim, widest)));
+  return float32_above(widened(widest_squared_l2(dim, widened(squared_distance))));
 }
 
 float sf_highest_key_of_score(const sf_key_bounds *bounds, double score) {
@@ -97,17 +94,6 @@ float sf_highest_key_of_score(const sf_key_bounds *bounds, double score) {
   return float32_above(score - 1 + bounds->error + FLOAT64_SLACK * (1 + fabs(score) + bounds->error));
 }
 
-/* A row without an inverse norm that float32 can be trusted with has no key. */
-static void scale_to_cosine_keys(const float *inverse_norms, size_t count, float *keys) {
-  const float lowest = (float)(0.5 / SF_TRUSTED_NORM_MAX);
-  const float highest = (float)(2 / SF_TRUSTED_NORM_MIN);
-  for (size_t i = 0; i < count; i++) {
-    float inverse = inverse_norms[i];
-    bool trusted = (inverse >= lowest && inverse <= highest) || inverse == 0;
-    keys[i] = trusted ? -keys[i] * inverse : NAN;
-  }
-}
-
 static void cosine_keys(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t count,
                         float *keys) {
   const float *rows = segment->vectors + begin * scan_query->dim;
@@ -117,7 +103,9 @@ static void cosine_keys(const sf_scan_query *scan_query, const sf_vector_segment
     return;
   }
   scan_query->kernels->dot(scan_query->scaled, rows, count, scan_query->dim, keys);
-  scale_to_cosine_keys(segment->inverse_norms + begin, count, keys);
+  const float *inverse_norms = segment->inverse_norms + begin;
+  for (size_t i = 0; i < count; i++)
+    keys[i] = -keys[i] * inverse_norms[i];
 }
 
 void sf_keys_of_rows(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t count,

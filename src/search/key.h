@@ -10,7 +10,7 @@
 typedef struct sf_key_bounds {
   sf_score_convention score_convention;
   size_t dim;
-  double error; /* of cosine and dot: |score − (1 + key)| is at most this; infinite where float32 may overflow */
+  double error; /* of cosine and dot: |score − (1 + key)| is at most this; infinite where float32 may overflow. */
 } sf_key_bounds;
 
 /* For rows with norms of at most `max_norm`. */

@@ -9,7 +9,7 @@
 enum {
   BLOCK_BYTES = 256 * 1024, /* of vectors between two looks at the cancellation */
   MAX_BLOCK_ROWS = 1024,    /* whose keys lie on the stack */
-  GROUP_ROWS = 16,          /* keys that are compared together */
+  GROUP_ROWS = 32,          /* keys that are compared together */
 };
 
 struct scan {

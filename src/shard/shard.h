@@ -21,8 +21,8 @@ typedef enum sf_score_convention {
 /* Rows whose vectors lie contiguously in memory. */
 typedef struct sf_vector_segment {
   const float *vectors; /* num_rows × dim */
-  /* 1/|x| of each row, for cosine; else NULL. 0 for a zero vector; NaN where float32 can't be trusted with the row (a
-   * norm that is tiny or huge), which then is always scored exactly. */
+  /* 1/|x| of each row, for cosine, as sf_inverse_norm gives it; else NULL. 0 for a zero vector; NaN where float32 can't
+   * be trusted with the row (a norm that is tiny or huge), which then is always scored exactly. */
   const float *inverse_norms;
   /* Bit r % 8 of byte r / 8 set: row r is never a result (deleted, or not finite). NULL: none are. */
   const uint8_t *excluded;
@@ -55,8 +55,8 @@ typedef struct sf_shard_source {
   const char *cache_dir;     /* `<local_root>/shard_<db_id>`; may not exist yet */
   uint32_t dim;
   sf_metric metric;
-  bool is_unified;   /* key-value data with vectors beside it: Lance data lies in `vector/` */
-  bool verify_only;          /* read the shard itself, whatever the cache holds, and leave the cache alone; the shard that
+  bool is_unified;  /* key-value data with vectors beside it: Lance data lies in `vector/` */
+  bool verify_only; /* read the shard itself, whatever the cache holds, and leave the cache alone; the shard that
                                 this opens can be verified, but not searched */
 } sf_shard_source;
 

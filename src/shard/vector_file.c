@@ -179,7 +179,8 @@ static sf_code write_statistics(sf_vector_file_writer *writer, uint64_t first_ro
   for (size_t done = 0; done < count;) {
     size_t rows = count - done < batch ? count - done : batch;
     for (size_t i = 0; i < rows; i++) {
-      sf_row_statistics statistics = sf_row_statistics_of(vectors + (done + i) * writer->header.dim, writer->header.dim);
+      sf_row_statistics statistics =
+          sf_row_statistics_of(vectors + (done + i) * writer->header.dim, writer->header.dim);
       uint64_t row = first_row + done + i;
       norms[i] = statistics.inverse_norm;
       if (!statistics.is_finite) {

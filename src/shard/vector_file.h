@@ -21,9 +21,9 @@
 /* What a vector file was made from. A file with another identity is not used. */
 typedef struct sf_vector_file_identity {
   const char *db_url;
-  const char *checkpoint_id;     /* NULL: none */
-  uint64_t source_size;          /* of the file that was decoded */
-  int64_t source_modified;       /* its time of modification, in nanoseconds */
+  const char *checkpoint_id; /* NULL: none */
+  uint64_t source_size;      /* of the file that was decoded */
+  int64_t source_modified;   /* its time of modification, in nanoseconds */
   uint32_t dim;
   sf_metric metric;
 } sf_vector_file_identity;

@@ -50,8 +50,7 @@ static sf_code read_text(sqlite3_stmt *row, int column, bool required, const cha
   return SF_OK;
 }
 
-static sf_code copy_text(sqlite3_stmt *row, int column, bool required, const char *what, char **copy,
-                         sf_error *error) {
+static sf_code copy_text(sqlite3_stmt *row, int column, bool required, const char *what, char **copy, sf_error *error) {
   const char *text;
   SF_TRY(read_text(row, column, required, what, &text, error));
   *copy = sf_strdup(text);
@@ -128,8 +127,8 @@ static sf_code read_sharding(sqlite3_stmt *row, uint32_t num_dbs, const char *wh
 static sf_code read_build_meta_row(sqlite3_stmt *row, const char *what, sf_manifest *manifest, sf_error *error) {
   int64_t version;
   int64_t num_dbs;
-  SF_TRY(read_integer(row, FORMAT_VERSION, SF_MANIFEST_FORMAT_VERSION, SF_MANIFEST_FORMAT_VERSION, what, &version,
-                      error));
+  SF_TRY(
+      read_integer(row, FORMAT_VERSION, SF_MANIFEST_FORMAT_VERSION, SF_MANIFEST_FORMAT_VERSION, what, &version, error));
   SF_TRY(read_integer(row, NUM_DBS, 1, SF_MANIFEST_MAX_SHARDS, what, &num_dbs, error));
   manifest->num_dbs = (uint32_t)num_dbs;
   SF_TRY(copy_text(row, RUN_ID, true, what, &manifest->run_id, error));

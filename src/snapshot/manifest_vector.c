@@ -33,7 +33,8 @@ static sf_code read_strategy(const json_object *vector, const char *what, sf_man
       manifest->routing.strategy = candidate;
       return SF_OK;
     }
-  return sf_fail(error, malformed, "%s: expected sharding_strategy cluster, lsh, explicit or cel, found %s", what, name);
+  return sf_fail(error, malformed, "%s: expected sharding_strategy cluster, lsh, explicit or cel, found %s", what,
+                 name);
 }
 
 static sf_code copy_string(const json_object *vector, const char *name, const char *what, char **copy,
@@ -89,8 +90,8 @@ static sf_code read_vector(const json_object *vector, const char *what, sf_manif
     manifest->total_vectors = rows > INT64_MAX - manifest->total_vectors ? INT64_MAX : manifest->total_vectors + rows;
   }
   SF_TRY(sf_json_integer(vector, "dim", true, 1, SF_MAX_DIM, what, malformed, &dim, error));
-  SF_TRY(sf_json_integer(vector, "total_vectors", false, 0, INT64_MAX, what, malformed, &manifest->total_vectors,
-                         error));
+  SF_TRY(
+      sf_json_integer(vector, "total_vectors", false, 0, INT64_MAX, what, malformed, &manifest->total_vectors, error));
   SF_TRY(sf_json_integer(vector, "num_probes", false, 1, INT64_MAX, what, malformed, &manifest->routing.num_probes,
                          error));
   SF_TRY(sf_json_integer(vector, "num_hash_bits", false, 1, MAX_HASH_BITS, what, malformed, &hash_bits, error));

@@ -8,8 +8,7 @@ sf_code sf_snapshot_read_pointer(sf_storage *storage, const sf_cancellation *can
                                  sf_error *error) {
   sf_buffer contents = {0};
   bool found = false;
-  sf_code code =
-      sf_storage_get(storage, SF_POINTER_KEY, SF_POINTER_MAX_BYTES, cancellation, &found, &contents, error);
+  sf_code code = sf_storage_get(storage, SF_POINTER_KEY, SF_POINTER_MAX_BYTES, cancellation, &found, &contents, error);
   if (code == SF_OK && !found)
     code = sf_fail(error, SF_READER_STATE_ERROR, "no snapshot at %s: expected %s there, found none", storage->root,
                    SF_POINTER_KEY);
@@ -57,8 +56,8 @@ static sf_code parse_artifact(const sf_buffer *contents, const char *what, size_
 }
 
 sf_code sf_snapshot_read_artifact(sf_storage *storage, const sf_manifest *manifest, const char *reference,
-                                  const char *what, size_t num_rows, const sf_cancellation *cancellation,
-                                  sf_npy *array, sf_error *error) {
+                                  const char *what, size_t num_rows, const sf_cancellation *cancellation, sf_npy *array,
+                                  sf_error *error) {
   if (reference == NULL)
     return sf_fail(error, SF_READER_STATE_ERROR, "%s: expected a reference in the manifest, found none", what);
   char *named = sf_format("%s %s", what, reference);

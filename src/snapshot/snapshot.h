@@ -43,8 +43,8 @@ sf_code sf_snapshot_read_manifest(sf_storage *storage, const char *key, const ch
 
 /* Reads a routing artifact and checks that it is num_rows × dim. Anything amiss with it is SF_READER_STATE_ERROR. */
 sf_code sf_snapshot_read_artifact(sf_storage *storage, const sf_manifest *manifest, const char *reference,
-                                  const char *what, size_t num_rows, const sf_cancellation *cancellation,
-                                  sf_npy *array, sf_error *error);
+                                  const char *what, size_t num_rows, const sf_cancellation *cancellation, sf_npy *array,
+                                  sf_error *error);
 
 /* The artifacts that the strategy needs, and the router. The snapshot's manifest is set. */
 sf_code sf_snapshot_load_routing(sf_storage *storage, const sf_cancellation *cancellation, sf_snapshot *snapshot,

@@ -5,6 +5,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -52,19 +53,33 @@ static long double precise_squared_l2(const float *a, const float *b, size_t dim
   return sum;
 }
 
-static void assert_within_bounds(const sf_kernels *kernels, const float *query, const float *rows, size_t num_rows,
-                                 size_t dim) {
-  float *results = malloc(num_rows > 0 ? num_rows * sizeof(float) : 1);
-  assert_non_null(results);
+/* As in a process in which some library asked for it; where the test knows how to. */
+static void run_flushing_denormals(sf_rows_kernel kernel, const float *query, const float *rows, size_t num_rows,
+                                   size_t dim, float *results) {
+#if defined(__x86_64__)
+  enum { FLUSH_DENORMALS = 0x8040 }; /* results to zero, operands as zero */
+  unsigned before = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(before | FLUSH_DENORMALS);
+  kernel(query, rows, num_rows, dim, results);
+  __builtin_ia32_ldmxcsr(before);
+#else
+  kernel(query, rows, num_rows, dim, results);
+#endif
+}
+
+static void assert_dots_within_bound(const float *results, const float *query, const float *rows, size_t num_rows,
+                                     size_t dim) {
   double query_norm = (double)sqrtl(precise_dot(query, query, dim));
-  kernels->dot(query, rows, num_rows, dim, results);
   for (size_t row = 0; row < num_rows; row++) {
     const float *x = rows + row * dim;
     double bound = sf_dot_error_bound(dim, query_norm, (double)sqrtl(precise_dot(x, x, dim)));
     assert_true(fabsl(results[row] - precise_dot(query, x, dim)) <= bound);
     assert_true(fabs(results[row] - sf_exact_dot(query, x, dim)) <= bound);
   }
-  kernels->squared_l2(query, rows, num_rows, dim, results);
+}
+
+static void assert_squared_l2_within_bound(const float *results, const float *query, const float *rows, size_t num_rows,
+                                           size_t dim) {
   for (size_t row = 0; row < num_rows; row++) {
     const float *x = rows + row * dim;
     double fast_bound = sf_squared_l2_error_bound(dim, results[row]);
@@ -72,6 +87,20 @@ static void assert_within_bounds(const sf_kernels *kernels, const float *query, 
     assert_true(fabsl(results[row] - precise_squared_l2(query, x, dim)) <= fmin(fast_bound, exact_bound));
     assert_true(fabs(results[row] - sf_exact_squared_l2(query, x, dim)) <= fmin(fast_bound, exact_bound));
   }
+}
+
+static void assert_within_bounds(const sf_kernels *kernels, const float *query, const float *rows, size_t num_rows,
+                                 size_t dim) {
+  float *results = malloc(num_rows > 0 ? num_rows * sizeof(float) : 1);
+  assert_non_null(results);
+  kernels->dot(query, rows, num_rows, dim, results);
+  assert_dots_within_bound(results, query, rows, num_rows, dim);
+  run_flushing_denormals(kernels->dot, query, rows, num_rows, dim, results);
+  assert_dots_within_bound(results, query, rows, num_rows, dim);
+  kernels->squared_l2(query, rows, num_rows, dim, results);
+  assert_squared_l2_within_bound(results, query, rows, num_rows, dim);
+  run_flushing_denormals(kernels->squared_l2, query, rows, num_rows, dim, results);
+  assert_squared_l2_within_bound(results, query, rows, num_rows, dim);
   free(results);
 }
 
@@ -228,9 +257,29 @@ static void the_environment_forces_a_supported_kernel_and_the_best_is_the_defaul
   assert_picked("no such kernel", best);
 }
 
+static void *get_kernels(void *argument) {
+  const sf_kernels **kernels = argument;
+  *kernels = sf_kernels_get();
+  return NULL;
+}
+
+static void threads_that_ask_at_once_get_the_same_kernels(void **state) {
+  (void)state;
+  enum { THREADS = 8 };
+  pthread_t threads[THREADS];
+  const sf_kernels *kernels[THREADS] = {NULL};
+  for (size_t i = 0; i < THREADS; i++)
+    assert_int_equal(pthread_create(&threads[i], NULL, get_kernels, (void *)&kernels[i]), 0);
+  for (size_t i = 0; i < THREADS; i++)
+    assert_int_equal(pthread_join(threads[i], NULL), 0);
+  for (size_t i = 0; i < THREADS; i++)
+    assert_ptr_equal(kernels[i], sf_kernels_get());
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_environment_forces_a_supported_kernel_and_the_best_is_the_default),
+      cmocka_unit_test(threads_that_ask_at_once_get_the_same_kernels),
       cmocka_unit_test(every_kernel_is_within_its_error_bound),
       cmocka_unit_test(a_row_near_the_query_is_within_the_error_bound),
       cmocka_unit_test(kernels_read_rows_of_any_alignment),

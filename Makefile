@@ -1,0 +1,61 @@
+# What there is to do here, over CMake and Ninja. `make help` lists it.
+BUILD ?= build
+PREFIX ?= /usr/local
+SECONDS ?= 60
+JOBS ?=
+
+ninja = ninja -C $(BUILD) $(if $(JOBS),-j$(JOBS))
+c_files = $(shell git ls-files '*.c' '*.h')
+
+.PHONY: all help deps check-deps configure demo test bench fuzz soak install format check-format lint clean
+
+all: configure ## build the command and the libraries (the default)
+	$(ninja)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+deps: ## install the distribution's packages that are missing
+	tools/install-deps
+
+check-deps:
+	@tools/install-deps --check build
+
+configure: check-deps
+	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_INSTALL_PREFIX=$(PREFIX) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@mv $(BUILD).log $(BUILD)/configure.log
+
+demo: deps ## build, and search the snapshot in examples/words
+	@$(MAKE) --no-print-directory all
+	tools/demo $(BUILD)/shardyfusion
+
+test: deps ## build and run all tests, with the sanitizers too
+	tools/test --build $(BUILD)
+
+bench: deps configure ## build and run the benchmarks
+	cmake -S . -B $(BUILD) -DSF_BUILD_BENCHMARKS=ON > /dev/null
+	$(ninja)
+	tools/bench $(BUILD)
+
+fuzz: ## run every fuzzer for SECONDS=60 (needs clang)
+	tools/fuzz --build $(BUILD)/fuzz --seconds $(SECONDS)
+
+soak: deps ## search random snapshots for SECONDS=60, with the sanitizers
+	tools/test --build $(BUILD) --soak $(SECONDS)
+
+install: all ## install below PREFIX=/usr/local; DESTDIR is put before it
+	cmake --install $(BUILD)
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig > /dev/null; then ldconfig; fi
+
+format: ## format the C sources
+	clang-format-14 -i $(c_files)
+
+check-format:
+	clang-format-14 --dry-run -Werror $(c_files)
+
+lint: configure check-format ## clang-format, clang-tidy and mandoc, which have to find nothing
+	cmake -S . -B $(BUILD) -DSF_BUILD_TESTS=ON > /dev/null
+	tools/lint $(BUILD)
+
+clean: ## remove what was built
+	rm -rf $(BUILD) $(BUILD).log

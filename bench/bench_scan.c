@@ -1,0 +1,249 @@
+/*
+ * Measures one thing at a time, as its standard input asks, so that a driver can interleave it with others:
+ *
+ *   bench_scan VECTORS QUERIES DIM      raw float32 files; VECTORS is mapped, and read once before anything is timed
+ *   > stream THREADS                    a plain read of the same mapping
+ *   > scan METRIC QUERY THREADS TOP_K   METRIC cosine, l2 or dot; QUERY a row of QUERIES
+ *   < SECONDS [ROW SCORE]...
+ *
+ * Each is done twice and the faster run counts: the first one pays for waking up.
+ */
+#include "search/top_k.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_THREADS = 64, MAX_TOP_K = 1000000, RUNS = 2 };
+
+static void fail(const char *what) {
+  fprintf(stderr, "bench_scan: %s\n", what);
+  exit(1);
+}
+
+static double seconds_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static const void *map_file(const char *path, size_t *length) {
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+  struct stat status;
+  if (descriptor < 0 || fstat(descriptor, &status) != 0 || status.st_size <= 0)
+    fail(path);
+  *length = (size_t)status.st_size;
+  void *mapping = mmap(NULL, *length, PROT_READ, MAP_SHARED, descriptor, 0);
+  if (mapping == MAP_FAILED)
+    fail(path);
+  close(descriptor);
+  return mapping;
+}
+
+/* Nothing but loads of the widest registers, into several sums: the fastest of the readers that were tried (narrower
+ * ones, more or fewer sums, software prefetches). */
+typedef uint64_t wide_words __attribute__((vector_size(64), aligned(4), may_alias));
+enum { WIDE_BYTES = sizeof(wide_words), SUMS = 4 };
+
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+static uint64_t
+read_bytes(const char *bytes, size_t length) {
+  wide_words sums[SUMS] = {{0}};
+  for (size_t i = 0; i + SUMS * WIDE_BYTES <= length; i += SUMS * WIDE_BYTES)
+    for (size_t sum = 0; sum < SUMS; sum++)
+      sums[sum] ^= *(const wide_words *)(const void *)(bytes + i + sum * WIDE_BYTES);
+  wide_words all = (sums[0] ^ sums[1]) ^ (sums[2] ^ sums[3]);
+  uint64_t word = 0;
+  for (size_t i = 0; i < WIDE_BYTES / sizeof(word); i++)
+    word ^= all[i];
+  return word;
+}
+
+/* One thread's part of a measurement. */
+typedef struct part {
+  const sf_scan_query *query; /* NULL: read the rows and do nothing with them */
+  const sf_vector_segment *segment;
+  size_t begin;
+  size_t end;
+  size_t dim;
+  size_t top_k;
+  sf_neighbour *neighbours;
+  size_t num_neighbours;
+  uint64_t bytes_read;
+} part;
+
+static void *run_part(void *argument) {
+  part *mine = argument;
+  if (mine->query == NULL) {
+    const void *rows = mine->segment->vectors + mine->begin * mine->dim;
+    mine->bytes_read = read_bytes(rows, (mine->end - mine->begin) * mine->dim * sizeof(float));
+    return NULL;
+  }
+  sf_error error;
+  if (sf_scan_segment(mine->query, mine->segment, mine->begin, mine->end, mine->top_k, INFINITY, NULL, mine->neighbours,
+                      &mine->num_neighbours, &error) != SF_OK)
+    fail(error.message);
+  return NULL;
+}
+
+/* Runs the parts side by side: the first in this thread. */
+static void run_parts(part *parts, size_t count) {
+  pthread_t threads[MAX_THREADS];
+  for (size_t i = 1; i < count; i++) {
+    if (pthread_create(&threads[i], NULL, run_part, &parts[i]) != 0)
+      fail("cannot start a thread");
+  }
+  run_part(&parts[0]);
+  for (size_t i = 1; i < count; i++)
+    pthread_join(threads[i], NULL);
+}
+
+/* Splits the rows evenly. Each part has room for top_k neighbours of its own. */
+static void make_parts(part *parts, size_t count, const sf_scan_query *query, const sf_vector_segment *segment,
+                       size_t dim, size_t top_k) {
+  for (size_t i = 0; i < count; i++) {
+    parts[i] = (part){.query = query,
+                      .segment = segment,
+                      .begin = segment->num_rows * i / count,
+                      .end = segment->num_rows * (i + 1) / count,
+                      .dim = dim,
+                      .top_k = top_k,
+                      .neighbours = calloc(top_k, sizeof(sf_neighbour))};
+    if (parts[i].neighbours == NULL)
+      fail("out of memory");
+  }
+}
+
+static void free_parts(part *parts, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    free(parts[i].neighbours);
+}
+
+static void measure_stream(const sf_vector_segment *segment, size_t dim, size_t num_threads) {
+  part parts[MAX_THREADS];
+  make_parts(parts, num_threads, NULL, segment, dim, 1);
+  double seconds = INFINITY;
+  for (int run = 0; run < RUNS; run++) {
+    double start = seconds_now();
+    run_parts(parts, num_threads);
+    seconds = fmin(seconds, seconds_now() - start);
+  }
+  volatile uint64_t bytes_read = parts[0].bytes_read;
+  (void)bytes_read;
+  printf("%.9f\n", seconds);
+  free_parts(parts, num_threads);
+}
+
+/* One search as an executor would do it: the query's part, the threads' parts, and putting them together. */
+static double search(sf_scan_query *scan_query, sf_score_convention convention, float *scaled, part *parts,
+                     size_t num_parts, sf_top_k *best) {
+  double start = seconds_now();
+  sf_scan_query_init(scan_query, scan_query->query, scan_query->dim, convention, scaled);
+  run_parts(parts, num_parts);
+  best->count = 0;
+  for (size_t i = 0; i < num_parts; i++)
+    for (size_t j = 0; j < parts[i].num_neighbours; j++)
+      sf_top_k_add(best, parts[i].neighbours[j]);
+  sf_top_k_sort(best);
+  return seconds_now() - start;
+}
+
+static void measure_scan(const sf_vector_segment *segment, const float *query, size_t dim,
+                         sf_score_convention convention, size_t num_threads, size_t top_k) {
+  float *scaled = calloc(dim, sizeof(*scaled));
+  sf_top_k best = {.neighbours = calloc(top_k, sizeof(sf_neighbour)), .capacity = top_k};
+  if (scaled == NULL || best.neighbours == NULL)
+    fail("out of memory");
+  part parts[MAX_THREADS];
+  sf_scan_query scan_query = {.query = query, .dim = (uint32_t)dim};
+  make_parts(parts, num_threads, &scan_query, segment, dim, top_k);
+  double seconds = INFINITY;
+  for (int run = 0; run < RUNS; run++)
+    seconds = fmin(seconds, search(&scan_query, convention, scaled, parts, num_threads, &best));
+  printf("%.9f", seconds);
+  for (size_t i = 0; i < best.count; i++)
+    printf(" %llu %.17g", (unsigned long long)best.neighbours[i].row, best.neighbours[i].score);
+  printf("\n");
+  free_parts(parts, num_threads);
+  free(scaled);
+  free(best.neighbours);
+}
+
+static bool convention_of(const char *metric, sf_score_convention *convention) {
+  if (strcmp(metric, "cosine") == 0)
+    *convention = SF_SCORE_COSINE;
+  else if (strcmp(metric, "l2") == 0)
+    *convention = SF_SCORE_SQUARED_L2;
+  else if (strcmp(metric, "dot") == 0)
+    *convention = SF_SCORE_ONE_MINUS_DOT;
+  else
+    return false;
+  return true;
+}
+
+static bool measure(const char *line, const sf_vector_segment *segment, const float *queries, size_t num_queries,
+                    size_t dim) {
+  char metric[16];
+  size_t query;
+  size_t num_threads;
+  size_t top_k;
+  sf_score_convention convention;
+  if (sscanf(line, "stream %zu", &num_threads) == 1 && num_threads >= 1 && num_threads <= MAX_THREADS) {
+    measure_stream(segment, dim, num_threads);
+    return true;
+  }
+  if (sscanf(line, "scan %15s %zu %zu %zu", metric, &query, &num_threads, &top_k) != 4)
+    return false;
+  if (!convention_of(metric, &convention) || query >= num_queries || num_threads < 1 || num_threads > MAX_THREADS ||
+      top_k < 1 || top_k > MAX_TOP_K)
+    return false;
+  measure_scan(segment, queries + query * dim, dim, convention, num_threads, top_k);
+  return true;
+}
+
+/* What a shard knows of its rows once it is open. */
+static sf_vector_segment describe(const float *vectors, size_t num_rows, size_t dim) {
+  float *inverse_norms = calloc(num_rows, sizeof(*inverse_norms));
+  if (inverse_norms == NULL)
+    fail("out of memory");
+  double max_squared_norm = 0;
+  for (size_t row = 0; row < num_rows; row++) {
+    inverse_norms[row] = sf_inverse_norm(vectors + row * dim, dim);
+    max_squared_norm = fmax(max_squared_norm, sf_exact_squared_norm(vectors + row * dim, dim));
+  }
+  return (sf_vector_segment){
+      .vectors = vectors, .inverse_norms = inverse_norms, .num_rows = num_rows, .max_norm = sqrt(max_squared_norm)};
+}
+
+int main(int argc, char **argv) {
+  if (argc != 4)
+    fail("usage: bench_scan VECTORS QUERIES DIM");
+  size_t dim = (size_t)strtoul(argv[3], NULL, 10);
+  if (dim < 1 || dim > 65536)
+    fail("DIM must be from 1 to 65536");
+  size_t vectors_length;
+  size_t queries_length;
+  const float *vectors = map_file(argv[1], &vectors_length);
+  const float *queries = map_file(argv[2], &queries_length);
+  sf_vector_segment segment = describe(vectors, vectors_length / sizeof(float) / dim, dim);
+  printf("%s\n", sf_kernel_name());
+  fflush(stdout);
+  char line[256];
+  while (fgets(line, sizeof(line), stdin) != NULL) {
+    if (!measure(line, &segment, queries, queries_length / sizeof(float) / dim, dim))
+      fail("not a measurement that is known");
+    fflush(stdout);
+  }
+  float *inverse_norms = (float *)(uintptr_t)segment.inverse_norms;
+  free(inverse_norms);
+  return 0;
+}

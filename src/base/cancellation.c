@@ -1,0 +1,56 @@
+#include "base/cancellation.h"
+
+#include <sched.h>
+
+/* Whoever waits sees a request as const, for it must not make one; its hooks are no part of that promise. A cancellation
+ * is never an object that is const by itself. */
+static sf_cancellation *with_hooks(const sf_cancellation *cancellation) {
+  return (sf_cancellation *)(uintptr_t)cancellation;
+}
+
+/* Held for a few instructions, or for wake-ups; zero-initialised, which a mutex portably can't be. */
+static void lock_hooks(sf_cancellation *cancellation) {
+  while (atomic_exchange_explicit(&cancellation->hooks_locked, true, memory_order_acquire))
+    sched_yield();
+}
+
+static void unlock_hooks(sf_cancellation *cancellation) {
+  atomic_store_explicit(&cancellation->hooks_locked, false, memory_order_release);
+}
+
+void sf_cancellation_request(sf_cancellation *cancellation) {
+  lock_hooks(cancellation);
+  if (!atomic_exchange_explicit(&cancellation->requested, true, memory_order_acq_rel))
+    for (sf_cancellation_hook *hook = cancellation->hooks; hook != NULL; hook = hook->next)
+      hook->wake(hook);
+  unlock_hooks(cancellation);
+}
+
+void sf_cancellation_add_hook(const sf_cancellation *cancellation, sf_cancellation_hook *hook) {
+  if (cancellation == NULL)
+    return;
+  sf_cancellation *owner = with_hooks(cancellation);
+  lock_hooks(owner);
+  hook->previous = NULL;
+  hook->next = owner->hooks;
+  if (owner->hooks != NULL)
+    owner->hooks->previous = hook;
+  owner->hooks = hook;
+  if (sf_cancellation_requested(cancellation))
+    hook->wake(hook);
+  unlock_hooks(owner);
+}
+
+void sf_cancellation_remove_hook(const sf_cancellation *cancellation, sf_cancellation_hook *hook) {
+  if (cancellation == NULL)
+    return;
+  sf_cancellation *owner = with_hooks(cancellation);
+  lock_hooks(owner);
+  if (hook->previous != NULL)
+    hook->previous->next = hook->next;
+  else
+    owner->hooks = hook->next;
+  if (hook->next != NULL)
+    hook->next->previous = hook->previous;
+  unlock_hooks(owner);
+}

@@ -1,0 +1,300 @@
+#include "cli/arguments.h"
+
+#include "base/memory.h"
+#include "cli/json_text.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+typedef enum option_kind {
+  OPTION_FLAG,    /* bool */
+  OPTION_TEXT,    /* const char * */
+  OPTION_JSON,    /* const char *, checked */
+  OPTION_INTEGER, /* sf_cli_integer within minimum and maximum */
+  OPTION_NUMBER,  /* sf_cli_number, finite and not negative */
+  OPTION_LIST,    /* sf_cli_integer_list, separated by commas */
+  OPTION_CHOICE,  /* int: the position among the words of `argument`, from 1 */
+} option_kind;
+
+typedef struct option_spec {
+  const char *name;
+  const char *argument; /* as help shows it; NULL for a flag */
+  const char *help;
+  unsigned group;
+  option_kind kind;
+  size_t offset; /* in sf_cli_arguments */
+  int64_t minimum;
+  int64_t maximum;
+} option_spec;
+
+#define AT(field) offsetof(sf_cli_arguments, field)
+
+/* The one table of options. INT64_MIN where the library says what is too small: that is a failed operation. */
+static const option_spec option_table[] = {
+    {"query-file", "FILE", "query vectors: a .npy array of one or two dimensions, a query a row", SF_CLI_TAKES_QUERY,
+     OPTION_TEXT, AT(query_file), 0, 0},
+    {"row", "N", "only row N of the query file, counted from 0 (default: all)", SF_CLI_TAKES_QUERY, OPTION_INTEGER,
+     AT(row), 0, INT64_MAX},
+    {"query", "[…]|-", "a query vector as a JSON array; -: one array a line from standard input", SF_CLI_TAKES_QUERY,
+     OPTION_TEXT, AT(query), 0, 0},
+    {"top-k", "N", "how many neighbours (default: 10)", SF_CLI_TAKES_SEARCH, OPTION_INTEGER, AT(top_k), INT64_MIN,
+     INT64_MAX},
+    {"num-probes", "N", "how many shards a query is routed to (default: the manifest's)", SF_CLI_TAKES_ROUTING,
+     OPTION_INTEGER, AT(num_probes), INT64_MIN, INT64_MAX},
+    {"shard-ids", "N,N…", "search these shards instead of routing", SF_CLI_TAKES_SEARCH, OPTION_LIST, AT(shard_ids), 0,
+     0},
+    {"routing-context", "JSON", "an object: the variables of a CEL routing expression", SF_CLI_TAKES_ROUTING,
+     OPTION_JSON, AT(routing_context), 0, 0},
+    {"cache-dir", "DIR", "where shards are cached (default: $XDG_CACHE_HOME/shardyfusion)", SF_CLI_TAKES_READER,
+     OPTION_TEXT, AT(cache_dir), 0, 0},
+    {"max-concurrency", "N", "the most shards that a search works on at a time (default: no bound)",
+     SF_CLI_TAKES_READER, OPTION_INTEGER, AT(max_concurrency), 1, UINT32_MAX},
+    {"max-fallback-attempts", "N", "how many older manifests to try if the live one is malformed (default: 3)",
+     SF_CLI_TAKES_READER, OPTION_INTEGER, AT(max_fallback_attempts), 0, INT32_MAX},
+    {"staleness-threshold", "SECONDS", "an older manifest counts as degraded (default: none does)",
+     SF_CLI_TAKES_STALENESS, OPTION_NUMBER, AT(staleness_threshold), 0, 0},
+    {"limit", "N", "the newest N only (default: all)", SF_CLI_TAKES_LIMIT, OPTION_INTEGER, AT(limit), 1, INT64_MAX},
+    {"format", "table|jsonl", "default: table on a terminal, else jsonl (JSON Lines)", SF_CLI_TAKES_ALWAYS,
+     OPTION_CHOICE, AT(format), 0, 0},
+    {"help", NULL, "print this", SF_CLI_TAKES_ALWAYS, OPTION_FLAG, AT(help), 0, 0},
+};
+
+enum { NUM_OPTIONS = sizeof(option_table) / sizeof(option_table[0]) };
+
+/* The command's options, one after the other, for suggestions. */
+static const char *option_name_at(size_t index, const void *user_data) {
+  unsigned takes = *(const unsigned *)user_data;
+  for (size_t i = 0; i < NUM_OPTIONS; i++) {
+    if (option_table[i].group & takes && index-- == 0)
+      return option_table[i].name;
+  }
+  return NULL;
+}
+
+static const option_spec *find_option(const char *name, size_t length, unsigned takes) {
+  for (size_t i = 0; i < NUM_OPTIONS; i++) {
+    const option_spec *option = &option_table[i];
+    if (option->group & takes && strlen(option->name) == length && memcmp(option->name, name, length) == 0)
+      return option;
+  }
+  return NULL;
+}
+
+/* --------------------------------------------------------------------------------------------------------------- Values */
+
+/* The integer at `text`, all digits and a sign; `end` is where it stops. */
+static bool read_integer(const char *text, int64_t *value, const char **end) {
+  if (text[0] != '-' && (text[0] < '0' || text[0] > '9'))
+    return false;
+  char *stop;
+  errno = 0;
+  long long parsed = strtoll(text, &stop, 10);
+  *value = parsed;
+  *end = stop;
+  return errno == 0 && stop != text;
+}
+
+static bool store_integer(const option_spec *option, const char *text, sf_cli_integer *integer) {
+  const char *end;
+  if (!read_integer(text, &integer->value, &end) || *end != '\0')
+    return false;
+  integer->is_set = true;
+  return integer->value >= option->minimum && integer->value <= option->maximum;
+}
+
+static bool store_number(const char *text, sf_cli_number *number) {
+  char *end;
+  if (text[0] < '0' || text[0] > '9')
+    return false;
+  number->value = strtod(text, &end);
+  number->is_set = true;
+  return *end == '\0' && isfinite(number->value);
+}
+
+static bool store_list(const char *text, sf_cli_integer_list *list) {
+  size_t commas = 0;
+  for (const char *at = text; *at != '\0'; at++)
+    commas += *at == ',';
+  int64_t *values = sf_reallocarray(list->values, commas + 1, sizeof(int64_t));
+  if (values == NULL)
+    return false;
+  *list = (sf_cli_integer_list){.is_set = true, .values = values};
+  for (const char *at = text;; at++) {
+    if (!read_integer(at, &values[list->count++], &at) || (*at != ',' && *at != '\0'))
+      return false;
+    if (*at == '\0')
+      return true;
+  }
+}
+
+static bool store_choice(const char *words, const char *text, int *choice) {
+  size_t length = strlen(text);
+  int position = 1;
+  for (const char *word = words; word != NULL; position++) {
+    const char *bar = strchr(word, '|');
+    size_t word_length = bar == NULL ? strlen(word) : (size_t)(bar - word);
+    if (word_length == length && memcmp(word, text, length) == 0) {
+      *choice = position;
+      return true;
+    }
+    word = bar == NULL ? NULL : bar + 1;
+  }
+  return false;
+}
+
+/* The last one given counts, as for most programs. */
+static bool store_value(const option_spec *option, const char *text, sf_cli_arguments *arguments) {
+  void *field = (char *)arguments + option->offset;
+  switch (option->kind) {
+  case OPTION_FLAG:
+    *(bool *)field = true;
+    return true;
+  case OPTION_TEXT:
+    *(const char **)field = text;
+    return true;
+  case OPTION_JSON:
+    *(const char **)field = text;
+    return sf_cli_json_is_valid(text, strlen(text));
+  case OPTION_INTEGER:
+    return store_integer(option, text, field);
+  case OPTION_NUMBER:
+    return store_number(text, field);
+  case OPTION_LIST:
+    return store_list(text, field);
+  case OPTION_CHOICE:
+    return store_choice(option->argument, text, field);
+  }
+  return false;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- Mistakes */
+
+static sf_cli_status report_unknown_option(const char *command, const char *name, size_t length, unsigned takes) {
+  char mistyped[64];
+  snprintf(mistyped, sizeof(mistyped), "%.*s", (int)(length < 60 ? length : 60), name);
+  const char *suggestion = sf_cli_suggest(mistyped, option_name_at, &takes);
+  if (suggestion == NULL)
+    return sf_cli_report_usage(command, "%s has no option --%s", command, mistyped);
+  return sf_cli_report_usage(command, "%s has no option --%s; did you mean --%s?", command, mistyped, suggestion);
+}
+
+static sf_cli_status report_bad_value(const char *command, const option_spec *option, const char *text) {
+  const char *name = option->name;
+  switch (option->kind) {
+  case OPTION_INTEGER:
+    if (option->minimum == INT64_MIN)
+      return sf_cli_report_usage(command, "--%s %s: expected an integer", name, text);
+    if (option->maximum == INT64_MAX)
+      return sf_cli_report_usage(command, "--%s %s: expected an integer of at least %lld", name, text,
+                                 (long long)option->minimum);
+    return sf_cli_report_usage(command, "--%s %s: expected an integer from %lld to %lld", name, text,
+                               (long long)option->minimum, (long long)option->maximum);
+  case OPTION_NUMBER:
+    return sf_cli_report_usage(command, "--%s %s: expected a number that is not negative", name, text);
+  case OPTION_LIST:
+    return sf_cli_report_usage(command, "--%s %s: expected integers separated by commas", name, text);
+  case OPTION_JSON:
+    return sf_cli_report_usage(command, "--%s %s: not valid JSON", name, text);
+  default:
+    return sf_cli_report_usage(command, "--%s %s: expected %s", name, text, option->argument);
+  }
+}
+
+/* -------------------------------------------------------------------------------------------------------------- Parsing */
+
+/* The option at argv[*index], which begins with "--"; moves *index past its value. */
+static sf_cli_status parse_option(int argc, char **argv, int *index, const char *command, unsigned takes,
+                                  sf_cli_arguments *arguments) {
+  const char *name = argv[*index] + 2;
+  const char *equals = strchr(name, '=');
+  size_t length = equals == NULL ? strlen(name) : (size_t)(equals - name);
+  const option_spec *option = find_option(name, length, takes);
+  if (option == NULL)
+    return report_unknown_option(command, name, length, takes);
+  if (option->kind == OPTION_FLAG && equals != NULL)
+    return sf_cli_report_usage(command, "--%s takes no value", option->name);
+  const char *text = equals == NULL ? NULL : equals + 1;
+  if (option->kind != OPTION_FLAG && text == NULL) {
+    if (*index + 1 == argc)
+      return sf_cli_report_usage(command, "--%s needs a value: --%s %s", option->name, option->name, option->argument);
+    text = argv[++*index];
+  }
+  if (!store_value(option, text, arguments))
+    return report_bad_value(command, option, text);
+  return SF_CLI_SUCCESS;
+}
+
+static sf_cli_status parse_operand(const char *text, const char *command, sf_cli_arguments *arguments) {
+  if (arguments->root != NULL)
+    return sf_cli_report_usage(command, "more than one ROOT: '%s' and '%s'", arguments->root, text);
+  if (text[0] == '\0')
+    return sf_cli_report_usage(command, "ROOT is empty");
+  arguments->root = text;
+  return SF_CLI_SUCCESS;
+}
+
+/* What the options say about one another. */
+static sf_cli_status check_combination(const char *command, unsigned takes, const sf_cli_arguments *arguments) {
+  if (arguments->root == NULL)
+    return sf_cli_report_usage(command, "ROOT is missing: shardyfusion %s ROOT", command);
+  if (!(takes & SF_CLI_TAKES_QUERY))
+    return SF_CLI_SUCCESS;
+  if (arguments->query == NULL && arguments->query_file == NULL)
+    return sf_cli_report_usage(command, "a query is missing: --query-file FILE or --query '[…]'");
+  if (arguments->query != NULL && arguments->query_file != NULL)
+    return sf_cli_report_usage(command, "either --query or --query-file, not both");
+  if (arguments->row.is_set && arguments->query_file == NULL)
+    return sf_cli_report_usage(command, "--row goes with --query-file");
+  return SF_CLI_SUCCESS;
+}
+
+sf_cli_status sf_cli_arguments_parse(int argc, char **argv, const char *command, unsigned takes,
+                                     sf_cli_arguments *arguments) {
+  *arguments = (sf_cli_arguments){0};
+  takes |= SF_CLI_TAKES_ALWAYS;
+  bool options_ended = false;
+  for (int i = 0; i < argc; i++) {
+    sf_cli_status status = SF_CLI_SUCCESS;
+    if (options_ended || argv[i][0] != '-' || argv[i][1] == '\0')
+      status = parse_operand(argv[i], command, arguments);
+    else if (strcmp(argv[i], "--") == 0)
+      options_ended = true;
+    else if (strcmp(argv[i], "-h") == 0)
+      arguments->help = true;
+    else if (argv[i][1] != '-')
+      status = sf_cli_report_usage(command, "%s has no option %s; options begin with --", command, argv[i]);
+    else
+      status = parse_option(argc, argv, &i, command, takes, arguments);
+    if (status != SF_CLI_SUCCESS)
+      return status;
+  }
+  return arguments->help ? SF_CLI_SUCCESS : check_combination(command, takes, arguments);
+}
+
+void sf_cli_arguments_free(sf_cli_arguments *arguments) {
+  free(arguments->shard_ids.values);
+  *arguments = (sf_cli_arguments){0};
+}
+
+/* Columns, not bytes: the arguments hold an ellipsis. */
+static int count_characters(const char *text) {
+  int count = 0;
+  for (; *text != '\0'; text++)
+    count += ((unsigned char)*text & 0xC0) != 0x80;
+  return count;
+}
+
+void sf_cli_print_options(FILE *stream, unsigned takes) {
+  enum { HELP_COLUMN = 32 };
+  takes |= SF_CLI_TAKES_ALWAYS;
+  for (size_t i = 0; i < NUM_OPTIONS; i++) {
+    const option_spec *option = &option_table[i];
+    if (!(option->group & takes))
+      continue;
+    const char *argument = option->argument == NULL ? "" : option->argument;
+    int width = 5 + count_characters(option->name) + count_characters(argument);
+    fprintf(stream, "  --%s %s%*s%s\n", option->name, argument, width < HELP_COLUMN ? HELP_COLUMN - width : 1, "",
+            option->help);
+  }
+}

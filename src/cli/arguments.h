@@ -1,0 +1,71 @@
+/* What was asked for: the options of all commands in one table, from which they are parsed and help is printed. */
+#ifndef SF_CLI_ARGUMENTS_H
+#define SF_CLI_ARGUMENTS_H
+
+#include "cli/status.h"
+#include "shardyfusion.h"
+
+#include <stdio.h>
+
+/* Groups of options; a command takes one or more. */
+enum {
+  SF_CLI_TAKES_QUERY = 1 << 0,
+  SF_CLI_TAKES_SEARCH = 1 << 1,
+  SF_CLI_TAKES_ROUTING = 1 << 2,
+  SF_CLI_TAKES_READER = 1 << 3,
+  SF_CLI_TAKES_STALENESS = 1 << 4,
+  SF_CLI_TAKES_LIMIT = 1 << 5,
+  SF_CLI_TAKES_ALWAYS = 1 << 6,
+};
+
+typedef struct sf_cli_integer {
+  bool is_set;
+  int64_t value;
+} sf_cli_integer;
+
+typedef struct sf_cli_number {
+  bool is_set;
+  double value;
+} sf_cli_number;
+
+typedef struct sf_cli_integer_list {
+  bool is_set;
+  int64_t *values;
+  size_t count;
+} sf_cli_integer_list;
+
+typedef enum sf_cli_format {
+  SF_CLI_FORMAT_DEFAULT = 0,
+  SF_CLI_FORMAT_TABLE = 1,
+  SF_CLI_FORMAT_JSONL = 2
+} sf_cli_format;
+
+/* Texts are borrowed from argv. */
+typedef struct sf_cli_arguments {
+  const char *root;
+  const char *query;
+  const char *query_file;
+  sf_cli_integer row;
+  sf_cli_integer top_k;
+  sf_cli_integer num_probes;
+  sf_cli_integer_list shard_ids;
+  const char *routing_context;
+  const char *cache_dir;
+  sf_cli_integer max_concurrency;
+  sf_cli_integer max_fallback_attempts;
+  sf_cli_number staleness_threshold;
+  sf_cli_integer limit;
+  int format; /* an sf_cli_format */
+  bool help;
+} sf_cli_arguments;
+
+/* Reads what stands behind the command's name. A mistake is reported on stderr and gives SF_CLI_USAGE. Free the
+ * arguments in either case. */
+sf_cli_status sf_cli_arguments_parse(int argc, char **argv, const char *command, unsigned takes,
+                                     sf_cli_arguments *arguments);
+void sf_cli_arguments_free(sf_cli_arguments *arguments);
+
+/* The list of the options of a command that takes these groups. */
+void sf_cli_print_options(FILE *stream, unsigned takes);
+
+#endif

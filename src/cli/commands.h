@@ -1,0 +1,23 @@
+/* The commands. A new one is one file and one line in the table of main.c. */
+#ifndef SF_CLI_COMMANDS_H
+#define SF_CLI_COMMANDS_H
+
+#include "cli/session.h"
+
+typedef struct sf_cli_command {
+  const char *name;
+  const char *summary;     /* a line in the list of commands */
+  const char *description; /* what --help says, in lines that end in a newline */
+  unsigned takes;          /* groups of options */
+  sf_cli_status (*run)(sf_cli_session *session);
+} sf_cli_command;
+
+extern const sf_cli_command sf_cli_search_command;
+extern const sf_cli_command sf_cli_info_command;
+extern const sf_cli_command sf_cli_shards_command;
+extern const sf_cli_command sf_cli_health_command;
+extern const sf_cli_command sf_cli_route_command;
+extern const sf_cli_command sf_cli_history_command;
+extern const sf_cli_command sf_cli_verify_command;
+
+#endif

@@ -1,0 +1,111 @@
+#include "cli/response.h"
+
+#include "cli/json_text.h"
+
+#include <stdio.h>
+
+static sf_cli_field id_field(const sf_search_result *result) {
+  if (result->id_type == SF_ID_INTEGER)
+    return sf_cli_integer_field("id", result->id_integer);
+  return sf_cli_bytes_field("id", result->id_string, result->id_length);
+}
+
+static sf_code fail_payload(const sf_search_result *result, sf_error *error) {
+  sf_cli_field id = id_field(result);
+  char *text = sf_cli_format_cell(&id);
+  sf_fail(error, SF_DB_ADAPTER_ERROR, "shard %u: the payload of id %.200s: expected JSON, found something else",
+          result->shard_id, text == NULL ? "" : text);
+  free(text);
+  return SF_DB_ADAPTER_ERROR;
+}
+
+/* The payload without blanks into `payload`, emptied first. */
+static sf_code compact_payload(const sf_search_result *result, sf_buffer *payload, sf_error *error) {
+  bool is_valid = true;
+  payload->length = 0;
+  if (result->payload != NULL &&
+      !sf_cli_json_append_compact(payload, result->payload, result->payload_length, &is_valid))
+    return sf_fail_memory(error, "a payload");
+  return is_valid ? SF_OK : fail_payload(result, error);
+}
+
+enum { NUM_FIELDS = 3 };
+
+static void fill_fields(sf_cli_field *fields, const sf_search_result *result, const sf_buffer *payload) {
+  fields[0] = id_field(result);
+  fields[1] = sf_cli_number_field("score", result->score);
+  fields[2] =
+      sf_cli_json_field("payload", result->payload == NULL ? NULL : (const char *)payload->data, payload->length);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- JSON */
+
+static sf_code append_results(sf_buffer *line, const sf_search_response *response, sf_error *error) {
+  const sf_search_result *results = sf_search_response_results(response);
+  size_t count = sf_search_response_count(response);
+  sf_buffer payload = {0};
+  sf_code code = SF_OK;
+  for (size_t i = 0; i < count && code == SF_OK; i++) {
+    code = compact_payload(&results[i], &payload, error);
+    if (code != SF_OK)
+      break;
+    sf_cli_field fields[NUM_FIELDS];
+    fill_fields(fields, &results[i], &payload);
+    if (!(i == 0 || sf_buffer_append_text(line, ", ")) || !sf_cli_append_object(line, fields, NUM_FIELDS))
+      code = sf_fail_memory(error, "a response");
+  }
+  sf_buffer_free(&payload);
+  return code;
+}
+
+static sf_code append_response(sf_buffer *line, size_t query_number, const sf_search_response *response,
+                               sf_error *error) {
+  if (!sf_buffer_append_format(line, "{\"query\": %zu, \"results\": [", query_number))
+    return sf_fail_memory(error, "a response");
+  SF_TRY(append_results(line, response, error));
+  if (!sf_buffer_append_format(line, "], \"num_shards_queried\": %u, \"latency_ms\": %.3f}",
+                               sf_search_response_num_shards_queried(response),
+                               sf_search_response_latency_ms(response)))
+    return sf_fail_memory(error, "a response");
+  return SF_OK;
+}
+
+static sf_code print_line(size_t query_number, const sf_search_response *response, sf_error *error) {
+  sf_buffer line = {0};
+  sf_code code = append_response(&line, query_number, response, error);
+  if (code == SF_OK)
+    code = sf_cli_output_line(&line, error);
+  sf_buffer_free(&line);
+  return code;
+}
+
+/* --------------------------------------------------------------------------------------------------------------- Table */
+
+static sf_code print_table(sf_cli_output *output, size_t query_number, const sf_search_response *response,
+                           bool is_first, sf_error *error) {
+  const sf_search_result *results = sf_search_response_results(response);
+  size_t count = sf_search_response_count(response);
+  sf_buffer payload = {0};
+  sf_code code = SF_OK;
+  for (size_t i = 0; i < count && code == SF_OK; i++) {
+    code = compact_payload(&results[i], &payload, error);
+    if (code != SF_OK)
+      break;
+    sf_cli_field fields[NUM_FIELDS];
+    fill_fields(fields, &results[i], &payload);
+    code = sf_cli_output_record(output, fields, NUM_FIELDS, error);
+  }
+  sf_buffer_free(&payload);
+  if (code != SF_OK)
+    return code;
+  printf("%squery %zu: %zu results from %u shards in %.3f ms\n", is_first ? "" : "\n", query_number, count,
+         sf_search_response_num_shards_queried(response), sf_search_response_latency_ms(response));
+  return sf_cli_output_end_table(output, error);
+}
+
+sf_code sf_cli_print_response(sf_cli_output *output, size_t query_number, const sf_search_response *response,
+                              bool is_first, sf_error *error) {
+  if (output->is_table)
+    return print_table(output, query_number, response, is_first, error);
+  return print_line(query_number, response, error);
+}

@@ -1,0 +1,86 @@
+#include "cli/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct verify_run {
+  sf_cli_output *output;
+  sf_error *error; /* of writing */
+  sf_code code;
+  bool shows_progress;
+  size_t num_objects;
+} verify_run;
+
+static void show_progress(const verify_run *run, size_t done, size_t total) {
+  if (!run->shows_progress)
+    return;
+  fprintf(stderr, "\rverify: object %zu of %zu", done, total);
+  fflush(stderr);
+}
+
+static void clear_progress(const verify_run *run) {
+  if (run->shows_progress)
+    fputs("\r\x1b[K", stderr);
+}
+
+static sf_code print_finding(sf_cli_output *output, const sf_verify_finding *finding, sf_error *error) {
+  const sf_cli_field fields[] = {
+      sf_cli_text_field("object", finding->object),
+      sf_cli_text_field("status", finding->code == SF_OK ? "ok" : sf_code_name(finding->code)),
+      sf_cli_text_field("message", finding->message),
+  };
+  SF_TRY(sf_cli_output_record(output, fields, sizeof(fields) / sizeof(fields[0]), error));
+  return sf_cli_output_flush(error);
+}
+
+/* Runs on the thread that verifies, while the main thread does nothing but wait for it. */
+static bool take_finding(const sf_verify_finding *finding, size_t done, size_t total, void *user_data) {
+  verify_run *run = user_data;
+  clear_progress(run);
+  run->num_objects++;
+  run->code = print_finding(run->output, finding, run->error);
+  show_progress(run, done, total);
+  return run->code == SF_OK;
+}
+
+static sf_code verify(sf_cli_session *session, size_t *num_failed, sf_error *error) {
+  sf_error write_error;
+  verify_run run = {
+      .output = &session->output,
+      .error = &write_error,
+      .shows_progress = isatty(STDERR_FILENO),
+  };
+  sf_operation *operation = NULL;
+  SF_TRY(sf_snapshot_verify_submit(session->arguments.root, &session->options, take_finding, &run, session->executor,
+                                   session->queue, NULL, &operation, error));
+  sf_code code = sf_cli_session_wait(session, operation, error);
+  *num_failed = sf_operation_verify_failed(operation);
+  sf_operation_release(operation);
+  clear_progress(&run);
+  if (run.code != SF_OK) {
+    *error = write_error;
+    return run.code;
+  }
+  SF_TRY(code);
+  SF_TRY(sf_cli_output_end_table(&session->output, error));
+  fprintf(stderr, "shardyfusion: verify: %zu objects read, %zu do not hold\n", run.num_objects, *num_failed);
+  return SF_OK;
+}
+
+static sf_cli_status run_command(sf_cli_session *session) {
+  sf_error error;
+  size_t num_failed = 0;
+  sf_cli_status status = sf_cli_session_status(session, verify(session, &num_failed, &error), &error);
+  return status == SF_CLI_SUCCESS && num_failed > 0 ? SF_CLI_FAILED : status;
+}
+
+const sf_cli_command sf_cli_verify_command = {
+    .name = "verify",
+    .summary = "read every object of the snapshot and say what does not hold",
+    .description =
+        "Reads every object of the live snapshot, whatever the cache holds, and prints for each its status: ok, or\n"
+        "the error that a reader would meet. The exit status is 1 when something does not hold.\n",
+    .takes = SF_CLI_TAKES_READER,
+    .run = run_command,
+};

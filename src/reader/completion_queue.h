@@ -1,0 +1,24 @@
+/* Where finished operations arrive. */
+#ifndef SF_READER_COMPLETION_QUEUE_H
+#define SF_READER_COMPLETION_QUEUE_H
+
+#include "base/error.h"
+
+/* A place in a queue, embedded in an operation; guarded by the queue's mutex. */
+typedef struct sf_queue_link {
+  struct sf_queue_link *previous;
+  struct sf_queue_link *next;
+  sf_operation *operation;
+  bool queued;
+} sf_queue_link;
+
+/* Operations hold the queue that they will arrive at. */
+void sf_completion_queue_retain(sf_completion_queue *queue);
+void sf_completion_queue_release(sf_completion_queue *queue);
+
+/* Puts a finished operation at the end, unless the queue was freed by its owner. */
+void sf_completion_queue_push(sf_completion_queue *queue, sf_queue_link *link);
+/* Takes it out, if it is still there. */
+void sf_completion_queue_remove(sf_completion_queue *queue, sf_queue_link *link);
+
+#endif

@@ -1,0 +1,181 @@
+#include "reader/executor.h"
+
+#include "base/memory.h"
+#include "base/thread.h"
+
+#include <stdatomic.h>
+#include <unistd.h>
+
+#define DEFAULT_NUM_LOADERS 16
+#define MAX_THREADS 1024
+#define MAX_CONTROL_THREADS 64
+
+typedef struct lane {
+  sf_executor *executor;
+  sf_task *first;
+  sf_task *last;
+  uint32_t num_queued;
+  uint32_t num_idle;
+  uint32_t num_threads;
+  uint32_t max_threads;
+  pthread_cond_t work; /* there is a task, or the executor stops */
+  pthread_t *threads;
+} lane;
+
+struct sf_executor {
+  atomic_uint references;
+  pthread_mutex_t mutex; /* guards the lanes and `stopping`; nothing else is locked while it is held */
+  bool stopping;
+  lane lanes[SF_NUM_LANES];
+};
+
+/* With the mutex held. */
+static sf_task *take_task(lane *from) {
+  sf_task *task = from->first;
+  from->first = task->next;
+  if (from->first == NULL)
+    from->last = NULL;
+  from->num_queued--;
+  return task;
+}
+
+static void *run_thread(void *argument) {
+  lane *own = argument;
+  sf_executor *executor = own->executor;
+  pthread_mutex_lock(&executor->mutex);
+  for (;;) {
+    own->num_idle++;
+    while (own->first == NULL && !executor->stopping)
+      pthread_cond_wait(&own->work, &executor->mutex);
+    own->num_idle--;
+    if (own->first == NULL)
+      break;
+    sf_task *task = take_task(own);
+    pthread_mutex_unlock(&executor->mutex);
+    task->run(task);
+    pthread_mutex_lock(&executor->mutex);
+  }
+  pthread_mutex_unlock(&executor->mutex);
+  return NULL;
+}
+
+/* With the mutex held. */
+static bool start_thread(lane *to) {
+  if (to->num_threads == to->max_threads || sf_thread_start(&to->threads[to->num_threads], run_thread, to) != 0)
+    return false;
+  to->num_threads++;
+  return true;
+}
+
+bool sf_executor_submit(sf_executor *executor, sf_lane lane_index, sf_task *task) {
+  lane *to = &executor->lanes[lane_index];
+  pthread_mutex_lock(&executor->mutex);
+  bool served = to->num_idle > to->num_queued || start_thread(to) || to->num_threads > 0;
+  if (served) {
+    task->next = NULL;
+    if (to->last != NULL)
+      to->last->next = task;
+    else
+      to->first = task;
+    to->last = task;
+    to->num_queued++;
+    pthread_cond_signal(&to->work);
+  }
+  pthread_mutex_unlock(&executor->mutex);
+  return served;
+}
+
+uint32_t sf_executor_idle(sf_executor *executor, sf_lane lane_index) {
+  const lane *of = &executor->lanes[lane_index];
+  pthread_mutex_lock(&executor->mutex);
+  uint32_t available = of->num_idle + (of->max_threads - of->num_threads);
+  uint32_t idle = available > of->num_queued ? available - of->num_queued : 0;
+  pthread_mutex_unlock(&executor->mutex);
+  return idle;
+}
+
+static bool init_lane(sf_executor *executor, sf_lane index, uint32_t max_threads) {
+  lane *made = &executor->lanes[index];
+  made->executor = executor;
+  made->max_threads = max_threads < MAX_THREADS ? max_threads : MAX_THREADS;
+  made->threads = sf_calloc(made->max_threads, sizeof(*made->threads));
+  if (made->threads == NULL)
+    return false;
+  if (sf_condition_init(&made->work))
+    return true;
+  free(made->threads);
+  made->threads = NULL;
+  return false;
+}
+
+static void destroy(sf_executor *executor) {
+  for (size_t i = 0; i < SF_NUM_LANES; i++)
+    if (executor->lanes[i].threads != NULL) {
+      pthread_cond_destroy(&executor->lanes[i].work);
+      free(executor->lanes[i].threads);
+    }
+  pthread_mutex_destroy(&executor->mutex);
+  free(executor);
+}
+
+sf_code sf_executor_create(uint32_t num_workers, uint32_t num_loaders, sf_executor **created, sf_error *error) {
+  long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+  if (num_workers == 0)
+    num_workers = cpus > 0 ? (uint32_t)cpus : 1;
+  if (num_loaders == 0)
+    num_loaders = DEFAULT_NUM_LOADERS;
+  sf_executor *executor = sf_calloc(1, sizeof(*executor));
+  if (executor == NULL || pthread_mutex_init(&executor->mutex, NULL) != 0) {
+    free(executor);
+    return sf_fail_memory(error, "executor");
+  }
+  atomic_init(&executor->references, 1);
+  if (!init_lane(executor, SF_LANE_SCAN, num_workers) || !init_lane(executor, SF_LANE_LOAD, num_loaders) ||
+      !init_lane(executor, SF_LANE_CONTROL, MAX_CONTROL_THREADS)) {
+    destroy(executor);
+    return sf_fail_memory(error, "executor");
+  }
+  *created = executor;
+  return SF_OK;
+}
+
+void sf_executor_retain(sf_executor *executor) {
+  atomic_fetch_add_explicit(&executor->references, 1, memory_order_relaxed);
+}
+
+static bool is_own_thread(const sf_executor *executor) {
+  for (size_t i = 0; i < SF_NUM_LANES; i++)
+    for (uint32_t j = 0; j < executor->lanes[i].num_threads; j++)
+      if (pthread_equal(executor->lanes[i].threads[j], pthread_self()))
+        return true;
+  return false;
+}
+
+static void *stop_and_free(void *argument) {
+  sf_executor *executor = argument;
+  for (size_t i = 0; i < SF_NUM_LANES; i++)
+    for (uint32_t j = 0; j < executor->lanes[i].num_threads; j++)
+      pthread_join(executor->lanes[i].threads[j], NULL);
+  destroy(executor);
+  return NULL;
+}
+
+void sf_executor_release(sf_executor *executor) {
+  if (executor == NULL || atomic_fetch_sub_explicit(&executor->references, 1, memory_order_acq_rel) != 1)
+    return;
+  pthread_mutex_lock(&executor->mutex);
+  executor->stopping = true;
+  for (size_t i = 0; i < SF_NUM_LANES; i++)
+    pthread_cond_broadcast(&executor->lanes[i].work);
+  bool own = is_own_thread(executor);
+  pthread_mutex_unlock(&executor->mutex);
+  if (!own) {
+    stop_and_free(executor);
+    return;
+  }
+  /* The last reference went on one of the executor's own threads, which can't join itself: another one does. Where none
+   * can be had, the memory stays; the threads end all the same. */
+  pthread_t reaper;
+  if (sf_thread_start(&reaper, stop_and_free, executor) == 0)
+    pthread_detach(reaper);
+}

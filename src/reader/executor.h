@@ -1,0 +1,31 @@
+/*
+ * Worker threads. Three lanes, so that what waits never holds up what computes:
+ *   SCAN     scans shards; a thread for each CPU; its tasks never wait
+ *   LOAD     loads shards; its tasks wait for storage, never for other tasks
+ *   CONTROL  opens, refreshes, closes; its tasks may wait for those of the other lanes
+ * Threads start when there is work for them, and end with the executor.
+ */
+#ifndef SF_READER_EXECUTOR_H
+#define SF_READER_EXECUTOR_H
+
+#include "base/error.h"
+
+typedef enum sf_lane { SF_LANE_SCAN, SF_LANE_LOAD, SF_LANE_CONTROL, SF_NUM_LANES } sf_lane;
+
+/* Embedded in what is to be done. */
+typedef struct sf_task {
+  struct sf_task *next;
+  void (*run)(struct sf_task *task); /* may free the task */
+} sf_task;
+
+/* Queues a task, first come first served within its lane. False when no thread could be started to run it: the task is
+ * not queued then. */
+bool sf_executor_submit(sf_executor *executor, sf_lane lane, sf_task *task);
+
+/* How many threads of the lane could take a task at once: idle ones, and ones that could still be started, less the
+ * tasks that wait already. A hint: it can be wrong a moment later. */
+uint32_t sf_executor_idle(sf_executor *executor, sf_lane lane);
+
+void sf_executor_retain(sf_executor *executor);
+
+#endif

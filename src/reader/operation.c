@@ -1,0 +1,263 @@
+#include "reader/operation.h"
+
+#include "base/memory.h"
+#include "base/thread.h"
+#include "base/time.h"
+#include "reader/completion_queue.h"
+
+struct sf_operation {
+  atomic_uint references;
+  sf_cancellation cancellation;
+  void *user_data;
+  sf_completion_queue *queue; /* NULL: none */
+  sf_queue_link link;
+  /* Guards all below. Taken before the queue's mutex, never after. */
+  pthread_mutex_t mutex;
+  pthread_cond_t finished;
+  bool is_done;
+  bool is_released;              /* by the submitter: it is not queued any more */
+  void (*cancel)(void *context); /* NULL: none, or it was called */
+  void (*release_context)(void *context);
+  void *cancel_context;
+  sf_code code;
+  sf_error error;
+  sf_outcome outcome;
+};
+
+sf_code sf_operation_create(sf_completion_queue *queue, void *user_data, sf_operation **created, sf_error *error) {
+  sf_operation *operation = sf_calloc(1, sizeof(*operation));
+  if (operation == NULL || pthread_mutex_init(&operation->mutex, NULL) != 0 ||
+      !sf_condition_init(&operation->finished)) {
+    free(operation);
+    return sf_fail_memory(error, "operation");
+  }
+  atomic_init(&operation->references, 2);
+  atomic_init(&operation->cancellation.requested, false);
+  operation->user_data = user_data;
+  operation->queue = queue;
+  operation->link.operation = operation;
+  if (queue != NULL)
+    sf_completion_queue_retain(queue);
+  *created = operation;
+  return SF_OK;
+}
+
+static void free_outcome(sf_outcome *outcome) {
+  if (outcome->reader != NULL)
+    sf_reader_free(outcome->reader);
+  sf_search_response_free(outcome->response);
+  for (size_t i = 0; outcome->responses != NULL && i < outcome->num_responses; i++)
+    sf_search_response_free(outcome->responses[i]);
+  free(outcome->responses);
+  free(outcome->history);
+  *outcome = (sf_outcome){0};
+}
+
+static void drop_reference(sf_operation *operation) {
+  if (atomic_fetch_sub_explicit(&operation->references, 1, memory_order_acq_rel) != 1)
+    return;
+  free_outcome(&operation->outcome);
+  if (operation->queue != NULL)
+    sf_completion_queue_release(operation->queue);
+  pthread_cond_destroy(&operation->finished);
+  pthread_mutex_destroy(&operation->mutex);
+  free(operation);
+}
+
+void sf_operation_complete(sf_operation *operation, sf_code code, const sf_error *error, const sf_outcome *outcome) {
+  pthread_mutex_lock(&operation->mutex);
+  operation->code = code;
+  if (error != NULL)
+    operation->error = *error;
+  if (outcome != NULL)
+    operation->outcome = *outcome;
+  operation->is_done = true;
+  bool holds_context = operation->cancel != NULL;
+  operation->cancel = NULL;
+  pthread_cond_broadcast(&operation->finished);
+  /* Within the mutex, so that a submitter that sees it done and lets go finds it in the queue to take out. */
+  if (operation->queue != NULL && !operation->is_released)
+    sf_completion_queue_push(operation->queue, &operation->link);
+  pthread_mutex_unlock(&operation->mutex);
+  if (holds_context)
+    operation->release_context(operation->cancel_context);
+  drop_reference(operation);
+}
+
+void sf_operation_on_cancel(sf_operation *operation, void (*cancel)(void *context), void (*release)(void *context),
+                            void *context) {
+  operation->cancel = cancel;
+  operation->release_context = release;
+  operation->cancel_context = context;
+}
+
+const sf_cancellation *sf_operation_cancellation(const sf_operation *operation) {
+  return &operation->cancellation;
+}
+
+void sf_operation_discard(sf_operation *operation) {
+  drop_reference(operation);
+  drop_reference(operation);
+}
+
+bool sf_operation_is_done(const sf_operation *operation) {
+  return sf_operation_wait((sf_operation *)(uintptr_t)operation, 0);
+}
+
+bool sf_operation_wait(sf_operation *operation, int64_t timeout_ms) {
+  struct timespec deadline = sf_deadline_after(timeout_ms > 0 ? timeout_ms : 0);
+  pthread_mutex_lock(&operation->mutex);
+  while (!operation->is_done && timeout_ms != 0)
+    if (!sf_condition_wait(&operation->finished, &operation->mutex, timeout_ms < 0 ? NULL : &deadline))
+      break;
+  bool is_done = operation->is_done;
+  pthread_mutex_unlock(&operation->mutex);
+  return is_done;
+}
+
+void sf_operation_cancel(sf_operation *operation) {
+  pthread_mutex_lock(&operation->mutex);
+  void (*cancel)(void *) = operation->cancel;
+  operation->cancel = NULL;
+  if (!operation->is_done)
+    sf_cancellation_request(&operation->cancellation);
+  pthread_mutex_unlock(&operation->mutex);
+  if (cancel == NULL)
+    return;
+  cancel(operation->cancel_context);
+  operation->release_context(operation->cancel_context);
+}
+
+sf_code sf_operation_result(const sf_operation *operation, sf_error *error) {
+  sf_operation *locked = (sf_operation *)(uintptr_t)operation;
+  pthread_mutex_lock(&locked->mutex);
+  sf_code code =
+      locked->is_done ? locked->code : sf_fail(error, SF_READER_STATE_ERROR, "the operation has not finished");
+  if (locked->is_done && error != NULL)
+    *error = locked->error;
+  pthread_mutex_unlock(&locked->mutex);
+  return code;
+}
+
+void *sf_operation_user_data(const sf_operation *operation) {
+  return operation->user_data;
+}
+
+void sf_operation_release(sf_operation *operation) {
+  if (operation == NULL)
+    return;
+  sf_operation_cancel(operation);
+  pthread_mutex_lock(&operation->mutex);
+  operation->is_released = true;
+  if (operation->queue != NULL)
+    sf_completion_queue_remove(operation->queue, &operation->link);
+  pthread_mutex_unlock(&operation->mutex);
+  drop_reference(operation);
+}
+
+/* Moves the outcome out, leaving nothing for the operation to free. */
+static sf_outcome take_outcome(sf_operation *operation) {
+  pthread_mutex_lock(&operation->mutex);
+  sf_outcome outcome = operation->outcome;
+  operation->outcome = (sf_outcome){.refresh_changed = outcome.refresh_changed, .verify_failed = outcome.verify_failed};
+  pthread_mutex_unlock(&operation->mutex);
+  return outcome;
+}
+
+sf_reader *sf_operation_take_reader(sf_operation *operation) {
+  return take_outcome(operation).reader;
+}
+
+sf_search_response *sf_operation_take_response(sf_operation *operation) {
+  return take_outcome(operation).response;
+}
+
+bool sf_operation_take_responses(sf_operation *operation, sf_search_response **responses, size_t count) {
+  pthread_mutex_lock(&operation->mutex);
+  bool fits = operation->outcome.responses != NULL && operation->outcome.num_responses == count;
+  pthread_mutex_unlock(&operation->mutex);
+  if (!fits)
+    return false;
+  sf_outcome outcome = take_outcome(operation);
+  for (size_t i = 0; i < count; i++)
+    responses[i] = outcome.responses[i];
+  free(outcome.responses);
+  return true;
+}
+
+sf_published_manifest *sf_operation_take_history(sf_operation *operation, size_t *count) {
+  sf_outcome outcome = take_outcome(operation);
+  *count = outcome.history_count;
+  return outcome.history;
+}
+
+bool sf_operation_refresh_changed(const sf_operation *operation) {
+  sf_operation *locked = (sf_operation *)(uintptr_t)operation;
+  pthread_mutex_lock(&locked->mutex);
+  bool changed = locked->outcome.refresh_changed;
+  pthread_mutex_unlock(&locked->mutex);
+  return changed;
+}
+
+size_t sf_operation_verify_failed(const sf_operation *operation) {
+  sf_operation *locked = (sf_operation *)(uintptr_t)operation;
+  pthread_mutex_lock(&locked->mutex);
+  size_t failed = locked->outcome.verify_failed;
+  pthread_mutex_unlock(&locked->mutex);
+  return failed;
+}
+
+typedef struct job {
+  sf_task task; /* first: the executor hands it back */
+  sf_executor *executor;
+  sf_operation *operation;
+  const sf_job_functions *functions;
+  void *context;
+} job;
+
+static void run_job(sf_task *task) {
+  job *running = (job *)task;
+  sf_outcome outcome = {0};
+  sf_error error;
+  sf_error_clear(&error);
+  const sf_cancellation *cancellation = sf_operation_cancellation(running->operation);
+  sf_code code = sf_cancellation_check(cancellation, &error);
+  if (code == SF_OK)
+    code = running->functions->run(running->context, cancellation, &outcome, &error);
+  running->functions->free_context(running->context);
+  /* Before whoever waits goes on: the last reference should go elsewhere than on the executor's own thread. */
+  sf_executor_release(running->executor);
+  sf_operation_complete(running->operation, code, &error, &outcome);
+  free(running);
+}
+
+sf_code sf_job_submit(sf_executor *executor, sf_completion_queue *queue, void *user_data,
+                      const sf_job_functions *functions, void *context, sf_operation **operation, sf_error *error) {
+  job *submitted = sf_calloc(1, sizeof(*submitted));
+  sf_operation *created = NULL;
+  sf_code code = submitted == NULL ? sf_fail_memory(error, "operation") : SF_OK;
+  if (code == SF_OK && executor == NULL)
+    code = sf_executor_create(1, 1, &executor, error);
+  else if (code == SF_OK)
+    sf_executor_retain(executor);
+  if (code != SF_OK) {
+    free(submitted);
+    functions->free_context(context);
+    return code;
+  }
+  code = sf_operation_create(queue, user_data, &created, error);
+  if (code == SF_OK) {
+    *submitted = (job){
+        .task.run = run_job, .executor = executor, .operation = created, .functions = functions, .context = context};
+    *operation = created;
+    if (sf_executor_submit(executor, SF_LANE_CONTROL, &submitted->task))
+      return SF_OK;
+    *operation = NULL;
+    sf_operation_discard(created);
+    code = sf_fail(error, SF_POOL_EXHAUSTED_ERROR, "can't start a thread for the operation");
+  }
+  sf_executor_release(executor);
+  functions->free_context(context);
+  free(submitted);
+  return code;
+}

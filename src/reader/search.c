@@ -1,0 +1,588 @@
+#include "reader/search.h"
+
+#include "base/thread.h"
+#include "base/time.h"
+#include "search/winners.h"
+
+#include <string.h>
+
+/* A slice of this many bytes is scanned in well under a millisecond: small enough to share out, and large enough that
+ * its own costs don't show. */
+#define SLICE_BYTES ((size_t)4 << 20)
+
+/* One shard of the search. */
+typedef struct slot {
+  sf_shard_waiter waiter; /* first: the cache hands it back */
+  sf_search *search;
+  sf_shard *shard; /* lent by the cache, until given back */
+  uint32_t db_id;
+  bool is_waiting; /* the cache will call the waiter */
+  size_t segment;  /* where the next slice begins */
+  size_t row;
+  size_t num_out;    /* slices being scanned */
+  bool has_winners;  /* rows of it were among the winners: its shard stays until their ids are fetched */
+  struct slot *next; /* in the list of ready slots, or of those to give back */
+} slot;
+
+struct sf_search {
+  atomic_uint references;
+  sf_cancellation cancellation;
+  sf_shard_cache *cache; /* holds a reference until the search ends */
+  sf_executor *executor;
+  sf_scan_query scan_query;
+  float *query; /* dim components, and as many for the scaled query behind them */
+  size_t num_slots;
+  size_t max_in_flight;
+  uint64_t started;
+  sf_search_callback done;
+  void *context;
+  pthread_mutex_t mutex;  /* guards all below, and the slots */
+  pthread_cond_t changed; /* for sf_search_run: there is something to scan, or the search has ended */
+  size_t next_slot;       /* the first that was not started yet */
+  size_t num_in_flight;   /* slots that were started and are not finished */
+  size_t num_helpers;     /* threads that scan */
+  size_t num_tickets;     /* threads that were asked to */
+  slot *first_ready;      /* slots with slices to take */
+  slot *last_ready;
+  slot *to_give; /* slots whose shards go back to the cache once the mutex is free */
+  sf_winners winners;
+  bool has_started;
+  bool is_blocking;       /* a thread is in sf_search_run */
+  bool is_caller_waiting; /* that thread waits for something to scan */
+  bool is_ending;         /* somebody completes it */
+  bool has_ended;
+  sf_code code;
+  sf_error error;
+  sf_search_response *response;
+  slot slots[];
+};
+
+/* A thread's part in a search. */
+typedef struct ticket {
+  sf_task task; /* first: the executor hands it back */
+  sf_search *search;
+} ticket;
+
+/* What one thread scans at a time. */
+typedef struct slice {
+  slot *of;
+  const sf_vector_segment *segment;
+  size_t begin;
+  size_t end;
+} slice;
+
+void sf_search_retain(sf_search *search) {
+  atomic_fetch_add_explicit(&search->references, 1, memory_order_relaxed);
+}
+
+void sf_search_release(sf_search *search) {
+  if (atomic_fetch_sub_explicit(&search->references, 1, memory_order_acq_rel) != 1)
+    return;
+  if (search->cache != NULL)
+    sf_shard_cache_release(search->cache);
+  sf_search_response_free(search->response);
+  sf_winners_free(&search->winners);
+  pthread_cond_destroy(&search->changed);
+  pthread_mutex_destroy(&search->mutex);
+  free(search->query);
+  free(search);
+}
+
+static void shard_loaded(sf_shard_waiter *waiter, sf_shard *shard, sf_code code, const sf_error *error);
+
+static void init_slots(sf_search *search, const sf_search_source *source) {
+  const sf_manifest *manifest = &sf_shard_cache_snapshot(source->cache)->manifest;
+  for (size_t i = 0; i < source->num_shards; i++)
+    if (manifest->shards[source->shard_ids[i]].db_url != NULL)
+      search->slots[search->num_slots++] =
+          (slot){.waiter.loaded = shard_loaded, .search = search, .db_id = source->shard_ids[i]};
+  search->max_in_flight = source->max_concurrency == 0 ? search->num_slots : source->max_concurrency;
+}
+
+sf_code sf_search_create(const sf_search_source *source, sf_search **created, sf_error *error) {
+  const sf_manifest *manifest = &sf_shard_cache_snapshot(source->cache)->manifest;
+  /* The number of shards is a manifest's, which bounds it. */
+  sf_search *search = sf_calloc(1, sizeof(*search) + source->num_shards * sizeof(slot));
+  if (search == NULL || (search->query = sf_calloc((size_t)manifest->dim * 2, sizeof(float))) == NULL ||
+      pthread_mutex_init(&search->mutex, NULL) != 0 || !sf_condition_init(&search->changed)) {
+    if (search != NULL)
+      free(search->query);
+    free(search);
+    return sf_fail_memory(error, "search");
+  }
+  atomic_init(&search->references, 1);
+  memcpy(search->query, source->query, manifest->dim * sizeof(float));
+  /* Which convention is for each shard to say; what depends on the query alone does not depend on it. */
+  sf_scan_query_init(&search->scan_query, search->query, manifest->dim,
+                     manifest->metric == SF_METRIC_COSINE ? SF_SCORE_COSINE : SF_SCORE_SQUARED_L2,
+                     search->query + manifest->dim);
+  search->cache = source->cache;
+  sf_shard_cache_retain(search->cache);
+  search->executor = source->executor;
+  search->started = source->started;
+  search->winners.top_k = source->top_k;
+  init_slots(search, source);
+  *created = search;
+  return SF_OK;
+}
+
+/* From here to the next line of this kind: with the mutex held. ------------------------------------------------- */
+
+static void push_ready(sf_search *search, slot *ready) {
+  ready->next = NULL;
+  *(search->last_ready != NULL ? &search->last_ready->next : &search->first_ready) = ready;
+  search->last_ready = ready;
+}
+
+static void pop_ready(sf_search *search) {
+  search->first_ready = search->first_ready->next;
+  if (search->first_ready == NULL)
+    search->last_ready = NULL;
+}
+
+/* Puts a shard that was lent on the list of those to give back. */
+static void give_later(sf_search *search, slot *given) {
+  if (given->shard == NULL)
+    return;
+  given->next = search->to_give;
+  search->to_give = given;
+}
+
+static bool has_slices(const slot *of) {
+  return of->shard != NULL && of->segment < of->shard->num_segments;
+}
+
+/* A slot with nothing left to scan. */
+static void finish_slot(sf_search *search, slot *finished) {
+  search->num_in_flight--;
+  if (!finished->has_winners)
+    give_later(search, finished);
+}
+
+static void fail(sf_search *search, sf_code code, const sf_error *error);
+
+/* Takes in a shard that was lent. */
+static void add_shard(sf_search *search, slot *to, sf_shard *shard) {
+  to->shard = shard;
+  if (has_slices(to) && search->code == SF_OK)
+    push_ready(search, to);
+  else
+    finish_slot(search, to);
+}
+
+/* Starts as many shards as may be in flight. */
+static void start_slots(sf_search *search) {
+  while (search->code == SF_OK && search->next_slot < search->num_slots &&
+         search->num_in_flight < search->max_in_flight) {
+    slot *started = &search->slots[search->next_slot++];
+    sf_shard *shard;
+    sf_error error;
+    sf_error_clear(&error);
+    search->num_in_flight++;
+    started->is_waiting = true;
+    sf_search_retain(search); /* for the waiter */
+    sf_code code = sf_shard_cache_take(search->cache, started->db_id, &started->waiter, &shard, &error);
+    if (code == SF_OK && shard == NULL)
+      continue;
+    started->is_waiting = false;
+    atomic_fetch_sub_explicit(&search->references, 1, memory_order_relaxed); /* never the last: the caller holds one */
+    if (code != SF_OK) {
+      search->num_in_flight--;
+      fail(search, code, &error);
+    } else
+      add_shard(search, started, shard);
+  }
+}
+
+/* Notes the first failure, and stops what is not being scanned right now. */
+static void fail(sf_search *search, sf_code code, const sf_error *error) {
+  if (search->code != SF_OK)
+    return;
+  search->code = code;
+  search->error = *error;
+  sf_cancellation_request(&search->cancellation);
+  while (search->first_ready != NULL) {
+    slot *stopped = search->first_ready;
+    pop_ready(search);
+    stopped->segment = stopped->shard->num_segments;
+    if (stopped->num_out == 0)
+      finish_slot(search, stopped);
+  }
+  for (size_t i = 0; i < search->next_slot; i++) {
+    slot *waiting = &search->slots[i];
+    if (!waiting->is_waiting || !sf_shard_cache_stop_waiting(search->cache, waiting->db_id, &waiting->waiter))
+      continue;
+    waiting->is_waiting = false;
+    search->num_in_flight--;
+    atomic_fetch_sub_explicit(&search->references, 1, memory_order_relaxed); /* as above */
+  }
+}
+
+static bool take_slice(sf_search *search, slice *taken) {
+  slot *from = search->first_ready;
+  if (from == NULL)
+    return false;
+  const sf_vector_segment *segment = &from->shard->segments[from->segment];
+  size_t row_bytes = (size_t)search->scan_query.dim * sizeof(float);
+  size_t rows = SLICE_BYTES / row_bytes > 0 ? SLICE_BYTES / row_bytes : 1;
+  size_t left = segment->num_rows - from->row;
+  *taken = (slice){.of = from, .segment = segment, .begin = from->row, .end = from->row + (left < rows ? left : rows)};
+  from->row = taken->end;
+  if (from->row == segment->num_rows) {
+    from->segment++;
+    from->row = 0;
+  }
+  from->num_out++;
+  if (!has_slices(from))
+    pop_ready(search);
+  return true;
+}
+
+static void merge_slice(sf_search *search, const slice *scanned, const sf_neighbour *neighbours, size_t count) {
+  slot *of = scanned->of;
+  size_t num_taken;
+  if (search->code != SF_OK)
+    return;
+  if (!sf_winners_merge(&search->winners, of->db_id, (uint32_t)(of - search->slots), neighbours, count, &num_taken)) {
+    sf_error error;
+    fail(search, sf_fail_memory(&error, "results"), &error);
+  } else if (num_taken > 0)
+    of->has_winners = true;
+}
+
+/* A slice comes back from whoever scanned it. */
+static void return_slice(sf_search *search, const slice *scanned, sf_code code, const sf_error *error,
+                         const sf_neighbour *neighbours, size_t count) {
+  slot *of = scanned->of;
+  if (code != SF_OK)
+    fail(search, code, error);
+  else
+    merge_slice(search, scanned, neighbours, count);
+  of->num_out--;
+  if (of->num_out == 0 && !has_slices(of))
+    finish_slot(search, of);
+  start_slots(search);
+}
+
+/* Whether the caller is the one to complete the search: nothing is under way any more, and nobody else does. */
+static bool begin_end(sf_search *search) {
+  if (!search->has_started || search->is_ending || search->num_in_flight > 0 || search->num_helpers > 0)
+    return false;
+  search->is_ending = true;
+  return true;
+}
+
+static void run_ticket(sf_task *task);
+
+static bool issue_ticket(sf_search *search) {
+  ticket *issued = sf_calloc(1, sizeof(*issued));
+  if (issued == NULL)
+    return false;
+  *issued = (ticket){.task.run = run_ticket, .search = search};
+  sf_search_retain(search);
+  if (sf_executor_submit(search->executor, SF_LANE_SCAN, &issued->task)) {
+    search->num_tickets++;
+    return true;
+  }
+  atomic_fetch_sub_explicit(&search->references, 1, memory_order_relaxed); /* never the last: the caller holds one */
+  free(issued);
+  return false;
+}
+
+/* How many slices are ready, or `limit` when there are at least as many. */
+static size_t count_slices(const sf_search *search, size_t limit) {
+  size_t row_bytes = (size_t)search->scan_query.dim * sizeof(float);
+  size_t count = 0;
+  for (const slot *next = search->first_ready; next != NULL && count < limit; next = next->next) {
+    size_t bytes = (next->shard->segments[next->segment].num_rows - next->row) * row_bytes;
+    count += 1 + bytes / SLICE_BYTES + (next->shard->num_segments - next->segment - 1);
+  }
+  return count < limit ? count : limit;
+}
+
+/* Asks threads of the executor to help with what is ready: as many as are idle, and at least one where nobody else is
+ * there to do it. */
+static void ask_for_help(sf_search *search) {
+  size_t helpers = search->num_helpers + search->num_tickets + search->is_caller_waiting;
+  size_t idle = sf_executor_idle(search->executor, SF_LANE_SCAN);
+  if (search->is_blocking && idle > 0)
+    idle--; /* the thread that asked scans, too: in place of one of the executor's, not beside them all */
+  size_t wanted = count_slices(search, helpers + (idle > 0 ? idle : 1));
+  while (helpers < wanted) {
+    if (helpers > 0 && idle == 0)
+      return;
+    if (!issue_ticket(search)) {
+      sf_error error;
+      if (helpers == 0 && !search->is_blocking)
+        fail(search, sf_fail(&error, SF_POOL_EXHAUSTED_ERROR, "can't start a thread to scan"), &error);
+      return;
+    }
+    helpers++;
+    idle -= idle > 0;
+  }
+}
+
+/* The list of slots to give back, for the caller alone. It counts as a helper until it has given them, so that the
+ * search does not end under it. */
+static slot *take_to_give(sf_search *search) {
+  slot *given = search->to_give;
+  search->to_give = NULL;
+  for (slot *next = given; next != NULL; next = next->next)
+    next->shard = NULL;
+  return given;
+}
+
+/* From here on: without the mutex. ------------------------------------------------------------------------------ */
+
+static void give_back(sf_search *search, slot *given) {
+  while (given != NULL) {
+    slot *next = given->next;
+    sf_shard_cache_give(search->cache, given->db_id);
+    given = next;
+  }
+}
+
+static sf_code scan_slice(const sf_search *search, const slice *scanned, double limit, sf_neighbour **neighbours,
+                          size_t *count, sf_error *error) {
+  size_t rows = scanned->end - scanned->begin;
+  size_t top_k = search->winners.top_k < rows ? search->winners.top_k : rows;
+  sf_scan_query query = search->scan_query;
+  query.score_convention = scanned->of->shard->score_convention;
+  *neighbours = sf_reallocarray(*neighbours, top_k, sizeof(**neighbours));
+  if (*neighbours == NULL)
+    return sf_fail_memory(error, "results");
+  return sf_scan_segment(&query, scanned->segment, scanned->begin, scanned->end, top_k, limit, &search->cancellation,
+                         *neighbours, count, error);
+}
+
+/* Scans slices until none is ready. */
+static void help(sf_search *search) {
+  sf_neighbour *neighbours = NULL;
+  pthread_mutex_lock(&search->mutex);
+  search->num_helpers++;
+  for (slice taken; take_slice(search, &taken);) {
+    double limit = sf_winners_limit(&search->winners);
+    slot *given = take_to_give(search);
+    pthread_mutex_unlock(&search->mutex);
+    give_back(search, given);
+    sf_error error;
+    size_t count = 0;
+    sf_error_clear(&error);
+    sf_code code = scan_slice(search, &taken, limit, &neighbours, &count, &error);
+    pthread_mutex_lock(&search->mutex);
+    return_slice(search, &taken, code, &error, neighbours, count);
+  }
+  search->num_helpers--;
+  pthread_mutex_unlock(&search->mutex);
+  free(neighbours);
+}
+
+/* Where the winners of one shard go in the response. */
+typedef struct row_target {
+  sf_row_sink sink; /* first: the shard hands it back */
+  sf_search_response *response;
+  const size_t *indexes;
+  size_t next;
+} row_target;
+
+static bool add_row(sf_row_sink *sink, sf_id_type id_type, int64_t id_integer, const char *id_string, size_t id_length,
+                    const char *payload, size_t payload_length) {
+  row_target *target = (row_target *)sink;
+  return sf_search_response_set_row(target->response, target->indexes[target->next++], id_type, id_integer, id_string,
+                                    id_length, payload, payload_length);
+}
+
+/* Fetches the ids and payloads of one shard's winners: those from `first` on whose slot is first's. */
+static sf_code fetch_shard_rows(const sf_search *search, size_t first, uint64_t *rows, size_t *indexes,
+                                sf_search_response *response, sf_error *error) {
+  const sf_winner *winners = search->winners.items;
+  size_t count = 0;
+  for (size_t i = first; i < search->winners.count; i++)
+    if (winners[i].slot == winners[first].slot) {
+      rows[count] = winners[i].row;
+      indexes[count++] = i;
+    }
+  row_target target = {.sink.add = add_row, .response = response, .indexes = indexes};
+  return sf_shard_fetch_rows(search->slots[winners[first].slot].shard, rows, count, &target.sink, error);
+}
+
+static sf_code fetch_rows(const sf_search *search, sf_search_response *response, sf_error *error) {
+  size_t count = search->winners.count;
+  uint64_t *rows = sf_calloc(count, sizeof(*rows));
+  size_t *indexes = sf_calloc(count, sizeof(*indexes));
+  bool *fetched = sf_calloc(search->num_slots, sizeof(*fetched));
+  sf_code code = SF_OK;
+  if (rows == NULL || indexes == NULL || fetched == NULL)
+    code = sf_fail_memory(error, "results");
+  for (size_t i = 0; i < count && code == SF_OK; i++) {
+    uint32_t of = search->winners.items[i].slot;
+    if (fetched[of])
+      continue;
+    fetched[of] = true;
+    code = sf_cancellation_check(&search->cancellation, error);
+    if (code == SF_OK)
+      code = fetch_shard_rows(search, i, rows, indexes, response, error);
+  }
+  free(rows);
+  free(indexes);
+  free(fetched);
+  return code;
+}
+
+static sf_code make_response(const sf_search *search, sf_search_response **made, sf_error *error) {
+  sf_search_response *response;
+  size_t count = search->winners.count;
+  SF_TRY(sf_search_response_create(count, (uint32_t)search->num_slots, &response, error));
+  sf_code code = fetch_rows(search, response, error);
+  if (code != SF_OK) {
+    sf_search_response_free(response);
+    return code;
+  }
+  sf_search_result *results = sf_search_response_mutable(response);
+  for (size_t i = 0; i < count; i++) {
+    results[i].score = search->winners.items[i].score;
+    results[i].shard_id = search->winners.items[i].shard_id;
+  }
+  sf_search_response_seal(response, (double)(sf_monotonic_nanoseconds() - search->started) / 1e6);
+  *made = response;
+  return SF_OK;
+}
+
+static void give_all_back(sf_search *search) {
+  for (size_t i = 0; i < search->num_slots; i++)
+    if (search->slots[i].shard != NULL) {
+      search->slots[i].shard = NULL;
+      sf_shard_cache_give(search->cache, search->slots[i].db_id);
+    }
+}
+
+/* Completes the search. Only one thread comes here, and no other touches the search but to look whether it has ended. */
+static void end(sf_search *search) {
+  sf_search_response *response = NULL;
+  if (search->code == SF_OK)
+    search->code = make_response(search, &response, &search->error);
+  give_all_back(search);
+  sf_shard_cache_release(search->cache);
+  search->cache = NULL;
+  if (!search->is_blocking)
+    search->done(search->context, search->code, &search->error, response);
+  pthread_mutex_lock(&search->mutex);
+  if (search->is_blocking)
+    search->response = response;
+  search->has_ended = true;
+  pthread_cond_broadcast(&search->changed);
+  pthread_mutex_unlock(&search->mutex);
+  sf_search_release(search); /* the reference of the search under way */
+}
+
+/* After anything changed: asks for help with what is ready, gives back what is to go, and completes what is done. */
+static void settle(sf_search *search) {
+  pthread_mutex_lock(&search->mutex);
+  if (search->first_ready != NULL)
+    ask_for_help(search);
+  for (slot *given; (given = take_to_give(search)) != NULL;) {
+    search->num_helpers++;
+    pthread_mutex_unlock(&search->mutex);
+    give_back(search, given);
+    pthread_mutex_lock(&search->mutex);
+    search->num_helpers--;
+  }
+  bool ends = begin_end(search);
+  pthread_cond_broadcast(&search->changed);
+  pthread_mutex_unlock(&search->mutex);
+  if (ends)
+    end(search);
+}
+
+static void run_ticket(sf_task *task) {
+  ticket *taken = (ticket *)task;
+  sf_search *search = taken->search;
+  pthread_mutex_lock(&search->mutex);
+  search->num_tickets--;
+  pthread_mutex_unlock(&search->mutex);
+  help(search);
+  settle(search);
+  sf_search_release(search);
+  free(taken);
+}
+
+static void shard_loaded(sf_shard_waiter *waiter, sf_shard *shard, sf_code code, const sf_error *error) {
+  slot *loaded = (slot *)waiter;
+  sf_search *search = loaded->search;
+  pthread_mutex_lock(&search->mutex);
+  loaded->is_waiting = false;
+  if (code == SF_OK)
+    add_shard(search, loaded, shard);
+  else {
+    search->num_in_flight--;
+    fail(search, code, error);
+  }
+  start_slots(search);
+  pthread_mutex_unlock(&search->mutex);
+  settle(search);
+  sf_search_release(search);
+}
+
+/* Takes the reference of the search under way, and starts its first shards. */
+static void begin(sf_search *search) {
+  sf_search_retain(search);
+  search->has_started = true;
+  start_slots(search);
+}
+
+void sf_search_start(sf_search *search, sf_search_callback done, void *context) {
+  sf_search_retain(search); /* for this call */
+  pthread_mutex_lock(&search->mutex);
+  search->done = done;
+  search->context = context;
+  begin(search);
+  pthread_mutex_unlock(&search->mutex);
+  settle(search);
+  sf_search_release(search);
+}
+
+/* Waits until there is something to scan; false when the search has ended. */
+static bool wait_for_slices(sf_search *search) {
+  pthread_mutex_lock(&search->mutex);
+  search->is_caller_waiting = true;
+  while (!search->has_ended && search->first_ready == NULL)
+    pthread_cond_wait(&search->changed, &search->mutex);
+  search->is_caller_waiting = false;
+  bool has_ended = search->has_ended;
+  pthread_mutex_unlock(&search->mutex);
+  return !has_ended;
+}
+
+sf_code sf_search_run(sf_search *search, sf_search_response **response, sf_error *error) {
+  pthread_mutex_lock(&search->mutex);
+  search->is_blocking = true;
+  search->is_caller_waiting = true; /* for the first slice: help is asked for only where there are more */
+  begin(search);
+  if (search->first_ready != NULL)
+    ask_for_help(search);
+  pthread_mutex_unlock(&search->mutex);
+  do {
+    help(search);
+    settle(search);
+  } while (wait_for_slices(search));
+  if (search->code != SF_OK) {
+    if (error != NULL)
+      *error = search->error;
+    return search->code;
+  }
+  *response = search->response;
+  search->response = NULL;
+  return SF_OK;
+}
+
+void sf_search_cancel(sf_search *search) {
+  sf_error error;
+  sf_fail(&error, SF_CANCELLED_ERROR, "the search was cancelled");
+  pthread_mutex_lock(&search->mutex);
+  if (!search->is_ending)
+    fail(search, error.code, &error);
+  else
+    sf_cancellation_request(&search->cancellation);
+  pthread_mutex_unlock(&search->mutex);
+  settle(search);
+}

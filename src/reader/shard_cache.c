@@ -1,0 +1,236 @@
+#include "reader/shard_cache.h"
+
+#include "base/thread.h"
+#include "reader/shard_source.h"
+
+typedef enum load_state { NOT_LOADED, LOADING, LOADED } load_state;
+
+typedef struct entry {
+  sf_task task; /* first: the executor hands it back */
+  sf_shard_cache *cache;
+  load_state state;
+  sf_shard *shard;
+  uint32_t num_lent;
+  sf_shard_waiter *waiters;
+  sf_cancellation cancellation; /* of the load under way */
+  struct entry *more_recent;    /* in the list of loaded shards that are not lent */
+  struct entry *less_recent;
+} entry;
+
+struct sf_shard_cache {
+  sf_shard_cache_source source;
+  char *cache_dir;
+  atomic_uint references;
+  pthread_mutex_t mutex; /* guards all below; the executor's may be taken inside */
+  uint32_t num_loaded;
+  entry *most_recent; /* of those not lent */
+  entry *least_recent;
+  entry *entries; /* by db_id */
+};
+
+static void run_load(sf_task *task);
+
+sf_code sf_shard_cache_create(const sf_shard_cache_source *source, sf_shard_cache **created, sf_error *error) {
+  uint32_t num_dbs = source->snapshot->manifest.num_dbs;
+  sf_shard_cache *cache = sf_calloc(1, sizeof(*cache));
+  if (cache == NULL)
+    return sf_fail_memory(error, "shards");
+  cache->source = *source;
+  cache->cache_dir = sf_strdup(source->cache_dir);
+  cache->entries = sf_calloc(num_dbs, sizeof(*cache->entries));
+  if (cache->cache_dir == NULL || cache->entries == NULL || pthread_mutex_init(&cache->mutex, NULL) != 0) {
+    free(cache->cache_dir);
+    free(cache->entries);
+    free(cache);
+    return sf_fail_memory(error, "shards");
+  }
+  cache->source.cache_dir = cache->cache_dir;
+  atomic_init(&cache->references, 1);
+  for (uint32_t i = 0; i < num_dbs; i++) {
+    cache->entries[i].cache = cache;
+    cache->entries[i].task.run = run_load;
+  }
+  *created = cache;
+  return SF_OK;
+}
+
+/* The four below: with the mutex held. */
+
+static void unlink_recent(sf_shard_cache *cache, entry *of) {
+  *(of->more_recent != NULL ? &of->more_recent->less_recent : &cache->most_recent) = of->less_recent;
+  *(of->less_recent != NULL ? &of->less_recent->more_recent : &cache->least_recent) = of->more_recent;
+  of->more_recent = of->less_recent = NULL;
+}
+
+static void link_recent(sf_shard_cache *cache, entry *of) {
+  of->less_recent = cache->most_recent;
+  *(cache->most_recent != NULL ? &cache->most_recent->more_recent : &cache->least_recent) = of;
+  cache->most_recent = of;
+}
+
+/* A shard to close when there are more than allowed and one is not lent, else NULL. */
+static sf_shard *evict_one(sf_shard_cache *cache) {
+  entry *oldest = cache->least_recent;
+  if (cache->source.max_shards == 0 || cache->num_loaded <= cache->source.max_shards || oldest == NULL)
+    return NULL;
+  unlink_recent(cache, oldest);
+  sf_shard *shard = oldest->shard;
+  oldest->shard = NULL;
+  oldest->state = NOT_LOADED;
+  cache->num_loaded--;
+  return shard;
+}
+
+static sf_code start_load(sf_shard_cache *cache, entry *of, sf_error *error) {
+  atomic_store(&of->cancellation.requested, false);
+  if (!sf_executor_submit(cache->source.executor, SF_LANE_LOAD, &of->task))
+    return sf_fail(error, SF_POOL_EXHAUSTED_ERROR, "can't start a thread to load a shard");
+  of->state = LOADING;
+  sf_shard_cache_retain(cache);
+  return SF_OK;
+}
+
+/* Closes shards, outside of the mutex, until there are no more than allowed. */
+static void evict(sf_shard_cache *cache) {
+  for (;;) {
+    pthread_mutex_lock(&cache->mutex);
+    sf_shard *shard = evict_one(cache);
+    pthread_mutex_unlock(&cache->mutex);
+    if (shard == NULL)
+      return;
+    sf_shard_close(shard);
+  }
+}
+
+sf_code sf_shard_cache_take(sf_shard_cache *cache, uint32_t db_id, sf_shard_waiter *waiter, sf_shard **shard,
+                            sf_error *error) {
+  entry *wanted = &cache->entries[db_id];
+  sf_code code = SF_OK;
+  *shard = NULL;
+  pthread_mutex_lock(&cache->mutex);
+  if (wanted->state == LOADED) {
+    if (wanted->num_lent++ == 0)
+      unlink_recent(cache, wanted);
+    *shard = wanted->shard;
+  } else {
+    if (wanted->state == NOT_LOADED)
+      code = start_load(cache, wanted, error);
+    if (code == SF_OK) {
+      waiter->next = wanted->waiters;
+      wanted->waiters = waiter;
+    }
+  }
+  pthread_mutex_unlock(&cache->mutex);
+  return code;
+}
+
+void sf_shard_cache_give(sf_shard_cache *cache, uint32_t db_id) {
+  entry *given = &cache->entries[db_id];
+  pthread_mutex_lock(&cache->mutex);
+  if (--given->num_lent == 0)
+    link_recent(cache, given);
+  bool too_many = cache->source.max_shards != 0 && cache->num_loaded > cache->source.max_shards;
+  pthread_mutex_unlock(&cache->mutex);
+  if (too_many)
+    evict(cache);
+}
+
+bool sf_shard_cache_stop_waiting(sf_shard_cache *cache, uint32_t db_id, sf_shard_waiter *waiter) {
+  entry *wanted = &cache->entries[db_id];
+  pthread_mutex_lock(&cache->mutex);
+  sf_shard_waiter **next = &wanted->waiters;
+  while (*next != NULL && *next != waiter)
+    next = &(*next)->next;
+  bool found = *next != NULL;
+  if (found)
+    *next = waiter->next;
+  if (found && wanted->waiters == NULL)
+    sf_cancellation_request(&wanted->cancellation);
+  pthread_mutex_unlock(&cache->mutex);
+  return found;
+}
+
+static sf_code open_shard(const sf_shard_cache *cache, uint32_t db_id, const sf_cancellation *cancellation,
+                          sf_shard **shard, sf_error *error) {
+  const sf_manifest *manifest = &cache->source.snapshot->manifest;
+  char *folder = sf_format("%s/shard_%05u", cache->cache_dir, (unsigned)db_id);
+  char *key = NULL;
+  if (folder == NULL)
+    return sf_fail_memory(error, "path of the cache");
+  sf_code code = sf_shard_key(cache->source.storage, manifest, db_id, &key, error);
+  if (code == SF_OK) {
+    sf_shard_source source = sf_shard_source_of(cache->source.storage, cache->source.resources, manifest, db_id);
+    source.key = key;
+    source.cache_dir = folder;
+    code = sf_shard_open(&source, cancellation, shard, error);
+  }
+  free(key);
+  free(folder);
+  return code;
+}
+
+/* With the mutex held: notes how a load ended and gives the list of those to tell. A load that was given up and is
+ * wanted again starts anew, and nobody is told yet. */
+static sf_shard_waiter *note_end(sf_shard_cache *cache, entry *of, sf_shard *shard, sf_code *code, sf_error *error) {
+  of->state = NOT_LOADED;
+  if (*code == SF_CANCELLED_ERROR && of->waiters != NULL) {
+    *code = start_load(cache, of, error);
+    if (*code == SF_OK)
+      return NULL;
+  }
+  sf_shard_waiter *waiters = of->waiters;
+  of->waiters = NULL;
+  if (*code != SF_OK)
+    return waiters;
+  of->state = LOADED;
+  of->shard = shard;
+  cache->num_loaded++;
+  for (const sf_shard_waiter *next = waiters; next != NULL; next = next->next)
+    of->num_lent++;
+  if (of->num_lent == 0)
+    link_recent(cache, of);
+  return waiters;
+}
+
+static void run_load(sf_task *task) {
+  entry *loaded = (entry *)task;
+  sf_shard_cache *cache = loaded->cache;
+  sf_shard *shard = NULL;
+  sf_error error;
+  sf_error_clear(&error);
+  sf_code code = sf_cancellation_check(&loaded->cancellation, &error);
+  if (code == SF_OK)
+    code = open_shard(cache, (uint32_t)(loaded - cache->entries), &loaded->cancellation, &shard, &error);
+  pthread_mutex_lock(&cache->mutex);
+  sf_shard_waiter *waiters = note_end(cache, loaded, shard, &code, &error);
+  pthread_mutex_unlock(&cache->mutex);
+  evict(cache);
+  while (waiters != NULL) {
+    sf_shard_waiter *next = waiters->next; /* the waiter may be gone once it was called */
+    waiters->loaded(waiters, shard, code, &error);
+    waiters = next;
+  }
+  sf_shard_cache_release(cache);
+}
+
+void sf_shard_cache_retain(sf_shard_cache *cache) {
+  atomic_fetch_add_explicit(&cache->references, 1, memory_order_relaxed);
+}
+
+void sf_shard_cache_release(sf_shard_cache *cache) {
+  if (atomic_fetch_sub_explicit(&cache->references, 1, memory_order_acq_rel) != 1)
+    return;
+  uint32_t num_dbs = cache->source.snapshot->manifest.num_dbs;
+  for (uint32_t i = 0; i < num_dbs; i++)
+    sf_shard_close(cache->entries[i].shard);
+  sf_shard_cache_source source = cache->source;
+  pthread_mutex_destroy(&cache->mutex);
+  free(cache->entries);
+  free(cache->cache_dir);
+  free(cache);
+  source.freed(source.freed_context);
+}
+
+const sf_snapshot *sf_shard_cache_snapshot(const sf_shard_cache *cache) {
+  return cache->source.snapshot;
+}

@@ -1,0 +1,50 @@
+/*
+ * The open shards of a snapshot: each loaded once however many ask, lent to searches, and closed least recently used
+ * first when there are more than allowed. A shard that is lent is never closed.
+ */
+#ifndef SF_READER_SHARD_CACHE_H
+#define SF_READER_SHARD_CACHE_H
+
+#include "reader/executor.h"
+#include "shard/shard.h"
+#include "snapshot/snapshot.h"
+
+typedef struct sf_shard_cache sf_shard_cache;
+
+/* What shards are loaded with. All borrowed for as long as the cache lives; cache_dir is copied. */
+typedef struct sf_shard_cache_source {
+  sf_storage *storage;
+  sf_shard_resources *resources;
+  sf_executor *executor;
+  const sf_snapshot *snapshot;
+  const char *cache_dir;
+  uint32_t max_shards; /* 0: no bound */
+  /* Called when the cache is gone, from the thread that dropped the last reference. */
+  void (*freed)(void *context);
+  void *freed_context;
+} sf_shard_cache_source;
+
+/* Reference counted, with one for the caller. Whoever takes shards holds a reference until they are given back; a load
+ * that is under way holds one of its own. */
+sf_code sf_shard_cache_create(const sf_shard_cache_source *source, sf_shard_cache **cache, sf_error *error);
+void sf_shard_cache_retain(sf_shard_cache *cache);
+void sf_shard_cache_release(sf_shard_cache *cache);
+const sf_snapshot *sf_shard_cache_snapshot(const sf_shard_cache *cache);
+
+/* Whoever waits for a shard; embedded. */
+typedef struct sf_shard_waiter {
+  struct sf_shard_waiter *next;
+  /* Called once, by a loading thread with no lock held. With SF_OK the shard is lent to the waiter; else it is NULL. */
+  void (*loaded)(struct sf_shard_waiter *waiter, sf_shard *shard, sf_code code, const sf_error *error);
+} sf_shard_waiter;
+
+/* Lends the shard when it is loaded: *shard. Otherwise *shard is NULL, and the waiter will be called. */
+sf_code sf_shard_cache_take(sf_shard_cache *cache, uint32_t db_id, sf_shard_waiter *waiter, sf_shard **shard,
+                            sf_error *error);
+/* Gives a lent shard back. */
+void sf_shard_cache_give(sf_shard_cache *cache, uint32_t db_id);
+/* True when the waiter will not be called; false when it was, or is about to be. A load that nobody waits for is given
+ * up. */
+bool sf_shard_cache_stop_waiting(sf_shard_cache *cache, uint32_t db_id, sf_shard_waiter *waiter);
+
+#endif

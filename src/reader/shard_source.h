@@ -1,0 +1,16 @@
+/* From a manifest to what a shard is opened with. */
+#ifndef SF_READER_SHARD_SOURCE_H
+#define SF_READER_SHARD_SOURCE_H
+
+#include "shard/shard.h"
+#include "snapshot/manifest.h"
+
+/* The key (to free) of a shard that the manifest names. */
+sf_code sf_shard_key(const sf_storage *storage, const sf_manifest *manifest, uint32_t db_id, char **key,
+                     sf_error *error);
+
+/* All but `key`, `cache_dir` and `verify_only`, which are the caller's to set. */
+sf_shard_source sf_shard_source_of(sf_storage *storage, sf_shard_resources *resources, const sf_manifest *manifest,
+                                   uint32_t db_id);
+
+#endif

@@ -1,0 +1,252 @@
+/* Reading every object of a snapshot, to say what does not hold. */
+#include "reader/operation.h"
+#include "reader/options.h"
+#include "reader/shard_source.h"
+#include "snapshot/reference.h"
+#include "snapshot/snapshot.h"
+
+#include <stdio.h>
+
+/* A verification under way. */
+typedef struct verification {
+  sf_storage *storage;
+  sf_shard_resources *resources;
+  const char *cache_dir;
+  const sf_cancellation *cancellation;
+  sf_verify_callback callback;
+  void *user_data;
+  sf_pointer pointer;
+  char *manifest_key;
+  sf_snapshot snapshot;
+  size_t done;
+  size_t total;
+  size_t num_failed;
+} verification;
+
+/* What keeps us from looking, rather than what we see. */
+static bool stops_verification(sf_code code) {
+  return code == SF_CANCELLED_ERROR || code == SF_OUT_OF_MEMORY_ERROR || sf_code_retryable(code);
+}
+
+/* Tells how one object fared. Gives a code only where the verification has to stop. */
+static sf_code report(verification *running, const char *object, sf_code code, const char *message, sf_error *error) {
+  if (stops_verification(code) && code != SF_MANIFEST_STORE_ERROR)
+    return code;
+  running->done++;
+  running->num_failed += code != SF_OK;
+  if (running->total < running->done)
+    running->total = running->done;
+  const sf_verify_finding finding = {.object = object, .code = code, .message = message};
+  if (running->callback != NULL && !running->callback(&finding, running->done, running->total, running->user_data))
+    return sf_fail(error, SF_CANCELLED_ERROR, "the verification was stopped");
+  return SF_OK;
+}
+
+/* As report, for a check that has an error of its own to tell. `holds` is what to say where there is none. */
+static sf_code report_check(verification *running, const char *object, sf_code code, const sf_error *failure,
+                            const char *holds, sf_error *error) {
+  sf_code stop = report(running, object, code, code == SF_OK ? holds : failure->message, error);
+  if (stop != SF_OK && stop == code && error != NULL)
+    *error = *failure;
+  return stop;
+}
+
+static sf_code check_pointer(verification *running, sf_error *error) {
+  sf_error failure;
+  sf_code code = sf_snapshot_read_pointer(running->storage, running->cancellation, &running->pointer, &failure);
+  if (code == SF_OK)
+    code = sf_reference_manifest_key(running->pointer.manifest_ref, running->storage->root, &running->manifest_key,
+                                     &failure);
+  return report_check(running, SF_POINTER_KEY, code, &failure, "points to a manifest", error);
+}
+
+static size_t count_objects(const sf_manifest *manifest) {
+  size_t count = 2 + (manifest->centroids_ref != NULL) + (manifest->hyperplanes_ref != NULL);
+  for (uint32_t i = 0; i < manifest->num_dbs; i++)
+    count += manifest->shards[i].db_url != NULL;
+  return count;
+}
+
+/* Says what of the manifest itself does not hold once it is parsed. */
+static sf_code check_metadata(const sf_snapshot *snapshot, sf_error *error) {
+  const sf_manifest *manifest = &snapshot->manifest;
+  if (!manifest->has_vectors)
+    return sf_fail(error, SF_READER_STATE_ERROR, "expected vector metadata in custom, found none");
+  if (manifest->routing.strategy == SF_SHARDING_CLUSTER && manifest->centroids_ref == NULL)
+    return sf_fail(error, SF_READER_STATE_ERROR, "expected centroids_ref beside the strategy cluster, found none");
+  if (manifest->routing.strategy == SF_SHARDING_LSH &&
+      (manifest->hyperplanes_ref == NULL || manifest->routing.num_hash_bits == 0))
+    return sf_fail(error, SF_READER_STATE_ERROR,
+                   "expected hyperplanes_ref and num_hash_bits beside the strategy lsh, found none");
+  if (manifest->routing.strategy != SF_SHARDING_CEL)
+    return SF_OK;
+  const sf_router_source source = {.config = &manifest->routing, .num_dbs = manifest->num_dbs, .dim = manifest->dim};
+  sf_router *router;
+  sf_code code = sf_router_create(&source, &router, error);
+  if (code == SF_OK)
+    sf_router_free(router);
+  return code;
+}
+
+static sf_code check_manifest(verification *running, sf_error *error) {
+  sf_error failure;
+  const char *ref = running->pointer.manifest_ref;
+  sf_code code = sf_snapshot_read_manifest(running->storage, running->manifest_key, ref, running->cancellation,
+                                           &running->snapshot.manifest, &failure);
+  if (code == SF_OK) {
+    running->total = count_objects(&running->snapshot.manifest);
+    code = check_metadata(&running->snapshot, &failure);
+  }
+  char holds[64];
+  snprintf(holds, sizeof(holds), "%u shards", (unsigned)running->snapshot.manifest.num_dbs);
+  return report_check(running, ref, code, &failure, holds, error);
+}
+
+static sf_code check_artifact(verification *running, const char *reference, const char *what, size_t num_rows,
+                              sf_error *error) {
+  if (reference == NULL)
+    return SF_OK;
+  sf_error failure;
+  sf_npy array = {0};
+  sf_code code = sf_snapshot_read_artifact(running->storage, &running->snapshot.manifest, reference, what, num_rows,
+                                           running->cancellation, &array, &failure);
+  char holds[96];
+  snprintf(holds, sizeof(holds), "%zu × %zu", array.num_rows, array.num_columns);
+  sf_npy_free(&array);
+  return report_check(running, reference, code, &failure, holds, error);
+}
+
+/* What a shard holds beyond what its own format can know. */
+static sf_code check_contents(const sf_shard *shard, const sf_manifest *manifest, sf_error *error) {
+  int64_t expected = manifest->shards[shard->db_id].row_count;
+  if (!manifest->is_unified && shard->num_rows != (uint64_t)expected)
+    return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard %u: expected %lld rows, as the manifest has it, found %llu",
+                   (unsigned)shard->db_id, (long long)expected, (unsigned long long)shard->num_rows);
+  if (shard->num_not_finite > 0)
+    return sf_fail(error, SF_DB_ADAPTER_ERROR,
+                   "shard %u: expected finite vectors, found %llu that are not, which no search returns",
+                   (unsigned)shard->db_id, (unsigned long long)shard->num_not_finite);
+  return SF_OK;
+}
+
+static sf_code verify_shard(const verification *running, const sf_shard_source *source, uint64_t *num_rows,
+                            sf_error *error) {
+  sf_shard *shard;
+  SF_TRY(sf_shard_open(source, running->cancellation, &shard, error));
+  sf_code code = sf_shard_verify(shard, running->cancellation, error);
+  if (code == SF_OK)
+    code = check_contents(shard, &running->snapshot.manifest, error);
+  *num_rows = shard->num_rows;
+  sf_shard_close(shard);
+  return code;
+}
+
+static sf_code check_shard(verification *running, uint32_t db_id, sf_error *error) {
+  const sf_manifest *manifest = &running->snapshot.manifest;
+  sf_error failure;
+  uint64_t num_rows = 0;
+  char *key = NULL;
+  char *folder = sf_format("%s/shard_%05u", running->cache_dir, (unsigned)db_id);
+  if (folder == NULL)
+    return sf_fail_memory(error, "path of the cache");
+  sf_code code = sf_shard_key(running->storage, manifest, db_id, &key, &failure);
+  if (code == SF_OK) {
+    sf_shard_source source = sf_shard_source_of(running->storage, running->resources, manifest, db_id);
+    source.key = key;
+    source.cache_dir = folder;
+    source.verify_only = true;
+    code = verify_shard(running, &source, &num_rows, &failure);
+  }
+  free(key);
+  free(folder);
+  char holds[64];
+  snprintf(holds, sizeof(holds), "%llu vectors", (unsigned long long)num_rows);
+  return report_check(running, manifest->shards[db_id].db_url, code, &failure, holds, error);
+}
+
+static sf_code check_all(verification *running, sf_error *error) {
+  const sf_manifest *manifest = &running->snapshot.manifest;
+  SF_TRY(check_pointer(running, error));
+  if (running->manifest_key == NULL)
+    return SF_OK;
+  SF_TRY(check_manifest(running, error));
+  if (!manifest->has_vectors)
+    return SF_OK;
+  SF_TRY(check_artifact(running, manifest->centroids_ref, "centroids", manifest->num_dbs, error));
+  SF_TRY(check_artifact(running, manifest->hyperplanes_ref, "hyperplanes", manifest->routing.num_hash_bits, error));
+  for (uint32_t id = 0; id < manifest->num_dbs; id++)
+    if (manifest->shards[id].db_url != NULL)
+      SF_TRY(check_shard(running, id, error));
+  return SF_OK;
+}
+
+static sf_code verify_storage(verification *running, sf_error *error) {
+  SF_TRY(sf_shard_resources_create(&running->resources, error));
+  sf_code code = check_all(running, error);
+  sf_shard_resources_free(running->resources);
+  sf_pointer_free(&running->pointer);
+  sf_manifest_free(&running->snapshot.manifest);
+  free(running->manifest_key);
+  return code;
+}
+
+static sf_code verify_root(const char *root, const sf_reader_options *options, sf_verify_callback callback,
+                           void *user_data, const sf_cancellation *cancellation, size_t *num_failed, sf_error *error) {
+  verification running = {.callback = callback, .user_data = user_data, .cancellation = cancellation};
+  char *cache_dir = NULL;
+  SF_TRY(sf_storage_open(root, &running.storage, error));
+  sf_code code = sf_reader_options_cache_dir(options, running.storage->root, &cache_dir, error);
+  running.cache_dir = cache_dir;
+  if (code == SF_OK)
+    code = verify_storage(&running, error);
+  sf_storage_close(running.storage);
+  free(cache_dir);
+  *num_failed = running.num_failed;
+  return code;
+}
+
+sf_code sf_snapshot_verify(const char *root, const sf_reader_options *given, sf_verify_callback callback,
+                           void *callback_user_data, size_t *num_failed, sf_error *error) {
+  sf_reader_options options;
+  SF_TRY(sf_reader_options_read(given, &options, error));
+  return verify_root(root, &options, callback, callback_user_data, NULL, num_failed, error);
+}
+
+typedef struct verify_context {
+  char *root;
+  sf_reader_options options;
+  sf_verify_callback callback;
+  void *user_data;
+} verify_context;
+
+static void free_verify(void *context) {
+  verify_context *verifying = context;
+  sf_reader_options_copy_free(&verifying->options);
+  free(verifying->root);
+  free(verifying);
+}
+
+static sf_code run_verify(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
+  const verify_context *verifying = context;
+  return verify_root(verifying->root, &verifying->options, verifying->callback, verifying->user_data, cancellation,
+                     &outcome->verify_failed, error);
+}
+
+sf_code sf_snapshot_verify_submit(const char *root, const sf_reader_options *given, sf_verify_callback callback,
+                                  void *callback_user_data, sf_executor *executor, sf_completion_queue *queue,
+                                  void *user_data, sf_operation **operation, sf_error *error) {
+  static const sf_job_functions functions = {.run = run_verify, .free_context = free_verify};
+  verify_context *verifying = sf_calloc(1, sizeof(*verifying));
+  if (verifying == NULL)
+    return sf_fail_memory(error, "operation");
+  sf_code code = sf_reader_options_copy(given, &verifying->options, error);
+  if (code == SF_OK && root != NULL && (verifying->root = sf_strdup(root)) == NULL)
+    code = sf_fail_memory(error, "operation");
+  if (code != SF_OK) {
+    free_verify(verifying);
+    return code;
+  }
+  verifying->callback = callback;
+  verifying->user_data = callback_user_data;
+  return sf_job_submit(executor, queue, user_data, &functions, verifying, operation, error);
+}

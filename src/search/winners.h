@@ -1,0 +1,33 @@
+/* The best neighbours of a search over all of its shards: merged from the slices' results as they come. */
+#ifndef SF_SEARCH_WINNERS_H
+#define SF_SEARCH_WINNERS_H
+
+#include "search/scan.h"
+
+typedef struct sf_winner {
+  double score;
+  uint64_t row;
+  uint32_t shard_id;
+  uint32_t slot; /* the shard's number within the search */
+} sf_winner;
+
+/* Ordered by score, then shard id, then row: the order in which results come in can't be seen in it. */
+typedef struct sf_winners {
+  sf_winner *items;
+  sf_winner *spare; /* where a merge goes; then the two change places */
+  size_t count;
+  size_t capacity; /* of both */
+  size_t top_k;
+} sf_winners;
+
+void sf_winners_free(sf_winners *winners);
+
+/* Merges a shard's neighbours (ascending); *num_taken of them are winners now. False when memory is out: the winners
+ * stay as they were. */
+bool sf_winners_merge(sf_winners *winners, uint32_t shard_id, uint32_t slot, const sf_neighbour *neighbours,
+                      size_t count, size_t *num_taken);
+
+/* What a row must not score above to be among the winners: +infinity until there are top_k. */
+double sf_winners_limit(const sf_winners *winners);
+
+#endif

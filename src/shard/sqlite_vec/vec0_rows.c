@@ -1,0 +1,132 @@
+/* Ids and payloads. */
+#include "shard/sqlite_vec/vec0_rows.h"
+
+#include "base/json.h"
+
+#include <string.h>
+
+/* A column's text, which must be text or NULL; borrowed until the statement is reset. */
+static sf_code read_text(sqlite3 *database, sqlite3_stmt *statement, int64_t row_id, const char **text, size_t *length,
+                         sf_error *error) {
+  *text = NULL;
+  *length = 0;
+  sqlite3_bind_int64(statement, 1, row_id);
+  int status = sqlite3_step(statement);
+  if (status == SQLITE_DONE || (status == SQLITE_ROW && sqlite3_column_type(statement, 0) == SQLITE_NULL))
+    return SF_OK;
+  if (status != SQLITE_ROW)
+    return sf_sqlite_fail(database, "shard.db", "can't read a row", SF_DB_ADAPTER_ERROR, error);
+  if (sqlite3_column_type(statement, 0) != SQLITE_TEXT)
+    return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: row %lld: expected text in %s, found another type",
+                   (long long)row_id, sqlite3_column_name(statement, 0));
+  *text = (const char *)sqlite3_column_text(statement, 0);
+  *length = (size_t)sqlite3_column_bytes(statement, 0);
+  return *text != NULL ? SF_OK : sf_fail_memory(error, "row of a shard");
+}
+
+/* An id as the writer encodes it: {"v": value, "t": "int"|"str"}. `parsed` keeps what a string id points to. */
+static sf_code parse_id(const char *text, size_t length, int64_t row_id, json_object **parsed, sf_id_type *type,
+                        int64_t *integer, sf_error *error) {
+  SF_TRY(sf_json_parse_object(text, length, "shard.db: an id in vec_id_map", SF_DB_ADAPTER_ERROR, parsed, error));
+  json_object *value = sf_json_member(*parsed, "v");
+  json_object *tag = sf_json_member(*parsed, "t");
+  const char *name = json_object_is_type(tag, json_type_string) ? json_object_get_string(tag) : "";
+  *type = strcmp(name, "int") == 0 ? SF_ID_INTEGER : SF_ID_STRING;
+  bool fits = *type == SF_ID_INTEGER ? sf_json_to_int64(value, integer)
+                                     : strcmp(name, "str") == 0 && json_object_is_type(value, json_type_string);
+  if (fits)
+    return SF_OK;
+  return sf_fail(error, SF_DB_ADAPTER_ERROR,
+                 "shard.db: row %lld: expected original_id {\"v\": …, \"t\": \"int\" or \"str\"}, found %.120s",
+                 (long long)row_id, text);
+}
+
+sf_code sf_vec0_fetch_row(const sf_connection *connection, int64_t row_id, sf_row_sink *sink, sf_error *error) {
+  const char *id;
+  const char *payload;
+  size_t id_length;
+  size_t payload_length;
+  json_object *parsed = NULL;
+  sf_id_type type = SF_ID_INTEGER;
+  int64_t integer = row_id; /* without an entry, the row id is the id */
+  sf_code code = read_text(connection->database, connection->select_id, row_id, &id, &id_length, error);
+  if (code == SF_OK && id != NULL)
+    code = parse_id(id, id_length, row_id, &parsed, &type, &integer, error);
+  if (code == SF_OK)
+    code = read_text(connection->database, connection->select_payload, row_id, &payload, &payload_length, error);
+  if (code == SF_OK) {
+    json_object *value = type == SF_ID_STRING ? sf_json_member(parsed, "v") : NULL;
+    size_t length = value == NULL ? 0 : (size_t)json_object_get_string_len(value);
+    if (!sink->add(sink, type, integer, value == NULL ? NULL : json_object_get_string(value), length, payload,
+                   payload_length))
+      code = sf_fail_memory(error, "results");
+  }
+  json_object_put(parsed);
+  sqlite3_reset(connection->select_id);
+  sqlite3_reset(connection->select_payload);
+  return code;
+}
+
+/* Whether SQLite finds the whole file in order: every page, not only those that a search reads. */
+static sf_code check_integrity(sqlite3 *database, sf_error *error) {
+  sqlite3_stmt *row;
+  SF_TRY(sf_sqlite_prepare(database, "PRAGMA quick_check(1)", "shard.db", SF_DB_ADAPTER_ERROR, &row, error));
+  int status = sqlite3_step(row);
+  const char *verdict = status == SQLITE_ROW ? (const char *)sqlite3_column_text(row, 0) : NULL;
+  sf_code code = SF_OK;
+  if (verdict == NULL)
+    code = sf_sqlite_fail(database, "shard.db", "can't check the database", SF_DB_ADAPTER_ERROR, error);
+  /* The virtual table's module is not here, which is as it should be. */
+  else if (strcmp(verdict, "ok") != 0 && strstr(verdict, "no such module") == NULL)
+    code = sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: %s", verdict);
+  sqlite3_finalize(row);
+  return code;
+}
+
+static sf_code check_id(sqlite3_stmt *row, sf_error *error) {
+  json_object *parsed = NULL;
+  sf_id_type type;
+  int64_t integer;
+  int64_t row_id = sqlite3_column_int64(row, 0);
+  const char *text = (const char *)sqlite3_column_text(row, 1);
+  if (text == NULL)
+    return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: row %lld: expected an original_id, found NULL",
+                   (long long)row_id);
+  sf_code code = parse_id(text, (size_t)sqlite3_column_bytes(row, 1), row_id, &parsed, &type, &integer, error);
+  json_object_put(parsed);
+  return code;
+}
+
+static sf_code check_payload(sqlite3_stmt *row, sf_error *error) {
+  json_object *parsed = NULL;
+  const char *text = (const char *)sqlite3_column_text(row, 1);
+  if (text == NULL)
+    return SF_OK;
+  sf_code code =
+      sf_json_parse_object(text, (size_t)sqlite3_column_bytes(row, 1), "payload", SF_DB_ADAPTER_ERROR, &parsed, error);
+  json_object_put(parsed);
+  return code == SF_OK ? SF_OK : sf_error_prefix(error, "shard.db: row %lld", (long long)sqlite3_column_int64(row, 0));
+}
+
+static sf_code check_each(sqlite3 *database, const char *sql, sf_code (*check)(sqlite3_stmt *row, sf_error *error),
+                          const sf_cancellation *cancellation, sf_error *error) {
+  sqlite3_stmt *row;
+  SF_TRY(sf_sqlite_prepare(database, sql, "shard.db", SF_DB_ADAPTER_ERROR, &row, error));
+  sf_code code = SF_OK;
+  int status = SQLITE_DONE;
+  while (code == SF_OK && (status = sqlite3_step(row)) == SQLITE_ROW) {
+    code = sf_cancellation_check(cancellation, error);
+    if (code == SF_OK)
+      code = check(row, error);
+  }
+  if (code == SF_OK && status != SQLITE_DONE)
+    code = sf_sqlite_fail(database, "shard.db", "can't read its rows", SF_DB_ADAPTER_ERROR, error);
+  sqlite3_finalize(row);
+  return code;
+}
+
+sf_code sf_vec0_verify_rows(sqlite3 *database, const sf_cancellation *cancellation, sf_error *error) {
+  SF_TRY(check_integrity(database, error));
+  SF_TRY(check_each(database, "SELECT internal_id, original_id FROM vec_id_map", check_id, cancellation, error));
+  return check_each(database, "SELECT rowid, payload FROM vec_payloads", check_payload, cancellation, error);
+}

@@ -1,0 +1,103 @@
+"""What `make install` installs can be built against: by pkg-config and by CMake, shared and static."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+PROGRAM = """
+#include <shardyfusion.h>
+#include <stdio.h>
+
+int main(void) {
+  sf_error error;
+  sf_reader *reader = NULL;
+  sf_code code = sf_reader_open("/nowhere/at/all", NULL, &reader, &error);
+  printf("%s %s\\n", sf_version(), sf_code_name(code));
+  return 0;
+}
+"""
+CMAKE = """
+cmake_minimum_required(VERSION 3.22)
+project(consumer C)
+find_package(shardyfusion 0.1 REQUIRED)
+add_executable(shared program.c)
+target_link_libraries(shared PRIVATE shardyfusion::shardyfusion)
+add_executable(static program.c)
+target_link_libraries(static PRIVATE shardyfusion::shardyfusion_static)
+"""
+
+
+def run(command, **options):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def setting(build, name):
+    found = re.search(rf"^{name}:\w+=(.*)$", (build / "CMakeCache.txt").read_text(), re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+@pytest.fixture(scope="module")
+def installed(cli_path, tmp_path_factory):
+    """(prefix, library folder) of an installation that was moved after it was made."""
+    build = cli_path.parent
+    if not (build / "CMakeCache.txt").exists() or setting(build, "SF_SANITIZE"):
+        pytest.skip("only a build as it is released is installed")
+    stage = tmp_path_factory.mktemp("stage")
+    run(["cmake", "--install", build], env=os.environ | {"DESTDIR": str(stage / "first")})
+    shutil.move(stage / "first", stage / "moved")
+    header = next((stage / "moved").rglob("shardyfusion.h"))
+    prefix = header.parent.parent
+    return prefix, next(prefix.rglob("libshardyfusion.a")).parent
+
+
+@pytest.fixture
+def consumer(tmp_path):
+    (tmp_path / "program.c").write_text(PROGRAM)
+    (tmp_path / "CMakeLists.txt").write_text(CMAKE)
+    return tmp_path
+
+
+def check(program, library_folder):
+    output = run([program], env=os.environ | {"LD_LIBRARY_PATH": str(library_folder)})
+    assert re.fullmatch(r"\d+\.\d+\.\d+ ReaderStateError\n", output)
+
+
+@pytest.mark.parametrize("kind", ["shared", "static"])
+def test_pkg_config_builds_against_it(installed, consumer, kind):
+    prefix, libraries = installed
+    environment = os.environ | {"PKG_CONFIG_PATH": str(libraries / "pkgconfig")}
+    flags = ["--cflags", "--libs"] + (["--static"] if kind == "static" else [])
+    flags = run(["pkg-config", *flags, "shardyfusion"], env=environment).split()
+    if kind == "static":
+        flags = [str(libraries / "libshardyfusion.a") if flag == "-lshardyfusion" else flag for flag in flags]
+    run(["cc", "-std=c17", "-Wall", "-Wextra", "-Werror", "program.c", "-o", "program", *flags], cwd=consumer)
+    check(consumer / "program", libraries)
+
+
+def test_cmake_finds_it(installed, consumer):
+    prefix, libraries = installed
+    run(["cmake", "-S", ".", "-B", "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}"], cwd=consumer)
+    run(["ninja", "-C", "build"], cwd=consumer)
+    check(consumer / "build" / "shared", libraries)
+    check(consumer / "build" / "static", libraries)
+
+
+def test_the_command_and_its_manual_are_installed(installed):
+    prefix, _ = installed
+    assert run([prefix / "bin" / "shardyfusion", "--version"]).startswith("shardyfusion ")
+    assert (prefix / "share/man/man1/shardyfusion.1").exists()
+    assert (prefix / "share/bash-completion/completions/shardyfusion").exists()
+
+
+def test_the_shared_library_exports_nothing_else(installed):
+    prefix, libraries = installed
+    if shutil.which("nm") is None:
+        pytest.skip("nm is not there")
+    lines = run(["nm", "-D", "--defined-only", libraries / "libshardyfusion.so"]).splitlines()
+    declared = set(re.findall(r"\b(sf_\w+)\(", (prefix / "include" / "shardyfusion.h").read_text()))
+    assert {line.split()[-1] for line in lines} == declared
