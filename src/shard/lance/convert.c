@@ -23,8 +23,7 @@ static float float_of_half(uint16_t half) {
 void sf_lance_convert_items(sf_lance_item_type type, const uint8_t *items, size_t count, float *values) {
   switch (type) {
   case SF_LANCE_FLOAT32:
-    for (size_t i = 0; i < count; i++)
-      values[i] = sf_load_f32(items + i * 4);
+    memcpy(values, items, count * sizeof(float)); /* vector files are for little-endian machines, too */
     break;
   case SF_LANCE_FLOAT64:
     for (size_t i = 0; i < count; i++)

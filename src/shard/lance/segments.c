@@ -110,7 +110,7 @@ typedef struct decoding {
 
 static sf_code write_rows(uint64_t first_row, const float *values, size_t count, void *user_data, sf_error *error) {
   const decoding *target = user_data;
-  int64_t row_ids[512];
+  int64_t row_ids[4096];
   const size_t most = sizeof(row_ids) / sizeof(row_ids[0]);
   if (target->writer == NULL)
     return SF_OK;

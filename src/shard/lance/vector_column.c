@@ -31,7 +31,8 @@ typedef struct batch_sink {
   const sf_cancellation *cancellation;
   sf_lance_rows_callback callback;
   void *user_data;
-  float *values; /* of a batch */
+  float *values;   /* of a batch */
+  size_t capacity; /* rows */
 } batch_sink;
 
 #define BATCH_BYTES ((size_t)1 << 20)
@@ -252,8 +253,9 @@ static sf_code erase_nulls(const sf_lance_vector_page *vectors, const sf_lance_c
   return code;
 }
 
+/* Decodes a chunk's vectors behind those that the batch has already. */
 static sf_code decode_chunk(const sf_lance_vector_page *vectors, const sf_lance_chunk_place *place,
-                            sf_lance_bytes bytes, const batch_sink *sink, sf_error *error) {
+                            sf_lance_bytes bytes, float *values, sf_error *error) {
   const Sf__Lance__MiniBlockLayout *layout = vectors->page->layout->mini_block;
   size_t num_items = place->num_values * vectors->dim;
   sf_lance_chunk chunk;
@@ -263,32 +265,51 @@ static sf_code decode_chunk(const sf_lance_vector_page *vectors, const sf_lance_
   if (items.length != num_items * sf_lance_item_size(vectors->item_type) ||
       (chunk.num_buffers == 2 && chunk.buffers[0].length < (num_items + 7) / 8))
     return SF_LANCE_BAD(error, "%zu bytes don't hold %zu vectors", items.length, place->num_values);
-  float *values = sf_calloc(num_items, sizeof(*values));
-  if (values == NULL)
-    return sf_fail_memory(error, "vectors of a chunk");
   sf_lance_convert_items(vectors->item_type, items.data, num_items, values);
-  sf_code code = erase_nulls(vectors, &chunk, place->num_values, values, error);
-  if (code == SF_OK)
-    code = emit(sink, place->first_value, values, place->num_values, error);
-  free(values);
-  return code;
+  return erase_nulls(vectors, &chunk, place->num_values, values, error);
+}
+
+/* Makes room for `rows` rows more in the batch, by giving on what it has, and by growing it. */
+static sf_code make_room(const sf_lance_vector_page *vectors, batch_sink *sink, size_t rows, uint64_t *first_row,
+                         size_t *num_rows, sf_error *error) {
+  if (*num_rows > 0 && *num_rows + rows > sink->capacity) {
+    SF_TRY(emit(sink, *first_row, sink->values, *num_rows, error));
+    *first_row += *num_rows;
+    *num_rows = 0;
+  }
+  if (rows <= sink->capacity)
+    return SF_OK;
+  float *values = sf_reallocarray(sink->values, rows * vectors->dim, sizeof(*values));
+  if (values == NULL)
+    return sf_fail_memory(error, "a batch of vectors");
+  sink->values = values;
+  sink->capacity = rows;
+  return SF_OK;
 }
 
 static sf_code decode_chunks(const sf_lance_vector_page *vectors, const sf_lance_chunk_table *table,
-                             sf_lance_bytes bytes, const batch_sink *sink, sf_error *error) {
+                             sf_lance_bytes bytes, batch_sink *sink, sf_error *error) {
   sf_lance_chunk_place place;
+  uint64_t first_row = 0;
+  size_t num_rows = 0;
   sf_lance_chunk_table_first(table, &place);
   if (table->num_chunks == 0)
     return SF_OK;
   do {
     sf_lance_bytes chunk = {bytes.data + place.offset, (size_t)place.length};
-    if (decode_chunk(vectors, &place, chunk, sink, error) != SF_OK)
+    /* The page has bytes for its rows, but a single chunk might not for those that it claims. */
+    if (place.num_values > chunk.length / sf_lance_item_size(vectors->item_type) / vectors->dim)
+      return SF_LANCE_BAD(error, "chunk %zu: %zu bytes don't hold %zu vectors", place.index, chunk.length,
+                          place.num_values);
+    SF_TRY(make_room(vectors, sink, place.num_values, &first_row, &num_rows, error));
+    if (decode_chunk(vectors, &place, chunk, sink->values + num_rows * vectors->dim, error) != SF_OK)
       return sf_error_prefix(error, "chunk %zu", place.index);
+    num_rows += place.num_values;
   } while (sf_lance_chunk_table_next(table, &place));
-  return SF_OK;
+  return emit(sink, first_row, sink->values, num_rows, error);
 }
 
-static sf_code decode_mini_block(const sf_lance_vector_page *vectors, const batch_sink *sink, sf_error *error) {
+static sf_code decode_mini_block(const sf_lance_vector_page *vectors, batch_sink *sink, sf_error *error) {
   const sf_lance_page *page = vectors->page;
   sf_lance_slice words = {0};
   sf_lance_slice chunks = {0};
@@ -348,7 +369,7 @@ sf_code sf_lance_vector_page_open(const sf_lance_column *column, const sf_lance_
   return code == SF_OK ? SF_OK : sf_lance_page_error(column, page, error);
 }
 
-static sf_code decode_page(const sf_lance_vector_page *vectors, const batch_sink *sink, sf_error *error) {
+static sf_code decode_page(const sf_lance_vector_page *vectors, batch_sink *sink, sf_error *error) {
   if (vectors->page->array != NULL)
     return decode_array(vectors, sink, error);
   if (vectors->page->layout->layout_case == SF__LANCE__PAGE_LAYOUT__LAYOUT_FULL_ZIP)
@@ -361,8 +382,8 @@ sf_code sf_lance_vector_page_decode(const sf_lance_vector_page *vectors, const s
   if (vectors->kind == SF_LANCE_VECTORS_NULL)
     return SF_OK;
   batch_sink sink = {.cancellation = cancellation, .callback = callback, .user_data = user_data};
-  size_t batch_rows = rows_in_batch(vectors, (size_t)vectors->page->num_rows);
-  sink.values = sf_calloc(batch_rows * vectors->dim, sizeof(*sink.values));
+  sink.capacity = rows_in_batch(vectors, (size_t)vectors->page->num_rows);
+  sink.values = sf_calloc(sink.capacity * vectors->dim, sizeof(*sink.values));
   if (sink.values == NULL)
     return sf_fail_memory(error, "a batch of vectors");
   sf_code code = decode_page(vectors, &sink, error);
