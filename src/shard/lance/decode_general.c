@@ -88,8 +88,8 @@ static sf_code decompress_zstd_sized(sf_lance_bytes compressed, sf_buffer *decom
 /* Newer writers put the size before the frames, older ones don't, and nothing says which it was: a frame begins with its
  * magic number, and the reserved bit of the byte behind that is 0 (RFC 8878, section 3.1.1.1.1.4). */
 static sf_code decompress_zstd(sf_lance_bytes compressed, sf_buffer *decompressed, sf_error *error) {
-  if (compressed.length == 0)
-    return SF_OK;
+  if (compressed.length == 0) /* as older writers have empty values */
+    return sf_buffer_reserve(decompressed, 0) ? SF_OK : sf_fail_memory(error, "Zstandard");
   bool is_frame =
       compressed.length < 8 || (sf_load_u32(compressed.data) == ZSTD_MAGICNUMBER && (compressed.data[4] & 0x10) == 0);
   return is_frame ? decompress_zstd_stream(compressed, decompressed, error)
