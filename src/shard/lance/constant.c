@@ -32,7 +32,7 @@ sf_code sf_lance_constant_string(sf_lance_bytes stored, sf_lance_bytes *string, 
       !sf_cursor_u32(&cursor, &bytes_length) || (offsets_length != 8 && offsets_length != 16))
     return SF_LANCE_BAD(error, "constant layout: the %zu bytes of the value are not a string", stored.length);
   const uint8_t *offsets = sf_cursor_take(&cursor, offsets_length);
-  const uint8_t *bytes = sf_cursor_take(&cursor, bytes_length);
+  const uint8_t *bytes = offsets == NULL ? NULL : sf_cursor_take(&cursor, bytes_length);
   if (bytes == NULL || sf_cursor_remaining(&cursor) != 0)
     return SF_LANCE_BAD(error, "constant layout: the value is not as long as it says");
   size_t size = offsets_length / 2;

@@ -112,6 +112,29 @@ static sf_code fail_missing(const char *name, sf_error *error) {
   return SF_LANCE_BAD(error, "%s is missing", name);
 }
 
+static sf_code check_range(const sf_lance_object *object, uint64_t offset, uint64_t length, sf_error *error) {
+  if (offset <= object->size && length <= object->size - offset)
+    return SF_OK;
+  return SF_LANCE_BAD(error, "%s: %llu bytes at offset %llu lie outside its %llu bytes", object->name,
+                      (unsigned long long)length, (unsigned long long)offset, (unsigned long long)object->size);
+}
+
+/* A range that can't be read because the object is shorter than it should be is the shard's failure, not the storage's. */
+static sf_code fetch(const sf_lance_object *object, uint64_t offset, size_t length, const sf_cancellation *cancellation,
+                     void *bytes, sf_error *error) {
+  bool found = true;
+  sf_code code = sf_storage_get_range(object->storage, object->key, offset, length, cancellation, &found, bytes, error);
+  if (code == SF_OK)
+    return found ? SF_OK : fail_missing(object->name, error);
+  sf_object_info info;
+  if (code == SF_ERROR && sf_storage_head(object->storage, object->key, cancellation, &found, &info, NULL) == SF_OK &&
+      (!found || info.size != object->size))
+    return found ? SF_LANCE_BAD(error, "%s: expected %llu bytes, found %llu", object->name,
+                                (unsigned long long)object->size, (unsigned long long)info.size)
+                 : fail_missing(object->name, error);
+  return code;
+}
+
 static sf_code open_local(sf_lance_object *object, uint64_t expected_size, const sf_cancellation *cancellation,
                           sf_error *error) {
   bool found;
@@ -137,10 +160,7 @@ static sf_code open_remote(sf_lance_object *object, uint64_t expected_size, cons
   object->tail = sf_calloc(1, (size_t)length);
   if (object->tail == NULL)
     return sf_fail_memory(error, object->name);
-  SF_TRY(sf_storage_get_range(object->storage, object->key, object->size - length, (size_t)length, cancellation, &found,
-                              object->tail, error));
-  if (!found)
-    return fail_missing(object->name, error);
+  SF_TRY(fetch(object, object->size - length, (size_t)length, cancellation, object->tail, error));
   object->tail_length = length;
   return SF_OK;
 }
@@ -196,13 +216,6 @@ const uint8_t *sf_lance_object_mapped(const sf_lance_object *object, uint64_t of
       return (const uint8_t *)object->mirror.mapping + offset;
   }
   return NULL;
-}
-
-static sf_code check_range(const sf_lance_object *object, uint64_t offset, uint64_t length, sf_error *error) {
-  if (offset <= object->size && length <= object->size - offset)
-    return SF_OK;
-  return SF_LANCE_BAD(error, "%s: %llu bytes at offset %llu lie outside its %llu bytes", object->name,
-                      (unsigned long long)length, (unsigned long long)offset, (unsigned long long)object->size);
 }
 
 sf_code sf_lance_object_copy(const sf_lance_object *object, uint64_t offset, uint64_t length,

@@ -9,6 +9,8 @@ import numpy as np
 
 BUILD = pathlib.Path(os.environ.get("SF_BUILD_DIR", pathlib.Path(__file__).parents[3] / "build"))
 DUMP = BUILD / "tests" / "lance_dump"
+# The address sanitizer reserves more address space than any limit of ours.
+IS_SANITIZED = DUMP.exists() and b"__asan_init" in DUMP.read_bytes()
 
 
 def dump(dataset: pathlib.Path, dim: int, cache: pathlib.Path, metric: str = "cosine", *flags: str) -> subprocess.CompletedProcess:
