@@ -83,7 +83,7 @@ struct sf_shard {
   const sf_vector_segment *segments; /* by first_row, ascending */
   size_t num_segments;
   uint64_t num_rows;       /* live rows: excluded ones don't count */
-  uint64_t num_not_finite; /* rows excluded because a component is NaN or infinite */
+  uint64_t num_not_finite; /* rows excluded because a component is NaN, infinite or null */
 };
 
 /* Finds the format and opens. Every failure that is the shard's own is SF_DB_ADAPTER_ERROR and names its db_url. */

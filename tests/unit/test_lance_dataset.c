@@ -56,6 +56,8 @@ static void append_field(Sf__Lance__Field *field, char *name, int32_t id, char *
   field->name = name;
   field->has_id = true;
   field->id = id;
+  field->has_parent_id = true;
+  field->parent_id = -1;
   field->logical_type = type;
 }
 

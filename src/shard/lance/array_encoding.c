@@ -127,6 +127,10 @@ static sf_code flat_integers(const page_reader *reader, const Sf__Lance__FlatArr
   size_t size = (size_t)(flat->bits_per_value / 8);
   if (flat->bits_per_value % 8 != 0 || size == 0 || size > 8)
     return SF_LANCE_BAD(error, "integers of %llu bits are not supported", (unsigned long long)flat->bits_per_value);
+  uint32_t scheme = 0;
+  SF_TRY(compression_scheme(flat, &scheme, error));
+  if (scheme != 0)
+    return SF_LANCE_BAD(error, "integers under general compression are not supported");
   sf_lance_bytes bytes;
   SF_TRY(read_flat(reader, flat, first * size, count * size, &bytes, error));
   for (size_t i = 0; i < count; i++)

@@ -105,7 +105,8 @@ static sf_code check_fragment(const Sf__Lance__Fragment *fragment, sf_error *err
 static const Sf__Lance__Field *find_field(const Sf__Lance__Manifest *message, const char *name) {
   for (size_t i = 0; i < message->n_fields; i++) {
     const Sf__Lance__Field *field = message->fields[i];
-    bool is_top = !field->has_parent_id || field->parent_id == -1;
+    /* A parent of 0 is not written: absent is not at the top. */
+    bool is_top = field->has_parent_id && field->parent_id == -1;
     if (is_top && field->name != NULL && strcmp(field->name, name) == 0)
       return field;
   }

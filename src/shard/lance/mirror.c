@@ -13,8 +13,6 @@
 #include <xxhash.h>
 
 #define MIRROR_MAGIC "SFLANCE1"
-/* As much of a file's end as opening it looks at: one request fetched it. */
-#define TAIL_LENGTH ((uint64_t)64 << 10)
 
 typedef struct mirror_trailer {
   char magic[8];
@@ -154,7 +152,7 @@ static sf_code add_vector_ranges(const sf_lance_data_file *file, uint32_t column
   return code;
 }
 
-/* What of the file is to be fetched. Closes `file`'s object only when it fails. */
+/* What of the file is to be fetched. */
 static sf_code choose_ranges(const sf_lance_data_file *file, const sf_lance_manifest *manifest,
                              const Sf__Lance__DataFile *message, bool everything, const sf_cancellation *cancellation,
                              range_list *list, sf_error *error) {
@@ -165,7 +163,7 @@ static sf_code choose_ranges(const sf_lance_data_file *file, const sf_lance_mani
   uint32_t column_index;
   fragment.n_files = 1;
   fragment.files = files;
-  uint64_t tail = size < TAIL_LENGTH ? size : TAIL_LENGTH;
+  uint64_t tail = size < SF_LANCE_TAIL_LENGTH ? size : SF_LANCE_TAIL_LENGTH;
   SF_TRY(add_range(list, size - tail, tail, error));
   if (sf_lance_fragment_file(&fragment, manifest->field_ids[SF_LANCE_VECTOR], &column_index) != NULL)
     SF_TRY(add_vector_ranges(file, column_index, cancellation, list, error));

@@ -7,9 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The footer, the tables and the metadata of three columns lie together at the end of a data file: one request. */
-#define TAIL_LENGTH ((uint64_t)64 << 10)
-
 struct sf_lance_object {
   char *name;
   uint64_t size;
@@ -156,7 +153,7 @@ static sf_code open_remote(sf_lance_object *object, uint64_t expected_size, cons
   if (!found)
     return fail_missing(object->name, error);
   object->size = info.size;
-  uint64_t length = object->size < TAIL_LENGTH ? object->size : TAIL_LENGTH;
+  uint64_t length = object->size < SF_LANCE_TAIL_LENGTH ? object->size : SF_LANCE_TAIL_LENGTH;
   object->tail = sf_calloc(1, (size_t)length);
   if (object->tail == NULL)
     return sf_fail_memory(error, object->name);

@@ -11,6 +11,10 @@
 #include "shard/lance/bytes.h"
 #include "storage/storage.h"
 
+/* The footer, the tables and the metadata of three columns lie together at the end of a data file: one request fetches
+ * as much of it. */
+#define SF_LANCE_TAIL_LENGTH ((uint64_t)64 << 10)
+
 typedef struct sf_lance_object sf_lance_object;
 
 /* Bytes that were read: in the mapping, or owned. Zero-initialise; release whatever happened. */

@@ -146,9 +146,10 @@ static void mark_container(const container *values, uint64_t first, size_t count
     }
     break;
   case BITMAP_CONTAINER:
-    for (uint32_t i = 0; i < BITMAP_LENGTH * 8; i++)
-      if (sf_lance_bit(values->data, i))
-        mark_range(base + i, base + i + 1, first, count, bits);
+    for (uint64_t value = base > first ? base : first; value < base + BITMAP_LENGTH * 8 && value < first + count;
+         value++)
+      if (sf_lance_bit(values->data, (size_t)(value - base)))
+        sf_lance_set_bit(bits, (size_t)(value - first));
     break;
   case RUN_CONTAINER:
     for (uint32_t i = 0; i < values->count; i++) {

@@ -103,7 +103,7 @@ static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_source
 /* ------------------------------------------------------------------------------------------------------ Decoded pages */
 
 typedef struct decoding {
-  sf_vector_file_writer *writer; /* NULL: only looks */
+  sf_vector_file_writer *writer;
   size_t dim;
   uint64_t first_row; /* of the page, in the vector file */
 } decoding;
@@ -112,8 +112,6 @@ static sf_code write_rows(uint64_t first_row, const float *values, size_t count,
   const decoding *target = user_data;
   int64_t row_ids[4096];
   const size_t most = sizeof(row_ids) / sizeof(row_ids[0]);
-  if (target->writer == NULL)
-    return SF_OK;
   uint64_t row = target->first_row + first_row;
   for (size_t done = 0; done < count;) {
     size_t rows = count - done < most ? count - done : most;
@@ -243,17 +241,44 @@ static sf_code add_file(sf_lance_segments *segments, const sf_shard_source *sour
   return SF_OK;
 }
 
+/* Rows of a page that is only looked at. */
+typedef struct looking {
+  size_t dim;
+  uint8_t *excluded;
+  uint64_t num_not_finite;
+} looking;
+
+static sf_code look_at_rows(uint64_t first_row, const float *values, size_t count, void *user_data, sf_error *error) {
+  looking *look = user_data;
+  (void)error;
+  for (size_t i = 0; i < count; i++)
+    if (!sf_row_statistics_of(values + i * look->dim, look->dim).is_finite) {
+      sf_lance_set_bit(look->excluded, (size_t)first_row + i);
+      look->num_not_finite++;
+    }
+  return SF_OK;
+}
+
 /* Reads what a search would read, and keeps only the counts. */
+static sf_code look_at_page(sf_lance_segments *segments, const sf_lance_fragment *fragment,
+                            const sf_lance_vector_page *page, const sf_cancellation *cancellation, sf_error *error) {
+  size_t num_rows = (size_t)page->page->num_rows;
+  looking look = {.dim = page->dim, .excluded = sf_calloc(num_rows / 8 + 1, 1)};
+  if (look.excluded == NULL)
+    return sf_fail_memory(error, "a bitmap of rows");
+  sf_code code = sf_lance_vector_page_decode(page, cancellation, look_at_rows, &look, error);
+  sf_lance_deletions_mark(&fragment->deletions, page->page->first_row, num_rows, look.excluded);
+  segments->num_rows += num_rows - count_bits(look.excluded, num_rows);
+  segments->num_not_finite += look.num_not_finite;
+  free(look.excluded);
+  return code;
+}
+
 static sf_code look_at_vectors(sf_lance_segments *segments, const sf_lance_fragment *fragment,
                                const sf_cancellation *cancellation, sf_error *error) {
-  SF_TRY(decode_pages(fragment, NULL, cancellation, error));
-  for (size_t i = 0; i < fragment->vectors.num_pages; i++) {
-    const sf_lance_vector_page *page = &fragment->vector_pages[i];
-    decoding nowhere = {0};
-    if (page->kind == SF_LANCE_VECTORS_PLAIN)
-      SF_TRY(sf_lance_vector_page_decode(page, cancellation, write_rows, &nowhere, error));
-  }
-  segments->num_rows += fragment->num_rows - fragment->deletions.num_deleted;
+  for (size_t i = 0; i < fragment->vectors.num_pages; i++)
+    if (fragment->vector_pages[i].kind != SF_LANCE_VECTORS_NULL)
+      SF_TRY(look_at_page(segments, fragment, &fragment->vector_pages[i], cancellation, error));
   return SF_OK;
 }
 

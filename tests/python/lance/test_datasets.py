@@ -16,7 +16,7 @@ import rows
 def table(count: int, dim: int = 4, first: int = 0, item_type: str = "float32", payload=lambda i: f'{{"n": {i}}}' if i % 3 else None) -> pa.Table:
     values = np.random.default_rng(first).standard_normal((count, dim)).astype(item_type)
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), dim)
-    return pa.table({"id": [f"doc-{first + i}" for i in range(count)], "vector": vectors, "payload": pa.array([payload(first + i) for i in range(count)], pa.string())})
+    return pa.table({"id": pa.array([f"doc-{first + i}" for i in range(count)], pa.string()), "vector": vectors, "payload": pa.array([payload(first + i) for i in range(count)], pa.string())})
 
 
 @pytest.fixture
@@ -83,6 +83,26 @@ def test_float64_beyond_float32_is_not_found(path, tmp_path):
     vectors = pa.FixedSizeListArray.from_arrays(pa.array([1.0, 1e300, 1.0, 2.0]), 2)
     lance.write_dataset(pa.table({"id": ["a", "b"], "vector": vectors}), str(path))
     assert [i for i, _, _ in rows.our_rows(path, 2, tmp_path / "cache")] == ["b"]
+
+
+def test_a_dataset_without_rows_is_searched_in_vain(path, tmp_path):
+    lance.write_dataset(table(0), str(path))
+    check(path, 4, tmp_path)
+    lance.write_dataset(table(5), str(path), mode="append")
+    lance.dataset(str(path)).delete("true")
+    check(path, 4, tmp_path)
+
+
+def test_columns_in_files_of_their_own_are_found(path, tmp_path):
+    """A column that is added later, or written anew, lies in another file; and a struct may have fields of our names."""
+    nested = pa.array([{"id": i, "vector": "x", "payload": None} for i in range(50)])
+    columns = table(50)
+    dataset = lance.write_dataset(pa.table({"nested": nested, "id": columns["id"], "vector": columns["vector"]}), str(path))
+    check(path, 4, tmp_path)
+    dataset.add_columns({"payload": "concat(id, ' later')"})
+    check(path, 4, tmp_path)
+    dataset.drop_columns(["nested"])
+    check(path, 4, tmp_path, "remote")
 
 
 def test_an_unknown_reader_flag_is_refused_by_number(path, tmp_path):
