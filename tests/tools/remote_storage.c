@@ -45,7 +45,9 @@ static sf_code remote_list(sf_storage *storage, const char *prefix, const sf_can
 
 static sf_code remote_local_file(sf_storage *storage, const char *key, const char *download_path,
                                  const sf_cancellation *cancellation, bool *found, char **path, sf_error *error) {
-  (void)storage, (void)download_path, (void)cancellation, (void)found, (void)path;
+  (void)storage, (void)download_path, (void)cancellation;
+  *found = false;
+  *path = NULL;
   return sf_fail(error, SF_ERROR, "%s is not on this machine", key);
 }
 

@@ -10,6 +10,11 @@
 
 #define BYTES(...) ((sf_lance_bytes){(const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})})
 
+static void put(uint8_t *at, const char *bytes, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    at[i] = (uint8_t)bytes[i];
+}
+
 /* ---------------------------------------------------------------------------------------------------- Bit-packing */
 
 /* Packs a block bit by bit, straight from the definition of the FastLanes order. */
@@ -88,7 +93,7 @@ static void the_last_block_may_be_plain_or_packed(void **state) {
   sf_lance_bytes packed = {bytes, 2 * 128 * 3};
   assert_int_equal(sf_lance_decode_out_of_line_bitpacking(packed, 16, 3, 1500, unpacked, &error), SF_OK);
   assert_int_equal(sf_load_u16(unpacked + 1499 * 2), 1499 % 7);
-  memcpy(bytes + 128 * 3, "\x11\x22\x33\x44", 4);
+  put(bytes + 128 * 3, "\x11\x22\x33\x44", 4);
   packed.length = 128 * 3 + 4;
   assert_int_equal(sf_lance_decode_out_of_line_bitpacking(packed, 16, 3, 1026, unpacked, &error), SF_OK);
   assert_int_equal(sf_load_u16(unpacked + 1025 * 2), 0x4433);
@@ -112,9 +117,9 @@ static void a_value_in_a_row_of_bits_is_found_and_its_sign_extended(void **state
 
 static void make_table(uint8_t *table) {
   memset(table, 0, SF_LANCE_FSST_TABLE_SIZE);
-  memcpy(table, "\x02\x00\x00\x01TSSF", 8);
-  memcpy(table + 8, "ab", 2);
-  memcpy(table + 16, "12345678", 8);
+  put(table, "\x02\x00\x00\x01TSSF", 8);
+  put(table + 8, "ab", 2);
+  put(table + 16, "12345678", 8);
   table[24] = 2;
   table[25] = 8;
 }
@@ -199,7 +204,7 @@ static void zstd_comes_with_and_without_its_size(void **state) {
   sf_error error;
   memset(text, 'z', sizeof(text));
   size_t length = ZSTD_compress(bytes + 8, sizeof(bytes) - 8, text, sizeof(text), 3);
-  memcpy(bytes, "\xe8\x03\0\0\0\0\0\0", 8);
+  put(bytes, "\xe8\x03\0\0\0\0\0\0", 8);
   assert_int_equal(sf_lance_decompress(SF_LANCE_ZSTD, (sf_lance_bytes){bytes, length + 8}, &decompressed, &error),
                    SF_OK);
   assert_int_equal(sf_lance_decompress(SF_LANCE_ZSTD, (sf_lance_bytes){bytes + 8, length}, &decompressed, &error),

@@ -74,7 +74,7 @@ sf_code sf_lance_wire_unpack(const ProtobufCMessageDescriptor *descriptor, sf_la
   ProtobufCMessage *unpacked = protobuf_c_message_unpack(descriptor, NULL, bytes.length, bytes.data);
   if (unpacked == NULL)
     return SF_LANCE_BAD(error, "%s: broken protobuf message %s", what, descriptor->short_name);
-  memcpy(message, &unpacked, sizeof(unpacked));
+  memcpy(message, &unpacked, sizeof(void *));
   return SF_OK;
 }
 
