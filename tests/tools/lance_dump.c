@@ -7,18 +7,22 @@
  * strings in hexadecimal, too. Rows that are excluded, or that no segment has, are left out. `remote` reads through a storage
  * whose objects are not on this machine, and counts its requests on stderr.
  */
-#include "remote_storage.h"
 #include "shard/shard.h"
+#include "support/remote_storage.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#define ROWS_AT_A_TIME 200
+
 typedef struct printing_sink {
   sf_row_sink base;
   const sf_shard *shard;
   const sf_vector_segment *segment;
-  size_t row; /* in the segment */
+  uint64_t rows[ROWS_AT_A_TIME]; /* that were asked for, by their numbers in the shard */
+  size_t count;
+  size_t next;
 } printing_sink;
 
 static void print_hexadecimal(const void *bytes, size_t length) {
@@ -34,12 +38,14 @@ static void print_hexadecimal(const void *bytes, size_t length) {
 
 static bool print_row(sf_row_sink *sink, sf_id_type id_type, int64_t id_integer, const char *id_string,
                       size_t id_length, const char *payload, size_t payload_length) {
-  const printing_sink *to = (const printing_sink *)sink;
+  printing_sink *to = (printing_sink *)sink;
   size_t dim = to->shard->dim;
+  uint64_t row = to->rows[to->next++];
+  size_t row_in_segment = (size_t)(row - to->segment->first_row);
   (void)id_integer;
   if (id_type != SF_ID_STRING)
     return false;
-  printf("{\"row\": %" PRIu64 ", \"id\": ", to->segment->first_row + to->row);
+  printf("{\"row\": %" PRIu64 ", \"id\": ", row);
   print_hexadecimal(id_string, id_length);
   printf(", \"payload\": ");
   if (payload != NULL)
@@ -47,24 +53,32 @@ static bool print_row(sf_row_sink *sink, sf_id_type id_type, int64_t id_integer,
   else
     printf("null");
   printf(", \"vector\": ");
-  print_hexadecimal(to->segment->vectors + to->row * dim, dim * sizeof(float));
+  print_hexadecimal(to->segment->vectors + row_in_segment * dim, dim * sizeof(float));
   if (to->segment->inverse_norms != NULL) {
     printf(", \"inverse_norm\": ");
-    print_hexadecimal(to->segment->inverse_norms + to->row, sizeof(float));
+    print_hexadecimal(to->segment->inverse_norms + row_in_segment, sizeof(float));
   }
   printf("}\n");
   return true;
 }
 
+static sf_code print_rows(sf_shard *shard, printing_sink *sink, sf_error *error) {
+  sink->next = 0;
+  SF_TRY(sf_lance_format.fetch_rows(shard, sink->rows, sink->count, &sink->base, error));
+  sink->count = 0;
+  return SF_OK;
+}
+
 static sf_code print_segment(sf_shard *shard, const sf_vector_segment *segment, sf_error *error) {
   printing_sink sink = {.base = {.add = print_row}, .shard = shard, .segment = segment};
-  for (sink.row = 0; sink.row < segment->num_rows; sink.row++) {
-    if (segment->excluded != NULL && (segment->excluded[sink.row / 8] >> (sink.row % 8) & 1) != 0)
+  for (size_t row = 0; row < segment->num_rows; row++) {
+    if (segment->excluded != NULL && (segment->excluded[row / 8] >> (row % 8) & 1) != 0)
       continue;
-    uint64_t row = segment->first_row + sink.row;
-    SF_TRY(sf_lance_format.fetch_rows(shard, &row, 1, &sink.base, error));
+    sink.rows[sink.count++] = segment->first_row + row;
+    if (sink.count == ROWS_AT_A_TIME)
+      SF_TRY(print_rows(shard, &sink, error));
   }
-  return SF_OK;
+  return print_rows(shard, &sink, error);
 }
 
 static bool has_argument(int argc, char **argv, const char *name) {

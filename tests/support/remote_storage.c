@@ -1,4 +1,4 @@
-#include "remote_storage.h"
+#include "support/remote_storage.h"
 
 #include <stdatomic.h>
 
