@@ -19,8 +19,8 @@ static long anonymous_memory(void) {
   char line[256];
   long kibibytes = 0;
   while (status != NULL && fgets(line, sizeof(line), status) != NULL)
-    if (sscanf(line, "RssAnon: %ld kB", &kibibytes) == 1)
-      break;
+    if (strncmp(line, "RssAnon:", 8) == 0)
+      kibibytes = strtol(line + 8, NULL, 10);
   if (status != NULL)
     fclose(status);
   return kibibytes;
