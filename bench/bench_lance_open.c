@@ -1,6 +1,7 @@
 /*
- * How long a Lance shard takes from disk to ready for its first search, with nothing in the local cache and the file in the
- * page cache, against reading as many bytes as its vectors have; and how much memory that needs beyond what is mapped.
+ * How long a Lance shard takes from disk to ready for its first search, with nothing in the local cache and the file in
+ * the page cache, against reading as many bytes as its vectors have; and how much memory that needs beyond what is
+ * mapped.
  *
  *   bench_lance_open ROOT KEY DIM METRIC CACHE_DIR DATA_FILE
  */

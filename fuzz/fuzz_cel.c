@@ -2,8 +2,8 @@
  * Compiles arbitrary bytes as an expression over variables of every type, with and without the type check (the first
  * byte says which), and evaluates what compiles. Strings that come out must be UTF-8.
  */
+#include "base/utf8.h"
 #include "routing/cel/cel.h"
-#include "routing/cel/utf8.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -38,10 +38,10 @@ static const sf_cel_binding bindings[] = {
 
 /* Touches every byte of a result, for the sanitizers to see. */
 static void examine(const sf_cel_value *value) {
-  if (value->kind == SF_CEL_STRING && !sf_cel_utf8_valid(value->as.text.data, value->as.text.length, NULL))
+  if (value->kind == SF_CEL_STRING && !sf_utf8_valid(value->as.text.data, value->as.text.length, NULL))
     abort();
   if (value->kind == SF_CEL_BYTES)
-    sf_cel_utf8_valid(value->as.text.data, value->as.text.length, NULL);
+    sf_utf8_valid(value->as.text.data, value->as.text.length, NULL);
   if (value->kind != SF_CEL_LIST && value->kind != SF_CEL_MAP)
     return;
   size_t count = value->kind == SF_CEL_MAP ? 2 * value->as.list.count : value->as.list.count;

@@ -75,7 +75,8 @@ static void file_close(sf_storage *storage) {
   free(storage);
 }
 
-static sf_code file_open(const char *root, sf_storage **opened, sf_error *error) {
+static sf_code file_open(const char *root, const sf_storage_options *options, sf_storage **opened, sf_error *error) {
+  (void)options;
   char *directory = directory_of_root(root, error);
   if (directory == NULL)
     return error != NULL ? error->code : SF_CONFIG_VALIDATION_ERROR;
@@ -112,7 +113,8 @@ static sf_code path_of_key(const sf_storage *storage, const char *key, char **pa
 }
 
 static bool means_missing(int error_number) {
-  return error_number == ENOENT || error_number == ENOTDIR;
+  /* No object has a name that is too long for one. */
+  return error_number == ENOENT || error_number == ENOTDIR || error_number == ENAMETOOLONG;
 }
 
 static sf_code fail_errno(sf_error *error, const char *action, const char *path, int error_number) {
