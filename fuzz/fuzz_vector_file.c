@@ -17,7 +17,7 @@ static void use_file(const sf_vector_file *file) {
   for (size_t i = 0; i < segment->num_rows; i++) {
     sum += segment->vectors[i * identity.dim + 3] + segment->inverse_norms[i] + (double)file->row_ids[i];
     if (segment->excluded != NULL)
-      sum += segment->excluded[i / 8];
+      sum += segment->excluded[i >> 3];
   }
   volatile double kept = sum;
   (void)kept;
