@@ -49,7 +49,7 @@ int main(int argc, char **argv) {
   uint64_t file_length;
   read_file(argv[6], &file_length);
   double read_time = read_file(argv[6], &file_length);
-  if (sf_storage_open(argv[1], &storage, &error) != SF_OK) {
+  if (sf_storage_open(argv[1], NULL, &storage, &error) != SF_OK) {
     fprintf(stderr, "%s\n", error.message);
     return 1;
   }

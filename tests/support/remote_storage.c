@@ -53,6 +53,7 @@ static sf_code remote_local_file(sf_storage *storage, const char *key, const cha
 
 static const sf_storage_vtable remote_vtable = {
     .scheme = "remote",
+    .is_remote = true,
     .close = remote_close,
     .get = remote_get,
     .get_range = remote_get_range,
@@ -65,7 +66,7 @@ sf_code remote_storage_open(const char *root, sf_storage **storage, sf_error *er
   remote_storage *remote = sf_calloc(1, sizeof(*remote));
   if (remote == NULL)
     return sf_fail_memory(error, "storage");
-  sf_code code = sf_storage_open(root, &remote->directory, error);
+  sf_code code = sf_storage_open(root, NULL, &remote->directory, error);
   if (code != SF_OK) {
     free(remote);
     return code;

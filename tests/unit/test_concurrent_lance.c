@@ -104,7 +104,7 @@ static void threads_share_an_open_shard_and_open_their_own(void **state) {
   sf_storage *remote = NULL;
   sf_error error;
   sf_buffer expected;
-  assert_int_equal(sf_storage_open(GOLDEN, &local, &error), SF_OK);
+  assert_int_equal(sf_storage_open(GOLDEN, NULL, &local, &error), SF_OK);
   assert_int_equal(remote_storage_open(GOLDEN, &remote, &error), SF_OK);
   sf_shard *shard = open_shard(local, key, cache_dir);
   fetch_some(shard, &expected);
