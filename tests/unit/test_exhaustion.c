@@ -160,6 +160,26 @@ static void use_everything(const reader_fixture *fixture) {
   sf_completion_queue_free(queue);
 }
 
+/* A snapshot of the production writer's, in Lance shards, routed by cluster; its shards are decoded anew. */
+static void search_golden(const reader_fixture *fixture) {
+  static const float query[64] = {1};
+  sf_reader_options options = SF_READER_OPTIONS_INIT;
+  sf_search_request request = SF_SEARCH_REQUEST_INIT;
+  sf_search_response *response = NULL;
+  sf_reader *reader = NULL;
+  options.cache_dir = fixture->cache_dir;
+  options.num_loaders = 1;
+  request.query = query;
+  request.dim = 64;
+  sf_code code = sf_reader_open(SF_TEST_GOLDEN "/lance21-cosine-cluster/snapshot", &options, &reader, NULL);
+  expect_code(code);
+  if (code != SF_OK)
+    return;
+  expect_code(sf_reader_search(reader, &request, &response, NULL));
+  sf_search_response_free(response);
+  sf_reader_free(reader);
+}
+
 /* One after the other fails, until a run ends before the next one's turn. */
 static void exhaust(atomic_long *left, const reader_fixture *fixture, void (*use)(const reader_fixture *fixture)) {
   for (long place = 1;; place++) {
@@ -182,6 +202,10 @@ static void every_allocation_of_a_look_at_the_snapshot_may_fail(void **state) {
   exhaust(&allocations_left, *state, look_at_snapshot);
 }
 
+static void every_allocation_of_a_search_in_lance_shards_may_fail(void **state) {
+  exhaust(&allocations_left, *state, search_golden);
+}
+
 static void every_thread_may_fail_to_start(void **state) {
   exhaust(&threads_left, *state, use_everything);
 }
@@ -202,6 +226,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_allocation_of_a_reader_may_fail),
       cmocka_unit_test(every_allocation_of_a_look_at_the_snapshot_may_fail),
+      cmocka_unit_test(every_allocation_of_a_search_in_lance_shards_may_fail),
       cmocka_unit_test(every_thread_may_fail_to_start),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
