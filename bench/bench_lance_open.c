@@ -1,6 +1,7 @@
 /*
- * How long a Lance shard takes from disk to ready for its first search, with nothing in the local cache and the file in the
- * page cache, against reading as many bytes as its vectors have; and how much memory that needs beyond what is mapped.
+ * How long a Lance shard takes from disk to ready for its first search, with nothing in the local cache and the file in
+ * the page cache, against reading as many bytes as its vectors have; and how much memory that needs beyond what is
+ * mapped.
  *
  *   bench_lance_open ROOT KEY DIM METRIC CACHE_DIR DATA_FILE
  */
@@ -19,8 +20,8 @@ static long anonymous_memory(void) {
   char line[256];
   long kibibytes = 0;
   while (status != NULL && fgets(line, sizeof(line), status) != NULL)
-    if (sscanf(line, "RssAnon: %ld kB", &kibibytes) == 1)
-      break;
+    if (strncmp(line, "RssAnon:", 8) == 0)
+      kibibytes = strtol(line + 8, NULL, 10);
   if (status != NULL)
     fclose(status);
   return kibibytes;

@@ -2,7 +2,8 @@
  * Lays a page of a Lance column out in memory, as the fuzzers of its encodings need it. The input is
  *
  *   u8 what (bit 0: vectors, else strings; bit 1: versions 2.1 and 2.2, else 2.0; bits 4 and 5: type of the items)
- *   u8 dimension | u16 rows | u16 length of the encoding | u8 number of buffers | u16 length of each | encoding | buffers
+ *   u8 dimension | u16 rows | u16 length of the encoding | u8 number of buffers | u16 length of each |
+ *   encoding | buffers
  */
 #ifndef SF_FUZZ_LANCE_PAGE_H
 #define SF_FUZZ_LANCE_PAGE_H

@@ -3,9 +3,9 @@
  *
  *   lance_dump ROOT KEY DIM METRIC CACHE_DIR [unified] [remote] [verify]
  *
- * {"row": number in the shard, "id": …, "payload": … or null, "vector": hexadecimal float32, "inverse_norm": hexadecimal}, with
- * strings in hexadecimal, too. Rows that are excluded, or that no segment has, are left out. `remote` reads through a storage
- * whose objects are not on this machine, and counts its requests on stderr.
+ * {"row": number in the shard, "id": …, "payload": … or null, "vector": hexadecimal float32, "inverse_norm":
+ * hexadecimal}, with strings in hexadecimal, too. Rows that are excluded, or that no segment has, are left out.
+ * `remote` reads through a storage whose objects are not on this machine, and counts its requests on stderr.
  */
 #include "shard/shard.h"
 #include "support/remote_storage.h"

@@ -1,4 +1,5 @@
-/* A Lance shard that is opened and read by several threads at once, in place and from a storage that is not on this machine. */
+/* A Lance shard that is opened and read by several threads at once, in place and from a storage that is not on this
+ * machine. */
 #include "base/thread.h"
 #include "shard/shard.h"
 #include "support/remote_storage.h"

@@ -125,7 +125,8 @@ static void indices_can_be_packed_in_blocks(void **state) {
   test_page test;
   uint8_t block[128] = {0};
   parts_init(&of);
-  /* One bit a value, of 8-bit values: row s of lane l is value s × 128 + l. Only value 0 is 1: the first string ends at 1. */
+  /* One bit a value, of 8-bit values: row s of lane l is value s × 128 + l. Only value 0 is 1: the first string ends at
+   * 1. */
   block[0] = 1;
   of.indices.array_encoding_case = SF__LANCE__ARRAY_ENCODING__ARRAY_ENCODING_BITPACKED_FOR_NON_NEG;
   of.indices.bitpacked_for_non_neg = &of.blocks;

@@ -49,7 +49,7 @@ static void other_names_are_no_versions(void **state) {
     assert_false(sf_lance_manifest_version(names[i], &version));
 }
 
-/* --------------------------------------------------------------------------------------------------------- Manifests */
+/* -------------------------------------------------------------------------------------------------------- Manifests */
 
 static void append_field(Sf__Lance__Field *field, char *name, int32_t id, char *type) {
   *field = (Sf__Lance__Field)SF__LANCE__FIELD__INIT;
@@ -179,7 +179,7 @@ static void a_single_message_that_comes_twice_is_refused(void **state) {
   assert_non_null(strstr(error.message, "twice"));
 }
 
-/* --------------------------------------------------------------------------------------------------------- Deletions */
+/* -------------------------------------------------------------------------------------------------------- Deletions */
 
 static void assert_marked(const sf_buffer *file, uint64_t first, const char *expected) {
   sf_lance_deletions deletions = {0};
@@ -254,7 +254,7 @@ static void broken_roaring_bitmaps_are_refused(void **state) {
   sf_buffer_free(&file);
 }
 
-/* ------------------------------------------------------------------------------------------------------- Mini-blocks */
+/* ------------------------------------------------------------------------------------------------------ Mini-blocks */
 
 static void a_chunk_is_found_by_its_values(void **state) {
   (void)state;

@@ -15,7 +15,7 @@ static void put(uint8_t *at, const char *bytes, size_t length) {
     at[i] = (uint8_t)bytes[i];
 }
 
-/* ---------------------------------------------------------------------------------------------------- Bit-packing */
+/* ------------------------------------------------------------------------------------------------------ Bit-packing */
 
 /* Packs a block bit by bit, straight from the definition of the FastLanes order. */
 static void pack_block(const uint64_t *values, unsigned value_bits, unsigned packed_bits, uint8_t *packed) {
@@ -113,7 +113,7 @@ static void a_value_in_a_row_of_bits_is_found_and_its_sign_extended(void **state
   assert_int_equal(sf_lance_bit_packed_value(bits, 14, 3, false, &value, &error), SF_DB_ADAPTER_ERROR);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- FSST */
+/* ------------------------------------------------------------------------------------------------------------- FSST */
 
 static void make_table(uint8_t *table) {
   memset(table, 0, SF_LANCE_FSST_TABLE_SIZE);
@@ -243,7 +243,7 @@ static void a_size_that_no_compression_reaches_is_refused_before_it_is_allocated
   assert_null(decompressed.data);
 }
 
-/* ---------------------------------------------------------------------------------------------------- Items and text */
+/* --------------------------------------------------------------------------------------------------- Items and text */
 
 static void float16_becomes_the_same_number(void **state) {
   (void)state;

@@ -48,7 +48,7 @@ static sf_code fail_unsupported(const array_tree *encoding, const char *where, s
   return SF_LANCE_BAD(error, "%s encoding is not supported for %s", encoding_name(encoding), where);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ Buffers */
+/* ---------------------------------------------------------------------------------------------------------- Buffers */
 
 static sf_code page_buffer(const Sf__Lance__Buffer *buffer, size_t *index, sf_error *error) {
   static const char *const owners[] = {"page", "column", "file"};
@@ -120,7 +120,7 @@ static sf_code read_flat(const page_reader *reader, const Sf__Lance__FlatArray *
   return SF_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- Integers */
+/* --------------------------------------------------------------------------------------------------------- Integers */
 
 static sf_code flat_integers(const page_reader *reader, const Sf__Lance__FlatArray *flat, uint64_t first, size_t count,
                              uint64_t *values, sf_error *error) {
@@ -195,7 +195,7 @@ static sf_code read_integers(const page_reader *reader, const array_tree *encodi
   }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ Strings */
+/* ---------------------------------------------------------------------------------------------------------- Strings */
 
 static sf_code read_string(const page_reader *reader, const array_tree *encoding, uint64_t row, bool *is_null,
                            sf_lance_bytes *string, sf_error *error);
@@ -325,7 +325,7 @@ sf_code sf_lance_array_string(const sf_lance_column *column, const sf_lance_page
   return read_string(&reader, page->array, row, is_null, string, error);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ Vectors */
+/* ---------------------------------------------------------------------------------------------------------- Vectors */
 
 /* Takes the layers of nullability off an array. */
 static sf_code unwrap_nullable(const array_tree **encoding, bool *all_null, const array_tree **validity,

@@ -1,6 +1,6 @@
 /*
- * Pages of file version 2.0: trees of array encodings with the page's buffers as leaves. A single value is found without
- * decoding the page, unless general compression is in the way.
+ * Pages of file version 2.0: trees of array encodings with the page's buffers as leaves. A single value is found
+ * without decoding the page, unless general compression is in the way.
  */
 #ifndef SF_SHARD_LANCE_ARRAY_ENCODING_H
 #define SF_SHARD_LANCE_ARRAY_ENCODING_H

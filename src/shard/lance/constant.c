@@ -2,8 +2,8 @@
 
 #include "shard/lance/mini_block.h"
 
-/* Levels are packed to a bit each, or into runs of at most 255 with 3 bytes a run: more rows than this can't come from so
- * few bytes. */
+/* Levels are packed to a bit each, or into runs of at most 255 with 3 bytes a run: more rows than this can't come from
+ * so few bytes. */
 #define MAX_ROWS_PER_BYTE 128
 #define ROWS_SLACK 65536
 

@@ -1,7 +1,7 @@
 /*
  * The constant layout of file versions 2.1 and 2.2: a page whose values are all the same string, or all null. Without
- * buffers, all are null. Else buffer 0 is the value (u32 number of Arrow buffers, u32 length of each, the buffers), and, where
- * there are nulls as well, buffer 2 has a definition level for each row.
+ * buffers, all are null. Else buffer 0 is the value (u32 number of Arrow buffers, u32 length of each, the buffers),
+ * and, where there are nulls as well, buffer 2 has a definition level for each row.
  */
 #ifndef SF_SHARD_LANCE_CONSTANT_H
 #define SF_SHARD_LANCE_CONSTANT_H

@@ -3,8 +3,8 @@
  *
  *   pages … | column metadata … | table of column metadata | table of global buffers | footer
  *
- * Footer, 40 bytes: u64 start of the column metadata, u64 table of the columns, u64 table of global buffers, u32 number of
- * global buffers, u32 number of columns, u16 major and u16 minor version, "LANC". Version 2.0 calls itself 0.3.
+ * Footer, 40 bytes: u64 start of the column metadata, u64 table of the columns, u64 table of global buffers, u32 number
+ * of global buffers, u32 number of columns, u16 major and u16 minor version, "LANC". Version 2.0 calls itself 0.3.
  */
 #ifndef SF_SHARD_LANCE_DATA_FILE_H
 #define SF_SHARD_LANCE_DATA_FILE_H

@@ -72,7 +72,7 @@ sf_code sf_lance_dataset_manifest(sf_storage *storage, const char *root, const s
   return code;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- Fragments */
+/* -------------------------------------------------------------------------------------------------------- Fragments */
 
 /* The fragment's data file that has a column, opened when it is asked for first. */
 static sf_code find_file(sf_lance_fragment *fragment, const Sf__Lance__DataFile *message, sf_lance_open_file open_file,

@@ -32,12 +32,13 @@ typedef struct sf_lance_fragment {
   sf_lance_deletions deletions;
 } sf_lance_fragment;
 
-/* Opens a data file of the dataset; the mirror in the cache, where the storage is not on this machine, is its business. */
+/* Opens a data file of the dataset; the mirror in the cache, where the storage is not on this machine, is its
+ * business. */
 typedef sf_code (*sf_lance_open_file)(const Sf__Lance__DataFile *file, void *user_data, sf_lance_object **object,
                                       sf_error *error);
 
-/* Opens a fragment's files and columns, and reads its deletions. Zero-initialise `fragment`, with first_row; close it whatever
- * happened. It must not move while it is open. */
+/* Opens a fragment's files and columns, and reads its deletions. Zero-initialise `fragment`, with first_row; close it
+ * whatever happened. It must not move while it is open. */
 sf_code sf_lance_fragment_open(sf_storage *storage, const char *root, const sf_lance_manifest *manifest,
                                const Sf__Lance__Fragment *message, sf_lance_open_file open_file, void *user_data,
                                const sf_cancellation *cancellation, sf_lance_fragment *fragment, sf_error *error);

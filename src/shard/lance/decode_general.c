@@ -85,8 +85,8 @@ static sf_code decompress_zstd_sized(sf_lance_bytes compressed, sf_buffer *decom
   return SF_OK;
 }
 
-/* Newer writers put the size before the frames, older ones don't, and nothing says which it was: a frame begins with its
- * magic number, and the reserved bit of the byte behind that is 0 (RFC 8878, section 3.1.1.1.1.4). */
+/* Newer writers put the size before the frames, older ones don't, and nothing says which it was: a frame begins with
+ * its magic number, and the reserved bit of the byte behind that is 0 (RFC 8878, section 3.1.1.1.1.4). */
 static sf_code decompress_zstd(sf_lance_bytes compressed, sf_buffer *decompressed, sf_error *error) {
   if (compressed.length == 0) /* as older writers have empty values */
     return sf_buffer_reserve(decompressed, 0) ? SF_OK : sf_fail_memory(error, "Zstandard");

@@ -1,6 +1,6 @@
 /*
- * The compressions of the Lance format, each over (bytes, length). None trusts its input: what does not decode to exactly
- * what was asked for is SF_DB_ADAPTER_ERROR. Integers are little-endian, in the input and in the output.
+ * The compressions of the Lance format, each over (bytes, length). None trusts its input: what does not decode to
+ * exactly what was asked for is SF_DB_ADAPTER_ERROR. Integers are little-endian, in the input and in the output.
  */
 #ifndef SF_SHARD_LANCE_DECODERS_H
 #define SF_SHARD_LANCE_DECODERS_H
@@ -17,7 +17,8 @@
 sf_code sf_lance_unpack_block(sf_lance_bytes packed, unsigned value_bits, unsigned packed_bits, uint8_t *values,
                               sf_error *error);
 
-/* One block, with its number of bits before it in a word of value_bits; the first `num_values` of it (at most 1,024). */
+/* One block, with its number of bits before it in a word of value_bits; the first `num_values` of it (at most
+ * 1,024). */
 sf_code sf_lance_decode_inline_bitpacking(sf_lance_bytes packed, unsigned value_bits, size_t num_values,
                                           uint8_t *values, sf_error *error);
 
@@ -61,8 +62,8 @@ sf_code sf_lance_decode_byte_stream_split(sf_lance_bytes streams, size_t value_s
 /* ---------------------------------------------------------------------------------------------- General compression */
 typedef enum sf_lance_scheme { SF_LANCE_LZ4 = 1, SF_LANCE_ZSTD = 2 } sf_lance_scheme;
 
-/* Appends what `compressed` holds. A size that the scheme could not reach from so few bytes is refused before anything is
- * allocated. */
+/* Appends what `compressed` holds. A size that the scheme could not reach from so few bytes is refused before anything
+ * is allocated. */
 sf_code sf_lance_decompress(uint32_t scheme, sf_lance_bytes compressed, sf_buffer *decompressed, sf_error *error);
 
 #endif

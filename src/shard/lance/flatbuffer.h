@@ -1,6 +1,6 @@
 /*
- * Just enough of FlatBuffers (https://flatbuffers.dev/internals) to read the frame of an Arrow IPC file, with every step
- * checked. A table is known by its position; 0 stands for one that is absent.
+ * Just enough of FlatBuffers (https://flatbuffers.dev/internals) to read the frame of an Arrow IPC file, with every
+ * step checked. A table is known by its position; 0 stands for one that is absent.
  */
 #ifndef SF_SHARD_LANCE_FLATBUFFER_H
 #define SF_SHARD_LANCE_FLATBUFFER_H

@@ -1,10 +1,10 @@
 /*
  * The full-zip layout of file versions 2.1 and 2.2: a page of large values, each with its levels before it.
  *
- * Buffer 0 has, for each value, a control word (1, 2 or 4 bytes; none where all values are valid), for values of variable
- * width their length, and the value. A null of fixed width is stored all the same, one of variable width is not. Values of
- * variable width have a second buffer with where each begins in the first, and where the last one ends, as integers of the
- * fewest bytes that do.
+ * Buffer 0 has, for each value, a control word (1, 2 or 4 bytes; none where all values are valid), for values of
+ * variable width their length, and the value. A null of fixed width is stored all the same, one of variable width is
+ * not. Values of variable width have a second buffer with where each begins in the first, and where the last one ends,
+ * as integers of the fewest bytes that do.
  */
 #ifndef SF_SHARD_LANCE_FULL_ZIP_H
 #define SF_SHARD_LANCE_FULL_ZIP_H

@@ -7,9 +7,9 @@
 #include "lance_manifest.pb-c.h"
 
 /*
- * The version that a name in `_versions/` stands for, in either naming scheme: `7.manifest` is version 7; in the newer one,
- * 2^64 − 1 − version in 20 digits, so that the newest comes first in a listing. False for anything else, such as the
- * `d<version>.manifest` of a version that is on no branch.
+ * The version that a name in `_versions/` stands for, in either naming scheme: `7.manifest` is version 7; in the newer
+ * one, 2^64 − 1 − version in 20 digits, so that the newest comes first in a listing. False for anything else, such as
+ * the `d<version>.manifest` of a version that is on no branch.
  */
 bool sf_lance_manifest_version(const char *name, uint64_t *version);
 
@@ -35,9 +35,10 @@ typedef struct sf_lance_manifest {
 } sf_lance_manifest;
 
 /*
- * Reads a whole manifest file. Refused: a reader feature flag that is not known (by its number), files of another format than
- * "lance", files below another base path, and a schema other than `id: string, vector: fixed_size_list<float16, bfloat16,
- * float32 or float64>, payload: string`. Zero-initialise `manifest`; free it whatever happened.
+ * Reads a whole manifest file. Refused: a reader feature flag that is not known (by its number), files of another
+ * format than "lance", files below another base path, and a schema other than `id: string, vector:
+ * fixed_size_list<float16, bfloat16, float32 or float64>, payload: string`. Zero-initialise `manifest`; free it
+ * whatever happened.
  */
 sf_code sf_lance_manifest_parse(sf_lance_bytes file, sf_lance_manifest *manifest, sf_error *error);
 void sf_lance_manifest_free(sf_lance_manifest *manifest);

@@ -31,7 +31,7 @@ static uint64_t ranges_offset(uint64_t size) {
   return (size + 7) / 8 * 8;
 }
 
-/* ---------------------------------------------------------------------------------------------------- Mapping a mirror */
+/* ------------------------------------------------------------------------------------------------- Mapping a mirror */
 
 static uint64_t checksum_mirror(const uint8_t *bytes, const sf_lance_range *ranges, const mirror_trailer *trailer) {
   uint64_t numbers[2] = {trailer->size, trailer->num_ranges};
@@ -174,7 +174,7 @@ static sf_code choose_ranges(const sf_lance_data_file *file, const sf_lance_mani
   return SF_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------- Making a mirror */
+/* -------------------------------------------------------------------------------------------------- Making a mirror */
 
 static sf_code write_trailer(int descriptor, const char *path, uint64_t size, const range_list *list, sf_error *error) {
   mirror_trailer trailer = {.size = size, .num_ranges = list->count};
@@ -262,7 +262,7 @@ static sf_code make_cached_mirror(const sf_shard_source *source, const char *pat
   return code;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ Opening */
+/* ---------------------------------------------------------------------------------------------------------- Opening */
 
 /* Looks at the file itself, and mirrors what is to be mirrored of it. */
 static sf_code mirror_file(const sf_shard_source *source, const sf_lance_manifest *manifest,

@@ -116,7 +116,8 @@ static sf_code check_range(const sf_lance_object *object, uint64_t offset, uint6
                       (unsigned long long)length, (unsigned long long)offset, (unsigned long long)object->size);
 }
 
-/* A range that can't be read because the object is shorter than it should be is the shard's failure, not the storage's. */
+/* A range that can't be read because the object is shorter than it should be is the shard's failure, not the
+ * storage's. */
 static sf_code fetch(const sf_lance_object *object, uint64_t offset, size_t length, const sf_cancellation *cancellation,
                      void *bytes, sf_error *error) {
   bool found = true;

@@ -1,9 +1,9 @@
 /*
  * The bytes of one object of a shard: mapped where the object lies on this machine, else read range by range.
  *
- * Mapping rests on an assumption: what a snapshot has published is never changed in place, only deleted as a whole (and a
- * deleted file stays mapped). The size is checked when the object is opened, against the manifest's where it has one. A file
- * that somebody truncates afterwards would raise SIGBUS.
+ * Mapping rests on an assumption: what a snapshot has published is never changed in place, only deleted as a whole (and
+ * a deleted file stays mapped). The size is checked when the object is opened, against the manifest's where it has one.
+ * A file that somebody truncates afterwards would raise SIGBUS.
  */
 #ifndef SF_SHARD_LANCE_OBJECT_H
 #define SF_SHARD_LANCE_OBJECT_H
@@ -45,8 +45,8 @@ typedef struct sf_lance_mirror_mapping {
   size_t num_ranges;
 } sf_lance_mirror_mapping;
 
-/* An object of which a part is mirrored on this machine: what is asked for outside of it is read from the storage. Takes over
- * the mirror, also when it fails. */
+/* An object of which a part is mirrored on this machine: what is asked for outside of it is read from the storage.
+ * Takes over the mirror, also when it fails. */
 sf_code sf_lance_object_open_mirrored(sf_storage *storage, const char *key, const char *name, uint64_t size,
                                       const sf_lance_mirror_mapping *mirror, sf_lance_object **object, sf_error *error);
 void sf_lance_mirror_unmap(sf_lance_mirror_mapping *mirror);

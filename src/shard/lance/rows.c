@@ -73,7 +73,7 @@ static sf_code add_row(sf_row_sink *sink, const row_text *text, sf_error *error)
   return sf_fail_memory(error, "results");
 }
 
-/* ------------------------------------------------------------------------------------------------- Several at a time */
+/* ------------------------------------------------------------------------------------------------ Several at a time */
 
 typedef struct parallel_fetch {
   const sf_lance_rows *from;
@@ -173,7 +173,7 @@ static sf_code fetch_in_parallel(const sf_lance_rows *from, const uint64_t *rows
   return code;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ Fetching */
+/* --------------------------------------------------------------------------------------------------------- Fetching */
 
 static bool is_mapped(const sf_lance_rows *from) {
   for (size_t i = 0; i < from->num_fragments; i++)
@@ -201,7 +201,7 @@ sf_code sf_lance_rows_fetch(const sf_lance_rows *from, const uint64_t *rows, siz
   return code;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ Checking */
+/* --------------------------------------------------------------------------------------------------------- Checking */
 
 /* The live rows of a page that has vectors: there are bytes for each, so that there can't be endlessly many. */
 static sf_code check_page(const sf_lance_fragment *fragment, const sf_lance_page *page, row_reader *reader,

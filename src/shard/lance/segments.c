@@ -100,7 +100,7 @@ static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_source
   return append(segments, &segment, error);
 }
 
-/* ------------------------------------------------------------------------------------------------------ Decoded pages */
+/* ---------------------------------------------------------------------------------------------------- Decoded pages */
 
 typedef struct decoding {
   sf_vector_file_writer *writer;

@@ -18,8 +18,8 @@ typedef struct sf_lance_segments {
   uint64_t num_not_finite;
 } sf_lance_segments;
 
-/* Adds a fragment's vectors. With `verify_only` everything is read and decoded, but neither kept nor put into the cache.
- * Zero-initialise `segments`; free whatever happened. */
+/* Adds a fragment's vectors. With `verify_only` everything is read and decoded, but neither kept nor put into the
+ * cache. Zero-initialise `segments`; free whatever happened. */
 sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_source *source,
                               const sf_lance_fragment *fragment, const sf_cancellation *cancellation, sf_error *error);
 void sf_lance_segments_free(sf_lance_segments *segments);

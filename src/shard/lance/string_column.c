@@ -69,7 +69,7 @@ uint64_t sf_lance_string_column_rows(const sf_lance_string_column *strings) {
   return strings->column.num_rows;
 }
 
-/* ---------------------------------------------------------------------------------------------------- Preparing pages */
+/* -------------------------------------------------------------------------------------------------- Preparing pages */
 
 static sf_code find_fsst(const Sf__Lance__CompressiveEncoding *encoding, string_page *kept, sf_error *error) {
   if (encoding != NULL && encoding->compression_case == SF__LANCE__COMPRESSIVE_ENCODING__COMPRESSION_GENERAL)
@@ -141,7 +141,7 @@ static sf_code ready_page(sf_lance_string_column *strings, const sf_lance_page *
   return code;
 }
 
-/* -------------------------------------------------------------------------------------------------------- Mini-blocks */
+/* ------------------------------------------------------------------------------------------------------ Mini-blocks */
 
 static sf_code load_levels(const sf_lance_page *page, sf_lance_page_cache *cache, sf_error *error) {
   const Sf__Lance__MiniBlockLayout *layout = page->layout->mini_block;
@@ -229,7 +229,7 @@ static sf_code get_from_mini_block(const sf_lance_column *column, const sf_lance
   return sf_lance_strings_get(&kept->dictionary, (size_t)item, string, error);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- Full zip */
+/* --------------------------------------------------------------------------------------------------------- Full zip */
 
 /* Undoes what was done to a single value: general compression, or FSST. */
 static sf_code finish_value(const sf_lance_page *page, const string_page *kept, sf_lance_page_cache *cache,
@@ -272,7 +272,7 @@ static sf_code get_from_full_zip(const sf_lance_column *column, const sf_lance_p
   return *is_null ? SF_OK : finish_value(page, kept, cache, string, error);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Values */
+/* ----------------------------------------------------------------------------------------------------------- Values */
 
 static sf_code get_from_layout(sf_lance_string_column *strings, const sf_lance_page *page, uint64_t row,
                                sf_lance_page_cache *cache, bool *is_null, sf_lance_bytes *string, sf_error *error) {

@@ -214,7 +214,7 @@ sf_code sf_lance_decode_values(const encoding_tree *encoding, const sf_lance_byt
   return decode_single_buffer(encoding, buffers[0], num_values, value_size, values, error);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ Strings */
+/* ---------------------------------------------------------------------------------------------------------- Strings */
 
 /* Bytes of an offset, or 0 where the encoding is none that we read. */
 static size_t offset_size_of(const Sf__Lance__Variable *variable) {

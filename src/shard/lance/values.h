@@ -33,8 +33,8 @@ typedef struct sf_lance_strings {
   sf_buffer decompressed; /* what they point into, where the block was compressed */
 } sf_lance_strings;
 
-/* A block of strings, such as a dictionary: u32 bits of an offset, u32 start of the bytes, offsets, bytes; twice as wide for
- * 64-bit offsets. Borrows `block`. Zero-initialise `strings`; free whatever happened. */
+/* A block of strings, such as a dictionary: u32 bits of an offset, u32 start of the bytes, offsets, bytes; twice as
+ * wide for 64-bit offsets. Borrows `block`. Zero-initialise `strings`; free whatever happened. */
 sf_code sf_lance_decode_string_block(const Sf__Lance__CompressiveEncoding *encoding, sf_lance_bytes block,
                                      uint64_t num_strings, sf_lance_strings *strings, sf_error *error);
 

@@ -7,8 +7,8 @@
 
 #include <math.h>
 
-/* A page that is decoded lies in memory as it is stored, so its buffers are bounded by the file; what general compression may
- * make of them is bounded by the schemes themselves (128 KiB out of 4 bytes). */
+/* A page that is decoded lies in memory as it is stored, so its buffers are bounded by the file; what general
+ * compression may make of them is bounded by the schemes themselves (128 KiB out of 4 bytes). */
 #define MAX_EXPANSION 32768
 
 /* Bytes that the items of all rows take; false when that is more than there can be. */
@@ -54,7 +54,7 @@ static sf_code emit(const batch_sink *sink, uint64_t first_row, const float *val
   return sink->callback(first_row, values, count, sink->user_data, error);
 }
 
-/* ------------------------------------------------------------------------------------------------------- Version 2.0 */
+/* ------------------------------------------------------------------------------------------------------ Version 2.0 */
 
 static sf_code open_array(sf_lance_vector_page *vectors, sf_error *error) {
   const sf_lance_page *page = vectors->page;
@@ -136,7 +136,7 @@ static sf_code decode_array(const sf_lance_vector_page *vectors, const batch_sin
   return code;
 }
 
-/* ----------------------------------------------------------------------------------------------- Versions 2.1 and 2.2 */
+/* --------------------------------------------------------------------------------------------- Versions 2.1 and 2.2 */
 
 /* Vectors are a fixed-size list of flat items, whatever the layout. */
 static sf_code check_list(const sf_lance_vector_page *vectors, const Sf__Lance__CompressiveEncoding *encoding,
@@ -354,7 +354,7 @@ static sf_code open_layout(sf_lance_vector_page *vectors, sf_error *error) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Pages */
+/* ------------------------------------------------------------------------------------------------------------ Pages */
 
 sf_code sf_lance_vector_page_open(const sf_lance_column *column, const sf_lance_page *page, uint32_t dim,
                                   sf_lance_item_type item_type, sf_lance_vector_page *vectors, sf_error *error) {

@@ -33,13 +33,13 @@ typedef sf_code (*sf_lance_rows_callback)(uint64_t first_row, const float *value
 sf_code sf_lance_vector_page_decode(const sf_lance_vector_page *vectors, const sf_cancellation *cancellation,
                                     sf_lance_rows_callback callback, void *user_data, sf_error *error);
 
-/* Sets the bits of `nulls` (num_rows of them, zeroed by the caller) for rows that are null or have a null item. For pages
- * that are plain. */
+/* Sets the bits of `nulls` (num_rows of them, zeroed by the caller) for rows that are null or have a null item. For
+ * pages that are plain. */
 sf_code sf_lance_vector_page_nulls(const sf_lance_vector_page *vectors, const sf_cancellation *cancellation,
                                    uint8_t *nulls, sf_error *error);
 
-/* Items of another type as float32, each rounded to the nearest; what is too large becomes infinite. `items` need not be
- * aligned. */
+/* Items of another type as float32, each rounded to the nearest; what is too large becomes infinite. `items` need not
+ * be aligned. */
 void sf_lance_convert_items(sf_lance_item_type type, const uint8_t *items, size_t count, float *values);
 
 #endif

@@ -164,6 +164,47 @@ def test_verifying_reads_everything_and_leaves_the_cache_alone(version, dim, pat
     assert not list((tmp_path / "cache").glob("*"))
 
 
+# -------------------------------------------------------------------------------------------------------------- Encodings
+
+PAYLOADS = {
+    "runs": lambda i: '{"colour": "%s"}' % ["red", "green", "blue"][i // 500 % 3],
+    "few": lambda i: '{"colour": "%s"}' % ["red", "green", "blue", "violet"][i * i * 31 % 17 % 4],
+    "runs of none": lambda i: '{"colour": "red"}' if i // 700 % 2 else None,
+    "runs and none": lambda i: None if i % 1000 < 300 else '{"colour": "%s"}' % ["red", "green"][i // 500 % 2],
+}
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.1", "2.2"])
+@pytest.mark.parametrize("compression", [None, "zstd", "lz4"])
+@pytest.mark.parametrize("kind", PAYLOADS)
+def test_payloads_that_repeat_are_read(version, compression, kind, path, tmp_path):
+    """Dictionaries, and their indices by runs, by bits, and under general compression; constants with and without nulls."""
+    columns = table(20000, 2, payload=PAYLOADS[kind])
+    metadata = {"lance-encoding:compression": compression} if compression else None
+    columns = columns.cast(columns.schema.set(2, pa.field("payload", pa.string(), metadata=metadata)))
+    lance.write_dataset(columns, str(path), data_storage_version=version)
+    check(path, 2, tmp_path)
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.1", "2.2"])
+@pytest.mark.parametrize("dim", [4, 100])
+@pytest.mark.parametrize("item_type", ["float32", "float16"])
+def test_vectors_with_a_null_item_are_not_found(version, dim, item_type, path, tmp_path):
+    generator = np.random.default_rng(dim)
+    mask = generator.random(3000 * dim) < 0.1 / dim
+    values = pa.array(generator.standard_normal(3000 * dim).astype(item_type), mask=mask)
+    vectors = pa.FixedSizeListArray.from_arrays(values, dim, mask=pa.array(generator.random(3000) < 0.05))
+    lance.write_dataset(pa.table({"id": [str(i) for i in range(3000)], "vector": vectors}), str(path), data_storage_version=version)
+    check(path, dim, tmp_path)
+    assert 2000 < len(rows.our_rows(path, dim, tmp_path / "cache")) < 2900
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.1", "2.2"])
+def test_many_small_vectors_are_decoded_in_batches(version, path, tmp_path):
+    lance.write_dataset(table(30000, 20, payload=lambda i: None), str(path), data_storage_version=version)
+    check(path, 20, tmp_path)
+
+
 # ---------------------------------------------------------------------------------------------------------------- Storage
 
 
@@ -185,6 +226,15 @@ def test_of_a_large_file_only_the_vectors_are_fetched(path, tmp_path):
     check(path, 8, tmp_path, "remote")
     mirror = next((tmp_path / "cache" / "shard_00000").glob("*.mirror"))
     assert mirror.stat().st_blocks * 512 < mirror.stat().st_size // 2
+
+
+def test_damage_in_a_row_is_found_when_the_row_is_read(path, tmp_path):
+    lance.write_dataset(table(5000, 8, payload=lambda i: "x" * 1000 + str(i)), str(path), data_storage_version="2.0")
+    file = next(path.glob("data/*.lance"))
+    file.write_bytes(file.read_bytes().replace(b"xxx4321", b"xx\xff4321"))
+    for flags in ([], ["remote"], ["verify"]):
+        said = refusal(path, 8, tmp_path, *flags)
+        assert f"data/{file.name}: column payload: page 0: row 4321 is not valid UTF-8" in said
 
 
 def test_a_mirror_that_went_bad_is_fetched_again(path, tmp_path):
