@@ -50,6 +50,7 @@ static void free_outcome(sf_outcome *outcome) {
     sf_search_response_free(outcome->responses[i]);
   free(outcome->responses);
   free(outcome->history);
+  free(outcome->object);
   *outcome = (sf_outcome){0};
 }
 
@@ -189,6 +190,12 @@ sf_published_manifest *sf_operation_take_history(sf_operation *operation, size_t
   sf_outcome outcome = take_outcome(operation);
   *count = outcome.history_count;
   return outcome.history;
+}
+
+void *sf_operation_take_object(sf_operation *operation, size_t *length) {
+  sf_outcome outcome = take_outcome(operation);
+  *length = outcome.object_length;
+  return outcome.object;
 }
 
 bool sf_operation_refresh_changed(const sf_operation *operation) {

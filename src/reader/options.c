@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "reader/executor.h"
+#include "reader/manifest_source.h"
 #include "snapshot/snapshot.h"
 
 #include <string.h>
@@ -26,17 +27,25 @@ sf_code sf_reader_options_read(const sf_reader_options *given, sf_reader_options
 
 sf_code sf_reader_options_copy(const sf_reader_options *given, sf_reader_options *copy, sf_error *error) {
   SF_TRY(sf_reader_options_read(given, copy, error));
-  const char *cache_dir = copy->cache_dir;
-  copy->cache_dir = sf_strdup(cache_dir);
-  if (copy->cache_dir == NULL && cache_dir != NULL)
-    return sf_fail_memory(error, "reader options");
+  sf_reader_options read = *copy;
+  if (read.manifest != NULL)
+    SF_TRY(sf_manifest_source_check(read.manifest, error));
+  copy->cache_dir = sf_strdup(read.cache_dir);
+  copy->shard_format = sf_strdup(read.shard_format);
+  copy->manifest = sf_manifest_source_copy(read.manifest);
   if (copy->executor != NULL)
     sf_executor_retain(copy->executor);
-  return SF_OK;
+  if ((read.cache_dir == NULL || copy->cache_dir != NULL) &&
+      (read.shard_format == NULL || copy->shard_format != NULL) && (read.manifest == NULL || copy->manifest != NULL))
+    return SF_OK;
+  sf_reader_options_copy_free(copy);
+  return sf_fail_memory(error, "reader options");
 }
 
 void sf_reader_options_copy_free(sf_reader_options *copy) {
   free((char *)(uintptr_t)copy->cache_dir);
+  free((char *)(uintptr_t)copy->shard_format);
+  free((void *)(uintptr_t)copy->manifest);
   sf_executor_release(copy->executor);
   *copy = (sf_reader_options){0};
 }
