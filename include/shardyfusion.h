@@ -11,6 +11,8 @@
  * - Every blocking call has an asynchronous twin, `..._submit`, which returns an sf_operation at once.
  * - Strings are UTF-8 and NUL-terminated unless a length stands beside them.
  * - Options structs begin with `size`; initialise them with their `_INIT` macro, so that fields added later keep the ABI.
+ * - A fork's child can use none of the handles that it inherits: calls fail with SF_READER_STATE_ERROR, or give NULL or
+ *   false, and those that free a handle leave it as it is. Nothing hangs.
  * - Vectors are contiguous rows of `dim` components in native byte order.
  */
 #ifndef SHARDYFUSION_H

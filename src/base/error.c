@@ -1,5 +1,10 @@
 #include "base/error.h"
 
+#include "base/utf8.h"
+
+#undef sf_fail /* which the analyser sees as macros */
+#undef sf_fail_memory
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +52,21 @@ static void trim_partial_character(char *text, size_t length) {
     text[start - 1] = '\0';
 }
 
+/* Messages quote files and servers: what strict readers can't decode, or a terminal would obey, becomes '?'. */
+static void replace_unprintable(char *text) {
+  size_t length = strlen(text);
+  for (size_t i = 0; i < length;) {
+    uint32_t code_point = 0;
+    size_t size = sf_utf8_decode(text + i, length - i, &code_point);
+    bool is_control = (code_point < 0x20 && code_point != '\n' && code_point != '\t') || code_point == 0x7F;
+    if (size == 0 || is_control) {
+      text[i] = '?';
+      size = 1;
+    }
+    i += size;
+  }
+}
+
 static void set_message(sf_error *error, sf_code code, const char *text, int wanted_length) {
   size_t capacity = sizeof(error->message);
   error->code = code;
@@ -57,6 +77,7 @@ static void set_message(sf_error *error, sf_code code, const char *text, int wan
     error->message[0] = '\0';
   else if ((size_t)wanted_length >= capacity)
     trim_partial_character(error->message, capacity - 1);
+  replace_unprintable(error->message);
 }
 
 sf_code sf_fail(sf_error *error, sf_code code, const char *format, ...) {

@@ -10,7 +10,8 @@
 #define SF_PRINTF(format_index, first_argument)
 #endif
 
-/* Fills `error` (which may be NULL) and returns `code`. A message that is too long is cut at a character's boundary.
+/* Fills `error` (which may be NULL) and returns `code`. A message that is too long is cut at a character's boundary;
+ * what in it is not UTF-8, or is a control character, becomes '?'.
  * The arguments may point into `error` itself. */
 sf_code sf_fail(sf_error *error, sf_code code, const char *format, ...) SF_PRINTF(3, 4);
 
@@ -24,6 +25,12 @@ sf_code sf_error_prefix(sf_error *error, const char *format, ...) SF_PRINTF(2, 3
 sf_code sf_error_recode(sf_error *error, sf_code code);
 
 void sf_error_clear(sf_error *error);
+
+#if defined(__clang_analyzer__)
+/* The analyser looks at one file at a time: it has to be told that these do return the code that they are given. */
+#define sf_fail(error, code, ...) ((void)(sf_fail)(error, code, __VA_ARGS__), (code))
+#define sf_fail_memory(error, what) ((void)(sf_fail_memory)(error, what), SF_OUT_OF_MEMORY_ERROR)
+#endif
 
 /* Returns from the calling function with the code of a failed call. Only where nothing needs cleaning up. */
 #define SF_TRY(expression)                                                                                             \

@@ -2,19 +2,44 @@
 
 #include "base/memory.h"
 
+#include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* The page cache of one connection, in KiB (negative: KiB rather than pages). Only winners' rows come through it. */
 #define SETTINGS "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-256"
 
 sf_code sf_sqlite_fail(sqlite3 *database, const char *what, const char *action, sf_code code, sf_error *error) {
-  int status = database == NULL ? SQLITE_NOMEM : sqlite3_errcode(database);
-  if (status == SQLITE_NOMEM)
+  if (database == NULL)
     return sf_fail_memory(error, what);
+  if (sqlite3_errcode(database) == SQLITE_INTERRUPT)
+    return sf_fail(error, code, "%s: %s: expected it to be read in proportion to its size, found no end", what, action);
+  /* SQLITE_NOMEM is no exception: a corrupt database can ask for memory that nobody has. */
   return sf_fail(error, code, "%s: %s: %s", what, action, sqlite3_errmsg(database));
 }
 
-static sf_code harden(sqlite3 *database, const char *what, sf_code code, sf_error *error) {
+static int stop_statement(void *unused) {
+  (void)unused;
+  return 1;
+}
+
+static int at_most_int(uint64_t value) {
+  return value < INT_MAX ? (int)value : INT_MAX;
+}
+
+/* Pages that point at one another in circles would be read without end, and lengths in cells or computed values could
+ * ask for any memory. A row takes some bytes of the file and, in any statement here, some ten instructions; a value is
+ * no longer than the file, but for text that is converted from UTF-16. */
+static void bound(sqlite3 *database, uint64_t size) {
+  const uint64_t slack = 1000000;
+  sqlite3_progress_handler(database, at_most_int(size * 32 + slack), stop_statement, NULL);
+  sqlite3_limit(database, SQLITE_LIMIT_LENGTH, at_most_int(size * 2 + slack));
+  sqlite3_limit(database, SQLITE_LIMIT_ATTACHED, 0);
+}
+
+static sf_code harden(sqlite3 *database, uint64_t size, const char *what, sf_code code, sf_error *error) {
+  bound(database, size);
+  sqlite3_drop_modules(database, NULL); /* a virtual table can't be used, whatever sqlite_master calls it */
   sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   sqlite3_db_config(database, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
   sqlite3_db_config(database, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
@@ -42,12 +67,13 @@ sf_code sf_sqlite_open_immutable(const char *path, const char *what, sf_code cod
   if (uri == NULL)
     return sf_fail_memory(error, what);
   sqlite3 *opened = NULL;
+  struct stat status = {0};
   const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   sf_code outcome = SF_OK;
-  if (sqlite3_open_v2(uri, &opened, flags, NULL) != SQLITE_OK)
+  if (sqlite3_open_v2(uri, &opened, flags, NULL) != SQLITE_OK || stat(path, &status) != 0)
     outcome = sf_sqlite_fail(opened, what, "can't open the database", code, error);
   else
-    outcome = harden(opened, what, code, error);
+    outcome = harden(opened, (uint64_t)status.st_size, what, code, error);
   free(uri);
   if (outcome == SF_OK)
     *database = opened;
@@ -65,7 +91,7 @@ sf_code sf_sqlite_open_bytes(const void *bytes, size_t length, const char *what,
                           (sqlite3_int64)length, SQLITE_DESERIALIZE_READONLY) != SQLITE_OK)
     outcome = sf_sqlite_fail(opened, what, "can't open the database", code, error);
   else
-    outcome = harden(opened, what, code, error);
+    outcome = harden(opened, length, what, code, error);
   if (outcome == SF_OK)
     *database = opened;
   else
@@ -80,12 +106,15 @@ sf_code sf_sqlite_prepare(sqlite3 *database, const char *sql, const char *what, 
   return SF_OK;
 }
 
-sf_code sf_sqlite_has_table(sqlite3 *database, const char *name, const char *what, sf_code code, bool *exists,
-                            sf_error *error) {
+void sf_sqlite_renew(sqlite3_stmt *statement) {
+  sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 1);
+}
+
+/* Whether a query with the one parameter `name` has a row. */
+static sf_code has_row(sqlite3 *database, const char *sql, const char *name, const char *what, sf_code code,
+                       bool *exists, sf_error *error) {
   sqlite3_stmt *statement;
-  /* rootpage is 0 for views and virtual tables. */
-  SF_TRY(sf_sqlite_prepare(database, "SELECT 1 FROM sqlite_master WHERE type='table' AND rootpage>0 AND name=?1", what,
-                           code, &statement, error));
+  SF_TRY(sf_sqlite_prepare(database, sql, what, code, &statement, error));
   sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
   int status = sqlite3_step(statement);
   sf_code outcome = SF_OK;
@@ -96,8 +125,19 @@ sf_code sf_sqlite_has_table(sqlite3 *database, const char *name, const char *wha
   return outcome;
 }
 
+sf_code sf_sqlite_has_table(sqlite3 *database, const char *name, const char *what, sf_code code, bool *exists,
+                            sf_error *error) {
+  /* rootpage is 0 for views and virtual tables. */
+  return has_row(database, "SELECT 1 FROM sqlite_master WHERE type='table' AND rootpage>0 AND name=?1", name, what,
+                 code, exists, error);
+}
+
 sf_code sf_sqlite_require_table(sqlite3 *database, const char *name, const char *what, sf_code code, sf_error *error) {
   bool exists = false;
+  bool computes = false;
   SF_TRY(sf_sqlite_has_table(database, name, what, code, &exists, error));
-  return exists ? SF_OK : sf_fail(error, code, "%s: expected a table %s, found none", what, name);
+  if (!exists)
+    return sf_fail(error, code, "%s: expected a table %s, found none", what, name);
+  SF_TRY(has_row(database, "SELECT 1 FROM pragma_table_xinfo(?1) WHERE hidden<>0", name, what, code, &computes, error));
+  return !computes ? SF_OK : sf_fail(error, code, "%s: expected a table %s without computed columns", what, name);
 }

@@ -1,4 +1,8 @@
-/* SQLite databases that are not trusted: opened read-only, with everything that a schema could use against us off. */
+/*
+ * SQLite databases that are not trusted: opened read-only, with everything that a schema could use against us off, and
+ * time and memory bounded by the file's size. A statement that runs more instructions than a sound database of that size
+ * can need is stopped; sf_sqlite_renew gives one that lives long as many again.
+ */
 #ifndef SF_BASE_SQLITE_H
 #define SF_BASE_SQLITE_H
 
@@ -20,7 +24,10 @@ sf_code sf_sqlite_prepare(sqlite3 *database, const char *sql, const char *what, 
 /* Fills `error` with SQLite's own words: "what: action: database disk image is malformed". */
 sf_code sf_sqlite_fail(sqlite3 *database, const char *what, const char *action, sf_code code, sf_error *error);
 
-/* Fails unless `name` is an ordinary table: a view or a virtual table could run anything. */
+/* Lets a statement that is about to be used again run as long as a new one. */
+void sf_sqlite_renew(sqlite3_stmt *statement);
+
+/* Fails unless `name` is an ordinary table without computed columns: anything else could run anything. */
 sf_code sf_sqlite_require_table(sqlite3 *database, const char *name, const char *what, sf_code code, sf_error *error);
 
 /* Whether an ordinary table of that name exists. */

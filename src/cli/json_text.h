@@ -15,6 +15,9 @@ bool sf_cli_json_append_double(sf_buffer *buffer, double value);
  * hexadecimal and "nan". */
 const char *sf_cli_json_number_end(const char *at);
 
+/* Text for a person to read: control characters, which could rule a terminal, and bytes that are not UTF-8 become U+FFFD. */
+bool sf_cli_append_visible(sf_buffer *buffer, const char *text, size_t length);
+
 bool sf_cli_json_is_valid(const char *text, size_t length);
 
 /* Appends JSON without the blanks between its tokens, so that it takes one line; all else stays as it was stored.

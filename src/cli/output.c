@@ -105,22 +105,6 @@ void sf_cli_output_free(sf_cli_output *output) {
 
 /* ------------------------------------------------------------------------------------------------------------- Records */
 
-static bool append_visible(sf_buffer *buffer, const char *text, size_t length) {
-  bool appended = sf_buffer_reserve(buffer, 0) && sf_buffer_append(buffer, "", 0);
-  for (size_t position = 0; appended && position < length;) {
-    size_t sequence = sf_cli_utf8_sequence(text + position, length - position);
-    unsigned char byte = (unsigned char)text[position];
-    bool is_control = (sequence == 1 && (byte < 0x20 || byte == 0x7F)) ||
-                      (sequence == 2 && byte == 0xC2 && (unsigned char)text[position + 1] < 0xA0);
-    if (sequence == 0 || is_control)
-      appended = sf_buffer_append_text(buffer, "\xEF\xBF\xBD");
-    else
-      appended = sf_buffer_append(buffer, text + position, sequence);
-    position += sequence > 0 ? sequence : 1;
-  }
-  return appended;
-}
-
 char *sf_cli_format_cell(const sf_cli_field *field) {
   sf_buffer cell = {0};
   bool formatted = false;
@@ -131,7 +115,7 @@ char *sf_cli_format_cell(const sf_cli_field *field) {
   else if (field->kind == SF_CLI_FIELD_FLAG)
     formatted = sf_buffer_append_text(&cell, field->flag ? "yes" : "no");
   else if (field->kind == SF_CLI_FIELD_TEXT || field->kind == SF_CLI_FIELD_JSON)
-    formatted = append_visible(&cell, field->text, field->length);
+    formatted = sf_cli_append_visible(&cell, field->text, field->length);
   else
     formatted = append_value(&cell, field);
   if (!formatted)

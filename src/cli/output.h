@@ -71,7 +71,7 @@ sf_code sf_cli_output_flush(sf_error *error);
 
 /* Appends {"name": value, …}. False when memory is out. */
 bool sf_cli_append_object(sf_buffer *buffer, const sf_cli_field *fields, size_t count);
-/* As a cell of a table shows it: control characters, which could rule a terminal, become U+FFFD. */
+/* As a cell of a table shows it; to free(), NULL when memory is out. */
 char *sf_cli_format_cell(const sf_cli_field *field);
 
 #endif

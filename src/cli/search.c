@@ -16,6 +16,7 @@ typedef struct search_slot {
   sf_operation *operation;
   size_t query_number;
   bool is_done;
+  sf_error refusal; /* why there is no operation: the search failed before it began */
 } search_slot;
 
 /* The searches under way, a ring: `count` slots from `first` on. */
@@ -29,26 +30,26 @@ typedef struct search_run {
   size_t num_printed;
 } search_run;
 
-static sf_code submit(search_run *run, const sf_cli_query *query, sf_error *error) {
+/* A search that is refused takes its turn like the others: the answers to those before it come first. */
+static void submit(search_run *run, const sf_cli_query *query) {
   search_slot *slot = &run->slots[(run->first + run->count) % MAX_UNDER_WAY];
   sf_search_request request = sf_cli_request(&run->session->arguments, query);
-  SF_TRY(sf_reader_search_submit(run->session->reader, &request, run->session->queue, slot, &slot->operation, error));
   slot->query_number = query->number;
-  slot->is_done = false;
+  slot->operation = NULL;
+  slot->is_done = sf_reader_search_submit(run->session->reader, &request, run->session->queue, slot, &slot->operation,
+                                          &slot->refusal) != SF_OK;
   run->count++;
-  return SF_OK;
 }
 
 /* Sends searches ahead until the ring is full or no query is at hand. */
-static sf_code submit_ahead(search_run *run, sf_error *error) {
+static void submit_ahead(search_run *run) {
   sf_cli_query query;
   while (run->count < MAX_UNDER_WAY && (run->state == SF_CLI_QUERY_READY || run->state == SF_CLI_QUERY_LATER)) {
     run->state = sf_cli_queries_next(&run->queries, &query);
     if (run->state != SF_CLI_QUERY_READY)
       break;
-    SF_TRY(submit(run, &query, error));
+    submit(run, &query);
   }
-  return SF_OK;
 }
 
 static void note_completion(const sf_operation *operation) {
@@ -63,6 +64,10 @@ static void note_completions(search_run *run) {
 }
 
 static sf_code print_response(search_run *run, const search_slot *slot, sf_error *error) {
+  if (slot->operation == NULL) {
+    *error = slot->refusal;
+    return error->code;
+  }
   SF_TRY(sf_operation_result(slot->operation, error));
   sf_search_response *response = sf_operation_take_response(slot->operation);
   sf_code code =
@@ -72,15 +77,21 @@ static sf_code print_response(search_run *run, const search_slot *slot, sf_error
   return code;
 }
 
+static void drop_first(search_run *run) {
+  search_slot *slot = &run->slots[run->first];
+  if (slot->operation != NULL)
+    sf_operation_release(slot->operation);
+  run->first = (run->first + 1) % MAX_UNDER_WAY;
+  run->count--;
+}
+
 /* Prints the answers that are next in order, as far as they are there. */
 static sf_code print_ready(search_run *run, sf_error *error) {
   note_completions(run);
   while (run->count > 0 && run->slots[run->first].is_done) {
     search_slot *slot = &run->slots[run->first];
     sf_code code = print_response(run, slot, error);
-    sf_operation_release(slot->operation);
-    run->first = (run->first + 1) % MAX_UNDER_WAY;
-    run->count--;
+    drop_first(run);
     SF_TRY(code);
   }
   return SF_OK;
@@ -98,7 +109,7 @@ static sf_code wait_for_more(search_run *run, sf_error *error) {
 
 static sf_code search_all(search_run *run, sf_error *error) {
   for (;;) {
-    SF_TRY(submit_ahead(run, error));
+    submit_ahead(run);
     SF_TRY(print_ready(run, error));
     bool has_ended = run->state == SF_CLI_QUERY_END || run->state == SF_CLI_QUERY_FAILED;
     if (run->count == 0 && has_ended)
@@ -112,14 +123,16 @@ static sf_code search_all(search_run *run, sf_error *error) {
 
 /* After a failure: what is still under way is cancelled, and awaited. */
 static void drop_all(search_run *run) {
-  for (size_t i = 0; i < run->count; i++)
-    sf_operation_cancel(run->slots[(run->first + i) % MAX_UNDER_WAY].operation);
-  for (; run->count > 0; run->count--) {
-    search_slot *slot = &run->slots[run->first];
+  for (size_t i = 0; i < run->count; i++) {
+    const search_slot *slot = &run->slots[(run->first + i) % MAX_UNDER_WAY];
+    if (slot->operation != NULL)
+      sf_operation_cancel(slot->operation);
+  }
+  while (run->count > 0) {
+    const search_slot *slot = &run->slots[run->first];
     while (!slot->is_done)
       note_completion(sf_completion_queue_wait(run->session->queue, -1));
-    sf_operation_release(slot->operation);
-    run->first = (run->first + 1) % MAX_UNDER_WAY;
+    drop_first(run);
   }
 }
 

@@ -49,7 +49,7 @@ static sf_code catch_signals(sf_cli_session *session, sf_error *error) {
 static void log_to_stderr(sf_log_level level, const char *message, void *user_data) {
   (void)user_data;
   if (level >= SF_LOG_WARNING)
-    fprintf(stderr, "shardyfusion: warning: %s\n", message);
+    sf_cli_print_message("warning", message);
 }
 
 static void set_reader_options(sf_cli_session *session) {

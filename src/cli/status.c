@@ -1,21 +1,32 @@
 #include "cli/status.h"
 
+#include "cli/json_text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+void sf_cli_print_message(const char *kind, const char *message) {
+  /* Messages quote what files and callers hold. */
+  sf_buffer visible = {0};
+  bool is_visible = sf_cli_append_visible(&visible, message, strlen(message));
+  fprintf(stderr, "shardyfusion: %s: %s\n", kind, is_visible ? (const char *)visible.data : "out of memory");
+  sf_buffer_free(&visible);
+}
+
 sf_cli_status sf_cli_report(const sf_error *error) {
-  fprintf(stderr, "shardyfusion: %s: %s\n", sf_code_name(error->code), error->message);
+  sf_cli_print_message(sf_code_name(error->code), error->message);
   return SF_CLI_FAILED;
 }
 
 sf_cli_status sf_cli_report_usage(const char *command, const char *format, ...) {
+  char message[sizeof(((sf_error *)NULL)->message)];
   va_list arguments;
   va_start(arguments, format);
-  fputs("shardyfusion: usage: ", stderr);
-  vfprintf(stderr, format, arguments);
+  vsnprintf(message, sizeof(message), format, arguments);
   va_end(arguments);
-  fprintf(stderr, "\nTry 'shardyfusion %s%s--help'.\n", command == NULL ? "" : command, command == NULL ? "" : " ");
+  sf_cli_print_message("usage", message);
+  fprintf(stderr, "Try 'shardyfusion %s%s--help'.\n", command == NULL ? "" : command, command == NULL ? "" : " ");
   return SF_CLI_USAGE;
 }
 

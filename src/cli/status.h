@@ -16,6 +16,9 @@ enum {
 /* "shardyfusion: <ErrorName>: message" on stderr; SF_CLI_FAILED. */
 sf_cli_status sf_cli_report(const sf_error *error);
 
+/* "shardyfusion: <kind>: message" on stderr, on one line. */
+void sf_cli_print_message(const char *kind, const char *message);
+
 /* "shardyfusion: usage: message" and where help is to be found (`command` may be NULL); SF_CLI_USAGE. */
 sf_cli_status sf_cli_report_usage(const char *command, const char *format, ...) SF_PRINTF(2, 3);
 

@@ -1,6 +1,7 @@
 #include "reader/completion_queue.h"
 
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/thread.h"
 #include "base/time.h"
 
@@ -12,6 +13,7 @@
 
 struct sf_completion_queue {
   atomic_uint references; /* the owner's, and one for each operation under way */
+  long process;
   pthread_mutex_t mutex;
   pthread_cond_t arrived;
   sf_queue_link ring; /* head: next is the first to pop */
@@ -38,6 +40,7 @@ sf_code sf_completion_queue_create(sf_completion_queue **created, sf_error *erro
     return sf_fail_memory(error, "completion queue");
   }
   atomic_init(&queue->references, 1);
+  queue->process = sf_process_id();
   queue->ring.next = queue->ring.previous = &queue->ring;
   queue->read_end = ends[0];
   queue->write_end = ends[1];
@@ -49,6 +52,10 @@ sf_code sf_completion_queue_create(sf_completion_queue **created, sf_error *erro
 
 int sf_completion_queue_fd(const sf_completion_queue *queue) {
   return queue->read_end;
+}
+
+sf_code sf_completion_queue_check(const sf_completion_queue *queue, sf_error *error) {
+  return sf_process_check(queue->process, "the completion queue", error);
 }
 
 void sf_completion_queue_retain(sf_completion_queue *queue) {
@@ -122,6 +129,8 @@ static sf_operation *pop_locked(sf_completion_queue *queue) {
 }
 
 sf_operation *sf_completion_queue_pop(sf_completion_queue *queue) {
+  if (sf_completion_queue_check(queue, NULL) != SF_OK)
+    return NULL;
   pthread_mutex_lock(&queue->mutex);
   sf_operation *operation = pop_locked(queue);
   pthread_mutex_unlock(&queue->mutex);
@@ -129,6 +138,8 @@ sf_operation *sf_completion_queue_pop(sf_completion_queue *queue) {
 }
 
 sf_operation *sf_completion_queue_wait(sf_completion_queue *queue, int64_t timeout_ms) {
+  if (sf_completion_queue_check(queue, NULL) != SF_OK)
+    return NULL;
   struct timespec deadline = sf_deadline_after(timeout_ms > 0 ? timeout_ms : 0);
   pthread_mutex_lock(&queue->mutex);
   while (queue->ring.next == &queue->ring)
@@ -142,6 +153,11 @@ sf_operation *sf_completion_queue_wait(sf_completion_queue *queue, int64_t timeo
 void sf_completion_queue_free(sf_completion_queue *queue) {
   if (queue == NULL)
     return;
+  if (sf_completion_queue_check(queue, NULL) != SF_OK) { /* the child's descriptors go; the memory stays as it is */
+    close(queue->read_end);
+    close(queue->write_end);
+    return;
+  }
   pthread_mutex_lock(&queue->mutex);
   queue->freed = true;
   while (queue->ring.next != &queue->ring)

@@ -12,6 +12,9 @@ typedef struct sf_queue_link {
   bool queued;
 } sf_queue_link;
 
+/* Fails in a fork's child, which shares the pipe with its parent and must not take the parent's wake-ups out of it. */
+sf_code sf_completion_queue_check(const sf_completion_queue *queue, sf_error *error);
+
 /* Operations hold the queue that they will arrive at. */
 void sf_completion_queue_retain(sf_completion_queue *queue);
 void sf_completion_queue_release(sf_completion_queue *queue);

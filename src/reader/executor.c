@@ -1,6 +1,7 @@
 #include "reader/executor.h"
 
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/thread.h"
 
 #include <stdatomic.h>
@@ -24,6 +25,7 @@ typedef struct lane {
 
 struct sf_executor {
   atomic_uint references;
+  long process;
   pthread_mutex_t mutex; /* guards the lanes and `stopping`; nothing else is locked while it is held */
   bool stopping;
   lane lanes[SF_NUM_LANES];
@@ -130,6 +132,7 @@ sf_code sf_executor_create(uint32_t num_workers, uint32_t num_loaders, sf_execut
     return sf_fail_memory(error, "executor");
   }
   atomic_init(&executor->references, 1);
+  executor->process = sf_process_id();
   if (!init_lane(executor, SF_LANE_SCAN, num_workers) || !init_lane(executor, SF_LANE_LOAD, num_loaders) ||
       !init_lane(executor, SF_LANE_CONTROL, MAX_CONTROL_THREADS)) {
     destroy(executor);
@@ -141,6 +144,10 @@ sf_code sf_executor_create(uint32_t num_workers, uint32_t num_loaders, sf_execut
 
 void sf_executor_retain(sf_executor *executor) {
   atomic_fetch_add_explicit(&executor->references, 1, memory_order_relaxed);
+}
+
+sf_code sf_executor_check(const sf_executor *executor, sf_error *error) {
+  return sf_process_check(executor->process, "the executor", error);
 }
 
 static bool is_own_thread(const sf_executor *executor) {
@@ -161,7 +168,9 @@ static void *stop_and_free(void *argument) {
 }
 
 void sf_executor_release(sf_executor *executor) {
-  if (executor == NULL || atomic_fetch_sub_explicit(&executor->references, 1, memory_order_acq_rel) != 1)
+  if (executor == NULL || sf_executor_check(executor, NULL) != SF_OK)
+    return;
+  if (atomic_fetch_sub_explicit(&executor->references, 1, memory_order_acq_rel) != 1)
     return;
   pthread_mutex_lock(&executor->mutex);
   executor->stopping = true;

@@ -28,4 +28,7 @@ uint32_t sf_executor_idle(sf_executor *executor, sf_lane lane);
 
 void sf_executor_retain(sf_executor *executor);
 
+/* Fails in a fork's child, which has none of the executor's threads. */
+sf_code sf_executor_check(const sf_executor *executor, sf_error *error);
+
 #endif

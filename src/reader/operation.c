@@ -1,12 +1,14 @@
 #include "reader/operation.h"
 
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/thread.h"
 #include "base/time.h"
 #include "reader/completion_queue.h"
 
 struct sf_operation {
   atomic_uint references;
+  long process;
   sf_cancellation cancellation;
   void *user_data;
   sf_completion_queue *queue; /* NULL: none */
@@ -25,6 +27,8 @@ struct sf_operation {
 };
 
 sf_code sf_operation_create(sf_completion_queue *queue, void *user_data, sf_operation **created, sf_error *error) {
+  if (queue != NULL)
+    SF_TRY(sf_completion_queue_check(queue, error));
   sf_operation *operation = sf_calloc(1, sizeof(*operation));
   if (operation == NULL || pthread_mutex_init(&operation->mutex, NULL) != 0 ||
       !sf_condition_init(&operation->finished)) {
@@ -33,6 +37,7 @@ sf_code sf_operation_create(sf_completion_queue *queue, void *user_data, sf_oper
   }
   atomic_init(&operation->references, 2);
   atomic_init(&operation->cancellation.requested, false);
+  operation->process = sf_process_id();
   operation->user_data = user_data;
   operation->queue = queue;
   operation->link.operation = operation;
@@ -40,6 +45,19 @@ sf_code sf_operation_create(sf_completion_queue *queue, void *user_data, sf_oper
     sf_completion_queue_retain(queue);
   *created = operation;
   return SF_OK;
+}
+
+/* In a fork's child nothing finishes any more, and the mutex may be held by a thread that is not there. */
+static sf_code check_process(const sf_operation *operation, sf_error *error) {
+  return sf_process_check(operation->process, "the operation", error);
+}
+
+/* False, and nothing locked, in a fork's child. */
+static bool lock_here(sf_operation *operation) {
+  if (check_process(operation, NULL) != SF_OK)
+    return false;
+  pthread_mutex_lock(&operation->mutex);
+  return true;
 }
 
 static void free_outcome(sf_outcome *outcome) {
@@ -98,7 +116,7 @@ const sf_cancellation *sf_operation_cancellation(const sf_operation *operation) 
 
 void sf_operation_discard(sf_operation *operation) {
   drop_reference(operation);
-  drop_reference(operation);
+  drop_reference(operation); // NOLINT(clang-analyzer-unix.Malloc): there were two
 }
 
 bool sf_operation_is_done(const sf_operation *operation) {
@@ -107,7 +125,8 @@ bool sf_operation_is_done(const sf_operation *operation) {
 
 bool sf_operation_wait(sf_operation *operation, int64_t timeout_ms) {
   struct timespec deadline = sf_deadline_after(timeout_ms > 0 ? timeout_ms : 0);
-  pthread_mutex_lock(&operation->mutex);
+  if (!lock_here(operation))
+    return false;
   while (!operation->is_done && timeout_ms != 0)
     if (!sf_condition_wait(&operation->finished, &operation->mutex, timeout_ms < 0 ? NULL : &deadline))
       break;
@@ -117,7 +136,8 @@ bool sf_operation_wait(sf_operation *operation, int64_t timeout_ms) {
 }
 
 void sf_operation_cancel(sf_operation *operation) {
-  pthread_mutex_lock(&operation->mutex);
+  if (!lock_here(operation))
+    return;
   void (*cancel)(void *) = operation->cancel;
   operation->cancel = NULL;
   if (!operation->is_done)
@@ -131,6 +151,7 @@ void sf_operation_cancel(sf_operation *operation) {
 
 sf_code sf_operation_result(const sf_operation *operation, sf_error *error) {
   sf_operation *locked = (sf_operation *)(uintptr_t)operation;
+  SF_TRY(check_process(operation, error));
   pthread_mutex_lock(&locked->mutex);
   sf_code code =
       locked->is_done ? locked->code : sf_fail(error, SF_READER_STATE_ERROR, "the operation has not finished");
@@ -145,7 +166,7 @@ void *sf_operation_user_data(const sf_operation *operation) {
 }
 
 void sf_operation_release(sf_operation *operation) {
-  if (operation == NULL)
+  if (operation == NULL || check_process(operation, NULL) != SF_OK)
     return;
   sf_operation_cancel(operation);
   pthread_mutex_lock(&operation->mutex);
@@ -156,51 +177,71 @@ void sf_operation_release(sf_operation *operation) {
   drop_reference(operation);
 }
 
-/* Moves the outcome out, leaving nothing for the operation to free. */
-static sf_outcome take_outcome(sf_operation *operation) {
-  pthread_mutex_lock(&operation->mutex);
-  sf_outcome outcome = operation->outcome;
-  operation->outcome = (sf_outcome){.refresh_changed = outcome.refresh_changed, .verify_failed = outcome.verify_failed};
-  pthread_mutex_unlock(&operation->mutex);
-  return outcome;
-}
+/* Each takes its own part out of the outcome and leaves the others: a caller who asks for the wrong one loses nothing. */
 
 sf_reader *sf_operation_take_reader(sf_operation *operation) {
-  return take_outcome(operation).reader;
+  if (!lock_here(operation))
+    return NULL;
+  sf_reader *reader = operation->outcome.reader;
+  operation->outcome.reader = NULL;
+  pthread_mutex_unlock(&operation->mutex);
+  return reader;
 }
 
 sf_search_response *sf_operation_take_response(sf_operation *operation) {
-  return take_outcome(operation).response;
+  if (!lock_here(operation))
+    return NULL;
+  sf_search_response *response = operation->outcome.response;
+  operation->outcome.response = NULL;
+  pthread_mutex_unlock(&operation->mutex);
+  return response;
 }
 
 bool sf_operation_take_responses(sf_operation *operation, sf_search_response **responses, size_t count) {
-  pthread_mutex_lock(&operation->mutex);
-  bool fits = operation->outcome.responses != NULL && operation->outcome.num_responses == count;
-  pthread_mutex_unlock(&operation->mutex);
-  if (!fits)
+  sf_search_response **taken = NULL;
+  if (!lock_here(operation))
     return false;
-  sf_outcome outcome = take_outcome(operation);
+  if (operation->outcome.num_responses == count) {
+    taken = operation->outcome.responses;
+    operation->outcome.responses = NULL;
+  }
+  pthread_mutex_unlock(&operation->mutex);
+  if (taken == NULL)
+    return false;
   for (size_t i = 0; i < count; i++)
-    responses[i] = outcome.responses[i];
-  free(outcome.responses);
+    responses[i] = taken[i];
+  free(taken);
   return true;
 }
 
 sf_published_manifest *sf_operation_take_history(sf_operation *operation, size_t *count) {
-  sf_outcome outcome = take_outcome(operation);
-  *count = outcome.history_count;
-  return outcome.history;
+  *count = 0;
+  if (!lock_here(operation))
+    return NULL;
+  sf_published_manifest *history = operation->outcome.history;
+  operation->outcome.history = NULL;
+  if (history != NULL)
+    *count = operation->outcome.history_count;
+  pthread_mutex_unlock(&operation->mutex);
+  return history;
 }
 
 void *sf_operation_take_object(sf_operation *operation, size_t *length) {
-  sf_outcome outcome = take_outcome(operation);
-  *length = outcome.object_length;
-  return outcome.object;
+  *length = 0;
+  if (!lock_here(operation))
+    return NULL;
+  void *object = operation->outcome.object;
+  operation->outcome.object = NULL;
+  if (object != NULL)
+    *length = operation->outcome.object_length;
+  pthread_mutex_unlock(&operation->mutex);
+  return object;
 }
 
 bool sf_operation_refresh_changed(const sf_operation *operation) {
   sf_operation *locked = (sf_operation *)(uintptr_t)operation;
-  pthread_mutex_lock(&locked->mutex);
+  if (!lock_here(locked))
+    return false;
   bool changed = locked->outcome.refresh_changed;
   pthread_mutex_unlock(&locked->mutex);
   return changed;
@@ -208,7 +249,8 @@ bool sf_operation_refresh_changed(const sf_operation *operation) {
 
 size_t sf_operation_verify_failed(const sf_operation *operation) {
   sf_operation *locked = (sf_operation *)(uintptr_t)operation;
-  pthread_mutex_lock(&locked->mutex);
+  if (!lock_here(locked))
+    return 0;
   size_t failed = locked->outcome.verify_failed;
   pthread_mutex_unlock(&locked->mutex);
   return failed;
@@ -231,9 +273,10 @@ static void run_job(sf_task *task) {
   sf_code code = sf_cancellation_check(cancellation, &error);
   if (code == SF_OK)
     code = running->functions->run(running->context, cancellation, &outcome, &error);
-  running->functions->free_context(running->context);
-  /* Before whoever waits goes on: the last reference should go elsewhere than on the executor's own thread. */
+  /* Before whoever waits goes on, and before the context lets its reader go: the last reference should go elsewhere than
+   * on the executor's own thread. */
   sf_executor_release(running->executor);
+  running->functions->free_context(running->context);
   sf_operation_complete(running->operation, code, &error, &outcome);
   free(running);
 }
@@ -245,7 +288,7 @@ sf_code sf_job_submit(sf_executor *executor, sf_completion_queue *queue, void *u
   sf_code code = submitted == NULL ? sf_fail_memory(error, "operation") : SF_OK;
   if (code == SF_OK && executor == NULL)
     code = sf_executor_create(1, 1, &executor, error);
-  else if (code == SF_OK)
+  else if (code == SF_OK && (code = sf_executor_check(executor, error)) == SF_OK)
     sf_executor_retain(executor);
   if (code != SF_OK) {
     free(submitted);

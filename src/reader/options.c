@@ -28,8 +28,11 @@ sf_code sf_reader_options_read(const sf_reader_options *given, sf_reader_options
 sf_code sf_reader_options_copy(const sf_reader_options *given, sf_reader_options *copy, sf_error *error) {
   SF_TRY(sf_reader_options_read(given, copy, error));
   sf_reader_options read = *copy;
-  if (read.manifest != NULL)
-    SF_TRY(sf_manifest_source_check(read.manifest, error));
+  sf_code code = read.manifest == NULL ? SF_OK : sf_manifest_source_check(read.manifest, error);
+  if (code != SF_OK) {
+    *copy = (sf_reader_options){0}; /* nothing in it is its own */
+    return code;
+  }
   copy->cache_dir = sf_strdup(read.cache_dir);
   copy->shard_format = sf_strdup(read.shard_format);
   copy->manifest = sf_manifest_source_copy(read.manifest);

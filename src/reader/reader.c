@@ -1,12 +1,12 @@
 #include "reader/reader.h"
 
+#include "base/process.h"
 #include "base/time.h"
 #include "reader/manifest_source.h"
 #include "reader/options.h"
 #include "reader/preload.h"
 
 #include <string.h>
-#include <unistd.h>
 
 /* What a shard cache tells of when it is gone. */
 typedef struct served_snapshot {
@@ -152,7 +152,7 @@ static sf_code create(const sf_reader_options *options, sf_reader **created, sf_
     free(reader);
     return sf_fail_memory(error, "reader");
   }
-  reader->process = (long)getpid();
+  reader->process = sf_process_id();
   reader->max_concurrency = options->max_concurrency;
   reader->max_cached_shards = options->max_cached_shards;
   reader->max_fallback_attempts = sf_reader_options_fallback_attempts(options);
@@ -174,6 +174,7 @@ static sf_code equip(sf_reader *reader, const char *root, const sf_reader_option
     return sf_fail_memory(error, "reader");
   if (options->executor == NULL)
     return sf_executor_create(options->num_workers, options->num_loaders, &reader->executor, error);
+  SF_TRY(sf_executor_check(options->executor, error));
   sf_executor_retain(options->executor);
   reader->executor = options->executor;
   return SF_OK;
@@ -204,11 +205,7 @@ sf_code sf_reader_open(const char *root, const sf_reader_options *options, sf_re
 sf_code sf_reader_check_open(const sf_reader *reader, sf_error *error) {
   if (reader == NULL)
     return sf_fail(error, SF_READER_STATE_ERROR, "expected a reader, found NULL");
-  if (reader->process != (long)getpid())
-    return sf_fail(error, SF_READER_STATE_ERROR,
-                   "the reader was opened by process %ld and can't be used after a fork: open one in this process",
-                   reader->process);
-  return SF_OK;
+  return sf_process_check(reader->process, "the reader", error);
 }
 
 sf_code sf_reader_take_served(sf_reader *reader, sf_shard_cache **served, sf_error *error) {

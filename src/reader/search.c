@@ -313,6 +313,8 @@ static size_t count_slices(const sf_search *search, size_t limit) {
 static void ask_for_help(sf_search *search) {
   size_t helpers = search->num_helpers + search->num_tickets + search->is_caller_waiting;
   size_t idle = sf_executor_idle(search->executor, SF_LANE_SCAN);
+  if (search->is_blocking && idle > 0)
+    idle--; /* the thread that asked scans, too: in place of one of the executor's, not beside them all */
   size_t wanted = count_slices(search, helpers + (idle > 0 ? idle : 1));
   while (helpers < wanted) {
     if (helpers > 0 && idle == 0)

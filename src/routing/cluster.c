@@ -44,11 +44,14 @@ static double distance(const sf_router_source *source, const double *centroid_no
   return -sf_route_dot(centroid, query, source->dim);
 }
 
-/* Ascending by distance, ties by id: a total order, so that any sort is as good as a stable one. */
+/* Ascending by distance, ties by id: a total order, so that any sort is as good as a stable one. Centroids that are not
+ * finite can give NaN, which comes last, as NumPy sorts it. */
 static int compare_candidates(const void *left, const void *right) {
   const candidate *a = left;
   const candidate *b = right;
-  if (a->distance != b->distance)
+  if (isnan(a->distance) != isnan(b->distance))
+    return isnan(a->distance) ? 1 : -1;
+  if (a->distance < b->distance || a->distance > b->distance)
     return a->distance < b->distance ? -1 : 1;
   return a->id < b->id ? -1 : a->id > b->id;
 }

@@ -159,6 +159,13 @@ static sf_code take_lock(const char *path, int *lock, sf_error *error) {
   return code;
 }
 
+/* Unlocked by name, for closing gives the lock back only with the last copy of the descriptor: a child that was forked in
+ * between has one. */
+static void give_lock_back(int lock) {
+  flock(lock, LOCK_UN);
+  close(lock);
+}
+
 sf_code sf_cache_folder_open(const char *path, const char *db_url, const char *checkpoint_id,
                              const sf_cancellation *cancellation, sf_cache_folder *folder, sf_error *error) {
   SF_TRY(sf_make_folders(path, error));
@@ -172,11 +179,11 @@ sf_code sf_cache_folder_open(const char *path, const char *db_url, const char *c
   if (code == SF_OK && folder->path == NULL)
     code = sf_fail_memory(error, "path of the cache");
   if (code != SF_OK)
-    close(folder->lock);
+    give_lock_back(folder->lock);
   return code;
 }
 
 void sf_cache_folder_close(sf_cache_folder *folder) {
   free(folder->path);
-  close(folder->lock); /* which gives the lock back */
+  give_lock_back(folder->lock);
 }

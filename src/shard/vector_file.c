@@ -41,6 +41,8 @@ static bool header_fits(const sf_vector_file_header *header, const sf_vector_fil
   if (header->identity != hash_identity(identity) || header->dim != identity->dim ||
       header->metric != (uint32_t)identity->metric)
     return false;
+  if (header->num_not_finite > header->num_rows || !(header->max_norm >= 0))
+    return false;
   return sf_vector_layout_compute(header->num_rows, header->dim, identity->metric == SF_METRIC_COSINE,
                                   header->num_not_finite > 0, layout) &&
          layout->file_size == file_size;

@@ -13,6 +13,18 @@ static const char *below(const char *reference, const char *prefix) {
   return reference + length + 1;
 }
 
+/* A reference comes from a file: it must not lead out of the snapshot, on a disk or in a URL. */
+static bool leads_upwards(const char *key) {
+  for (const char *segment = key;;) {
+    size_t length = strcspn(segment, "/");
+    if ((length == 1 && segment[0] == '.') || (length == 2 && segment[0] == '.' && segment[1] == '.'))
+      return true;
+    if (segment[length] == '\0')
+      return false;
+    segment += length + 1;
+  }
+}
+
 static sf_code copy_key(const char *key, const char *what, char **copy, sf_error *error) {
   size_t length = strlen(key);
   while (length > 0 && key[length - 1] == '/')
@@ -26,7 +38,7 @@ sf_code sf_reference_key(const char *reference, const char *s3_prefix, const cha
   const char *found = below(reference, s3_prefix);
   if (found == NULL)
     found = below(reference, root);
-  if (found == NULL || found[0] == '\0')
+  if (found == NULL || found[0] == '\0' || leads_upwards(found))
     return sf_fail(error, code, "%s: expected a reference below %s, found %s", what, s3_prefix, reference);
   return copy_key(found, what, key, error);
 }
@@ -40,7 +52,7 @@ sf_code sf_reference_manifest_key(const char *reference, const char *root, char 
       found = next + 1;
     next = further;
   }
-  if (found == NULL || found[0] == '\0')
+  if (found == NULL || found[0] == '\0' || leads_upwards(found))
     return sf_fail(error, SF_MANIFEST_PARSE_ERROR,
                    "_CURRENT: expected \"manifest_ref\" to be …/manifests/<name>/manifest, found %s", reference);
   return copy_key(found, "manifest_ref", key, error);

@@ -67,7 +67,10 @@ sf_code sf_snapshot_read_artifact(sf_storage *storage, const sf_manifest *manife
   sf_buffer contents = {0};
   bool found = false;
   /* As float64, and room for a header. */
-  size_t max_bytes = num_rows * manifest->dim * sizeof(double) + ((size_t)1 << 20);
+  size_t max_bytes;
+  if (!sf_multiply_size(num_rows, manifest->dim * sizeof(double), &max_bytes) ||
+      !sf_add_size(max_bytes, (size_t)1 << 20, &max_bytes))
+    max_bytes = SIZE_MAX;
   sf_code code =
       sf_reference_key(reference, manifest->s3_prefix, storage->root, what, SF_READER_STATE_ERROR, &key, error);
   if (code == SF_OK)
@@ -108,7 +111,8 @@ static bool add_name(const char *name, void *user_data) {
   sf_name_list *list = user_data;
   sf_manifest_name parsed;
   size_t length = strlen(name);
-  if (length < 2 || name[length - 1] != '/' || !sf_manifest_name_parse(name, &parsed))
+  /* A folder without a run id ends in "=/", which would pass for one. */
+  if (length < 2 || name[length - 1] != '/' || name[length - 2] == '=' || !sf_manifest_name_parse(name, &parsed))
     return true;
   if (list->count == list->capacity) {
     size_t capacity = list->capacity == 0 ? 16 : list->capacity * 2;

@@ -112,7 +112,8 @@ static sf_code path_of_key(const sf_storage *storage, const char *key, char **pa
 }
 
 static bool means_missing(int error_number) {
-  return error_number == ENOENT || error_number == ENOTDIR;
+  /* No object has a name that is too long for one. */
+  return error_number == ENOENT || error_number == ENOTDIR || error_number == ENAMETOOLONG;
 }
 
 static sf_code fail_errno(sf_error *error, const char *action, const char *path, int error_number) {

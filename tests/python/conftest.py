@@ -76,6 +76,12 @@ def cli_path():
     return path.resolve()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory):
+    """No test reads or leaves anything in the user's own cache; nor need the user have one."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache-home"))
+
+
 @pytest.fixture
 def cli(cli_path, tmp_path):
     return CommandLine(cli_path, tmp_path / "cache")

@@ -1,7 +1,7 @@
-"""Writes snapshots in the production format with the real sqlite-vec extension, and answers searches of them by brute force.
+"""Writes snapshots in the production format with the real sqlite-vec extension, and searches them by brute force.
 
-The tests take from here what a reader must serve. Nothing in it is shared with the reader: scores and routes are computed
-with NumPy from the vectors that were put in.
+The tests take from here what a reader must serve. Nothing in it is shared with the reader: scores and routes are
+computed with NumPy from the vectors that were put in.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ BUILD_META = """CREATE TABLE build_meta (
     format_version INTEGER NOT NULL, key_encoding TEXT NOT NULL, custom TEXT NOT NULL DEFAULT '{}')"""
 SHARDS = """CREATE TABLE shards (
     db_id INTEGER NOT NULL PRIMARY KEY, db_url TEXT, attempt INTEGER NOT NULL, row_count INTEGER NOT NULL,
-    db_bytes INTEGER NOT NULL, min_key TEXT, max_key TEXT, checkpoint_id TEXT, writer_info TEXT NOT NULL DEFAULT '{}')"""
+    db_bytes INTEGER NOT NULL, min_key TEXT, max_key TEXT, checkpoint_id TEXT,
+    writer_info TEXT NOT NULL DEFAULT '{}')"""
 SHARDING = {
     "strategy": "hash",
     "hash_algorithm": "xxh3_64",
@@ -160,7 +161,7 @@ def shard_hash(token: str) -> int:
     return xxhash.xxh3_64_intdigest(token.encode())
 
 
-# ------------------------------------------------------------------------------------------------------------ Writing
+# -------------------------------------------------------------------------------------------------------------- Writing
 
 
 def shard_key(run_id, db_id):
@@ -249,7 +250,8 @@ def publish(
     """Publishes one run below `root` and points `_CURRENT` to it.
 
     A shard that is None, or has no rows, gets no file: its row has `db_url` NULL, or is missing when it is in `absent`.
-    `vector_changes` and `meta_changes` override fields of custom["vector"] and build_meta; a None in the former removes.
+    `vector_changes` and `meta_changes` override fields of custom["vector"] and build_meta; a None in the former
+    removes.
     """
     root = pathlib.Path(root)
     root.mkdir(parents=True, exist_ok=True)
@@ -326,7 +328,7 @@ def publish(
     )
 
 
-# ------------------------------------------------------------------------------------------------------ Random snapshots
+# ----------------------------------------------------------------------------------------------------- Random snapshots
 
 STRANGE_IDS = [
     -(2**63),

@@ -102,7 +102,7 @@ def test_history_is_limited(cli, tmp_path):
     assert [line["run_id"] for line in cli.lines("history", tmp_path / "s", "--limit", 2)] == ["run-2", "run-1"]
 
 
-# -------------------------------------------------------------------------------------------------------------- Verify
+# --------------------------------------------------------------------------------------------------------------- Verify
 
 
 def test_verify_prints_every_object(cli, shared_snapshot):
@@ -153,7 +153,7 @@ def test_verify_of_nothing_fails(cli, tmp_path):
     assert done.returncode == 1
 
 
-# ------------------------------------------------------------------------------------------------------------- Terminals
+# ------------------------------------------------------------------------------------------------------------ Terminals
 
 
 def run_in_terminal(command, columns=60):
@@ -165,7 +165,9 @@ def run_in_terminal(command, columns=60):
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = os.environ | {"LC_ALL": "C.UTF-8"}
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=child, stderr=subprocess.STDOUT, env=environment)
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=child, stderr=subprocess.STDOUT, env=environment
+    )
     os.close(child)
     output = b""
     while True:
@@ -201,7 +203,7 @@ def test_verify_shows_progress_on_a_terminal(cli, shared_snapshot):
     assert "object 7 of 7" in output
 
 
-# ----------------------------------------------------------------------------------------------------------------- Usage
+# ---------------------------------------------------------------------------------------------------------------- Usage
 
 
 def test_help_lists_the_commands(cli):

@@ -1,4 +1,4 @@
-"""What can be wrong with a snapshot or a question: each error by its name, with the object named, and nothing printed."""
+"""What can be wrong with a snapshot or a question: each error by its name, with the object named, nothing printed."""
 
 import json
 import os
@@ -226,7 +226,7 @@ def test_a_pointer_to_an_older_manifest_is_served(cli, five_runs):
     assert cli.one("info", five_runs[0].root)["run_id"] == "run-1"
 
 
-# ------------------------------------------------------------------------------------------------------------ Relocation
+# ----------------------------------------------------------------------------------------------------------- Relocation
 
 
 def test_a_snapshot_that_was_moved_opens(cli, snapshot, queries, tmp_path):
@@ -246,7 +246,7 @@ def test_a_reference_does_not_lead_out_of_the_root(cli, snapshot, query_text):
     assert done.stdout == ""
 
 
-# -------------------------------------------------------------------------------------------------------------- Artifacts
+# ------------------------------------------------------------------------------------------------------------ Artifacts
 
 
 @pytest.fixture
@@ -306,7 +306,7 @@ def test_artifacts_of_all_types_and_orders_route_the_same(cli, snapshot, queries
         assert_exact(cli.search(snapshot.root, query), snapshot.search(query))
 
 
-# ----------------------------------------------------------------------------------------------------------------- Shards
+# --------------------------------------------------------------------------------------------------------------- Shards
 
 
 def search_all(cli, snapshot, query_text, *arguments):
@@ -358,7 +358,9 @@ SHARD_DAMAGE = {
     "id of an unknown type": lambda path: execute(
         path, """UPDATE vec_id_map SET original_id = '{"v": 1, "t": "float"}'"""
     ),
-    "id not of its type": lambda path: execute(path, """UPDATE vec_id_map SET original_id = '{"v": "a", "t": "int"}'"""),
+    "id not of its type": lambda path: execute(
+        path, """UPDATE vec_id_map SET original_id = '{"v": "a", "t": "int"}'"""
+    ),
     "id out of range": lambda path: execute(
         path, """UPDATE vec_id_map SET original_id = '{"v": 9223372036854775808, "t": "int"}'"""
     ),
@@ -414,20 +416,13 @@ def test_a_shard_with_flipped_bits_in_page_headers_is_refused_or_exact(cli, snap
     pages = len(data) // 4096
     for _ in range(rng.randint(1, 3)):
         page = rng.randrange(pages)
-        # Only what orders the pages: the header of a page, not the vectors, ids and payloads that lie behind it. Overflow
-        # pages of the vectors begin with the number of the next page.
+        # Only what orders the pages, not the vectors, ids and payloads that lie behind it. Overflow pages of the
+        # vectors begin with the number of the next page.
         first = 16 if page == 0 else 0
         span = 96 if page == 0 else 4
         data[page * 4096 + first + rng.randrange(span)] ^= 1 << rng.randrange(8)
     path.write_bytes(data)
-    done = cli.run(*search_all(cli, snapshot, query_text))
-    assert done.returncode in (0, 1), (done.returncode, done.stderr)
-    if done.returncode == 1:
-        assert done.stdout == ""
-        assert "DbAdapterError" in done.stderr
-        assert snapshot.shard_url(2) in done.stderr
-    else:
-        json.loads(done.stdout)
+    assert_exact_or_refused(cli, snapshot, queries[0], query_text)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -453,7 +448,7 @@ def test_a_shard_without_a_payload_table_has_no_payloads_or_is_refused(cli, snap
         assert "DbAdapterError" in done.stderr
 
 
-# -------------------------------------------------------------------------------------------------------------- Questions
+# ------------------------------------------------------------------------------------------------------------ Questions
 
 
 @pytest.mark.parametrize("query", ["[]", "[1]", "[" + "1," * 16 + "1]"])
@@ -482,7 +477,9 @@ def test_counts_below_one_are_config_validation_errors(cli, shared_snapshot, que
 
 
 def test_a_huge_top_k_gives_all_rows(cli, shared_snapshot, query_text):
-    line = cli.one("search", shared_snapshot.root, "--query", query_text, "--top-k", 2**63 - 1, "--num-probes", 2**63 - 1)
+    line = cli.one(
+        "search", shared_snapshot.root, "--query", query_text, "--top-k", 2**63 - 1, "--num-probes", 2**63 - 1
+    )
     assert len(line["results"]) == 200
 
 

@@ -39,10 +39,6 @@ AXES = {
 }
 
 
-def float32(value):
-    return np.float32(value)
-
-
 def ask(cli, snapshot, query, top_k=10, **asked):
     """The same question to the command and to brute force."""
     options = ["--top-k", top_k]

@@ -71,10 +71,13 @@ def check(program, library_folder):
 def test_pkg_config_builds_against_it(installed, consumer, kind):
     prefix, libraries = installed
     environment = os.environ | {"PKG_CONFIG_PATH": str(libraries / "pkgconfig")}
-    flags = ["--cflags", "--libs"] + (["--static"] if kind == "static" else [])
-    flags = run(["pkg-config", *flags, "shardyfusion"], env=environment).split()
+    flags = run(["pkg-config", "--cflags", "--libs", "shardyfusion"], env=environment).split()
     if kind == "static":
+        # What it stands on is linked as it comes; `--static` would ask for static libraries of all of that.
+        needed = run(["pkg-config", "--print-requires-private", "shardyfusion"], env=environment).split("\n")
+        names = [line.split()[0] for line in needed if line]
         flags = [str(libraries / "libshardyfusion.a") if flag == "-lshardyfusion" else flag for flag in flags]
+        flags += [*run(["pkg-config", "--libs", *names]).split(), "-lm", "-pthread"]
     run(["cc", "-std=c17", "-Wall", "-Wextra", "-Werror", "program.c", "-o", "program", *flags], cwd=consumer)
     check(consumer / "program", libraries)
 

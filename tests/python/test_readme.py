@@ -23,7 +23,8 @@ def test_the_commands_on_the_example_snapshot_run(cli):
 def test_the_demo_shows_neighbours(cli_path):
     done = subprocess.run([ROOT / "tools" / "demo", cli_path], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    lines = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.startswith("  ")}
+    rows = [line.split() for line in done.stdout.splitlines()[-6:]]
+    lines = {row[0]: row[1:] for row in rows}
     assert set(lines) == set((ROOT / "examples/words/queries.txt").read_text().split())
     assert "tuesday" in lines["monday"] and "red" in lines["blue"]
 

@@ -1,7 +1,7 @@
 /* Values that come in with a call, and go out with its result. */
+#include "base/utf8.h"
 #include "routing/cel/evaluator.h"
 #include "routing/cel/limits.h"
-#include "routing/cel/utf8.h"
 
 #include <string.h>
 
@@ -19,7 +19,7 @@ static bool check_text(sf_cel_evaluation *evaluation, const char *name, const sf
   sf_cel_kind ignored;
   if (text.data == NULL && text.length > 0)
     return fail_variable(evaluation, name, "has a length without data");
-  if (value->kind == SF_CEL_STRING && !sf_cel_utf8_valid(text.data, text.length, NULL))
+  if (value->kind == SF_CEL_STRING && !sf_utf8_valid(text.data, text.length, NULL))
     return fail_variable(evaluation, name, "has a string that is not UTF-8");
   if (value->kind == SF_CEL_TYPE && !sf_cel_kind_of_name(text, &ignored))
     return fail_variable(evaluation, name, "has a type of no known name");

@@ -1,6 +1,7 @@
 #include "routing/cel/cel.h"
 
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "routing/cel/checker.h"
 #include "routing/cel/constants.h"
 #include "routing/cel/evaluator.h"
@@ -8,7 +9,6 @@
 #include "routing/cel/parser.h"
 #include "routing/cel/program.h"
 #include "routing/cel/resolver.h"
-#include "routing/cel/utf8.h"
 
 #include <string.h>
 
@@ -28,7 +28,7 @@ static sf_code check_source(const char *expression, size_t length, sf_error *err
   if (length > SF_CEL_MAX_SOURCE_BYTES)
     return sf_cel_fail(error, beginning, "an expression of at most %d bytes was expected, found %zu",
                        SF_CEL_MAX_SOURCE_BYTES, length);
-  if (!sf_cel_utf8_valid(expression, length, &invalid_at))
+  if (!sf_utf8_valid(expression, length, &invalid_at))
     return sf_cel_fail(error, beginning, "the expression is not UTF-8 from byte %zu on", invalid_at);
   return SF_OK;
 }

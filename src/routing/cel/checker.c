@@ -112,7 +112,7 @@ static sf_code check_call(checker_state *checker, const sf_cel_node *node, const
     const sf_cel_type *result = try_overload(checker, &reader, arguments, node->children.count);
     if (result == NULL)
       continue;
-    *type = *type == NULL || sf_cel_type_same(*type, result) ? result : sf_cel_type_dyn();
+    *type = *type == NULL || sf_cel_type_same(&checker->types, *type, result) ? result : sf_cel_type_dyn();
   }
   return *type != NULL ? SF_OK : fail_overload(checker, node, arguments);
 }
@@ -290,10 +290,14 @@ sf_code sf_cel_check(const sf_cel_program *program, sf_error *error) {
   sf_cel_arena arena;
   const sf_cel_type *type;
   sf_cel_arena_init(&arena, NULL, 0, SF_CEL_MAX_PROGRAM_BYTES);
-  checker_state checker = {.program = program, .types = {.arena = &arena}, .error = error};
+  checker_state checker = {
+      .program = program, .types = {.arena = &arena, .budget = {SF_CEL_MAX_TYPE_STEPS}}, .error = error};
   checker.locals = sf_cel_arena_zeroed(&arena, program->num_locals, sizeof(sf_cel_type *));
   sf_code code =
       checker.locals != NULL ? check(&checker, program->root, &type) : sf_cel_fail_program_memory(&arena, error);
+  if (checker.types.budget.steps < 0 && code != SF_OUT_OF_MEMORY_ERROR)
+    code = sf_cel_fail(error, program->root->position, "checking the types takes more than %d steps",
+                       SF_CEL_MAX_TYPE_STEPS);
   sf_cel_arena_free(&arena);
   return code;
 }

@@ -1,7 +1,7 @@
 #include "routing/cel/conversions.h"
 
+#include "base/utf8.h"
 #include "routing/cel/number.h"
-#include "routing/cel/utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -137,7 +137,7 @@ static sf_cel_outcome bytes_to_string(sf_cel_evaluation *evaluation, const sf_ce
   size_t invalid_at;
   if (!sf_cel_spend_bytes(evaluation, bytes->as.text.length))
     return SF_CEL_FAILED;
-  if (!sf_cel_utf8_valid(bytes->as.text.data, bytes->as.text.length, &invalid_at))
+  if (!sf_utf8_valid(bytes->as.text.data, bytes->as.text.length, &invalid_at))
     return sf_cel_error(evaluation, "bytes are not UTF-8 from byte %zu on", invalid_at);
   *result = sf_cel_string(bytes->as.text.data, bytes->as.text.length);
   return SF_CEL_DONE;

@@ -1,9 +1,9 @@
 #include "routing/cel/functions.h"
 
+#include "base/utf8.h"
 #include "routing/cel/arithmetic.h"
 #include "routing/cel/conversions.h"
 #include "routing/cel/limits.h"
-#include "routing/cel/utf8.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -117,7 +117,7 @@ static sf_cel_outcome size(sf_cel_evaluation *evaluation, const sf_cel_value *ar
   case SF_CEL_STRING:
     if (!sf_cel_spend_bytes(evaluation, value->as.text.length))
       return SF_CEL_FAILED;
-    *result = sf_cel_int((int64_t)sf_cel_utf8_count(value->as.text.data, value->as.text.length));
+    *result = sf_cel_int((int64_t)sf_utf8_count(value->as.text.data, value->as.text.length));
     return SF_CEL_DONE;
   case SF_CEL_BYTES:
     *result = sf_cel_int((int64_t)value->as.text.length);

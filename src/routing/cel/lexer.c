@@ -1,6 +1,6 @@
 #include "routing/cel/lexer.h"
 
-#include "routing/cel/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
@@ -190,7 +190,7 @@ static void lex_name(sf_cel_lexer *lexer, sf_cel_token *token) {
 
 static sf_code fail_character(const sf_cel_lexer *lexer, sf_error *error) {
   uint32_t code_point = 0;
-  sf_cel_utf8_decode(lexer->source + lexer->offset, lexer->length - lexer->offset, &code_point);
+  sf_utf8_decode(lexer->source + lexer->offset, lexer->length - lexer->offset, &code_point);
   if (code_point > 0x20 && code_point < 0x7F)
     return sf_cel_fail(error, lexer->position, "unexpected character '%c'", (char)code_point);
   return sf_cel_fail(error, lexer->position, "unexpected character U+%04X", code_point);

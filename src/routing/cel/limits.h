@@ -12,6 +12,7 @@
 #define SF_CEL_MAX_LITERAL_ELEMENTS 8192 /* of one list literal, or entries of one map literal */
 #define SF_CEL_MAX_ARGUMENTS 64          /* of one call */
 #define SF_CEL_MAX_DECLARATIONS 1024
+#define SF_CEL_MAX_TYPE_STEPS 4000000 /* a step is a look at one part of a type */
 #define SF_CEL_MAX_PROGRAM_BYTES (32 << 20)
 
 /* Evaluating. A step is a visited node of the tree, or as much work in a function (see the charges there). */

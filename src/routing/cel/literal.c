@@ -1,9 +1,9 @@
 #include "routing/cel/literal.h"
 
+#include "base/utf8.h"
 #include "routing/cel/ast.h"
 #include "routing/cel/limits.h"
 #include "routing/cel/number.h"
-#include "routing/cel/utf8.h"
 
 #include <string.h>
 
@@ -106,7 +106,7 @@ static sf_code decode_numeric_escape(literal_decoder *decoder, char letter, sf_e
     decoder->output[decoder->length++] = (char)value;
     return SF_OK;
   }
-  size_t written = sf_cel_utf8_encode((uint32_t)value, decoder->output + decoder->length);
+  size_t written = sf_utf8_encode((uint32_t)value, decoder->output + decoder->length);
   if (written == 0)
     return fail_escape(decoder, start, length, ": not a code point that a string can have", error);
   decoder->length += written;

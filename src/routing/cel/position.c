@@ -1,6 +1,6 @@
 #include "routing/cel/position.h"
 
-#include "routing/cel/utf8.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ const char *sf_cel_excerpt(sf_cel_text text, char buffer[SF_CEL_EXCERPT_BYTES]) 
   size_t position = 0;
   while (position < text.length) {
     uint32_t code_point = 0;
-    size_t size = sf_cel_utf8_decode(text.data + position, text.length - position, &code_point);
+    size_t size = sf_utf8_decode(text.data + position, text.length - position, &code_point);
     if (written + (size > 0 ? size : 1) + sizeof(ellipsis) > SF_CEL_EXCERPT_BYTES) {
       memcpy(buffer + written, ellipsis, sizeof(ellipsis));
       return buffer;

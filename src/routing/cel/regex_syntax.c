@@ -1,9 +1,9 @@
 /* RE2's syntax read and written anew for PCRE2. Groups are kept on an explicit stack, so nothing here recurses. */
 #define PCRE2_CODE_UNIT_WIDTH 8
+#include "base/utf8.h"
 #include "routing/cel/limits.h"
 #include "routing/cel/number.h"
 #include "routing/cel/regex.h"
-#include "routing/cel/utf8.h"
 
 #include <pcre2.h>
 #include <stdarg.h>
@@ -266,7 +266,7 @@ static bool parse_numeric_escape(regex_translator *translator, uint32_t *code_po
       value = value << 3 | (uint64_t)(peek(translator, length++) - '0');
   }
   char encoded[4];
-  if (value > LAST_CODE_POINT || sf_cel_utf8_encode((uint32_t)value, encoded) == 0)
+  if (value > LAST_CODE_POINT || sf_utf8_encode((uint32_t)value, encoded) == 0)
     return false;
   *code_point = (uint32_t)value;
   translator->position += length;
@@ -317,8 +317,8 @@ static sf_code escaped_character(regex_translator *translator, size_t start, uin
 static sf_code translate_quoted(regex_translator *translator) {
   while (!at_end(translator) && !(peek(translator, 0) == '\\' && peek(translator, 1) == 'E')) {
     uint32_t code_point;
-    translator->position += sf_cel_utf8_decode(translator->pattern.data + translator->position,
-                                               translator->pattern.length - translator->position, &code_point);
+    translator->position += sf_utf8_decode(translator->pattern.data + translator->position,
+                                           translator->pattern.length - translator->position, &code_point);
     begin_atom(translator);
     SF_TRY(put_code_point(translator, code_point));
   }
@@ -395,7 +395,7 @@ static sf_code bracket_character(regex_translator *translator, uint32_t *code_po
     return escaped_character(translator, start, code_point);
   }
   translator->position +=
-      sf_cel_utf8_decode(translator->pattern.data + start, translator->pattern.length - start, code_point);
+      sf_utf8_decode(translator->pattern.data + start, translator->pattern.length - start, code_point);
   return SF_OK;
 }
 
@@ -636,8 +636,8 @@ static sf_code translate_repetition(regex_translator *translator, size_t length,
 
 static sf_code translate_character(regex_translator *translator) {
   uint32_t code_point;
-  translator->position += sf_cel_utf8_decode(translator->pattern.data + translator->position,
-                                             translator->pattern.length - translator->position, &code_point);
+  translator->position += sf_utf8_decode(translator->pattern.data + translator->position,
+                                         translator->pattern.length - translator->position, &code_point);
   begin_atom(translator);
   return put_code_point(translator, code_point);
 }

@@ -97,20 +97,27 @@ static size_t num_parameters(const sf_cel_type *type) {
   return type->kind == SF_CEL_LIST ? 1 : type->kind == SF_CEL_MAP ? 2 : 0;
 }
 
-/* A type must not hold itself. */
-static bool occurs_in(const sf_cel_type *variable, const sf_cel_type *type) {
-  type = sf_cel_type_resolve(type);
-  if (type == variable)
+/* A type must not hold itself. The variable may be bound, so every one on the way to what a type is found to be counts. */
+static bool occurs_in(sf_cel_types *types, const sf_cel_type *variable, const sf_cel_type *type) {
+  if (!sf_cel_spend(&types->budget, 1))
     return true;
+  for (; type->form == SF_CEL_FORM_VARIABLE; type = *type->binding) {
+    if (type == variable)
+      return true;
+    if (*type->binding == NULL)
+      return false;
+  }
   for (size_t i = 0; i < num_parameters(type); i++) {
-    if (occurs_in(variable, type->parameters[i]))
+    if (occurs_in(types, variable, type->parameters[i]))
       return true;
   }
   return false;
 }
 
 /* Whether `general` says no more than `special`: dyn, or a type not known yet, where that has something. */
-static bool is_as_general(const sf_cel_type *general, const sf_cel_type *special) {
+static bool is_as_general(sf_cel_types *types, const sf_cel_type *general, const sf_cel_type *special) {
+  if (!sf_cel_spend(&types->budget, 1))
+    return true;
   general = sf_cel_type_resolve(general);
   special = sf_cel_type_resolve(special);
   if (general->form != SF_CEL_FORM_KIND)
@@ -118,18 +125,18 @@ static bool is_as_general(const sf_cel_type *general, const sf_cel_type *special
   if (special->form != SF_CEL_FORM_KIND || general->kind != special->kind)
     return false;
   for (size_t i = 0; i < num_parameters(general); i++) {
-    if (!is_as_general(general->parameters[i], special->parameters[i]))
+    if (!is_as_general(types, general->parameters[i], special->parameters[i]))
       return false;
   }
   return true;
 }
 
-bool sf_cel_type_same(const sf_cel_type *first, const sf_cel_type *second) {
-  return is_as_general(first, second) && is_as_general(second, first);
+bool sf_cel_type_same(sf_cel_types *types, const sf_cel_type *first, const sf_cel_type *second) {
+  return is_as_general(types, first, second) && is_as_general(types, second, first);
 }
 
-static const sf_cel_type *more_general(const sf_cel_type *first, const sf_cel_type *second) {
-  return is_as_general(first, second) ? first : second;
+static const sf_cel_type *more_general(sf_cel_types *types, const sf_cel_type *first, const sf_cel_type *second) {
+  return is_as_general(types, first, second) ? first : second;
 }
 
 /* A variable meets a type. Once bound, it keeps the more general of what it met: with an int and a dyn, it is dyn. The
@@ -137,10 +144,11 @@ static const sf_cel_type *more_general(const sf_cel_type *first, const sf_cel_ty
 static bool assign_variable(sf_cel_types *types, const sf_cel_type *variable, const sf_cel_type *type) {
   while (*variable->binding != NULL && (*variable->binding)->form == SF_CEL_FORM_VARIABLE)
     variable = *variable->binding;
-  if (sf_cel_type_resolve(type) == variable)
+  type = sf_cel_type_resolve(type);
+  if (type == variable)
     return true;
   if (*variable->binding == NULL) {
-    if (occurs_in(variable, type))
+    if (occurs_in(types, variable, type))
       return false;
     bind(types, variable, type);
     return true;
@@ -148,13 +156,15 @@ static bool assign_variable(sf_cel_types *types, const sf_cel_type *variable, co
   const sf_cel_type *bound = *variable->binding;
   if (!sf_cel_type_assignable(types, type, bound))
     return false;
-  const sf_cel_type *general = more_general(type, bound);
-  if (general != bound && !occurs_in(variable, general))
+  const sf_cel_type *general = more_general(types, type, bound);
+  if (general != bound && !occurs_in(types, variable, general))
     bind(types, variable, general);
   return true;
 }
 
 bool sf_cel_type_assignable(sf_cel_types *types, const sf_cel_type *type, const sf_cel_type *wanted) {
+  if (!sf_cel_spend(&types->budget, 1))
+    return false;
   if (wanted->form == SF_CEL_FORM_VARIABLE)
     return assign_variable(types, wanted, type);
   if (type->form == SF_CEL_FORM_VARIABLE)
@@ -175,7 +185,7 @@ const sf_cel_type *sf_cel_type_join(sf_cel_types *types, const sf_cel_type *firs
     return second;
   sf_cel_types_mark(types);
   if (sf_cel_type_assignable(types, second, first))
-    return more_general(first, second);
+    return more_general(types, first, second);
   sf_cel_types_undo(types);
   return &dyn_type;
 }
@@ -192,6 +202,8 @@ static void append(char *buffer, size_t capacity, size_t *length, const char *te
 
 static void describe(const sf_cel_type *type, char *buffer, size_t capacity, size_t *length) {
   type = sf_cel_type_resolve(type);
+  if (*length == capacity - 1)
+    return;
   if (type->form != SF_CEL_FORM_KIND) {
     append(buffer, capacity, length, "dyn");
     return;

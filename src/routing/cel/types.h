@@ -16,9 +16,12 @@ struct sf_cel_type {
   const sf_cel_type **binding;      /* of FORM_VARIABLE: where what it is found to be is kept, NULL until then */
 };
 
-/* Types in the making. Zero-initialise but for the arena. */
+/* Types in the making. Zero-initialise but for the arena and the budget. */
 typedef struct sf_cel_types {
   sf_cel_arena *arena;
+  /* Types can share parts, and then be far larger than the expression: every look at a part takes a step. Once none is
+   * left, all answers are quick and wrong, and the check as a whole has failed. */
+  sf_cel_budget budget;
   bool out_of_memory;                  /* any call below that allocates may set it, and then return some type */
   struct sf_cel_binding_record *trail; /* bindings since the last mark, to be undone */
 } sf_cel_types;
@@ -42,7 +45,7 @@ void sf_cel_types_mark(sf_cel_types *types);
 void sf_cel_types_undo(sf_cel_types *types);
 
 /* Whether both say the same. */
-bool sf_cel_type_same(const sf_cel_type *first, const sf_cel_type *second);
+bool sf_cel_type_same(sf_cel_types *types, const sf_cel_type *first, const sf_cel_type *second);
 
 /* The type of a list that holds both: the more general of the two, or dyn. `first` NULL: `second`. */
 const sf_cel_type *sf_cel_type_join(sf_cel_types *types, const sf_cel_type *first, const sf_cel_type *second);

@@ -110,7 +110,7 @@ void sf_connection_pool_free(sf_connection_pool *pool) {
   if (pool == NULL)
     return;
   for (sf_connection *next; (next = pool->idle.next) != &pool->idle;) {
-    unlink_connection(pool, next);
+    unlink_connection(pool, next); // NOLINT(clang-analyzer-unix.Malloc): the one before is out of the list
     close_connection(next);
   }
   pthread_mutex_destroy(&pool->mutex);

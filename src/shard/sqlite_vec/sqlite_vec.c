@@ -114,7 +114,7 @@ static sf_code decode_tables(sqlite3 *database, const decoding *purpose, const s
   sf_vec0_rows rows = {0};
   sf_code code;
   SF_TRY(sf_vec0_check_schema(database, identity->dim, identity->metric, error));
-  SF_TRY(sf_vec0_survey(database, cancellation, &rows, error));
+  SF_TRY(sf_vec0_survey(database, identity->dim, identity->source_size, cancellation, &rows, error));
   if (purpose->vectors_path != NULL)
     code = write_vector_file(database, &rows, purpose->vectors_path, identity, cancellation, error);
   else {

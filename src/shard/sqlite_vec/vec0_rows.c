@@ -3,31 +3,41 @@
 
 #include "base/json.h"
 
+#include <stdio.h>
 #include <string.h>
+
+/* The text of a column that is not NULL; borrowed until the statement moves on. */
+static sf_code take_text(sqlite3_stmt *row, int column, int64_t row_id, const char **text, size_t *length,
+                         sf_error *error) {
+  if (sqlite3_column_type(row, column) != SQLITE_TEXT)
+    return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: row %lld: expected text in %s, found another type",
+                   (long long)row_id, sqlite3_column_name(row, column));
+  *text = (const char *)sqlite3_column_text(row, column);
+  *length = (size_t)sqlite3_column_bytes(row, column);
+  return *text != NULL ? SF_OK : sf_fail_memory(error, "row of a shard");
+}
 
 /* A column's text, which must be text or NULL; borrowed until the statement is reset. */
 static sf_code read_text(sqlite3 *database, sqlite3_stmt *statement, int64_t row_id, const char **text, size_t *length,
                          sf_error *error) {
   *text = NULL;
   *length = 0;
+  sf_sqlite_renew(statement);
   sqlite3_bind_int64(statement, 1, row_id);
   int status = sqlite3_step(statement);
   if (status == SQLITE_DONE || (status == SQLITE_ROW && sqlite3_column_type(statement, 0) == SQLITE_NULL))
     return SF_OK;
   if (status != SQLITE_ROW)
     return sf_sqlite_fail(database, "shard.db", "can't read a row", SF_DB_ADAPTER_ERROR, error);
-  if (sqlite3_column_type(statement, 0) != SQLITE_TEXT)
-    return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: row %lld: expected text in %s, found another type",
-                   (long long)row_id, sqlite3_column_name(statement, 0));
-  *text = (const char *)sqlite3_column_text(statement, 0);
-  *length = (size_t)sqlite3_column_bytes(statement, 0);
-  return *text != NULL ? SF_OK : sf_fail_memory(error, "row of a shard");
+  return take_text(statement, 0, row_id, text, length, error);
 }
 
 /* An id as the writer encodes it: {"v": value, "t": "int"|"str"}. `parsed` keeps what a string id points to. */
 static sf_code parse_id(const char *text, size_t length, int64_t row_id, json_object **parsed, sf_id_type *type,
                         int64_t *integer, sf_error *error) {
-  SF_TRY(sf_json_parse_object(text, length, "shard.db: an id in vec_id_map", SF_DB_ADAPTER_ERROR, parsed, error));
+  char named[64];
+  snprintf(named, sizeof(named), "shard.db: row %lld: original_id", (long long)row_id);
+  SF_TRY(sf_json_parse_object(text, length, named, SF_DB_ADAPTER_ERROR, parsed, error));
   json_object *value = sf_json_member(*parsed, "v");
   json_object *tag = sf_json_member(*parsed, "t");
   const char *name = json_object_is_type(tag, json_type_string) ? json_object_get_string(tag) : "";
@@ -70,15 +80,19 @@ sf_code sf_vec0_fetch_row(const sf_connection *connection, int64_t row_id, sf_ro
 /* Whether SQLite finds the whole file in order: every page, not only those that a search reads. */
 static sf_code check_integrity(sqlite3 *database, sf_error *error) {
   sqlite3_stmt *row;
-  SF_TRY(sf_sqlite_prepare(database, "PRAGMA quick_check(1)", "shard.db", SF_DB_ADAPTER_ERROR, &row, error));
-  int status = sqlite3_step(row);
-  const char *verdict = status == SQLITE_ROW ? (const char *)sqlite3_column_text(row, 0) : NULL;
+  SF_TRY(sf_sqlite_prepare(database, "PRAGMA quick_check", "shard.db", SF_DB_ADAPTER_ERROR, &row, error));
   sf_code code = SF_OK;
-  if (verdict == NULL)
+  int status = SQLITE_DONE;
+  while (code == SF_OK && (status = sqlite3_step(row)) == SQLITE_ROW) {
+    const char *verdict = (const char *)sqlite3_column_text(row, 0);
+    if (verdict == NULL)
+      code = sf_fail_memory(error, "shard.db");
+    /* The virtual table's module is not here, which is as it should be. */
+    else if (strcmp(verdict, "ok") != 0 && strstr(verdict, "no such module") == NULL)
+      code = sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: %s", verdict);
+  }
+  if (code == SF_OK && status != SQLITE_DONE)
     code = sf_sqlite_fail(database, "shard.db", "can't check the database", SF_DB_ADAPTER_ERROR, error);
-  /* The virtual table's module is not here, which is as it should be. */
-  else if (strcmp(verdict, "ok") != 0 && strstr(verdict, "no such module") == NULL)
-    code = sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: %s", verdict);
   sqlite3_finalize(row);
   return code;
 }
@@ -88,24 +102,27 @@ static sf_code check_id(sqlite3_stmt *row, sf_error *error) {
   sf_id_type type;
   int64_t integer;
   int64_t row_id = sqlite3_column_int64(row, 0);
-  const char *text = (const char *)sqlite3_column_text(row, 1);
-  if (text == NULL)
-    return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: row %lld: expected an original_id, found NULL",
-                   (long long)row_id);
-  sf_code code = parse_id(text, (size_t)sqlite3_column_bytes(row, 1), row_id, &parsed, &type, &integer, error);
+  const char *text = NULL;
+  size_t length = 0;
+  SF_TRY(take_text(row, 1, row_id, &text, &length, error));
+  sf_code code = parse_id(text, length, row_id, &parsed, &type, &integer, error);
   json_object_put(parsed);
   return code;
 }
 
 static sf_code check_payload(sqlite3_stmt *row, sf_error *error) {
   json_object *parsed = NULL;
-  const char *text = (const char *)sqlite3_column_text(row, 1);
-  if (text == NULL)
+  int64_t row_id = sqlite3_column_int64(row, 0);
+  const char *text = NULL;
+  size_t length = 0;
+  char named[64];
+  if (sqlite3_column_type(row, 1) == SQLITE_NULL)
     return SF_OK;
-  sf_code code =
-      sf_json_parse_object(text, (size_t)sqlite3_column_bytes(row, 1), "payload", SF_DB_ADAPTER_ERROR, &parsed, error);
+  SF_TRY(take_text(row, 1, row_id, &text, &length, error));
+  snprintf(named, sizeof(named), "shard.db: row %lld: payload", (long long)row_id);
+  sf_code code = sf_json_parse_object(text, length, named, SF_DB_ADAPTER_ERROR, &parsed, error);
   json_object_put(parsed);
-  return code == SF_OK ? SF_OK : sf_error_prefix(error, "shard.db: row %lld", (long long)sqlite3_column_int64(row, 0));
+  return code;
 }
 
 static sf_code check_each(sqlite3 *database, const char *sql, sf_code (*check)(sqlite3_stmt *row, sf_error *error),

@@ -11,6 +11,9 @@
 static const char what[] = "shard.db";
 static const sf_code corrupt = SF_DB_ADAPTER_ERROR;
 
+/* In the table's own order, by chunk_id: an index or a sort would be work that the file decides on. */
+static const char chunks_query[] = "SELECT chunk_id, size, validity, rowids FROM vec_index_chunks NOT INDEXED";
+
 /* A chunk's row, its blobs borrowed until the statement moves on. */
 typedef struct chunk {
   int64_t id;
@@ -38,10 +41,16 @@ static sf_code read_blob(sqlite3_stmt *row, int column, int64_t chunk_id, size_t
   return *bytes != NULL || expected == 0 ? SF_OK : sf_fail_memory(error, what);
 }
 
+/* `read` has the chunk before, or is zeroed. */
 static sf_code read_chunk(sqlite3_stmt *row, chunk *read, sf_error *error) {
   /* A chunk is one blob of at most SQLite's 2^31 bytes, so that this many slots can't be. */
   const int64_t most_slots = (int64_t)1 << 28;
+  int64_t previous_id = read->id;
   read->id = sqlite3_column_int64(row, 0);
+  /* vec0 numbers its chunks from 1. Pages in a circle would bring the same ones again and again. */
+  if (sqlite3_column_type(row, 0) != SQLITE_INTEGER || read->id <= previous_id)
+    return sf_fail(error, corrupt, "%s: expected a chunk_id above %lld, found %lld", what, (long long)previous_id,
+                   (long long)read->id);
   int64_t size = sqlite3_column_int64(row, 1);
   if (sqlite3_column_type(row, 1) != SQLITE_INTEGER || size < 1 || size > most_slots)
     return sf_fail(error, corrupt, "%s: chunk %lld: expected a size from 1 to %lld, found %lld", what,
@@ -89,18 +98,27 @@ static sf_code append_ids(const chunk *from, sf_vec0_rows *rows, int64_t *last_i
   return SF_OK;
 }
 
+static sf_code count_slots(const chunk *from, uint64_t *slots_left, sf_error *error) {
+  if (from->size > *slots_left)
+    return sf_fail(error, corrupt, "%s: chunk %lld: expected at most %llu more slots in a file of this size, found %zu",
+                   what, (long long)from->id, (unsigned long long)*slots_left, from->size);
+  *slots_left -= from->size;
+  return SF_OK;
+}
+
 /* Goes over all chunks; `ids` collects the rows from the first on that is out of order. */
-static sf_code survey_chunks(sqlite3 *database, const sf_cancellation *cancellation, sf_vec0_rows *rows, sf_buffer *ids,
-                             sf_error *error) {
+static sf_code survey_chunks(sqlite3 *database, uint64_t slots_left, const sf_cancellation *cancellation,
+                             sf_vec0_rows *rows, sf_buffer *ids, sf_error *error) {
   sqlite3_stmt *row = NULL;
-  SF_TRY(sf_sqlite_prepare(database, "SELECT chunk_id, size, validity, rowids FROM vec_index_chunks ORDER BY chunk_id",
-                           what, corrupt, &row, error));
+  SF_TRY(sf_sqlite_prepare(database, chunks_query, what, corrupt, &row, error));
+  chunk read = {0};
   bool more = true;
   int64_t last_id = 0;
   sf_code code = SF_OK;
   while (code == SF_OK && more) {
-    chunk read;
     code = next_chunk(database, row, cancellation, &more, &read, error);
+    if (code == SF_OK && more)
+      code = count_slots(&read, &slots_left, error);
     if (code == SF_OK && more)
       code = append_ids(&read, rows, &last_id, ids, error);
   }
@@ -123,15 +141,18 @@ static sf_code sort_rows(placed_id *ids, sf_vec0_rows *rows, sf_error *error) {
   return SF_OK;
 }
 
-sf_code sf_vec0_survey(sqlite3 *database, const sf_cancellation *cancellation, sf_vec0_rows *rows, sf_error *error) {
+sf_code sf_vec0_survey(sqlite3 *database, uint32_t dim, uint64_t file_size, const sf_cancellation *cancellation,
+                       sf_vec0_rows *rows, sf_error *error) {
+  /* Every slot, used or not, has a vector and a row id of its own in the file. */
+  const uint64_t most_slots = file_size / ((uint64_t)dim * sizeof(float) + sizeof(int64_t));
   *rows = (sf_vec0_rows){.ascending = true};
   sf_buffer ids = {0};
-  sf_code code = survey_chunks(database, cancellation, rows, &ids, error);
+  sf_code code = survey_chunks(database, most_slots, cancellation, rows, &ids, error);
   if (code == SF_OK && !rows->ascending) {
     /* Out of order is rare enough to look again, this time collecting from the first row on. */
     ids.length = 0;
     *rows = (sf_vec0_rows){.ascending = false};
-    code = survey_chunks(database, cancellation, rows, &ids, error);
+    code = survey_chunks(database, most_slots, cancellation, rows, &ids, error);
     void *collected = ids.data;
     if (code == SF_OK)
       code = sort_rows(collected, rows, error);
@@ -207,6 +228,7 @@ static sf_code transfer_chunk(transfer *to, const chunk *from, const uint8_t *ve
 static sf_code read_chunk_vectors(sqlite3 *database, sqlite3_stmt *row, const chunk *of, uint32_t dim,
                                   const uint8_t **vectors, sf_error *error) {
   sqlite3_reset(row);
+  sf_sqlite_renew(row);
   sqlite3_bind_int64(row, 1, of->id);
   int status = sqlite3_step(row);
   if (status == SQLITE_DONE)
@@ -223,14 +245,12 @@ sf_code sf_vec0_read(sqlite3 *database, uint32_t dim, const sf_vec0_rows *rows, 
   sqlite3_stmt *chunks = NULL;
   sqlite3_stmt *vectors = NULL;
   bool more = true;
-  sf_code code =
-      sf_sqlite_prepare(database, "SELECT chunk_id, size, validity, rowids FROM vec_index_chunks ORDER BY chunk_id",
-                        what, corrupt, &chunks, error);
+  chunk read = {0};
+  sf_code code = sf_sqlite_prepare(database, chunks_query, what, corrupt, &chunks, error);
   if (code == SF_OK)
     code = sf_sqlite_prepare(database, "SELECT vectors FROM vec_index_vector_chunks00 WHERE _rowid_=?1", what, corrupt,
                              &vectors, error);
   while (code == SF_OK && more) {
-    chunk read;
     const uint8_t *bytes = NULL;
     code = next_chunk(database, chunks, cancellation, &more, &read, error);
     if (code != SF_OK || !more)

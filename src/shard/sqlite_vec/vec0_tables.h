@@ -17,8 +17,10 @@ typedef struct sf_vec0_rows {
   uint64_t *positions; /* unless ascending: by that order, where a row belongs by its id; owned */
 } sf_vec0_rows;
 
-/* Looks at every chunk's validity bitmap and row ids. A row id that occurs twice is a failure. */
-sf_code sf_vec0_survey(sqlite3 *database, const sf_cancellation *cancellation, sf_vec0_rows *rows, sf_error *error);
+/* Looks at every chunk's validity bitmap and row ids. A row id that occurs twice is a failure, and so are chunks with more
+ * slots than the file of file_size bytes can have. */
+sf_code sf_vec0_survey(sqlite3 *database, uint32_t dim, uint64_t file_size, const sf_cancellation *cancellation,
+                       sf_vec0_rows *rows, sf_error *error);
 void sf_vec0_rows_free(sf_vec0_rows *rows);
 
 /* Called with `count` rows that lie together, in a chunk and in the order of row ids, from position first_row on. */

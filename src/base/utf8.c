@@ -1,10 +1,10 @@
-#include "routing/cel/utf8.h"
+#include "base/utf8.h"
 
 static bool is_scalar_value(uint32_t code_point) {
   return code_point <= 0x10FFFF && (code_point < 0xD800 || code_point > 0xDFFF);
 }
 
-size_t sf_cel_utf8_decode(const char *text, size_t length, uint32_t *code_point) {
+size_t sf_utf8_decode(const char *text, size_t length, uint32_t *code_point) {
   if (length == 0)
     return 0;
   uint8_t lead = (uint8_t)text[0];
@@ -29,7 +29,7 @@ size_t sf_cel_utf8_decode(const char *text, size_t length, uint32_t *code_point)
   return size;
 }
 
-size_t sf_cel_utf8_encode(uint32_t code_point, char bytes[4]) {
+size_t sf_utf8_encode(uint32_t code_point, char bytes[4]) {
   if (!is_scalar_value(code_point))
     return 0;
   if (code_point < 0x80) {
@@ -46,11 +46,11 @@ size_t sf_cel_utf8_encode(uint32_t code_point, char bytes[4]) {
   return size;
 }
 
-bool sf_cel_utf8_valid(const char *text, size_t length, size_t *invalid_at) {
+bool sf_utf8_valid(const char *text, size_t length, size_t *invalid_at) {
   size_t position = 0;
   while (position < length) {
     uint32_t code_point;
-    size_t size = sf_cel_utf8_decode(text + position, length - position, &code_point);
+    size_t size = sf_utf8_decode(text + position, length - position, &code_point);
     if (size == 0) {
       if (invalid_at != NULL)
         *invalid_at = position;
@@ -61,7 +61,7 @@ bool sf_cel_utf8_valid(const char *text, size_t length, size_t *invalid_at) {
   return true;
 }
 
-size_t sf_cel_utf8_count(const char *text, size_t length) {
+size_t sf_utf8_count(const char *text, size_t length) {
   size_t count = 0;
   for (size_t i = 0; i < length; i++)
     count += ((uint8_t)text[i] & 0xC0) != 0x80;

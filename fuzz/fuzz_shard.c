@@ -1,0 +1,89 @@
+/* The bytes are a shard.db of vectors of 4 components. */
+#include "shard/shard.h"
+#include "temporary_folder.h"
+
+#include <stdbool.h>
+
+#define DIM 4
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+typedef struct counting_sink {
+  sf_row_sink base;
+  size_t count;
+} counting_sink;
+
+static bool count_row(sf_row_sink *sink, sf_id_type id_type, int64_t id_integer, const char *id_string,
+                      size_t id_length, const char *payload, size_t payload_length) {
+  (void)id_integer;
+  if (id_type == SF_ID_STRING && (id_string == NULL || id_string[id_length] != '\0'))
+    abort();
+  if (payload != NULL && strnlen(payload, payload_length + 1) > payload_length)
+    abort();
+  ((counting_sink *)sink)->count++;
+  return true;
+}
+
+/* Every component is read, and every row that could win is fetched. */
+static void use_shard(sf_shard *shard) {
+  counting_sink sink = {.base.add = count_row};
+  sf_error error;
+  float sum = 0;
+  for (size_t s = 0; s < shard->num_segments; s++) {
+    const sf_vector_segment *segment = &shard->segments[s];
+    for (size_t i = 0; i < segment->num_rows * DIM; i++)
+      sum += segment->vectors[i];
+    for (size_t i = 0; i < segment->num_rows && i < 64; i++) {
+      uint64_t row = segment->first_row + i;
+      bool excluded = segment->excluded != NULL && (segment->excluded[i / 8] >> (i % 8) & 1) != 0;
+      if (!excluded && sf_shard_fetch_rows(shard, &row, 1, &sink.base, &error) != SF_OK &&
+          error.code != SF_DB_ADAPTER_ERROR)
+        abort();
+    }
+  }
+  volatile float kept = sum;
+  (void)kept;
+  if (sf_shard_verify(shard, NULL, &error) != SF_OK && error.code != SF_DB_ADAPTER_ERROR)
+    abort();
+}
+
+static void open_shard(const sf_shard_source *source) {
+  sf_shard *shard = NULL;
+  sf_error error;
+  sf_code code = sf_shard_open(source, NULL, &shard, &error);
+  if (code == SF_OK) {
+    if (!source->verify_only)
+      use_shard(shard);
+    sf_shard_close(shard);
+  } else if (code != SF_DB_ADAPTER_ERROR || strstr(error.message, "s3://b/p/shard") == NULL)
+    abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  char path[256];
+  char cache_dir[256];
+  const char *folder = use_temporary_folder();
+  snprintf(cache_dir, sizeof(cache_dir), "%s/cache", folder);
+  snprintf(path, sizeof(path), "%s/shard", folder);
+  mkdir(path, 0777);
+  snprintf(path, sizeof(path), "%s/shard/shard.db", folder);
+  write_whole_file(path, data, size);
+  remove_files(cache_dir);
+  sf_storage *storage;
+  sf_shard_resources *resources;
+  if (sf_storage_open(folder, &storage, NULL) != SF_OK || sf_shard_resources_create(&resources, NULL) != SF_OK)
+    abort();
+  sf_shard_source source = {.storage = storage,
+                            .resources = resources,
+                            .db_url = "s3://b/p/shard",
+                            .key = "shard",
+                            .cache_dir = cache_dir,
+                            .dim = DIM,
+                            .metric = SF_METRIC_COSINE};
+  open_shard(&source);
+  source.verify_only = true;
+  open_shard(&source);
+  sf_shard_resources_free(resources);
+  sf_storage_close(storage);
+  return 0;
+}

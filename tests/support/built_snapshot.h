@@ -1,0 +1,42 @@
+/*
+ * Snapshots that a test writes: sqlite-vec shards of random vectors, found by shard ids alone (explicit sharding); and
+ * what an exact search of them has to give, by scoring every row.
+ */
+#ifndef SF_TESTS_BUILT_SNAPSHOT_H
+#define SF_TESTS_BUILT_SNAPSHOT_H
+
+#include "shardyfusion.h"
+
+typedef struct snapshot_plan {
+  const char *run_id;
+  const char *timestamp; /* of publication: "2026-01-02T03:04:05.000006Z" */
+  uint32_t num_shards;
+  uint32_t dim;
+  size_t num_rows; /* of each shard */
+  uint64_t seed;   /* of the vectors */
+  int64_t first_id;
+  sf_metric metric; /* cosine or l2 */
+} snapshot_plan;
+
+typedef struct built_snapshot {
+  snapshot_plan plan;
+  char *root;
+  float **vectors; /* num_rows × dim for each shard */
+} built_snapshot;
+
+/* Writes the shards and the manifest below `root`, which other snapshots may share. Row r of shard s has the id
+ * first_id + s × num_rows + r (a string where it is divisible by 3), and the payload {"id":…} unless divisible by 5. */
+built_snapshot *snapshot_build(const char *root, const snapshot_plan *plan);
+void snapshot_free(built_snapshot *snapshot);
+
+/* Points `_CURRENT` to it. */
+void snapshot_publish(const built_snapshot *snapshot);
+
+/* The path of a shard's file, for the caller to free. */
+char *snapshot_shard_path(const built_snapshot *snapshot, uint32_t db_id);
+
+/* Whether the response is, bit for bit, what a search of these shards has to give. Says on stderr what differs. */
+bool snapshot_answers(const built_snapshot *snapshot, const float *query, size_t top_k, const int64_t *shard_ids,
+                      size_t num_shard_ids, const sf_search_response *response);
+
+#endif
