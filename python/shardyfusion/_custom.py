@@ -97,6 +97,10 @@ class _Snapshot:
     is_retired: bool = False
 
 
+def _has_failed(opening: asyncio.Task[AsyncShardReader]) -> bool:
+    return opening.done() and (opening.cancelled() or opening.exception() is not None)
+
+
 class CustomShards:
     """Searches by way of a factory. Belongs to the loop of its reader."""
 
@@ -227,9 +231,9 @@ class CustomShards:
         try:
             return await asyncio.shield(shard.opening)
         except BaseException:
-            if shard.opening.done() and snapshot.shards.get(shard_id) is shard:
-                del snapshot.shards[shard_id]  # the next search tries again
             shard.num_users -= 1
+            if _has_failed(shard.opening) and snapshot.shards.get(shard_id) is shard:
+                del snapshot.shards[shard_id]  # the next search tries again
             raise
 
     async def _give_back(self, snapshot: _Snapshot, shard_id: int) -> None:
