@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, final, overload
 
+from shardyfusion.vector.types import Queries, Query
 from typing_extensions import Buffer
 
 _T = TypeVar("_T")
@@ -58,9 +59,9 @@ class VectorSearchResponse(Sequence[SearchResult]):
     def ids(self) -> memoryview[int] | list[int | str]: ...
     def __len__(self) -> int: ...
     @overload
-    def __getitem__(self, index: int, /) -> SearchResult: ...
+    def __getitem__(self, index: int) -> SearchResult: ...
     @overload
-    def __getitem__(self, index: slice[Any, Any, Any], /) -> list[SearchResult]: ...
+    def __getitem__(self, index: slice) -> list[SearchResult]: ...
     def __iter__(self) -> Iterator[SearchResult]: ...
     def __eq__(self, other: object, /) -> bool: ...
     __hash__: ClassVar[None]  # type: ignore[assignment]
@@ -90,7 +91,7 @@ class Reader:
         self,
         queue: CompletionQueue | None,
         future: asyncio.Future[VectorSearchResponse] | None,
-        query: Buffer | Sequence[float],
+        query: Query,
         top_k: int,
         shard_ids: Iterable[int] | None,
         num_probes: int | None,
@@ -101,7 +102,7 @@ class Reader:
         self,
         queue: CompletionQueue | None,
         future: asyncio.Future[list[VectorSearchResponse]] | None,
-        queries: Buffer | Iterable[Buffer | Sequence[float]],
+        queries: Queries,
         top_k: int,
         shard_ids: Iterable[int] | None,
         num_probes: int | None,
@@ -110,7 +111,7 @@ class Reader:
     ) -> Operation[list[VectorSearchResponse]]: ...
     def route(
         self,
-        query: Buffer | Sequence[float],
+        query: Query,
         shard_ids: Iterable[int] | None,
         num_probes: int | None,
         routing_context: Mapping[str, Any] | None,

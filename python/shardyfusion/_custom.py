@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from shardyfusion import _core
 from shardyfusion._options import ReaderOptions, Reporter, shard_details_of, snapshot_info_of
@@ -21,6 +21,8 @@ from shardyfusion.metrics import MetricEvent
 from shardyfusion.vector.types import SearchResult, VectorIndexConfig, VectorSearchResponse
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from shardyfusion.vector.types import Queries, Query
 
 
@@ -67,13 +69,12 @@ def index_config_of(handle: _core.Reader, manifest: ParsedManifest) -> VectorInd
 
 def split_queries(queries: Queries) -> list[Query]:
     """One by one, as a factory's shards take them."""
-    if hasattr(queries, "__iter__"):
-        return list(queries)
-    view = memoryview(queries)
+    if isinstance(queries, Iterable):
+        return list(queries)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    view = memoryview(cast("Buffer", queries))
     if view.ndim != 2:
         raise ConfigValidationError(f"queries: expected an array of two dimensions, found {view.ndim}")
-    rows: list[Query] = list(view.tolist())
-    return rows
+    return cast("list[Query]", view.tolist())
 
 
 @dataclass(slots=True)

@@ -160,8 +160,10 @@ def health_of(
 ) -> VectorReaderHealth:
     """`store_failure` is why a manifest store could not refresh the reader, which the library does not know."""
     seconds = -1.0 if staleness_threshold is None else max(0.0, staleness_threshold.total_seconds())
-    *facts, refresh_error = handle.health(seconds)
-    return VectorReaderHealth(*facts, store_failure or refresh_error)
+    status, manifest_ref, age_seconds, num_shards, is_closed, refresh_error = handle.health(seconds)
+    return VectorReaderHealth(
+        status, manifest_ref, age_seconds, num_shards, is_closed, store_failure or refresh_error
+    )
 
 
 def keyword_search(

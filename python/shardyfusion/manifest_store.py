@@ -46,9 +46,12 @@ def _read(database: sqlite3.Connection) -> ParsedManifest:
     build[5] = json.loads(build[5])
     shards: list[RequiredShardMeta] = []
     for row in database.execute(f"SELECT {_SHARD_COLUMNS} FROM shards ORDER BY db_id"):
-        *plain, min_key, max_key, checkpoint_id, writer_info = row
-        keys = [None if key is None else json.loads(key) for key in (min_key, max_key)]
-        shards.append(RequiredShardMeta(*plain, *keys, checkpoint_id, json.loads(writer_info)))
+        db_id, db_url, attempt, row_count, db_bytes, *keys, checkpoint_id, writer_info = row
+        min_key, max_key = (None if key is None else json.loads(key) for key in keys)
+        writer = json.loads(writer_info)
+        shards.append(
+            RequiredShardMeta(db_id, db_url, attempt, row_count, db_bytes, min_key, max_key, checkpoint_id, writer)
+        )
     return ParsedManifest(RequiredBuildMeta(*build), shards, json.loads(custom))
 
 

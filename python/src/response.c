@@ -260,7 +260,26 @@ static PyGetSetDef properties[] = {
      "The ids in order: a memoryview of int64, shape (len,), where all are integers; else a list.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
-static PyMethodDef methods[] = {{"__reduce__", reduce, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
+/* What is left of the protocol of sequences is the list's. */
+
+static PyObject *index_of(PyObject *object, PyObject *args) {
+  PyObject *results = results_of(object);
+  PyObject *method = results == NULL ? NULL : PyObject_GetAttrString(results, "index");
+  PyObject *index = method == NULL ? NULL : PyObject_Call(method, args, NULL);
+  Py_XDECREF(method);
+  return index;
+}
+
+static PyObject *count_of(PyObject *object, PyObject *value) {
+  PyObject *results = results_of(object);
+  return results == NULL ? NULL : PyObject_CallMethod(results, "count", "(O)", value);
+}
+
+static PyMethodDef methods[] = {{"__reduce__", reduce, METH_NOARGS, NULL},
+                                {"index", index_of, METH_VARARGS,
+                                 "index(value, start=0, stop=None): where a result is; ValueError where it is not."},
+                                {"count", count_of, METH_O, "How often a result is there."},
+                                {NULL, NULL, 0, NULL}};
 
 static const char doc[] =
     "VectorSearchResponse(results, num_shards_queried, latency_ms)\n--\n\n"
@@ -296,9 +315,22 @@ static int set_match_args(PyTypeObject *type) {
   return result;
 }
 
+/* isinstance(response, collections.abc.Sequence) */
+static int register_sequence(PyTypeObject *type) {
+  PyObject *module = PyImport_ImportModule("collections.abc");
+  PyObject *sequence = module == NULL ? NULL : PyObject_GetAttrString(module, "Sequence");
+  PyObject *registered = sequence == NULL ? NULL : PyObject_CallMethod(sequence, "register", "(O)", type);
+  Py_XDECREF(module);
+  Py_XDECREF(sequence);
+  Py_XDECREF(registered);
+  return registered == NULL ? -1 : 0;
+}
+
 int sf_py_add_results(PyObject *module, sf_py_state *state) {
   state->column_type = sf_py_add_type(module, &sf_py_column_spec, 0);
   state->result_type = state->column_type == NULL ? NULL : sf_py_add_type(module, &sf_py_result_spec, 1);
   state->response_type = state->result_type == NULL ? NULL : sf_py_add_type(module, &sf_py_response_spec, 1);
-  return state->response_type == NULL ? -1 : set_match_args(state->result_type);
+  if (state->response_type == NULL || register_sequence(state->response_type) < 0)
+    return -1;
+  return set_match_args(state->result_type);
 }

@@ -108,9 +108,9 @@ def where(published, tmp_path):
 
 @pytest.fixture(scope="session")
 def large(tmp_path_factory):
-    """A snapshot whose searches take long enough to be interrupted: 4 shards of 60,000 × 64."""
+    """A snapshot whose searches take long enough to be interrupted: 4 shards of 5,000 × 512."""
     root = tmp_path_factory.mktemp("large")
-    return Published(root / "snapshot", num_shards=4, rows=60_000, dim=64)
+    return Published(root / "snapshot", num_shards=4, rows=5_000, dim=512)
 
 
 @pytest.fixture

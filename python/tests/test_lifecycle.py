@@ -219,7 +219,7 @@ EXITS = {
 @pytest.mark.parametrize("way", EXITS)
 def test_the_interpreter_exits_cleanly_with_searches_under_way(large, large_where, way):
     ending, start = EXITS[way]
-    script = textwrap.dedent(SCRIPT).format(where=large_where, dim=64, ending=ending, start=start)
+    script = textwrap.dedent(SCRIPT).format(where=large_where, dim=large.live.dim, ending=ending, start=start)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "Fatal" not in done.stderr
@@ -231,7 +231,7 @@ def test_control_c_ends_a_synchronous_wait(large, large_where):
 import os, signal, threading, time, numpy as np
 from shardyfusion.vector import ShardedVectorReader
 reader = ShardedVectorReader(**{large_where!r})
-queries = np.random.default_rng(1).standard_normal((200_000, 64)).astype(np.float32)
+queries = np.random.default_rng(1).standard_normal((20_000, {large.live.dim})).astype(np.float32)
 try:
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     reader.batch_search(queries, num_probes=4)

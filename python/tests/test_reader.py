@@ -2,6 +2,7 @@
 
 import array
 import asyncio
+import collections.abc
 import datetime
 import pickle
 
@@ -222,6 +223,9 @@ async def test_results_are_compared_pickled_and_shown(published, where):
     assert response[-1] is response.results[-1]
     assert response[1:3] == response.results[1:3]
     assert response[0] in response
+    assert (response.index(response[2]), response.count(response[2])) == (2, 1)
+    assert isinstance(response, collections.abc.Sequence)
+    assert list(reversed(response)) == response.results[::-1]
     with pytest.raises(IndexError):
         response[4]
     with pytest.raises(TypeError):

@@ -193,8 +193,8 @@ class AsyncShardedVectorReader:
         self._reporter.report()
         return outcome
 
-    def _check(self) -> None:
-        """Fails unless the reader is open, in its process and on its loop."""
+    def _check_open(self) -> None:
+        """Fails unless the reader is open, and in its process."""
         if self._process != os.getpid():
             raise ReaderStateError(
                 f"the reader was opened by process {self._process} and can't be used after a fork: "
@@ -202,6 +202,10 @@ class AsyncShardedVectorReader:
             )
         if self._is_closed or self._closing is not None:
             raise ReaderStateError("the reader is closed")
+
+    def _check(self) -> None:
+        """Fails unless the reader is open, in its process and on its loop."""
+        self._check_open()
         if get_running_loop() is not self._queue.loop:
             raise ReaderStateError("the reader belongs to the loop that opened it: open one for this loop")
 
@@ -301,7 +305,7 @@ class AsyncShardedVectorReader:
 
         Raises what `search` raises for the same arguments.
         """
-        self._check()
+        self._check_open()
         return self._handle.route(query, None, num_probes, routing_context)
 
     def shard_for_id(self, shard_id: int, /) -> VectorShardDetail:
@@ -310,12 +314,12 @@ class AsyncShardedVectorReader:
 
     def shard_details(self) -> list[VectorShardDetail]:
         """What the manifest says of its shards, one for each of `num_dbs`."""
-        self._check()
+        self._check_open()
         return shard_details_of(self._handle)
 
     def snapshot_info(self) -> VectorSnapshotInfo:
         """The snapshot that is served."""
-        self._check()
+        self._check_open()
         return snapshot_info_of(self._handle)
 
     def health(self, *, staleness_threshold: timedelta | None = None) -> VectorReaderHealth:

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from shardyfusion._core import SearchResult, VectorSearchResponse
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    Query: TypeAlias = Buffer | Sequence[float]
+    class Array(Protocol):
+        """A NumPy array (which type checkers know to be a `Buffer` from Python 3.12 on)."""
+
+        @property
+        def __array_interface__(self) -> dict[str, Any]: ...
+
+    Query: TypeAlias = Buffer | Array | Sequence[float]
     """A query vector of `dim` components: anything with the buffer protocol (float32 or float64, one dimension), or a
     sequence of numbers."""
 
-    Queries: TypeAlias = Buffer | Iterable[Buffer | Sequence[float]]
+    Queries: TypeAlias = Buffer | Array | Iterable[Query]
     """Queries: an array of two dimensions, one query a row, or queries one by one."""
 
     RoutingContext: TypeAlias = Mapping[str, Any]
