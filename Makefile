@@ -40,7 +40,7 @@ bench: deps configure ## build and run the benchmarks
 fuzz: ## run every fuzzer for SECONDS=60 (needs clang)
 	tools/fuzz --build $(BUILD)/fuzz --seconds $(SECONDS)
 
-soak: deps ## search random snapshots for SECONDS=60, with the sanitizers
+soak: deps ## search under everything at once, and random snapshots, for SECONDS=60
 	tools/test --build $(BUILD) --soak $(SECONDS)
 
 install: all ## install below PREFIX=/usr/local; DESTDIR is put before it

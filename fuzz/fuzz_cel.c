@@ -2,8 +2,8 @@
  * Compiles arbitrary bytes as an expression over variables of every type, with and without the type check (the first
  * byte says which), and evaluates what compiles. Strings that come out must be UTF-8.
  */
-#include "routing/cel/cel.h"
 #include "base/utf8.h"
+#include "routing/cel/cel.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* The bytes are a shard.db of vectors of 4 components. */
+#include "../tests/temporary_folder.h"
 #include "shard/shard.h"
-#include "temporary_folder.h"
 
 #include <stdbool.h>
 
@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   remove_files(cache_dir);
   sf_storage *storage;
   sf_shard_resources *resources;
-  if (sf_storage_open(folder, &storage, NULL) != SF_OK || sf_shard_resources_create(&resources, NULL) != SF_OK)
+  if (sf_storage_open(folder, NULL, &storage, NULL) != SF_OK || sf_shard_resources_create(&resources, NULL) != SF_OK)
     abort();
   sf_shard_source source = {.storage = storage,
                             .resources = resources,

@@ -1,7 +1,7 @@
 /* The bytes are a vector file; its checksums and its identity are put right, so that what lies behind them is reached too. */
+#include "../tests/temporary_folder.h"
 #include "shard/vector_file.h"
 #include "shard/vector_layout.h"
-#include "temporary_folder.h"
 
 #include <xxhash.h>
 
@@ -17,7 +17,7 @@ static void use_file(const sf_vector_file *file) {
   for (size_t i = 0; i < segment->num_rows; i++) {
     sum += segment->vectors[i * identity.dim + 3] + segment->inverse_norms[i] + (double)file->row_ids[i];
     if (segment->excluded != NULL)
-      sum += segment->excluded[i / 8];
+      sum += segment->excluded[i >> 3];
   }
   volatile double kept = sum;
   (void)kept;

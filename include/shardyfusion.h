@@ -169,6 +169,58 @@ SF_API void *sf_operation_user_data(const sf_operation *operation);
  * cancelled and never reaches its queue. */
 SF_API void sf_operation_release(sf_operation *operation);
 
+/* ------------------------------------------------------------------------------------------------- Object storage (S3) */
+
+/* Where the bucket's name goes: into the host, or into the path. */
+typedef enum sf_s3_addressing_style {
+  /* The host, but the path for endpoints that are an address or have a port, and for buckets with dots. */
+  SF_S3_ADDRESSING_AUTO = 0,
+  SF_S3_ADDRESSING_VIRTUAL = 1,
+  SF_S3_ADDRESSING_PATH = 2,
+} sf_s3_addressing_style;
+
+/* Where a credential callback puts what it found. */
+typedef struct sf_s3_credential_request sf_s3_credential_request;
+
+/* Finds credentials, and hands them over with sf_s3_supply_credentials before it returns SF_OK. Called from any thread,
+ * one call at a time for one reader, when none are known, when those known are about to expire, and when the store says
+ * that they have. */
+typedef sf_code (*sf_s3_credential_callback)(sf_s3_credential_request *request, void *user_data, sf_error *error);
+
+/* For credential callbacks; everything is copied. `session_token` NULL: none. `expires_at` in seconds since 1970, 0: they
+ * don't expire. */
+SF_API sf_code sf_s3_supply_credentials(sf_s3_credential_request *request, const char *access_key_id,
+                                        const char *secret_access_key, const char *session_token, int64_t expires_at,
+                                        sf_error *error);
+
+/* How snapshots below s3://bucket/prefix are reached. What is NULL or 0 comes from the environment, then from the profile
+ * of AWS's configuration files, then from the defaults named here. Needed only until the call that takes it returns. */
+typedef struct sf_s3_options {
+  size_t size;              /* sizeof(sf_s3_options) */
+  const char *endpoint_url; /* NULL: AWS's own for the region */
+  const char *region_name;  /* NULL: us-east-1, or where the store redirects to */
+  sf_s3_addressing_style addressing_style;
+  const char *ca_path;            /* file or directory of the certificate authorities to trust; NULL: the system's */
+  bool no_verify_ssl;             /* take any certificate: whoever is in between can then read and change everything */
+  double connect_timeout_seconds; /* 0: 5 */
+  double read_timeout_seconds;    /* without progress; 0: 15 */
+  uint32_t max_attempts;          /* the first one included; 0: 6 */
+  uint32_t max_connections;       /* 0: 16 */
+  const char *profile;            /* NULL: AWS_PROFILE, then "default" */
+  bool anonymous;                 /* send unsigned requests */
+  const char *access_key_id;      /* with secret_access_key; session_token may stay NULL */
+  const char *secret_access_key;
+  const char *session_token;
+  sf_s3_credential_callback credential_callback; /* instead of keys */
+  void *credential_user_data;
+} sf_s3_options;
+
+#define SF_S3_OPTIONS_INIT                                                                                             \
+  { .size = sizeof(sf_s3_options) }
+
+/* The same as SF_S3_OPTIONS_INIT, for languages without macros. */
+SF_API void sf_s3_options_init(sf_s3_options *options);
+
 /* ---------------------------------------------------------------------------------------------------------- Reader */
 
 typedef enum sf_metric { SF_METRIC_COSINE = 0, SF_METRIC_L2 = 1, SF_METRIC_DOT_PRODUCT = 2 } sf_metric;
@@ -181,6 +233,10 @@ typedef enum sf_sharding_strategy {
   SF_SHARDING_CEL = 3,
 } sf_sharding_strategy;
 SF_API const char *sf_sharding_strategy_name(sf_sharding_strategy strategy); /* "cluster", "lsh", "explicit", "cel" */
+
+/* How far the download of an object is. Called by the thread that waits for it, several at a time for several objects;
+ * never with a lock held. `object` lives until the callback returns. */
+typedef void (*sf_download_callback)(const char *object, uint64_t bytes_done, uint64_t bytes_total, void *user_data);
 
 /* An open snapshot. */
 typedef struct sf_reader sf_reader;
@@ -216,6 +272,9 @@ typedef struct sf_reader_options {
   bool preload_shards;
   sf_log_callback log; /* NULL: silent */
   void *log_user_data;
+  const sf_s3_options *s3;       /* for roots that begin with s3://; NULL: all from the environment */
+  sf_download_callback download; /* hears of shards that are downloaded; NULL: nobody does */
+  void *download_user_data;
   sf_event_callback event; /* NULL: nobody listens */
   void *event_user_data;
   const char *shard_format;           /* "sqlite-vec": the only one to look for; NULL: whichever a shard has */
@@ -228,7 +287,7 @@ typedef struct sf_reader_options {
 /* The same as SF_READER_OPTIONS_INIT, for languages without macros. */
 SF_API void sf_reader_options_init(sf_reader_options *options);
 
-/* Opens the live snapshot below `root`: a path or `file://` URL. Options may be NULL. */
+/* Opens the live snapshot below `root`: a path, a `file://` or an `s3://bucket/prefix` URL. Options may be NULL. */
 SF_API sf_code sf_reader_open(const char *root, const sf_reader_options *options, sf_reader **reader, sf_error *error);
 SF_API sf_code sf_reader_open_submit(const char *root, const sf_reader_options *options, sf_executor *executor,
                                      sf_completion_queue *queue, void *user_data, sf_operation **operation,

@@ -150,6 +150,7 @@ def open(
     manifest: Buffer | None,
     manifest_ref: str | None,
     published_seconds: float,
+    s3: dict[str, Any] | None = ...,
 ) -> Operation[Reader]: ...
 def history(
     queue: CompletionQueue | None,
@@ -158,6 +159,7 @@ def history(
     sink: Sink,
     *,
     limit: int,
+    s3: dict[str, Any] | None = ...,
 ) -> Operation[list[tuple[str, str, str, bool]]]: ...
 def read_object(
     queue: CompletionQueue | None,
@@ -166,6 +168,7 @@ def read_object(
     sink: Sink,
     *,
     reference: str,
+    s3: dict[str, Any] | None = ...,
 ) -> Operation[bytes]: ...
 def check_manifest(payload: Buffer, name: str, /) -> None: ...
 def version() -> str: ...

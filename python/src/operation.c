@@ -113,6 +113,17 @@ static void unlink_operation(sf_py_operation *self) {
   self->previous = self->next = NULL;
 }
 
+/* Raises what it failed with: the exception of a credential provider unchanged, else the library's error. */
+static PyObject *raise_failure(const sf_py_state *state, const sf_py_operation *self, const sf_error *error) {
+  PyObject *sink = self->reader != NULL ? ((sf_py_reader *)self->reader)->sink : self->sink;
+  PyObject *failure = sink == NULL ? NULL : sf_py_sink_take_failure(sink, error);
+  if (failure == NULL)
+    return sf_py_raise(state, error);
+  PyErr_SetObject((PyObject *)Py_TYPE(failure), failure);
+  Py_DECREF(failure);
+  return NULL;
+}
+
 /* The outcome of a finished operation, or NULL with its error raised. The operation is done with. */
 static PyObject *finish(sf_py_operation *self) {
   const sf_py_state *state = sf_py_state_of((PyObject *)self);
@@ -124,7 +135,7 @@ static PyObject *finish(sf_py_operation *self) {
   else if (code == SF_CANCELLED_ERROR && !self->is_cancelled)
     outcome = sf_py_fail(state, SF_READER_STATE_ERROR, "the reader was closed while the operation was under way");
   else
-    outcome = sf_py_raise(state, &error);
+    outcome = raise_failure(state, self, &error);
   sf_operation_release(self->operation);
   self->operation = NULL;
   return outcome;

@@ -30,8 +30,15 @@ PyObject *sf_py_reader_new(const sf_py_state *state, sf_reader *reader, PyObject
   return (PyObject *)self;
 }
 
+static int traverse(PyObject *object, visitproc visit, void *arg) {
+  Py_VISIT(Py_TYPE(object));
+  Py_VISIT(((sf_py_reader *)object)->sink);
+  return 0;
+}
+
 static void dealloc(PyObject *object) {
   sf_py_reader *self = (sf_py_reader *)object;
+  PyObject_GC_UnTrack(object);
   /* In a fork's child this does nothing: the reader is its parent's. */
   Py_BEGIN_ALLOW_THREADS
   sf_reader_free(self->reader);
@@ -39,7 +46,7 @@ static void dealloc(PyObject *object) {
   if (self->process != (long)getpid())
     Py_XINCREF(self->sink); /* the parent's threads are gone, but the reader that points to it stays */
   Py_XDECREF(self->sink);
-  sf_py_free(object);
+  sf_py_gc_free(object);
 }
 
 /* Submission, with or without the GIL. */
@@ -246,11 +253,12 @@ static PyMethodDef methods[] = {{"search", SF_PY_METHOD(search), METH_FASTCALL, 
                                 {"manifest_ref", sf_py_reader_manifest_ref, METH_NOARGS, NULL},
                                 {NULL, NULL, 0, NULL}};
 
-static PyType_Slot slots[] = {{Py_tp_dealloc, SF_PY_SLOT(dealloc)}, {Py_tp_methods, methods}, {0, NULL}};
+static PyType_Slot slots[] = {
+    {Py_tp_dealloc, SF_PY_SLOT(dealloc)}, {Py_tp_traverse, SF_PY_SLOT(traverse)}, {Py_tp_methods, methods}, {0, NULL}};
 
 static PyType_Spec reader_spec = {.name = "shardyfusion._core.Reader",
                                   .basicsize = sizeof(sf_py_reader),
-                                  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
                                   .slots = slots};
 
 static PyMethodDef functions[] = {{"open", SF_PY_METHOD(sf_py_open), METH_VARARGS | METH_KEYWORDS, NULL},

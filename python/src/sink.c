@@ -28,6 +28,7 @@ typedef struct sink {
   record *last;
   size_t count;
   bool wants_events;
+  sf_py_credentials credentials; /* guarded by the GIL */
 } sink;
 
 /* Without the GIL, from here to the next line of this kind. ----------------------------------------------------------- */
@@ -213,12 +214,33 @@ static PyObject *construct(PyTypeObject *type, PyObject *args, PyObject *kwargs)
   return PyErr_NoMemory();
 }
 
+sf_py_credentials *sf_py_sink_credentials(PyObject *object) {
+  return &((sink *)object)->credentials;
+}
+
+static int traverse(PyObject *object, visitproc visit, void *arg) {
+  const sink *self = (sink *)object;
+  Py_VISIT(Py_TYPE(object));
+  Py_VISIT(self->credentials.provider);
+  Py_VISIT(self->credentials.failure);
+  return 0;
+}
+
+static int clear(PyObject *object) {
+  sink *self = (sink *)object;
+  Py_CLEAR(self->credentials.provider);
+  Py_CLEAR(self->credentials.failure);
+  return 0;
+}
+
 static void dealloc(PyObject *object) {
   sink *self = (sink *)object;
+  PyObject_GC_UnTrack(object);
+  clear(object);
   free_records(self->first);
   if (self->has_mutex)
     pthread_mutex_destroy(&self->mutex);
-  sf_py_free(object);
+  sf_py_gc_free(object);
 }
 
 static PyMethodDef methods[] = {
@@ -226,8 +248,14 @@ static PyMethodDef methods[] = {
      "What has come since the last time, oldest first, or None: (name, fields) of events, (level, message) of logs."},
     {NULL, NULL, 0, NULL}};
 
-static PyType_Slot slots[] = {
-    {Py_tp_new, SF_PY_SLOT(construct)}, {Py_tp_dealloc, SF_PY_SLOT(dealloc)}, {Py_tp_methods, methods}, {0, NULL}};
+static PyType_Slot slots[] = {{Py_tp_new, SF_PY_SLOT(construct)},
+                              {Py_tp_dealloc, SF_PY_SLOT(dealloc)},
+                              {Py_tp_traverse, SF_PY_SLOT(traverse)},
+                              {Py_tp_clear, SF_PY_SLOT(clear)},
+                              {Py_tp_methods, methods},
+                              {0, NULL}};
 
-PyType_Spec sf_py_sink_spec = {
-    .name = "shardyfusion._core.Sink", .basicsize = sizeof(sink), .flags = Py_TPFLAGS_DEFAULT, .slots = slots};
+PyType_Spec sf_py_sink_spec = {.name = "shardyfusion._core.Sink",
+                               .basicsize = sizeof(sink),
+                               .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+                               .slots = slots};

@@ -1,5 +1,8 @@
 #include "base/json.h"
 
+#include "base/memory.h"
+
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,8 +11,61 @@ static sf_code fail_at(const char *what, sf_code code, const char *why, size_t p
   return sf_fail(error, code, "%s: expected JSON, found %s at byte %zu", what, why, position);
 }
 
-sf_code sf_json_parse(const char *text, size_t length, const char *what, sf_code code, json_object **value,
-                      sf_error *error) {
+static bool is_digit(char character) {
+  return character >= '0' && character <= '9';
+}
+
+/* The end of the string that begins at `next`, a quote. */
+static const char *skip_string(const char *next, const char *end) {
+  for (next++; next < end && *next != '"'; next++)
+    if (*next == '\\' && next + 1 < end)
+      next++;
+  return next < end ? next + 1 : end;
+}
+
+/* Whether the `length` characters of a number are an integer that neither int64 nor uint64 holds. */
+static bool exceeds_integers(const char *number, size_t length) {
+  if (length < 19 || memchr(number, '.', length) != NULL || memchr(number, 'e', length) != NULL ||
+      memchr(number, 'E', length) != NULL)
+    return false;
+  errno = 0;
+  if (number[0] == '-')
+    strtoll(number, NULL, 10);
+  else
+    strtoull(number, NULL, 10);
+  return errno == ERANGE;
+}
+
+/* The end of the next integer that exceeds 64 bits, or NULL when there is none. text[length] is NUL. */
+static const char *find_large_integer(const char *text, const char *end) {
+  while (text < end) {
+    if (*text == '"')
+      text = skip_string(text, end);
+    else if (*text == '-' || is_digit(*text)) {
+      size_t length = strspn(text, "+-.eE0123456789");
+      if (exceeds_integers(text, length))
+        return text + length;
+      text += length;
+    } else
+      text++;
+  }
+  return NULL;
+}
+
+/* json-c gives the nearest int64 or uint64 for an integer beyond them, and one can't see it afterwards: an id would become
+ * another. As a float it is refused where an integer is needed, and does no harm elsewhere. `changed` stays empty where
+ * there is none; false when memory is out. */
+static bool write_large_integers_as_floats(const char *text, size_t length, sf_buffer *changed) {
+  const char *end = text + length;
+  const char *copied = text;
+  for (const char *found; (found = find_large_integer(copied, end)) != NULL; copied = found)
+    if (!sf_buffer_append(changed, copied, (size_t)(found - copied)) || !sf_buffer_append_text(changed, "e0"))
+      return false;
+  return copied == text || sf_buffer_append(changed, copied, (size_t)(end - copied));
+}
+
+static sf_code parse_text(const char *text, size_t length, const char *what, sf_code code, json_object **value,
+                          sf_error *error) {
   if (length >= INT_MAX)
     return sf_fail(error, code, "%s: expected at most %d bytes of JSON, found %zu", what, INT_MAX - 1, length);
   json_tokener *tokener = json_tokener_new_ex(SF_JSON_MAX_DEPTH);
@@ -35,6 +91,20 @@ sf_code sf_json_parse(const char *text, size_t length, const char *what, sf_code
   }
   *value = parsed;
   return SF_OK;
+}
+
+sf_code sf_json_parse(const char *text, size_t length, const char *what, sf_code code, json_object **value,
+                      sf_error *error) {
+  sf_buffer changed = {0};
+  sf_code outcome;
+  if (!write_large_integers_as_floats(text, length, &changed))
+    outcome = sf_fail_memory(error, what);
+  else if (changed.data == NULL)
+    outcome = parse_text(text, length, what, code, value, error);
+  else
+    outcome = parse_text((const char *)changed.data, changed.length, what, code, value, error);
+  sf_buffer_free(&changed);
+  return outcome;
 }
 
 sf_code sf_json_parse_object(const char *text, size_t length, const char *what, sf_code code, json_object **object,

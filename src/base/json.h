@@ -9,7 +9,8 @@
 /* Nesting beyond this is refused. */
 #define SF_JSON_MAX_DEPTH 128
 
-/* Parses `length` bytes of text; text[length] must be readable and NUL. Any value may stand at the top. The caller puts
+/* Parses `length` bytes of text; text[length] must be readable and NUL. Any value may stand at the top. An integer that
+ * neither int64 nor uint64 holds is a float. The caller puts
  * the value (json_object_put); JSON null is NULL. Fails with `code` and a message that begins with `what`. */
 sf_code sf_json_parse(const char *text, size_t length, const char *what, sf_code code, json_object **value,
                       sf_error *error);
@@ -29,7 +30,7 @@ sf_code sf_json_string(const json_object *object, const char *name, bool require
 sf_code sf_json_integer(const json_object *object, const char *name, bool required, int64_t minimum, int64_t maximum,
                         const char *what, sf_code code, int64_t *value, sf_error *error);
 
-/* An integer value as int64; false when it is not an integer or doesn't fit (json-c saturates silently). */
+/* An integer value as int64; false when it is not an integer or doesn't fit. */
 bool sf_json_to_int64(const json_object *value, int64_t *integer);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "cli/json_text.h"
+#include "cli/s3_settings.h"
 
 #include <errno.h>
 #include <math.h>
@@ -15,6 +16,7 @@ typedef enum option_kind {
   OPTION_NUMBER,  /* sf_cli_number, finite and not negative */
   OPTION_LIST,    /* sf_cli_integer_list, separated by commas */
   OPTION_CHOICE,  /* int: the position among the words of `argument`, from 1 */
+  OPTION_S3,      /* sf_s3_options, one setting at a time */
 } option_kind;
 
 typedef struct option_spec {
@@ -55,6 +57,10 @@ static const option_spec option_table[] = {
     {"staleness-threshold", "SECONDS", "an older manifest counts as degraded (default: none does)",
      SF_CLI_TAKES_STALENESS, OPTION_NUMBER, AT(staleness_threshold), 0, 0},
     {"limit", "N", "the newest N only (default: all)", SF_CLI_TAKES_LIMIT, OPTION_INTEGER, AT(limit), 1, INT64_MAX},
+    {"profile", "NAME", "profile of AWS's files for s3:// roots (default: $AWS_PROFILE)", SF_CLI_TAKES_ALWAYS,
+     OPTION_TEXT, AT(profile), 0, 0},
+    {"s3-option", "NAME=VALUE", "how s3:// roots are reached (endpoint_url=URL and others); repeatable",
+     SF_CLI_TAKES_ALWAYS, OPTION_S3, AT(s3), 0, 0},
     {"format", "table|jsonl", "default: table on a terminal, else jsonl (JSON Lines)", SF_CLI_TAKES_ALWAYS,
      OPTION_CHOICE, AT(format), 0, 0},
     {"help", NULL, "print this", SF_CLI_TAKES_ALWAYS, OPTION_FLAG, AT(help), 0, 0},
@@ -164,6 +170,8 @@ static bool store_value(const option_spec *option, const char *text, sf_cli_argu
     return store_list(text, field);
   case OPTION_CHOICE:
     return store_choice(option->argument, text, field);
+  case OPTION_S3:
+    return sf_cli_s3_setting_store(text, field);
   }
   return false;
 }
@@ -196,6 +204,9 @@ static sf_cli_status report_bad_value(const char *command, const option_spec *op
     return sf_cli_report_usage(command, "--%s %s: expected integers separated by commas", name, text);
   case OPTION_JSON:
     return sf_cli_report_usage(command, "--%s %s: not valid JSON", name, text);
+  case OPTION_S3:
+    return sf_cli_report_usage(command, "--%s %s: expected NAME=VALUE with NAME %s", name, text,
+                               SF_CLI_S3_SETTING_NAMES);
   default:
     return sf_cli_report_usage(command, "--%s %s: expected %s", name, text, option->argument);
   }
@@ -251,7 +262,7 @@ static sf_cli_status check_combination(const char *command, unsigned takes, cons
 
 sf_cli_status sf_cli_arguments_parse(int argc, char **argv, const char *command, unsigned takes,
                                      sf_cli_arguments *arguments) {
-  *arguments = (sf_cli_arguments){0};
+  *arguments = (sf_cli_arguments){.s3 = SF_S3_OPTIONS_INIT};
   takes |= SF_CLI_TAKES_ALWAYS;
   bool options_ended = false;
   for (int i = 0; i < argc; i++) {

@@ -55,7 +55,9 @@ typedef struct sf_cli_arguments {
   sf_cli_integer max_fallback_attempts;
   sf_cli_number staleness_threshold;
   sf_cli_integer limit;
-  int format; /* an sf_cli_format */
+  const char *profile;
+  sf_s3_options s3; /* of --s3-option */
+  int format;       /* an sf_cli_format */
   bool help;
 } sf_cli_arguments;
 

@@ -14,7 +14,7 @@ _shardyfusion() {
   esac
   if [[ $current == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(shardyfusion "${COMP_WORDS[1]}" --help 2> /dev/null |
-      sed -n 's/^  \(--[a-z-]*\).*/\1/p')" -- "$current")
+      sed -n 's/^  \(--[a-z0-9-]*\).*/\1/p')" -- "$current")
   else
     mapfile -t COMPREPLY < <(compgen -d -- "$current")
   fi

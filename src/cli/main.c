@@ -32,7 +32,7 @@ static const sf_cli_command *find_command(const char *name) {
 static void print_help(FILE *stream) {
   fputs("Usage: shardyfusion COMMAND ROOT [OPTION...]\n"
         "\n"
-        "Nearest-neighbour search over the vector snapshot below ROOT: a directory or a file:// URL.\n"
+        "Nearest-neighbour search over the vector snapshot below ROOT: a directory, or a file:// or s3:// URL.\n"
         "\n"
         "Commands:\n",
         stream);
@@ -45,7 +45,7 @@ static void print_help(FILE *stream) {
 }
 
 static void print_command_help(const sf_cli_command *command) {
-  printf("Usage: shardyfusion %s ROOT [OPTION...]\n\n%s\nROOT is a directory or a file:// URL.\n\nOptions:\n",
+  printf("Usage: shardyfusion %s ROOT [OPTION...]\n\n%s\nROOT is a directory, or a file:// or s3:// URL.\n\nOptions:\n",
          command->name, command->description);
   sf_cli_print_options(stdout, command->takes);
 }

@@ -58,6 +58,13 @@ static void set_reader_options(sf_cli_session *session) {
   session->options.cache_dir = arguments->cache_dir;
   session->options.executor = session->executor;
   session->options.log = log_to_stderr;
+  sf_cli_download_progress_init(&session->progress);
+  if (isatty(STDERR_FILENO)) {
+    session->options.download = sf_cli_show_download;
+    session->options.download_user_data = &session->progress;
+  }
+  session->options.s3 = &session->arguments.s3;
+  session->arguments.s3.profile = arguments->profile;
   if (arguments->max_concurrency.is_set)
     session->options.max_concurrency = (uint32_t)arguments->max_concurrency.value;
   if (arguments->max_fallback_attempts.is_set)

@@ -3,11 +3,13 @@
 #define SF_CLI_SESSION_H
 
 #include "cli/arguments.h"
+#include "cli/download_progress.h"
 #include "cli/output.h"
 
 typedef struct sf_cli_session {
   sf_cli_arguments arguments;
   sf_cli_output output;
+  sf_cli_download_progress progress;
   sf_reader_options options;
   sf_executor *executor;
   sf_completion_queue *queue;

@@ -93,10 +93,11 @@ static sf_code read_history(sf_storage *storage, size_t limit, const sf_cancella
   return code;
 }
 
-static sf_code history_of_root(const char *root, size_t limit, const sf_cancellation *cancellation,
-                               sf_published_manifest **manifests, size_t *count, sf_error *error) {
+static sf_code history_of_root(const char *root, const sf_reader_options *options, size_t limit,
+                               const sf_cancellation *cancellation, sf_published_manifest **manifests, size_t *count,
+                               sf_error *error) {
   sf_storage *storage;
-  SF_TRY(sf_storage_open(root, &storage, error));
+  SF_TRY(sf_reader_options_open_storage(options, root, &storage, error));
   sf_code code = read_history(storage, limit, cancellation, manifests, count, error);
   sf_storage_close(storage);
   return code;
@@ -106,35 +107,41 @@ sf_code sf_snapshot_history(const char *root, const sf_reader_options *given, si
                             sf_published_manifest **manifests, size_t *count, sf_error *error) {
   sf_reader_options options;
   SF_TRY(sf_reader_options_read(given, &options, error));
-  return history_of_root(root, limit, NULL, manifests, count, error);
+  return history_of_root(root, &options, limit, NULL, manifests, count, error);
 }
 
 typedef struct history_context {
   char *root;
+  sf_reader_options options;
   size_t limit;
 } history_context;
 
 static void free_history(void *context) {
-  free(((history_context *)context)->root);
-  free(context);
+  history_context *reading = context;
+  sf_reader_options_copy_free(&reading->options);
+  free(reading->root);
+  free(reading);
 }
 
 static sf_code run_history(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
   const history_context *reading = context;
-  return history_of_root(reading->root, reading->limit, cancellation, &outcome->history, &outcome->history_count,
-                         error);
+  return history_of_root(reading->root, &reading->options, reading->limit, cancellation, &outcome->history,
+                         &outcome->history_count, error);
 }
 
 sf_code sf_snapshot_history_submit(const char *root, const sf_reader_options *given, size_t limit,
                                    sf_executor *executor, sf_completion_queue *queue, void *user_data,
                                    sf_operation **operation, sf_error *error) {
   static const sf_job_functions functions = {.run = run_history, .free_context = free_history};
-  sf_reader_options options;
-  SF_TRY(sf_reader_options_read(given, &options, error));
   history_context *reading = sf_calloc(1, sizeof(*reading));
-  if (reading == NULL || (root != NULL && (reading->root = sf_strdup(root)) == NULL)) {
-    free(reading);
+  if (reading == NULL)
     return sf_fail_memory(error, "operation");
+  sf_code code = sf_reader_options_copy(given, &reading->options, error);
+  if (code == SF_OK && root != NULL && (reading->root = sf_strdup(root)) == NULL)
+    code = sf_fail_memory(error, "operation");
+  if (code != SF_OK) {
+    free_history(reading);
+    return code;
   }
   reading->limit = limit;
   return sf_job_submit(executor, queue, user_data, &functions, reading, operation, error);

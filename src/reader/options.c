@@ -4,6 +4,7 @@
 #include "reader/executor.h"
 #include "reader/manifest_source.h"
 #include "snapshot/snapshot.h"
+#include "storage/s3/options.h"
 
 #include <string.h>
 #include <xxhash.h>
@@ -26,20 +27,22 @@ sf_code sf_reader_options_read(const sf_reader_options *given, sf_reader_options
 }
 
 sf_code sf_reader_options_copy(const sf_reader_options *given, sf_reader_options *copy, sf_error *error) {
-  SF_TRY(sf_reader_options_read(given, copy, error));
-  sf_reader_options read = *copy;
-  sf_code code = read.manifest == NULL ? SF_OK : sf_manifest_source_check(read.manifest, error);
-  if (code != SF_OK) {
-    *copy = (sf_reader_options){0}; /* nothing in it is its own */
-    return code;
-  }
-  copy->cache_dir = sf_strdup(read.cache_dir);
-  copy->shard_format = sf_strdup(read.shard_format);
-  copy->manifest = sf_manifest_source_copy(read.manifest);
+  sf_reader_options borrowed;
+  SF_TRY(sf_reader_options_read(given, &borrowed, error));
+  if (borrowed.manifest != NULL)
+    SF_TRY(sf_manifest_source_check(borrowed.manifest, error));
+  sf_s3_options *s3 = NULL;
+  SF_TRY(sf_s3_options_copy(borrowed.s3, &s3, error));
+  *copy = borrowed;
+  copy->s3 = s3;
+  copy->cache_dir = sf_strdup(borrowed.cache_dir);
+  copy->shard_format = sf_strdup(borrowed.shard_format);
+  copy->manifest = sf_manifest_source_copy(borrowed.manifest);
   if (copy->executor != NULL)
     sf_executor_retain(copy->executor);
-  if ((read.cache_dir == NULL || copy->cache_dir != NULL) &&
-      (read.shard_format == NULL || copy->shard_format != NULL) && (read.manifest == NULL || copy->manifest != NULL))
+  if ((borrowed.cache_dir == NULL || copy->cache_dir != NULL) &&
+      (borrowed.shard_format == NULL || copy->shard_format != NULL) &&
+      (borrowed.manifest == NULL || copy->manifest != NULL))
     return SF_OK;
   sf_reader_options_copy_free(copy);
   return sf_fail_memory(error, "reader options");
@@ -49,8 +52,19 @@ void sf_reader_options_copy_free(sf_reader_options *copy) {
   free((char *)(uintptr_t)copy->cache_dir);
   free((char *)(uintptr_t)copy->shard_format);
   free((void *)(uintptr_t)copy->manifest);
+  sf_s3_options_free(copy->s3);
   sf_executor_release(copy->executor);
   *copy = (sf_reader_options){0};
+}
+
+sf_code sf_reader_options_open_storage(const sf_reader_options *options, const char *root, sf_storage **storage,
+                                       sf_error *error) {
+  const sf_storage_options storage_options = {.s3 = options->s3,
+                                              .log = options->log,
+                                              .log_user_data = options->log_user_data,
+                                              .download = options->download,
+                                              .download_user_data = options->download_user_data};
+  return sf_storage_open(root, &storage_options, storage, error);
 }
 
 sf_code sf_reader_options_cache_dir(const sf_reader_options *options, const char *root, char **folder,
@@ -65,8 +79,7 @@ sf_code sf_reader_options_cache_dir(const sf_reader_options *options, const char
   else if (home != NULL && home[0] == '/')
     *folder = sf_format("%s/.cache/shardyfusion/%016llx", home, name);
   else
-    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
-                   "cache_dir: expected one, because neither XDG_CACHE_HOME nor HOME names a folder");
+    *folder = sf_strdup("");
   return *folder != NULL ? SF_OK : sf_fail_memory(error, "path of the cache");
 }
 

@@ -19,13 +19,13 @@ static sf_code read_key(sf_storage *storage, const char *key, const char *refere
   return sf_buffer_reserve(contents, 1) ? SF_OK : sf_fail_memory(error, reference);
 }
 
-static sf_code read_below(const char *root, const char *reference, const sf_cancellation *cancellation,
-                          sf_buffer *contents, sf_error *error) {
+static sf_code read_below(const char *root, const sf_reader_options *options, const char *reference,
+                          const sf_cancellation *cancellation, sf_buffer *contents, sf_error *error) {
   sf_storage *storage;
   char *key = NULL;
   if (reference == NULL)
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "reference: expected one, found NULL");
-  SF_TRY(sf_storage_open(root, &storage, error));
+  SF_TRY(sf_reader_options_open_storage(options, root, &storage, error));
   sf_code code;
   if (strcmp(reference, SF_POINTER_KEY) == 0) {
     key = sf_strdup(reference);
@@ -46,7 +46,7 @@ sf_code sf_snapshot_read_object(const char *root, const sf_reader_options *given
   sf_reader_options options;
   sf_buffer contents = {0};
   SF_TRY(sf_reader_options_read(given, &options, error));
-  SF_TRY(read_below(root, reference, NULL, &contents, error));
+  SF_TRY(read_below(root, &options, reference, NULL, &contents, error));
   *bytes = contents.data;
   *length = contents.length;
   return SF_OK;
@@ -55,19 +55,21 @@ sf_code sf_snapshot_read_object(const char *root, const sf_reader_options *given
 typedef struct read_context {
   char *root;
   char *reference;
+  sf_reader_options options;
 } read_context;
 
 static void free_read(void *context) {
   read_context *reading = context;
   free(reading->root);
   free(reading->reference);
+  sf_reader_options_copy_free(&reading->options);
   free(reading);
 }
 
 static sf_code run_read(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
   const read_context *reading = context;
   sf_buffer contents = {0};
-  SF_TRY(read_below(reading->root, reading->reference, cancellation, &contents, error));
+  SF_TRY(read_below(reading->root, &reading->options, reading->reference, cancellation, &contents, error));
   outcome->object = contents.data;
   outcome->object_length = contents.length;
   return SF_OK;
@@ -77,16 +79,17 @@ sf_code sf_snapshot_read_object_submit(const char *root, const sf_reader_options
                                        sf_executor *executor, sf_completion_queue *queue, void *user_data,
                                        sf_operation **operation, sf_error *error) {
   static const sf_job_functions functions = {.run = run_read, .free_context = free_read};
-  sf_reader_options options;
-  SF_TRY(sf_reader_options_read(given, &options, error));
   read_context *reading = sf_calloc(1, sizeof(*reading));
   if (reading == NULL)
     return sf_fail_memory(error, "operation");
+  sf_code code = sf_reader_options_copy(given, &reading->options, error);
   reading->root = sf_strdup(root);
   reading->reference = sf_strdup(reference);
-  if ((root != NULL && reading->root == NULL) || (reference != NULL && reading->reference == NULL)) {
+  if (code == SF_OK && ((root != NULL && reading->root == NULL) || (reference != NULL && reading->reference == NULL)))
+    code = sf_fail_memory(error, "operation");
+  if (code != SF_OK) {
     free_read(reading);
-    return sf_fail_memory(error, "operation");
+    return code;
   }
   return sf_job_submit(executor, queue, user_data, &functions, reading, operation, error);
 }

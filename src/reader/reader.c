@@ -62,7 +62,8 @@ static char *take_string(char **from) {
   return taken;
 }
 
-/* Serves it from now on. Searches under way keep the old one. */
+/* Serves it from now on. Searches under way keep the old one. A reader that is being closed takes it, too: closing waits
+ * for the refresh that brings it. */
 static sf_code serve(sf_reader *reader, sf_shard_cache *servable, sf_error *error) {
   const sf_snapshot *snapshot = sf_shard_cache_snapshot(servable);
   char *ref = sf_strdup(snapshot->manifest_ref);
@@ -71,21 +72,17 @@ static sf_code serve(sf_reader *reader, sf_shard_cache *servable, sf_error *erro
     return sf_fail_memory(error, "reference of a manifest");
   }
   pthread_mutex_lock(&reader->mutex);
-  sf_shard_cache *old = reader->is_closed ? servable : reader->served;
-  if (!reader->is_closed) {
-    reader->served = servable;
-    char *old_ref = reader->manifest_ref;
-    reader->manifest_ref = ref;
-    ref = old_ref;
-    reader->published_seconds = snapshot->published_seconds;
-    reader->num_shards = snapshot->manifest.num_dbs;
-  }
-  bool is_closed = reader->is_closed;
+  sf_shard_cache *old = reader->served;
+  char *old_ref = reader->manifest_ref;
+  reader->served = servable;
+  reader->manifest_ref = ref;
+  reader->published_seconds = snapshot->published_seconds;
+  reader->num_shards = snapshot->manifest.num_dbs;
   pthread_mutex_unlock(&reader->mutex);
-  free(ref);
+  free(old_ref);
   if (old != NULL)
     sf_shard_cache_release(old);
-  return is_closed ? sf_fail(error, SF_READER_STATE_ERROR, "the reader is closed") : SF_OK;
+  return SF_OK;
 }
 
 static double milliseconds_since(uint64_t started) {
@@ -165,7 +162,7 @@ static sf_code create(const sf_reader_options *options, sf_reader **created, sf_
 }
 
 static sf_code equip(sf_reader *reader, const char *root, const sf_reader_options *options, sf_error *error) {
-  SF_TRY(sf_storage_open(root, &reader->storage, error));
+  SF_TRY(sf_reader_options_open_storage(options, root, &reader->storage, error));
   SF_TRY(sf_reader_options_cache_dir(options, reader->storage->root, &reader->cache_dir, error));
   SF_TRY(sf_shard_resources_create(&reader->resources, error));
   SF_TRY(sf_shard_format_check(options->shard_format, error));
@@ -211,7 +208,7 @@ sf_code sf_reader_check_open(const sf_reader *reader, sf_error *error) {
 sf_code sf_reader_take_served(sf_reader *reader, sf_shard_cache **served, sf_error *error) {
   SF_TRY(sf_reader_check_open(reader, error));
   pthread_mutex_lock(&reader->mutex);
-  sf_shard_cache *taken = reader->served;
+  sf_shard_cache *taken = reader->is_closed ? NULL : reader->served; /* closing may take a while */
   if (taken != NULL)
     sf_shard_cache_retain(taken);
   pthread_mutex_unlock(&reader->mutex);

@@ -52,7 +52,7 @@ struct sf_search {
   sf_winners winners;
   bool has_started;
   bool is_blocking;       /* a thread is in sf_search_run */
-  bool is_caller_waiting; /* that thread waits for something to scan */
+  bool is_caller_waiting; /* that thread waits for something to scan, or is about to scan */
   bool is_ending;         /* somebody completes it */
   bool has_ended;
   sf_code code;
@@ -356,18 +356,28 @@ static sf_code scan_slice(const sf_search *search, const slice *scanned, double 
   size_t top_k = search->winners.top_k < rows ? search->winners.top_k : rows;
   sf_scan_query query = search->scan_query;
   query.score_convention = scanned->of->shard->score_convention;
-  *neighbours = sf_reallocarray(*neighbours, top_k, sizeof(**neighbours));
-  if (*neighbours == NULL)
+  sf_neighbour *room = sf_reallocarray(*neighbours, top_k, sizeof(*room));
+  if (room == NULL)
     return sf_fail_memory(error, "results");
+  *neighbours = room;
   return sf_scan_segment(&query, scanned->segment, scanned->begin, scanned->end, top_k, limit, &search->cancellation,
                          *neighbours, count, error);
 }
 
+/* With the mutex held: lets others have part of what is ready now, which may be more than before. */
+static void share_slices(sf_search *search) {
+  ask_for_help(search);
+  if (search->is_caller_waiting)
+    pthread_cond_broadcast(&search->changed);
+}
+
 /* Scans slices until none is ready. */
-static void help(sf_search *search) {
+static void help(sf_search *search, bool is_caller) {
   sf_neighbour *neighbours = NULL;
   pthread_mutex_lock(&search->mutex);
   search->num_helpers++;
+  if (is_caller)
+    search->is_caller_waiting = false;
   for (slice taken; take_slice(search, &taken);) {
     double limit = sf_winners_limit(&search->winners);
     slot *given = take_to_give(search);
@@ -379,6 +389,8 @@ static void help(sf_search *search) {
     sf_code code = scan_slice(search, &taken, limit, &neighbours, &count, &error);
     pthread_mutex_lock(&search->mutex);
     return_slice(search, &taken, code, &error, neighbours, count);
+    if (search->first_ready != NULL)
+      share_slices(search);
   }
   search->num_helpers--;
   pthread_mutex_unlock(&search->mutex);
@@ -535,7 +547,7 @@ static void run_ticket(sf_task *task) {
   pthread_mutex_lock(&search->mutex);
   search->num_tickets--;
   pthread_mutex_unlock(&search->mutex);
-  help(search);
+  help(search, false);
   settle(search);
   sf_search_release(search);
   free(taken);
@@ -576,13 +588,13 @@ void sf_search_start(sf_search *search, sf_search_callback done, void *context) 
   sf_search_release(search);
 }
 
-/* Waits until there is something to scan; false when the search has ended. */
+/* Waits until there is something to scan, for which the caller then counts as waiting still; false when the search has
+ * ended. */
 static bool wait_for_slices(sf_search *search) {
   pthread_mutex_lock(&search->mutex);
   search->is_caller_waiting = true;
   while (!search->has_ended && search->first_ready == NULL)
     pthread_cond_wait(&search->changed, &search->mutex);
-  search->is_caller_waiting = false;
   bool has_ended = search->has_ended;
   pthread_mutex_unlock(&search->mutex);
   return !has_ended;
@@ -597,7 +609,7 @@ sf_code sf_search_run(sf_search *search, sf_search_response **response, sf_error
     ask_for_help(search);
   pthread_mutex_unlock(&search->mutex);
   do {
-    help(search);
+    help(search, true);
     settle(search);
   } while (wait_for_slices(search));
   if (search->code != SF_OK) {

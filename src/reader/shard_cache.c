@@ -154,10 +154,9 @@ bool sf_shard_cache_stop_waiting(sf_shard_cache *cache, uint32_t db_id, sf_shard
 static sf_code open_shard(const sf_shard_cache *cache, uint32_t db_id, const sf_cancellation *cancellation,
                           sf_shard **shard, sf_error *error) {
   const sf_manifest *manifest = &cache->source.snapshot->manifest;
-  char *folder = sf_format("%s/shard_%05u", cache->cache_dir, (unsigned)db_id);
+  char *folder = NULL;
   char *key = NULL;
-  if (folder == NULL)
-    return sf_fail_memory(error, "path of the cache");
+  SF_TRY(sf_shard_cache_folder(cache->cache_dir, db_id, &folder, error));
   sf_code code = sf_shard_key(cache->source.storage, manifest, db_id, &key, error);
   if (code == SF_OK) {
     sf_shard_source source = sf_shard_source_of(cache->source.storage, cache->source.resources, manifest, db_id);

@@ -23,3 +23,11 @@ sf_shard_source sf_shard_source_of(sf_storage *storage, sf_shard_resources *reso
                            .metric = manifest->metric,
                            .is_unified = manifest->is_unified};
 }
+
+sf_code sf_shard_cache_folder(const char *cache_dir, uint32_t db_id, char **folder, sf_error *error) {
+  if (cache_dir[0] == '\0')
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
+                   "cache_dir: expected one, because neither XDG_CACHE_HOME nor HOME names a folder");
+  *folder = sf_format("%s/shard_%05u", cache_dir, (unsigned)db_id);
+  return *folder != NULL ? SF_OK : sf_fail_memory(error, "path of the cache");
+}

@@ -13,4 +13,7 @@ sf_code sf_shard_key(const sf_storage *storage, const sf_manifest *manifest, uin
 sf_shard_source sf_shard_source_of(sf_storage *storage, sf_shard_resources *resources, const sf_manifest *manifest,
                                    uint32_t db_id);
 
+/* The shard's folder (to free) in the local cache. Fails where the cache has no place: cache_dir is "". */
+sf_code sf_shard_cache_folder(const char *cache_dir, uint32_t db_id, char **folder, sf_error *error);
+
 #endif

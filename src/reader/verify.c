@@ -146,9 +146,8 @@ static sf_code check_shard(verification *running, uint32_t db_id, sf_error *erro
   sf_error failure;
   uint64_t num_rows = 0;
   char *key = NULL;
-  char *folder = sf_format("%s/shard_%05u", running->cache_dir, (unsigned)db_id);
-  if (folder == NULL)
-    return sf_fail_memory(error, "path of the cache");
+  char *folder = NULL;
+  SF_TRY(sf_shard_cache_folder(running->cache_dir, db_id, &folder, error));
   sf_code code = sf_shard_key(running->storage, manifest, db_id, &key, &failure);
   if (code == SF_OK) {
     sf_shard_source source = sf_shard_source_of(running->storage, running->resources, manifest, db_id);
@@ -194,7 +193,7 @@ static sf_code verify_root(const char *root, const sf_reader_options *options, s
                            void *user_data, const sf_cancellation *cancellation, size_t *num_failed, sf_error *error) {
   verification running = {.callback = callback, .user_data = user_data, .cancellation = cancellation};
   char *cache_dir = NULL;
-  SF_TRY(sf_storage_open(root, &running.storage, error));
+  SF_TRY(sf_reader_options_open_storage(options, root, &running.storage, error));
   sf_code code = sf_reader_options_cache_dir(options, running.storage->root, &cache_dir, error);
   running.cache_dir = cache_dir;
   if (code == SF_OK)

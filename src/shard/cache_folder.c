@@ -67,10 +67,12 @@ sf_code sf_publish_file(int descriptor, const char *temporary_path, const char *
 }
 
 static bool member_is(const json_object *identity, const char *name, const char *expected) {
-  json_object *member = sf_json_member(identity, name);
-  if (member == NULL || expected == NULL)
-    return member == NULL && expected == NULL;
-  return json_object_is_type(member, json_type_string) && strcmp(json_object_get_string(member), expected) == 0;
+  const char *found = NULL;
+  if (sf_json_string(identity, name, false, IDENTITY_NAME, SF_ERROR, &found, NULL) != SF_OK)
+    return false;
+  if (found == NULL || expected == NULL)
+    return found == NULL && expected == NULL;
+  return strcmp(found, expected) == 0;
 }
 
 bool sf_cache_folder_matches(const char *path, const char *db_url, const char *checkpoint_id) {
@@ -91,6 +93,16 @@ bool sf_cache_folder_matches(const char *path, const char *db_url, const char *c
   return matches;
 }
 
+/* Files that are being written or read hold a lock of flock's: such a file is left alone. */
+static bool is_in_use(const char *path) {
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0)
+    return false;
+  bool in_use = flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  close(descriptor);
+  return in_use;
+}
+
 /* Removes the files of a shard that was here before. Subfolders go too, one level deep and empty: nothing makes others. */
 static void remove_contents(const char *path) {
   DIR *folder = opendir(path);
@@ -100,11 +112,20 @@ static void remove_contents(const char *path) {
     if (strcmp(entry->d_name, LOCK_NAME) == 0 || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
       continue;
     char *child = sf_format("%s/%s", path, entry->d_name);
-    if (child != NULL)
+    if (child != NULL && !is_in_use(child))
       remove(child);
     free(child);
   }
   closedir(folder);
+}
+
+void sf_remove_folder(const char *path) {
+  char *lock_path = sf_format("%s/" LOCK_NAME, path);
+  remove_contents(path);
+  if (lock_path != NULL)
+    unlink(lock_path);
+  free(lock_path);
+  rmdir(path);
 }
 
 static json_object *make_identity(const char *db_url, const char *checkpoint_id) {
@@ -157,6 +178,28 @@ static sf_code take_lock(const char *path, int *lock, sf_error *error) {
     close(descriptor);
   free(lock_path);
   return code;
+}
+
+sf_code sf_cache_file_hold(const char *path, int *descriptor, bool *held, sf_error *error) {
+  struct stat status;
+  *held = false;
+  int opened = open(path, O_RDONLY | O_CLOEXEC);
+  if (opened < 0)
+    return errno == ENOENT ? SF_OK : fail_errno(error, "open", path, errno);
+  while (flock(opened, LOCK_SH) != 0) {
+    if (errno == EINTR)
+      continue;
+    sf_code code = fail_errno(error, "lock", path, errno);
+    close(opened);
+    return code;
+  }
+  /* Whoever had the lock before us may have removed the file. */
+  *held = fstat(opened, &status) == 0 && status.st_nlink > 0;
+  if (*held)
+    *descriptor = opened;
+  else
+    close(opened);
+  return SF_OK;
 }
 
 /* Unlocked by name, for closing gives the lock back only with the last copy of the descriptor: a child that was forked in

@@ -15,7 +15,7 @@ typedef struct sf_cache_folder {
 } sf_cache_folder;
 
 /* Makes the folder where it is missing, takes its lock (waiting for it), and, where the identity is another's, removes
- * what that one left and writes the new identity. `checkpoint_id` may be NULL. Close it soon: it holds up others. */
+ * what that one left (but for files that are held) and writes the new identity. `checkpoint_id` may be NULL. Close it soon: it holds up others. */
 sf_code sf_cache_folder_open(const char *path, const char *db_url, const char *checkpoint_id,
                              const sf_cancellation *cancellation, sf_cache_folder *folder, sf_error *error);
 void sf_cache_folder_close(sf_cache_folder *folder);
@@ -24,8 +24,15 @@ void sf_cache_folder_close(sf_cache_folder *folder);
  * time, but only as a whole. */
 bool sf_cache_folder_matches(const char *path, const char *db_url, const char *checkpoint_id);
 
+/* Opens a file of the folder and holds it: while the descriptor is open, nobody removes the file from the folder. *held is
+ * false when it is already gone. */
+sf_code sf_cache_file_hold(const char *path, int *descriptor, bool *held, sf_error *error);
+
 /* Makes a folder and those above it. */
 sf_code sf_make_folders(const char *path, sf_error *error);
+
+/* Removes a folder and the files in it, as far as that can be done. */
+void sf_remove_folder(const char *path);
 
 /* Syncs a file that was written at temporary_path and renames it to `path`; removes it where that fails. */
 sf_code sf_publish_file(int descriptor, const char *temporary_path, const char *path, sf_error *error);

@@ -75,7 +75,8 @@ static void file_close(sf_storage *storage) {
   free(storage);
 }
 
-static sf_code file_open(const char *root, sf_storage **opened, sf_error *error) {
+static sf_code file_open(const char *root, const sf_storage_options *options, sf_storage **opened, sf_error *error) {
+  (void)options;
   char *directory = directory_of_root(root, error);
   if (directory == NULL)
     return error != NULL ? error->code : SF_CONFIG_VALIDATION_ERROR;

@@ -3,22 +3,22 @@
 #include <string.h>
 
 /* Every kind of storage. The first one also takes roots that name no scheme. */
-static const sf_storage_vtable *const storages[] = {&sf_file_storage};
+static const sf_storage_vtable *const storages[] = {&sf_file_storage, &sf_s3_storage};
 
 static size_t scheme_length(const char *root) {
   const char *separator = strstr(root, "://");
   return separator == NULL ? 0 : (size_t)(separator - root);
 }
 
-sf_code sf_storage_open(const char *root, sf_storage **storage, sf_error *error) {
+sf_code sf_storage_open(const char *root, const sf_storage_options *options, sf_storage **storage, sf_error *error) {
   if (root == NULL || root[0] == '\0')
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "snapshot root: expected a path or a URL, found nothing");
   size_t length = scheme_length(root);
   if (length == 0)
-    return storages[0]->open(root, storage, error);
+    return storages[0]->open(root, options, storage, error);
   for (size_t i = 0; i < sizeof(storages) / sizeof(storages[0]); i++)
     if (strlen(storages[i]->scheme) == length && strncmp(storages[i]->scheme, root, length) == 0)
-      return storages[i]->open(root, storage, error);
+      return storages[i]->open(root, options, storage, error);
   return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "snapshot root %s: no storage for the scheme '%.*s'", root,
                  (int)length, root);
 }

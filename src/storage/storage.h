@@ -13,6 +13,15 @@
 
 typedef struct sf_storage sf_storage;
 
+/* What some storages need to be opened. All borrowed until the open returns. */
+typedef struct sf_storage_options {
+  const sf_s3_options *s3; /* NULL: all from the environment */
+  sf_log_callback log;     /* NULL: silent */
+  void *log_user_data;
+  sf_download_callback download; /* NULL: nobody listens */
+  void *download_user_data;
+} sf_storage_options;
+
 typedef struct sf_object_info {
   uint64_t size; /* bytes */
 } sf_object_info;
@@ -22,8 +31,9 @@ typedef bool (*sf_storage_list_callback)(const char *key, void *user_data);
 
 typedef struct sf_storage_vtable {
   const char *scheme; /* "file" */
-  /* `root` is a path, or a URL of that scheme. */
-  sf_code (*open)(const char *root, sf_storage **storage, sf_error *error);
+  bool is_remote;     /* local_file downloads */
+  /* `root` is a path, or a URL of that scheme; `options` may be NULL. */
+  sf_code (*open)(const char *root, const sf_storage_options *options, sf_storage **storage, sf_error *error);
   void (*close)(sf_storage *storage);
   /* The whole object, appended to `contents`. More than `max_bytes` is an error. */
   sf_code (*get)(sf_storage *storage, const char *key, size_t max_bytes, const sf_cancellation *cancellation,
@@ -48,8 +58,8 @@ struct sf_storage {
   char *root; /* as it is shown in messages; no trailing slash */
 };
 
-/* Opens the storage that `root`'s scheme names; a root without a scheme is a path. */
-sf_code sf_storage_open(const char *root, sf_storage **storage, sf_error *error);
+/* Opens the storage that `root`'s scheme names; a root without a scheme is a path. Options may be NULL. */
+sf_code sf_storage_open(const char *root, const sf_storage_options *options, sf_storage **storage, sf_error *error);
 void sf_storage_close(sf_storage *storage); /* NULL is allowed */
 
 sf_code sf_storage_get(sf_storage *storage, const char *key, size_t max_bytes, const sf_cancellation *cancellation,
@@ -64,5 +74,6 @@ sf_code sf_storage_local_file(sf_storage *storage, const char *key, const char *
                               const sf_cancellation *cancellation, bool *found, char **path, sf_error *error);
 
 extern const sf_storage_vtable sf_file_storage;
+extern const sf_storage_vtable sf_s3_storage;
 
 #endif

@@ -227,7 +227,7 @@ def test_help_names_every_option_of_search(cli):
     text = cli.run("search", "--help", cache=False).stdout
     for option in (
         "--query-file --row --query --top-k --num-probes --shard-ids --routing-context "
-        "--cache-dir --max-concurrency --max-fallback-attempts --format --help"
+        "--cache-dir --max-concurrency --max-fallback-attempts --profile --s3-option --format --help"
     ).split():
         assert f"\n  {option} " in text
 
@@ -308,3 +308,12 @@ def test_a_root_that_begins_with_dashes_stands_behind_two(cli, shared_snapshot, 
 def test_the_last_of_an_option_counts(cli, shared_snapshot, query_text):
     line = cli.one("search", shared_snapshot.root, "--query", query_text, "--top-k", 9, "--top-k", 2)
     assert len(line["results"]) == 2
+
+
+def test_without_a_place_for_a_cache_only_loading_a_shard_fails(cli, shared_snapshot):
+    bare = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    assert cli.run("info", shared_snapshot.root, cache=False, env=bare).returncode == 0
+    query = json.dumps([0.5] * 16)
+    done = cli.run("search", shared_snapshot.root, "--query", query, cache=False, env=bare)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "ConfigValidationError: cache_dir" in done.stderr

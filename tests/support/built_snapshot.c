@@ -195,16 +195,19 @@ static void draw_vectors(built_snapshot *snapshot) {
   }
 }
 
-built_snapshot *snapshot_build(const char *root, const snapshot_plan *plan) {
+built_snapshot *snapshot_describe(const char *root, const snapshot_plan *plan) {
   built_snapshot *snapshot = sf_calloc(1, sizeof(*snapshot));
   require(snapshot != NULL, "memory");
   snapshot->plan = *plan;
   snapshot->root = sf_strdup(root);
   draw_vectors(snapshot);
-  for (uint32_t db_id = 0; db_id < plan->num_shards; db_id++)
+  return snapshot;
+}
+
+void snapshot_write(const built_snapshot *snapshot) {
+  for (uint32_t db_id = 0; db_id < snapshot->plan.num_shards; db_id++)
     write_shard(snapshot, db_id);
   write_manifest(snapshot);
-  return snapshot;
 }
 
 void snapshot_free(built_snapshot *snapshot) {
@@ -299,10 +302,6 @@ bool snapshot_answers(const built_snapshot *snapshot, const float *query, size_t
     int64_t id = id_of(&snapshot->plan, rows[i].db_id, rows[i].row);
     same = memcmp(&results[i].score, &rows[i].score, sizeof(double)) == 0 && results[i].shard_id == rows[i].db_id &&
            id_is(id, &results[i]) && payload_is(id, &results[i]);
-    if (!same)
-      fprintf(stderr, "result %zu of %zu: expected row %llu of shard %u (%.17g), found one of shard %u (%.17g)\n", i,
-              expected, (unsigned long long)rows[i].row, (unsigned)rows[i].db_id, rows[i].score,
-              (unsigned)results[i].shard_id, results[i].score);
   }
   free(rows);
   return same;

@@ -24,18 +24,20 @@ typedef struct built_snapshot {
   float **vectors; /* num_rows × dim for each shard */
 } built_snapshot;
 
-/* Writes the shards and the manifest below `root`, which other snapshots may share. Row r of shard s has the id
+/* What the plan makes; the same on every run. Nothing is written. Row r of shard s has the id
  * first_id + s × num_rows + r (a string where it is divisible by 3), and the payload {"id":…} unless divisible by 5. */
-built_snapshot *snapshot_build(const char *root, const snapshot_plan *plan);
+built_snapshot *snapshot_describe(const char *root, const snapshot_plan *plan);
 void snapshot_free(built_snapshot *snapshot);
 
+/* Writes the shards and the manifest below the root, which other snapshots may share. */
+void snapshot_write(const built_snapshot *snapshot);
 /* Points `_CURRENT` to it. */
 void snapshot_publish(const built_snapshot *snapshot);
 
 /* The path of a shard's file, for the caller to free. */
 char *snapshot_shard_path(const built_snapshot *snapshot, uint32_t db_id);
 
-/* Whether the response is, bit for bit, what a search of these shards has to give. Says on stderr what differs. */
+/* Whether the response is, bit for bit, what a search of these shards has to give. */
 bool snapshot_answers(const built_snapshot *snapshot, const float *query, size_t top_k, const int64_t *shard_ids,
                       size_t num_shard_ids, const sf_search_response *response);
 

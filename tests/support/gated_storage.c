@@ -81,12 +81,18 @@ static sf_code gated_get(sf_storage *storage, const char *key, size_t max_bytes,
   return is_lost ? SF_OK : sf_file_storage.get(storage, key, max_bytes, cancellation, found, contents, error);
 }
 
+static sf_storage_vtable gated_vtable;
+
+static void make_vtable(void) {
+  gated_vtable = sf_file_storage;
+  gated_vtable.get = gated_get;
+  gated_vtable.local_file = gated_local_file;
+}
+
 void gate_install(sf_storage *storage) {
-  static sf_storage_vtable gated;
-  gated = sf_file_storage;
-  gated.get = gated_get;
-  gated.local_file = gated_local_file;
-  storage->vtable = &gated;
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, make_vtable);
+  storage->vtable = &gated_vtable;
   pthread_mutex_lock(&gate.mutex);
   gate.is_shut = gate.loses = false;
   gate.obeys_cancellation = true;

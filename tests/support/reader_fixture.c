@@ -14,7 +14,9 @@ static built_snapshot *build(const reader_fixture *fixture, int number, uint32_t
                               .seed = 17 + (uint64_t)number,
                               .first_id = number * 1000000,
                               .metric = SF_METRIC_COSINE};
-  return snapshot_build(fixture->root, &plan);
+  built_snapshot *built = snapshot_describe(fixture->root, &plan);
+  snapshot_write(built);
+  return built;
 }
 
 reader_fixture *fixture_make(uint32_t dim, size_t num_rows) {

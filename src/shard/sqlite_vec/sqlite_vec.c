@@ -9,11 +9,18 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+/* How often a shard is downloaded that others remove at once. */
+#define MAX_DOWNLOADS 3
 
 typedef struct sqlite_vec_shard {
   sf_shard base;
   sf_connection_pool *connections; /* shared by the reader's shards */
   char *path;                      /* of shard.db on this machine */
+  int held_file;                   /* descriptor of a download; -1: none */
+  char *scratch_folder;            /* of a download that is only verified, removed with the shard; or NULL */
   char *name;                      /* "shard 3 (s3://…)": what messages begin with */
   sf_vector_file file;
 } sqlite_vec_shard;
@@ -38,17 +45,62 @@ static sf_code sqlite_vec_detect(const sf_shard_source *source, const sf_cancell
   return code;
 }
 
+/* The folder becomes this shard's before anything is downloaded into it: whoever makes it so removes what was there. */
+static sf_code claim_cache_folder(const sf_shard_source *source, const sf_cancellation *cancellation, sf_error *error) {
+  sf_cache_folder folder;
+  if (sf_cache_folder_matches(source->cache_dir, source->db_url, source->checkpoint_id))
+    return SF_OK;
+  SF_TRY(sf_cache_folder_open(source->cache_dir, source->db_url, source->checkpoint_id, cancellation, &folder, error));
+  sf_cache_folder_close(&folder);
+  return SF_OK;
+}
+
+/* Where a download goes: under a name of the shard's own, so that a path never comes to name another's. What is verified is read from the storage, whatever the cache holds. */
+static sf_code choose_download_path(const sf_shard_source *source, sqlite_vec_shard *shard,
+                                    const sf_cancellation *cancellation, char **path, sf_error *error) {
+  bool is_remote = source->storage->vtable->is_remote;
+  if (is_remote && source->verify_only) {
+    shard->scratch_folder = sf_format("%s.verify.%lld", source->cache_dir, (long long)getpid());
+    if (shard->scratch_folder == NULL)
+      return sf_fail_memory(error, "path of a shard");
+  } else if (is_remote) {
+    SF_TRY(claim_cache_folder(source, cancellation, error));
+  }
+  if (shard->scratch_folder != NULL)
+    *path = sf_format("%s/shard.db", shard->scratch_folder);
+  else
+    *path = sf_format("%s/shard.%016llx.db", source->cache_dir,
+                      (unsigned long long)XXH3_64bits(source->db_url, strlen(source->db_url)));
+  return *path != NULL ? SF_OK : sf_fail_memory(error, "path of a shard");
+}
+
+/* Holds the downloaded file: a newer snapshot's shard may take the folder over while this one is still searched. Another
+ * process can have removed it since it was downloaded. */
+static sf_code download_and_hold(const sf_shard_source *source, sqlite_vec_shard *shard, const char *key,
+                                 const char *download_path, const sf_cancellation *cancellation, bool *found,
+                                 sf_error *error) {
+  bool held = false;
+  for (int i = 0; i < MAX_DOWNLOADS && !held; i++) {
+    free(shard->path);
+    shard->path = NULL;
+    SF_TRY(sf_storage_local_file(source->storage, key, download_path, cancellation, found, &shard->path, error));
+    if (!*found || !source->storage->vtable->is_remote)
+      return SF_OK;
+    SF_TRY(sf_cache_file_hold(shard->path, &shard->held_file, &held, error));
+  }
+  return held ? SF_OK : sf_fail(error, SF_ERROR, "local cache: %s was removed as soon as it was there", shard->path);
+}
+
 /* Where shard.db lies on this machine: in place, or in the cache after a download. */
-static sf_code localize(const sf_shard_source *source, const sf_cancellation *cancellation, char **path,
+static sf_code localize(const sf_shard_source *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
                         sf_error *error) {
   char *key = object_key(source);
-  char *download_path = sf_format("%s/shard.db", source->cache_dir);
+  char *download_path = NULL;
   bool found = false;
-  sf_code code = SF_OK;
-  if (key == NULL || download_path == NULL)
-    code = sf_fail_memory(error, "path of a shard");
-  else
-    code = sf_storage_local_file(source->storage, key, download_path, cancellation, &found, path, error);
+  sf_code code = key == NULL ? sf_fail_memory(error, "key of a shard")
+                             : choose_download_path(source, shard, cancellation, &download_path, error);
+  if (code == SF_OK)
+    code = download_and_hold(source, shard, key, download_path, cancellation, &found, error);
   if (code == SF_OK && !found)
     code = sf_fail(error, SF_DB_ADAPTER_ERROR, "the shard is missing: expected an object at %s, found none", key);
   free(key);
@@ -183,12 +235,18 @@ static void sqlite_vec_close(sf_shard *closed) {
   sqlite_vec_shard *shard = sqlite_vec_of(closed);
   sf_connection_pool_forget(shard->connections, shard);
   sf_vector_file_unmap(&shard->file);
+  if (shard->held_file >= 0)
+    close(shard->held_file);
+  if (shard->scratch_folder != NULL)
+    sf_remove_folder(shard->scratch_folder);
+  free(shard->scratch_folder);
   free(shard->path);
   free(shard->name);
   free(shard);
 }
 
 static void describe(const sf_shard_source *source, sqlite_vec_shard *shard) {
+  shard->held_file = -1;
   shard->base.format = &sf_sqlite_vec_format;
   shard->base.db_id = source->db_id;
   shard->base.dim = source->dim;
@@ -213,8 +271,7 @@ static sf_code sqlite_vec_open(const sf_shard_source *source, const sf_cancellat
     return sf_fail_memory(error, "shard");
   describe(source, shard);
   shard->name = sf_format("shard %u (%s)", (unsigned)source->db_id, source->db_url);
-  sf_code code =
-      shard->name == NULL ? sf_fail_memory(error, "shard") : localize(source, cancellation, &shard->path, error);
+  sf_code code = shard->name == NULL ? sf_fail_memory(error, "shard") : localize(source, shard, cancellation, error);
   if (code == SF_OK && source->verify_only)
     code = check_shard(source, shard, cancellation, error);
   else if (code == SF_OK) {

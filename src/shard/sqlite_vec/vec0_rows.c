@@ -2,6 +2,7 @@
 #include "shard/sqlite_vec/vec0_rows.h"
 
 #include "base/json.h"
+#include "shard/sqlite_vec/written_id.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,44 +34,44 @@ static sf_code read_text(sqlite3 *database, sqlite3_stmt *statement, int64_t row
 }
 
 /* An id as the writer encodes it: {"v": value, "t": "int"|"str"}. `parsed` keeps what a string id points to. */
-static sf_code parse_id(const char *text, size_t length, int64_t row_id, json_object **parsed, sf_id_type *type,
-                        int64_t *integer, sf_error *error) {
+static sf_code parse_id(const char *text, size_t length, int64_t row_id, json_object **parsed, sf_written_id *id,
+                        sf_error *error) {
+  if (sf_written_id_read(text, length, id))
+    return SF_OK;
   char named[64];
   snprintf(named, sizeof(named), "shard.db: row %lld: original_id", (long long)row_id);
   SF_TRY(sf_json_parse_object(text, length, named, SF_DB_ADAPTER_ERROR, parsed, error));
   json_object *value = sf_json_member(*parsed, "v");
   json_object *tag = sf_json_member(*parsed, "t");
   const char *name = json_object_is_type(tag, json_type_string) ? json_object_get_string(tag) : "";
-  *type = strcmp(name, "int") == 0 ? SF_ID_INTEGER : SF_ID_STRING;
-  bool fits = *type == SF_ID_INTEGER ? sf_json_to_int64(value, integer)
-                                     : strcmp(name, "str") == 0 && json_object_is_type(value, json_type_string);
-  if (fits)
-    return SF_OK;
-  return sf_fail(error, SF_DB_ADAPTER_ERROR,
-                 "shard.db: row %lld: expected original_id {\"v\": …, \"t\": \"int\" or \"str\"}, found %.120s",
-                 (long long)row_id, text);
+  *id = (sf_written_id){.type = strcmp(name, "int") == 0 ? SF_ID_INTEGER : SF_ID_STRING};
+  bool fits = id->type == SF_ID_INTEGER ? sf_json_to_int64(value, &id->integer)
+                                        : strcmp(name, "str") == 0 && json_object_is_type(value, json_type_string);
+  if (!fits)
+    return sf_fail(error, SF_DB_ADAPTER_ERROR,
+                   "shard.db: row %lld: expected original_id {\"v\": …, \"t\": \"int\" or \"str\"}, found %.120s",
+                   (long long)row_id, text);
+  if (id->type == SF_ID_STRING) {
+    id->string = json_object_get_string(value);
+    id->length = (size_t)json_object_get_string_len(value);
+  }
+  return SF_OK;
 }
 
 sf_code sf_vec0_fetch_row(const sf_connection *connection, int64_t row_id, sf_row_sink *sink, sf_error *error) {
-  const char *id;
+  const char *text;
   const char *payload;
-  size_t id_length;
+  size_t text_length;
   size_t payload_length;
   json_object *parsed = NULL;
-  sf_id_type type = SF_ID_INTEGER;
-  int64_t integer = row_id; /* without an entry, the row id is the id */
-  sf_code code = read_text(connection->database, connection->select_id, row_id, &id, &id_length, error);
-  if (code == SF_OK && id != NULL)
-    code = parse_id(id, id_length, row_id, &parsed, &type, &integer, error);
+  sf_written_id id = {.type = SF_ID_INTEGER, .integer = row_id}; /* without an entry, the row id is the id */
+  sf_code code = read_text(connection->database, connection->select_id, row_id, &text, &text_length, error);
+  if (code == SF_OK && text != NULL)
+    code = parse_id(text, text_length, row_id, &parsed, &id, error);
   if (code == SF_OK)
     code = read_text(connection->database, connection->select_payload, row_id, &payload, &payload_length, error);
-  if (code == SF_OK) {
-    json_object *value = type == SF_ID_STRING ? sf_json_member(parsed, "v") : NULL;
-    size_t length = value == NULL ? 0 : (size_t)json_object_get_string_len(value);
-    if (!sink->add(sink, type, integer, value == NULL ? NULL : json_object_get_string(value), length, payload,
-                   payload_length))
-      code = sf_fail_memory(error, "results");
-  }
+  if (code == SF_OK && !sink->add(sink, id.type, id.integer, id.string, id.length, payload, payload_length))
+    code = sf_fail_memory(error, "results");
   json_object_put(parsed);
   sqlite3_reset(connection->select_id);
   sqlite3_reset(connection->select_payload);
@@ -99,13 +100,12 @@ static sf_code check_integrity(sqlite3 *database, sf_error *error) {
 
 static sf_code check_id(sqlite3_stmt *row, sf_error *error) {
   json_object *parsed = NULL;
-  sf_id_type type;
-  int64_t integer;
+  sf_written_id id;
   int64_t row_id = sqlite3_column_int64(row, 0);
   const char *text = NULL;
   size_t length = 0;
   SF_TRY(take_text(row, 1, row_id, &text, &length, error));
-  sf_code code = parse_id(text, length, row_id, &parsed, &type, &integer, error);
+  sf_code code = parse_id(text, length, row_id, &parsed, &id, error);
   json_object_put(parsed);
   return code;
 }

@@ -1,0 +1,24 @@
+#include "storage/s3/responses.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  sf_s3_error_document document;
+  sf_s3_parse_error(data, size, &document);
+  if (memchr(document.message, '\0', sizeof(document.message)) == NULL)
+    abort();
+  sf_s3_list_page page;
+  if (sf_s3_parse_list_page(data, size, &page))
+    for (size_t i = 0; i < page.num_keys; i++)
+      if (page.keys[i] == NULL)
+        abort();
+  sf_s3_list_page_clear(&page);
+  sf_s3_assumed_role role;
+  if (sf_s3_parse_assumed_role(data, size, &role))
+    sf_s3_assumed_role_clear(&role);
+  return 0;
+}

@@ -1,0 +1,60 @@
+#include "shard/sqlite_vec/written_id.h"
+
+#include <string.h>
+
+/* Any so many digits fit an int64. */
+#define MAX_DIGITS 18
+
+/* Moves past `literal`, where the text goes on with it. */
+static bool skip(const char **next, const char *end, const char *literal) {
+  size_t length = strlen(literal);
+  if ((size_t)(end - *next) < length || memcmp(*next, literal, length) != 0)
+    return false;
+  *next += length;
+  return true;
+}
+
+/* JSON's integers have no leading zeros; −0 is left to JSON, too. */
+static bool read_integer(const char **next, const char *end, int64_t *integer) {
+  bool is_negative = skip(next, end, "-");
+  const char *first = *next;
+  int64_t value = 0;
+  while (*next < end && **next >= '0' && **next <= '9' && *next - first < MAX_DIGITS)
+    value = value * 10 + (*(*next)++ - '0');
+  size_t digits = (size_t)(*next - first);
+  if (digits == 0 || (*first == '0' && (digits > 1 || is_negative)))
+    return false;
+  *integer = is_negative ? -value : value;
+  return true;
+}
+
+static bool is_plain(char character) {
+  return character >= ' ' && character <= '~' && character != '"' && character != '\\';
+}
+
+/* Up to the first character that is not plain, which should be the closing quote. */
+static void read_string(const char **next, const char *end, const char **string, size_t *length) {
+  *string = *next;
+  while (*next < end && is_plain(**next))
+    (*next)++;
+  *length = (size_t)(*next - *string);
+}
+
+bool sf_written_id_read(const char *text, size_t length, sf_written_id *id) {
+  const char *next = text;
+  const char *end = text + length;
+  sf_written_id read = {.type = SF_ID_INTEGER};
+  if (!skip(&next, end, "{\"v\": "))
+    return false;
+  if (skip(&next, end, "\"")) {
+    read.type = SF_ID_STRING;
+    read_string(&next, end, &read.string, &read.length);
+    if (!skip(&next, end, "\", \"t\": \"str\"}"))
+      return false;
+  } else if (!read_integer(&next, end, &read.integer) || !skip(&next, end, ", \"t\": \"int\"}"))
+    return false;
+  if (next != end)
+    return false;
+  *id = read;
+  return true;
+}

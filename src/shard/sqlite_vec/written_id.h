@@ -1,0 +1,21 @@
+/*
+ * Ids in the one spelling that the writer has for most of them (Python's json.dumps): {"v": 7, "t": "int"}, and
+ * {"v": "a", "t": "str"} of printable ASCII with nothing to unescape. Half the time of a small search went into a JSON
+ * parser for them; every other spelling is left to it.
+ */
+#ifndef SF_SHARD_SQLITE_VEC_WRITTEN_ID_H
+#define SF_SHARD_SQLITE_VEC_WRITTEN_ID_H
+
+#include "shardyfusion.h"
+
+typedef struct sf_written_id {
+  sf_id_type type;
+  int64_t integer;    /* SF_ID_INTEGER */
+  const char *string; /* SF_ID_STRING: borrowed from the text, `length` bytes, no NUL behind them */
+  size_t length;
+} sf_written_id;
+
+/* False, and nothing written, unless the whole text is of that spelling. What it reads is what JSON would. */
+bool sf_written_id_read(const char *text, size_t length, sf_written_id *id);
+
+#endif

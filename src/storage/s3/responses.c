@@ -1,0 +1,170 @@
+#include "storage/s3/responses.h"
+
+#include "storage/s3/uri.h"
+#include "storage/s3/xml.h"
+
+#include <openssl/crypto.h>
+#include <string.h>
+
+/* A page has 1,000 keys; no store sends many more. */
+#define MAX_KEYS_PER_PAGE 100000
+
+/* ---------------------------------------------------------------------------------------------------------- Errors */
+
+static void copy_shown(char *field, size_t size, const char *text) {
+  size_t length = strlen(text);
+  if (length >= size)
+    length = size - 1;
+  /* Not in the middle of a character. */
+  while (length > 0 && length < strlen(text) && ((unsigned char)text[length] & 0xC0) == 0x80)
+    length--;
+  for (size_t i = 0; i < length; i++)
+    field[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i];
+  field[length] = '\0';
+}
+
+static bool on_error_element(const char *path, const char *text, void *user_data) {
+  sf_s3_error_document *document = user_data;
+  /* S3 has /Error/…, STS /ErrorResponse/Error/… */
+  const char *name = strrchr(path, '/') + 1;
+  if (strncmp(path, "/Error", 6) != 0)
+    return false;
+  if (strcmp(name, "Code") == 0)
+    copy_shown(document->code, sizeof(document->code), text);
+  else if (strcmp(name, "Message") == 0)
+    copy_shown(document->message, sizeof(document->message), text);
+  else if (strcmp(name, "Region") == 0)
+    copy_shown(document->region, sizeof(document->region), text);
+  else if (strcmp(name, "Endpoint") == 0)
+    copy_shown(document->endpoint, sizeof(document->endpoint), text);
+  else if (strcmp(name, "RequestId") == 0)
+    copy_shown(document->request_id, sizeof(document->request_id), text);
+  return true;
+}
+
+void sf_s3_parse_error(const void *bytes, size_t length, sf_s3_error_document *document) {
+  *document = (sf_s3_error_document){0};
+  if (length == 0 || !sf_xml_parse(bytes, length, on_error_element, document))
+    *document = (sf_s3_error_document){0};
+}
+
+/* --------------------------------------------------------------------------------------------------------- Listing */
+
+typedef struct listing {
+  sf_s3_list_page *page;
+  bool is_list;
+  bool is_encoded;
+} listing;
+
+static bool add_key(sf_s3_list_page *page, const char *text) {
+  if (page->num_keys == page->capacity) {
+    size_t capacity = page->capacity == 0 ? 64 : page->capacity * 2;
+    char **keys = capacity > MAX_KEYS_PER_PAGE ? NULL : sf_reallocarray(page->keys, capacity, sizeof(*keys));
+    if (keys == NULL)
+      return false;
+    page->keys = keys;
+    page->capacity = capacity;
+  }
+  page->keys[page->num_keys] = sf_strdup(text);
+  return page->keys[page->num_keys] != NULL && ++page->num_keys > 0;
+}
+
+static bool on_list_element(const char *path, const char *text, void *user_data) {
+  static const char root[] = "/ListBucketResult";
+  listing *list = user_data;
+  if (strncmp(path, root, sizeof(root) - 1) != 0)
+    return false;
+  list->is_list = true;
+  const char *name = path + sizeof(root) - 1;
+  if (strcmp(name, "/Contents/Key") == 0 || strcmp(name, "/CommonPrefixes/Prefix") == 0)
+    return add_key(list->page, text);
+  if (strcmp(name, "/EncodingType") == 0)
+    list->is_encoded = strcmp(text, "url") == 0;
+  else if (strcmp(name, "/IsTruncated") == 0)
+    list->page->is_truncated = strcmp(text, "true") == 0;
+  else if (strcmp(name, "/NextContinuationToken") == 0) {
+    free(list->page->continuation_token);
+    list->page->continuation_token = sf_strdup(text);
+    return list->page->continuation_token != NULL;
+  }
+  return true;
+}
+
+/* Keys can hold characters that XML can't: they come as in a form, percent-encoded with '+' for a space. */
+static bool decode_keys(sf_s3_list_page *page) {
+  for (size_t i = 0; i < page->num_keys; i++) {
+    sf_buffer decoded = {0};
+    if (!sf_buffer_reserve(&decoded, 0) || !sf_s3_uri_decode(&decoded, page->keys[i], strlen(page->keys[i]), true)) {
+      sf_buffer_free(&decoded);
+      return false;
+    }
+    decoded.data[decoded.length] = '\0';
+    free(page->keys[i]);
+    page->keys[i] = (char *)decoded.data;
+  }
+  return true;
+}
+
+bool sf_s3_parse_list_page(const void *bytes, size_t length, sf_s3_list_page *page) {
+  *page = (sf_s3_list_page){0};
+  listing list = {.page = page};
+  bool parsed =
+      sf_xml_parse(bytes, length, on_list_element, &list) && list.is_list && (!list.is_encoded || decode_keys(page));
+  if (!parsed)
+    sf_s3_list_page_clear(page);
+  return parsed;
+}
+
+void sf_s3_list_page_clear(sf_s3_list_page *page) {
+  for (size_t i = 0; i < page->num_keys; i++)
+    free(page->keys[i]);
+  free(page->keys);
+  free(page->continuation_token);
+  *page = (sf_s3_list_page){0};
+}
+
+/* ----------------------------------------------------------------------------------------------------- Assumed roles */
+
+static bool replace_text(char **field, const char *text) {
+  free(*field);
+  *field = sf_strdup(text);
+  return *field != NULL;
+}
+
+static bool on_role_element(const char *path, const char *text, void *user_data) {
+  sf_s3_assumed_role *role = user_data;
+  const char *name = strstr(path, "Result/Credentials/");
+  if (name == NULL)
+    return true;
+  name = strrchr(path, '/') + 1;
+  if (strcmp(name, "AccessKeyId") == 0)
+    return replace_text(&role->access_key_id, text);
+  if (strcmp(name, "SecretAccessKey") == 0)
+    return replace_text(&role->secret_access_key, text);
+  if (strcmp(name, "SessionToken") == 0)
+    return replace_text(&role->session_token, text);
+  return strcmp(name, "Expiration") != 0 || replace_text(&role->expiration, text);
+}
+
+bool sf_s3_parse_assumed_role(const void *bytes, size_t length, sf_s3_assumed_role *role) {
+  *role = (sf_s3_assumed_role){0};
+  bool parsed = sf_xml_parse(bytes, length, on_role_element, role) && role->access_key_id != NULL &&
+                role->secret_access_key != NULL && role->session_token != NULL && role->expiration != NULL;
+  if (!parsed)
+    sf_s3_assumed_role_clear(role);
+  return parsed;
+}
+
+static void free_secret(char *secret) {
+  if (secret != NULL)
+    OPENSSL_cleanse(secret, strlen(secret));
+  free(secret);
+}
+
+void sf_s3_assumed_role_clear(sf_s3_assumed_role *role) {
+  free(role->access_key_id);
+  free_secret(role->secret_access_key);
+  free_secret(role->session_token);
+  free(role->expiration);
+  *role = (sf_s3_assumed_role){0};
+}

@@ -1,0 +1,44 @@
+/* The XML documents that S3 and STS answer with. */
+#ifndef SF_STORAGE_S3_RESPONSES_H
+#define SF_STORAGE_S3_RESPONSES_H
+
+#include "base/memory.h"
+
+/* <Error>. What the store leaves out is "". Control characters are replaced: it is shown to people. */
+typedef struct sf_s3_error_document {
+  char code[128];
+  char message[512];
+  char region[64];    /* where the bucket lives */
+  char endpoint[256]; /* where to go instead */
+  char request_id[128];
+} sf_s3_error_document;
+
+/* Anything that is no such document gives empty fields: proxies answer in HTML. */
+void sf_s3_parse_error(const void *bytes, size_t length, sf_s3_error_document *document);
+
+/* <ListBucketResult> of ListObjectsV2. */
+typedef struct sf_s3_list_page {
+  char **keys; /* objects and common prefixes, decoded, in the order of the document */
+  size_t num_keys;
+  size_t capacity;
+  bool is_truncated;
+  char *continuation_token; /* NULL: none */
+} sf_s3_list_page;
+
+/* False when the document is malformed, is something else, or memory is out; the page is then empty. */
+bool sf_s3_parse_list_page(const void *bytes, size_t length, sf_s3_list_page *page);
+void sf_s3_list_page_clear(sf_s3_list_page *page);
+
+/* <Credentials> in the answers of AssumeRole and AssumeRoleWithWebIdentity. */
+typedef struct sf_s3_assumed_role {
+  char *access_key_id;
+  char *secret_access_key;
+  char *session_token;
+  char *expiration; /* ISO 8601 */
+} sf_s3_assumed_role;
+
+/* False when any of the four is missing. */
+bool sf_s3_parse_assumed_role(const void *bytes, size_t length, sf_s3_assumed_role *role);
+void sf_s3_assumed_role_clear(sf_s3_assumed_role *role); /* wipes the secrets */
+
+#endif

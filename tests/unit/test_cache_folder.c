@@ -1,0 +1,242 @@
+#include "shard/cache_folder.h"
+
+#include "cmocka_includes.h"
+#include "shard/shard.h"
+#include "shard_files.h"
+#include "temporary_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+
+static const char *folder_path(void) {
+  static char path[PATH_SIZE];
+  return path_of(path, "cache/shard_00003");
+}
+
+static void open_and_close(const char *db_url, const char *checkpoint_id) {
+  sf_cache_folder folder;
+  sf_error error = {0};
+  if (sf_cache_folder_open(folder_path(), db_url, checkpoint_id, NULL, &folder, &error) != SF_OK)
+    fail_msg("%s", error.message);
+  assert_string_equal(folder.path, folder_path());
+  sf_cache_folder_close(&folder);
+}
+
+static bool has(const char *name) {
+  char path[PATH_SIZE];
+  snprintf(path, sizeof(path), "%.500s/%s", folder_path(), name);
+  return access(path, F_OK) == 0;
+}
+
+static void a_folder_says_whose_it_is(void **state) {
+  (void)state;
+  open_and_close("s3://b/p=1/:%é \"", "c");
+  assert_true(sf_cache_folder_matches(folder_path(), "s3://b/p=1/:%é \"", "c"));
+  assert_false(sf_cache_folder_matches(folder_path(), "s3://b/p=1/:%é \"", NULL));
+  assert_false(sf_cache_folder_matches(folder_path(), "s3://b/p=1/:%é \"", "d"));
+  assert_false(sf_cache_folder_matches(folder_path(), "s3://b/p=1/", "c"));
+  open_and_close("s3://b/other", NULL);
+  assert_true(sf_cache_folder_matches(folder_path(), "s3://b/other", NULL));
+  assert_false(sf_cache_folder_matches(folder_path(), "s3://b/other", ""));
+}
+
+static void the_identity_is_as_the_format_has_it(void **state) {
+  (void)state;
+  char path[PATH_SIZE];
+  open_and_close("s3://b/p", NULL);
+  sf_buffer text = read_whole_file(path_of(path, "cache/shard_00003/shard.identity.json"));
+  assert_string_equal((const char *)text.data, "{\"db_url\":\"s3://b/p\",\"checkpoint_id\":null}");
+  sf_buffer_free(&text);
+  put_text("cache/shard_00003/shard.identity.json", "{ \"checkpoint_id\": \"c\", \"db_url\": \"s3://b/p\" }\n");
+  assert_true(sf_cache_folder_matches(folder_path(), "s3://b/p", "c"));
+}
+
+static void another_identity_removes_what_was_there(void **state) {
+  (void)state;
+  open_and_close("s3://b/old", "c");
+  put_text("cache/shard_00003/shard.db", "old");
+  put_text("cache/shard_00003/vectors.sfv", "old");
+  open_and_close("s3://b/old", "c");
+  assert_true(has("shard.db"));
+  open_and_close("s3://b/old", "d");
+  assert_false(has("shard.db"));
+  assert_false(has("vectors.sfv"));
+  assert_true(has("shard.lock"));
+}
+
+static void a_file_that_is_held_stays_until_it_is_let_go(void **state) {
+  (void)state;
+  char path[PATH_SIZE];
+  sf_error error;
+  int descriptor = -1;
+  bool held = false;
+  open_and_close("s3://b/old", NULL);
+  put_text("cache/shard_00003/shard.db", "old");
+  assert_int_equal(sf_cache_file_hold(path_of(path, "cache/shard_00003/shard.db"), &descriptor, &held, &error), SF_OK);
+  assert_true(held);
+  open_and_close("s3://b/new", NULL);
+  assert_true(has("shard.db"));
+  close(descriptor);
+  open_and_close("s3://b/newer", NULL);
+  assert_false(has("shard.db"));
+  assert_int_equal(sf_cache_file_hold(path, &descriptor, &held, &error), SF_OK);
+  assert_false(held);
+}
+
+static void an_identity_that_does_not_hold_is_anothers(void **state) {
+  (void)state;
+  static const char *const texts[] = {"",
+                                      "{",
+                                      "[]",
+                                      "{\"db_url\": 7, \"checkpoint_id\": \"c\"}",
+                                      "{\"checkpoint_id\": \"c\"}",
+                                      "{\"db_url\": \"s3://b/p\", \"checkpoint_id\": \"c\"} more",
+                                      "{\"db_url\": \"s3://b/p\\u0000\", \"checkpoint_id\": \"c\"}"};
+  for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+    put_text("cache/shard_00003/shard.identity.json", texts[i]);
+    put_text("cache/shard_00003/shard.db", "old");
+    if (sf_cache_folder_matches(folder_path(), "s3://b/p", "c"))
+      fail_msg("%s matches", texts[i]);
+    open_and_close("s3://b/p", "c");
+    assert_false(has("shard.db"));
+    assert_true(sf_cache_folder_matches(folder_path(), "s3://b/p", "c"));
+  }
+}
+
+static void leftovers_of_a_killed_writer_are_overwritten(void **state) {
+  (void)state;
+  put_text("cache/shard_00003/shard.identity.json.tmp",
+           "a longer text than what is going to be written into this file, "
+           "of which nothing must be left at its end, whatever it says");
+  put_text("cache/shard_00003/shard.identity.json", "{");
+  open_and_close("s3://b/p", "c");
+  assert_true(sf_cache_folder_matches(folder_path(), "s3://b/p", "c"));
+  assert_false(has("shard.identity.json.tmp"));
+}
+
+static void a_folder_is_locked_until_it_is_closed(void **state) {
+  (void)state;
+  sf_cache_folder folder;
+  char path[PATH_SIZE];
+  assert_int_equal(sf_cache_folder_open(folder_path(), "s3://b/p", "c", NULL, &folder, NULL), SF_OK);
+  int other = open(path_of(path, "cache/shard_00003/shard.lock"), O_RDWR);
+  assert_int_not_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+  sf_cache_folder_close(&folder);
+  assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+  close(other);
+}
+
+static void a_cancelled_opening_gives_the_lock_back(void **state) {
+  (void)state;
+  sf_cancellation cancellation = {0};
+  sf_cache_folder folder;
+  sf_cancellation_request(&cancellation);
+  assert_int_equal(sf_cache_folder_open(folder_path(), "s3://b/p", "c", &cancellation, &folder, NULL),
+                   SF_CANCELLED_ERROR);
+  open_and_close("s3://b/p", "c");
+}
+
+static void a_folder_that_cannot_be_made_is_named(void **state) {
+  (void)state;
+  sf_cache_folder folder;
+  sf_error error;
+  char path[PATH_SIZE];
+  put_text("file", "");
+  path_of(path, "file/shard_00000");
+  assert_int_equal(sf_cache_folder_open(path, "s3://b/p", "c", NULL, &folder, &error), SF_ERROR);
+  assert_non_null(strstr(error.message, "local cache: "));
+  assert_non_null(strstr(error.message, path));
+}
+
+/* Opens the shard in `root` with the given cache, and says whether its vectors are there. */
+static bool opens_shard(const char *root, const char *cache_dir) {
+  sf_storage *storage;
+  sf_shard_resources *resources;
+  sf_shard *shard = NULL;
+  if (sf_storage_open(root, NULL, &storage, NULL) != SF_OK || sf_shard_resources_create(&resources, NULL) != SF_OK)
+    return false;
+  const sf_shard_source source = {.storage = storage,
+                                  .resources = resources,
+                                  .db_url = "s3://b/shard",
+                                  .key = "shard",
+                                  .cache_dir = cache_dir,
+                                  .dim = 2,
+                                  .metric = SF_METRIC_L2};
+  bool opened = sf_shard_open(&source, NULL, &shard, NULL) == SF_OK && shard->num_rows == 3000 &&
+                shard->segments[0].vectors[2999 * 2] == 2999;
+  sf_shard_close(shard);
+  sf_shard_resources_free(resources);
+  sf_storage_close(storage);
+  return opened;
+}
+
+static void put_large_shard(void) {
+  static int64_t row_ids[3000];
+  static float vectors[3000 * 2];
+  for (int i = 0; i < 3000; i++) {
+    row_ids[i] = i + 1;
+    vectors[i * 2] = (float)i;
+  }
+  const shard_file file = {.dim = 2,
+                           .chunk_size = 1024,
+                           .page_size = 4096,
+                           .declaration = DECLARE("embedding float[2] distance_metric=l2"),
+                           .row_ids = row_ids,
+                           .vectors = vectors,
+                           .num_rows = 3000};
+  sf_buffer bytes = shard_of(&file);
+  put_file("root/shard/shard.db", bytes.data, bytes.length);
+  sf_buffer_free(&bytes);
+}
+
+/* The processes wait for a pipe to close, so that they begin together. */
+static void processes_that_make_the_same_file_at_once_all_succeed(void **state) {
+  (void)state;
+  enum { NUM_PROCESSES = 4, NUM_ROUNDS = 5 };
+  char root[PATH_SIZE];
+  char cache_dir[PATH_SIZE];
+  path_of(root, "root");
+  path_of(cache_dir, "shared/shard_00000");
+  put_large_shard();
+  for (int round = 0; round < NUM_ROUNDS; round++) {
+    remove_files(cache_dir);
+    int start[2];
+    pid_t processes[NUM_PROCESSES];
+    assert_int_equal(pipe(start), 0);
+    for (int i = 0; i < NUM_PROCESSES; i++) {
+      processes[i] = fork();
+      assert_true(processes[i] >= 0);
+      if (processes[i] == 0) {
+        char byte;
+        close(start[1]);
+        ssize_t got = read(start[0], &byte, 1);
+        _exit(got == 0 && opens_shard(root, cache_dir) ? 0 : 1);
+      }
+    }
+    close(start[0]);
+    close(start[1]);
+    for (int i = 0; i < NUM_PROCESSES; i++) {
+      int status = -1;
+      assert_int_equal(waitpid(processes[i], &status, 0), processes[i]);
+      assert_int_equal(status, 0);
+    }
+    assert_true(opens_shard(root, cache_dir));
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_folder_says_whose_it_is),
+      cmocka_unit_test(the_identity_is_as_the_format_has_it),
+      cmocka_unit_test(another_identity_removes_what_was_there),
+      cmocka_unit_test(a_file_that_is_held_stays_until_it_is_let_go),
+      cmocka_unit_test(an_identity_that_does_not_hold_is_anothers),
+      cmocka_unit_test(leftovers_of_a_killed_writer_are_overwritten),
+      cmocka_unit_test(a_folder_is_locked_until_it_is_closed),
+      cmocka_unit_test(a_cancelled_opening_gives_the_lock_back),
+      cmocka_unit_test(a_folder_that_cannot_be_made_is_named),
+      cmocka_unit_test(processes_that_make_the_same_file_at_once_all_succeed),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

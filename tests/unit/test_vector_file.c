@@ -1,0 +1,269 @@
+#include "shard/vector_file.h"
+
+#include "cmocka_includes.h"
+#include "shard/vector_layout.h"
+#include "temporary_folder.h"
+
+#include <math.h>
+
+#define DIM 3
+#define NUM_ROWS 70
+
+static const sf_vector_file_identity identity = {.db_url = "s3://bucket/p/shard",
+                                                 .checkpoint_id = "c",
+                                                 .source_size = 4096,
+                                                 .source_modified = 17,
+                                                 .dim = DIM,
+                                                 .metric = SF_METRIC_COSINE};
+
+static void fill(float *vectors, int64_t *row_ids) {
+  for (int i = 0; i < NUM_ROWS; i++) {
+    const float row[DIM] = {(float)i, -1, 0.25F};
+    memcpy(vectors + i * DIM, row, sizeof(row));
+    row_ids[i] = i * 10 - 100;
+  }
+}
+
+static const char *file_path(void) {
+  static char path[PATH_SIZE];
+  return path_of(path, SF_VECTOR_FILE_NAME);
+}
+
+/* Writes the rows from the last to the first, in two pieces. */
+static void write_file(const float *vectors, const int64_t *row_ids) {
+  sf_vector_file_writer *writer;
+  sf_error error = {0};
+  const size_t first = 40;
+  assert_int_equal(sf_vector_file_create(file_path(), &identity, NUM_ROWS, &writer, &error), SF_OK);
+  assert_int_equal(
+      sf_vector_file_write_rows(writer, first, vectors + first * DIM, row_ids + first, NUM_ROWS - first, &error),
+      SF_OK);
+  assert_int_equal(sf_vector_file_write_rows(writer, 0, vectors, row_ids, first, &error), SF_OK);
+  assert_int_equal(sf_vector_file_finish(writer, &error), SF_OK);
+}
+
+static bool is_usable(const sf_vector_file_identity *of) {
+  bool usable = true;
+  sf_vector_file file;
+  assert_int_equal(sf_vector_file_map(file_path(), of, &usable, &file, NULL), SF_OK);
+  if (!usable)
+    assert_null(file.mapping);
+  sf_vector_file_unmap(&file);
+  return usable;
+}
+
+static void what_was_written_is_mapped(void **state) {
+  (void)state;
+  float vectors[NUM_ROWS * DIM];
+  int64_t row_ids[NUM_ROWS];
+  fill(vectors, row_ids);
+  vectors[5 * DIM] = NAN;
+  vectors[69 * DIM + 2] = -INFINITY;
+  memset(vectors + 6 * DIM, 0, DIM * sizeof(float));
+  write_file(vectors, row_ids);
+  bool usable;
+  sf_vector_file file;
+  assert_int_equal(sf_vector_file_map(file_path(), &identity, &usable, &file, NULL), SF_OK);
+  assert_true(usable);
+  assert_memory_equal(file.segment.vectors, vectors, sizeof(vectors));
+  assert_memory_equal(file.row_ids, row_ids, sizeof(row_ids));
+  assert_int_equal(file.segment.num_rows, NUM_ROWS);
+  assert_int_equal(file.num_not_finite, 2);
+  for (size_t i = 0; i < NUM_ROWS; i++) {
+    bool not_finite = i == 5 || i == 69;
+    assert_int_equal(file.segment.excluded[i / 8] >> (i % 8) & 1, not_finite);
+    if (not_finite)
+      continue;
+    const float *row = vectors + i * DIM;
+    double norm = sqrt((double)row[0] * row[0] + (double)row[1] * row[1] + (double)row[2] * row[2]);
+    assert_true(fabs(file.segment.inverse_norms[i] - (norm > 0 ? 1 / norm : 0)) < 1e-6);
+    assert_true(file.segment.max_norm >= norm);
+  }
+  sf_vector_file_unmap(&file);
+}
+
+static void where_all_rows_are_finite_there_is_no_bitmap(void **state) {
+  (void)state;
+  float vectors[NUM_ROWS * DIM];
+  int64_t row_ids[NUM_ROWS];
+  fill(vectors, row_ids);
+  write_file(vectors, row_ids);
+  bool usable;
+  sf_vector_file file;
+  assert_int_equal(sf_vector_file_map(file_path(), &identity, &usable, &file, NULL), SF_OK);
+  assert_true(usable);
+  assert_null(file.segment.excluded);
+  sf_vector_file_unmap(&file);
+}
+
+static void no_rows_make_a_file_too(void **state) {
+  (void)state;
+  sf_vector_file_writer *writer;
+  assert_int_equal(sf_vector_file_create(file_path(), &identity, 0, &writer, NULL), SF_OK);
+  assert_int_equal(sf_vector_file_finish(writer, NULL), SF_OK);
+  bool usable;
+  sf_vector_file file;
+  assert_int_equal(sf_vector_file_map(file_path(), &identity, &usable, &file, NULL), SF_OK);
+  assert_true(usable);
+  assert_int_equal(file.segment.num_rows, 0);
+  sf_vector_file_unmap(&file);
+}
+
+static void a_file_of_another_identity_is_not_used(void **state) {
+  (void)state;
+  float vectors[NUM_ROWS * DIM];
+  int64_t row_ids[NUM_ROWS];
+  fill(vectors, row_ids);
+  write_file(vectors, row_ids);
+  assert_true(is_usable(&identity));
+  sf_vector_file_identity others[7];
+  for (size_t i = 0; i < 7; i++)
+    others[i] = identity;
+  others[0].db_url = "s3://bucket/p/shard2";
+  others[1].checkpoint_id = NULL;
+  others[2].checkpoint_id = "d";
+  others[3].source_size++;
+  others[4].source_modified--;
+  others[5].dim++;
+  others[6].metric = SF_METRIC_L2;
+  for (size_t i = 0; i < 7; i++)
+    assert_false(is_usable(&others[i]));
+  sf_vector_file_identity moved = identity; /* the same characters, divided elsewhere */
+  moved.db_url = "s3://bucket/p/shar";
+  moved.checkpoint_id = "dc";
+  assert_false(is_usable(&moved));
+}
+
+static void a_damaged_file_is_not_used(void **state) {
+  (void)state;
+  float vectors[NUM_ROWS * DIM];
+  int64_t row_ids[NUM_ROWS];
+  fill(vectors, row_ids);
+  write_file(vectors, row_ids);
+  sf_buffer bytes = read_whole_file(file_path());
+  for (size_t i = 0; i < bytes.length; i += i < sizeof(sf_vector_file_header) ? 1 : 61) {
+    bytes.data[i] ^= (uint8_t)(1u << (i % 8));
+    write_whole_file(file_path(), bytes.data, bytes.length);
+    if (is_usable(&identity))
+      fail_msg("byte %zu was flipped, and the file used", i);
+    bytes.data[i] ^= (uint8_t)(1u << (i % 8));
+  }
+  write_whole_file(file_path(), bytes.data, bytes.length);
+  assert_true(is_usable(&identity));
+  sf_buffer_free(&bytes);
+}
+
+static void a_file_of_another_length_is_not_used(void **state) {
+  (void)state;
+  float vectors[NUM_ROWS * DIM];
+  int64_t row_ids[NUM_ROWS];
+  fill(vectors, row_ids);
+  vectors[0] = NAN;
+  write_file(vectors, row_ids);
+  sf_buffer bytes = read_whole_file(file_path());
+  sf_vector_layout layout;
+  assert_true(sf_vector_layout_compute(NUM_ROWS, DIM, true, true, &layout));
+  assert_int_equal(bytes.length, layout.file_size);
+  const uint64_t boundaries[] = {
+      0, 1, 256, layout.vectors, layout.norms, layout.row_ids, layout.excluded, layout.file_size};
+  for (size_t i = 0; i < sizeof(boundaries) / sizeof(boundaries[0]); i++)
+    for (int64_t offset = -1; offset <= 1; offset++) {
+      int64_t length = (int64_t)boundaries[i] + offset;
+      if (length < 0 || length > (int64_t)layout.file_size)
+        continue;
+      write_whole_file(file_path(), bytes.data, (size_t)length);
+      assert_int_equal(is_usable(&identity), length == (int64_t)layout.file_size);
+    }
+  assert_true(sf_buffer_append(&bytes, "", 1));
+  write_whole_file(file_path(), bytes.data, bytes.length);
+  assert_false(is_usable(&identity));
+  sf_buffer_free(&bytes);
+}
+
+static void what_is_no_file_is_not_used(void **state) {
+  (void)state;
+  unlink(file_path());
+  assert_false(is_usable(&identity));
+  mkdir(file_path(), 0777);
+  assert_false(is_usable(&identity));
+  rmdir(file_path());
+  assert_int_equal(mkfifo(file_path(), 0666), 0); /* and does not wait for a writer */
+  assert_false(is_usable(&identity));
+  unlink(file_path());
+}
+
+static void a_file_given_up_leaves_nothing(void **state) {
+  (void)state;
+  sf_vector_file_writer *writer;
+  char path[PATH_SIZE];
+  assert_int_equal(sf_vector_file_create(file_path(), &identity, NUM_ROWS, &writer, NULL), SF_OK);
+  sf_vector_file_abandon(writer);
+  assert_int_not_equal(access(path_of(path, SF_VECTOR_FILE_NAME ".tmp"), F_OK), 0);
+  assert_int_not_equal(access(file_path(), F_OK), 0);
+  sf_vector_file_abandon(NULL);
+}
+
+static void what_a_killed_writer_left_is_overwritten(void **state) {
+  (void)state;
+  float vectors[NUM_ROWS * DIM];
+  int64_t row_ids[NUM_ROWS];
+  fill(vectors, row_ids);
+  char garbage[20000];
+  memset(garbage, 'x', sizeof(garbage));
+  put_file(SF_VECTOR_FILE_NAME ".tmp", garbage, sizeof(garbage));
+  write_file(vectors, row_ids);
+  assert_true(is_usable(&identity));
+}
+
+static void a_folder_that_is_not_there_is_named(void **state) {
+  (void)state;
+  sf_vector_file_writer *writer;
+  sf_error error;
+  char path[PATH_SIZE];
+  path_of(path, "nowhere/" SF_VECTOR_FILE_NAME);
+  assert_int_equal(sf_vector_file_create(path, &identity, 1, &writer, &error), SF_ERROR);
+  assert_non_null(strstr(error.message, path));
+}
+
+static void rows_that_fit_no_memory_are_refused(void **state) {
+  (void)state;
+  static const uint64_t counts[] = {UINT64_MAX, UINT64_MAX / 12, (uint64_t)1 << 60, (uint64_t)INT64_MAX / 12 + 1};
+  sf_vector_layout layout;
+  for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+    sf_vector_file_writer *writer;
+    assert_false(sf_vector_layout_compute(counts[i], DIM, true, true, &layout));
+    assert_int_equal(sf_vector_file_create(file_path(), &identity, counts[i], &writer, NULL), SF_DB_ADAPTER_ERROR);
+  }
+}
+
+static void sections_are_aligned_and_do_not_overlap(void **state) {
+  (void)state;
+  for (uint64_t rows = 0; rows < 200; rows++) {
+    sf_vector_layout layout;
+    assert_true(sf_vector_layout_compute(rows, DIM, true, true, &layout));
+    assert_int_equal(layout.vectors, 4096);
+    assert_int_equal(layout.norms % 64 + layout.row_ids % 64 + layout.excluded % 64, 0);
+    assert_true(layout.norms >= layout.vectors + rows * DIM * 4);
+    assert_true(layout.row_ids >= layout.norms + rows * 4);
+    assert_true(layout.excluded >= layout.row_ids + rows * 8);
+    assert_int_equal(layout.file_size, layout.excluded + (rows + 7) / 8);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_was_written_is_mapped),
+      cmocka_unit_test(where_all_rows_are_finite_there_is_no_bitmap),
+      cmocka_unit_test(no_rows_make_a_file_too),
+      cmocka_unit_test(a_file_of_another_identity_is_not_used),
+      cmocka_unit_test(a_damaged_file_is_not_used),
+      cmocka_unit_test(a_file_of_another_length_is_not_used),
+      cmocka_unit_test(what_is_no_file_is_not_used),
+      cmocka_unit_test(a_file_given_up_leaves_nothing),
+      cmocka_unit_test(what_a_killed_writer_left_is_overwritten),
+      cmocka_unit_test(a_folder_that_is_not_there_is_named),
+      cmocka_unit_test(rows_that_fit_no_memory_are_refused),
+      cmocka_unit_test(sections_are_aligned_and_do_not_overlap),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
