@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, final, overload
 
-from shardyfusion.vector.types import Queries, Query
+from shardyfusion._types import Queries, Query
 from typing_extensions import Buffer
 
 _T = TypeVar("_T")

@@ -18,12 +18,12 @@ from shardyfusion.errors import ConfigValidationError, ReaderStateError
 from shardyfusion.manifest import ParsedManifest
 from shardyfusion.manifest_store import parse_manifest_payload
 from shardyfusion.metrics import MetricEvent
-from shardyfusion.vector.types import SearchResult, VectorIndexConfig, VectorSearchResponse
+from shardyfusion._types import SearchResult, VectorIndexConfig, VectorSearchResponse
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from shardyfusion.vector.types import Queries, Query
+    from shardyfusion._types import Queries, Query
 
 
 class AsyncShardReader(Protocol):

@@ -15,10 +15,10 @@ from shardyfusion._options import ReaderOptions, Reporter, shard_details_of
 from shardyfusion.manifest import ParsedManifest
 from shardyfusion.manifest_store import parse_manifest_payload
 from shardyfusion.metrics import MetricEvent
-from shardyfusion.vector.types import SearchResult, VectorIndexConfig, VectorSearchResponse
+from shardyfusion._types import SearchResult, VectorIndexConfig, VectorSearchResponse
 
 if TYPE_CHECKING:
-    from shardyfusion.vector.types import Query
+    from shardyfusion._types import Query
 
 
 class ShardReader(Protocol):

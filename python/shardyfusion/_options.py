@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from shardyfusion import _core
 from shardyfusion.errors import ConfigValidationError
 from shardyfusion.metrics import MetricEvent, MetricsCollector
-from shardyfusion.vector.types import (
+from shardyfusion._types import (
     DistanceMetric,
     VectorReaderHealth,
     VectorShardDetail,

@@ -90,7 +90,9 @@ static sf_code keep_failure(sf_py_credentials *credentials, sf_error *error) {
   Py_XDECREF(name);
   Py_XDECREF(type);
   Py_XDECREF(traceback);
-  Py_XSETREF(credentials->failure, value);
+  PyObject *earlier = credentials->failure;
+  credentials->failure = value;
+  Py_XDECREF(earlier);
   return SF_ERROR;
 }
 
@@ -127,7 +129,9 @@ int sf_py_sink_attach_s3(PyObject *sink, PyObject *s3, sf_s3_options *options) {
   options->max_attempts = (uint32_t)read_number(s3, "max_attempts");
   PyObject *provider = PyDict_GetItemString(s3, "credential_provider");
   if (provider != NULL && provider != Py_None) {
-    Py_XSETREF(sf_py_sink_credentials(sink)->provider, Py_NewRef(provider));
+    PyObject *earlier = sf_py_sink_credentials(sink)->provider;
+    sf_py_sink_credentials(sink)->provider = Py_NewRef(provider);
+    Py_XDECREF(earlier);
     options->credential_callback = provide;
     options->credential_user_data = sink;
   }
