@@ -44,6 +44,8 @@ double sf_exact_squared_norm(const float *a, size_t dim);
 /* 1/|x|, rounded once to float32, as sf_vector_segment has it: 0 for a zero vector; NaN where |x| lies outside the
  * trusted norms or a component is not finite. */
 float sf_inverse_norm(const float *row, size_t dim);
+/* The same, from what sf_exact_squared_norm gave. */
+float sf_inverse_of_squared_norm(double squared_norm);
 
 /*
  * |fast − exact| of any of the kernels, for any order of summation (Higham, Accuracy and Stability of Numerical

@@ -46,11 +46,14 @@ double sf_exact_squared_norm(const float *a, size_t dim) {
   return sf_exact_dot(a, a, dim);
 }
 
-float sf_inverse_norm(const float *row, size_t dim) {
-  double squared_norm = sf_exact_squared_norm(row, dim);
+float sf_inverse_of_squared_norm(double squared_norm) {
   if (squared_norm == 0)
     return 0;
   double norm = sqrt(squared_norm);
   bool trusted = norm >= SF_TRUSTED_NORM_MIN && norm <= SF_TRUSTED_NORM_MAX;
   return trusted ? (float)(1 / norm) : NAN;
+}
+
+float sf_inverse_norm(const float *row, size_t dim) {
+  return sf_inverse_of_squared_norm(sf_exact_squared_norm(row, dim));
 }

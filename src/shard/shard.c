@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Every shard format, in the order in which they are looked for. */
-static const sf_shard_format *const formats[] = {&sf_sqlite_vec_format};
+static const sf_shard_format *const formats[] = {&sf_sqlite_vec_format, &sf_lance_format};
 
 /* Storage that may recover and work that was given up stay what they are; all else is the shard's failure. */
 static sf_code name_shard(const sf_shard_source *source, sf_code code, sf_error *error) {

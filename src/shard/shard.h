@@ -84,7 +84,7 @@ struct sf_shard {
   const sf_vector_segment *segments; /* by first_row, ascending */
   size_t num_segments;
   uint64_t num_rows;       /* live rows: excluded ones don't count */
-  uint64_t num_not_finite; /* rows excluded because a component is NaN or infinite */
+  uint64_t num_not_finite; /* rows excluded because a component is NaN, infinite or null */
 };
 
 /* Fails unless it is NULL or the name of a format. */
@@ -98,5 +98,6 @@ sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf
 void sf_shard_close(sf_shard *shard); /* NULL is allowed */
 
 extern const sf_shard_format sf_sqlite_vec_format;
+extern const sf_shard_format sf_lance_format;
 
 #endif

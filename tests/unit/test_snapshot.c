@@ -64,7 +64,7 @@ static int set_up(void **state) {
 static sf_code load_with(const sf_snapshot_load_options *options, sf_snapshot **snapshot, sf_error *error) {
   char root[PATH_SIZE];
   sf_storage *storage;
-  assert_int_equal(sf_storage_open(path_of(root, "snapshot"), &storage, NULL), SF_OK);
+  assert_int_equal(sf_storage_open(path_of(root, "snapshot"), NULL, &storage, NULL), SF_OK);
   sf_code code = sf_snapshot_load(storage, options, NULL, snapshot, error);
   sf_storage_close(storage);
   return code;

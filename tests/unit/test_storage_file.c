@@ -6,14 +6,14 @@ static sf_storage *open_root(void) {
   char root[PATH_SIZE];
   sf_storage *storage = NULL;
   put_text("root/_CURRENT", "pointer");
-  assert_int_equal(sf_storage_open(path_of(root, "root"), &storage, NULL), SF_OK);
+  assert_int_equal(sf_storage_open(path_of(root, "root"), NULL, &storage, NULL), SF_OK);
   return storage;
 }
 
 static void assert_root(const char *root, const char *expected) {
   sf_storage *storage = NULL;
   sf_error error = {0};
-  if (sf_storage_open(root, &storage, &error) != SF_OK)
+  if (sf_storage_open(root, NULL, &storage, &error) != SF_OK)
     fail_msg("%s: %s", root, error.message);
   assert_string_equal(storage->root, expected);
   sf_storage_close(storage);
@@ -37,9 +37,9 @@ static void a_root_that_names_nothing_is_refused(void **state) {
   for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
     sf_storage *storage = NULL;
     sf_error error;
-    assert_int_equal(sf_storage_open(roots[i], &storage, &error), SF_CONFIG_VALIDATION_ERROR);
+    assert_int_equal(sf_storage_open(roots[i], NULL, &storage, &error), SF_CONFIG_VALIDATION_ERROR);
     assert_int_equal(strncmp(error.message, "snapshot root", 13), 0);
-    assert_int_equal(sf_storage_open(roots[i], &storage, NULL), SF_CONFIG_VALIDATION_ERROR);
+    assert_int_equal(sf_storage_open(roots[i], NULL, &storage, NULL), SF_CONFIG_VALIDATION_ERROR);
     assert_null(storage);
   }
   sf_storage_close(NULL);

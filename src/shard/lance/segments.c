@@ -1,0 +1,313 @@
+#include "shard/lance/segments.h"
+
+#include "shard/cache_folder.h"
+#include "shard/lance/cache_names.h"
+#include "shard/vector_statistics.h"
+
+/* Rows between two looks at the cancellation. */
+#define ROWS_PER_STEP ((size_t)1024)
+
+/* Remembers memory to free with the segments; frees it at once where that fails. */
+static sf_code own(sf_lance_segments *segments, void *memory, sf_error *error) {
+  void **owned = sf_reallocarray(segments->owned, segments->num_owned + 1, sizeof(*owned));
+  if (memory == NULL || owned == NULL) {
+    free(memory);
+    if (owned != NULL)
+      segments->owned = owned;
+    return sf_fail_memory(error, "segments of vectors");
+  }
+  segments->owned = owned;
+  segments->owned[segments->num_owned++] = memory;
+  return SF_OK;
+}
+
+static sf_code append(sf_lance_segments *segments, const sf_vector_segment *segment, sf_error *error) {
+  if (segments->num_segments == segments->capacity) {
+    size_t capacity = segments->capacity * 2 + 4;
+    sf_vector_segment *larger = sf_reallocarray(segments->segments, capacity, sizeof(*larger));
+    if (larger == NULL)
+      return sf_fail_memory(error, "segments of vectors");
+    segments->segments = larger;
+    segments->capacity = capacity;
+  }
+  segments->segments[segments->num_segments++] = *segment;
+  return SF_OK;
+}
+
+static size_t count_bits(const uint8_t *bits, size_t num_bits) {
+  size_t count = 0;
+  for (size_t i = 0; i < num_bits; i++)
+    count += sf_lance_bit(bits, i);
+  return count;
+}
+
+/* Norms, what is not finite, and the largest norm of rows that are searched where they lie. */
+static sf_code compute_statistics(const sf_vector_segment *segment, uint32_t dim, uint8_t *excluded, float *norms,
+                                  double *max_norm, const sf_cancellation *cancellation, uint64_t *num_not_finite,
+                                  sf_error *error) {
+  for (size_t row = 0; row < segment->num_rows; row++) {
+    if (row % ROWS_PER_STEP == 0)
+      SF_TRY(sf_cancellation_check(cancellation, error));
+    if (sf_lance_bit(excluded, row)) {
+      if (norms != NULL)
+        norms[row] = 0;
+      continue;
+    }
+    sf_row_statistics statistics = sf_row_statistics_of(segment->vectors + row * dim, dim);
+    if (norms != NULL)
+      norms[row] = statistics.inverse_norm;
+    if (!statistics.is_finite) {
+      sf_lance_set_bit(excluded, row);
+      ++*num_not_finite;
+    } else if (statistics.norm > *max_norm) {
+      *max_norm = statistics.norm;
+    }
+  }
+  return SF_OK;
+}
+
+/* A page whose vectors are searched in the mapped file. */
+static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_source *source,
+                              const sf_lance_fragment *fragment, const sf_lance_vector_page *page,
+                              const sf_cancellation *cancellation, sf_error *error) {
+  size_t num_rows = (size_t)page->page->num_rows;
+  uint64_t length = (uint64_t)num_rows * source->dim * sizeof(float); /* lies within the page's buffer */
+  const void *vectors = sf_lance_object_mapped(page->column->file->object, page->offset, length);
+  if (vectors == NULL)
+    return sf_fail(error, SF_ERROR, "local cache: %s is not mapped where its vectors lie",
+                   sf_lance_object_name(page->column->file->object));
+  sf_vector_segment segment = {
+      .vectors = vectors,
+      .first_row = fragment->first_row + page->page->first_row,
+      .num_rows = num_rows,
+  };
+  uint8_t *excluded = sf_calloc(num_rows / 8 + 1, 1);
+  SF_TRY(own(segments, excluded, error));
+  float *norms = NULL;
+  if (source->metric == SF_METRIC_COSINE) {
+    norms = sf_calloc(num_rows, sizeof(*norms));
+    SF_TRY(own(segments, norms, error));
+  }
+  SF_TRY(sf_lance_vector_page_nulls(page, cancellation, excluded, error));
+  segments->num_not_finite += count_bits(excluded, num_rows);
+  sf_lance_deletions_mark(&fragment->deletions, page->page->first_row, num_rows, excluded);
+  SF_TRY(compute_statistics(&segment, source->dim, excluded, norms, &segment.max_norm, cancellation,
+                            &segments->num_not_finite, error));
+  size_t num_excluded = count_bits(excluded, num_rows);
+  segment.inverse_norms = norms;
+  segment.excluded = num_excluded > 0 ? excluded : NULL;
+  segments->num_rows += num_rows - num_excluded;
+  return append(segments, &segment, error);
+}
+
+/* ---------------------------------------------------------------------------------------------------- Decoded pages */
+
+typedef struct decoding {
+  sf_vector_file_writer *writer;
+  size_t dim;
+  uint64_t first_row; /* of the page, in the vector file */
+} decoding;
+
+static sf_code write_rows(uint64_t first_row, const float *values, size_t count, void *user_data, sf_error *error) {
+  const decoding *target = user_data;
+  int64_t row_ids[4096];
+  const size_t most = sizeof(row_ids) / sizeof(row_ids[0]);
+  uint64_t row = target->first_row + first_row;
+  for (size_t done = 0; done < count;) {
+    size_t rows = count - done < most ? count - done : most;
+    for (size_t i = 0; i < rows; i++)
+      row_ids[i] = (int64_t)(row + done + i);
+    SF_TRY(sf_vector_file_write_rows(target->writer, row + done, values + done * target->dim, row_ids, rows, error));
+    done += rows;
+  }
+  return SF_OK;
+}
+
+static sf_code decode_pages(const sf_lance_fragment *fragment, sf_vector_file_writer *writer,
+                            const sf_cancellation *cancellation, sf_error *error) {
+  decoding target = {.writer = writer, .dim = fragment->vectors.num_pages > 0 ? fragment->vector_pages[0].dim : 0};
+  for (size_t i = 0; i < fragment->vectors.num_pages; i++) {
+    const sf_lance_vector_page *page = &fragment->vector_pages[i];
+    if (page->kind != SF_LANCE_VECTORS_ENCODED)
+      continue;
+    SF_TRY(sf_lance_vector_page_decode(page, cancellation, write_rows, &target, error));
+    target.first_row += page->page->num_rows;
+  }
+  return SF_OK;
+}
+
+static uint64_t count_encoded_rows(const sf_lance_fragment *fragment) {
+  uint64_t num_rows = 0;
+  for (size_t i = 0; i < fragment->vectors.num_pages; i++)
+    if (fragment->vector_pages[i].kind == SF_LANCE_VECTORS_ENCODED)
+      num_rows += fragment->vector_pages[i].page->num_rows;
+  return num_rows;
+}
+
+static sf_code write_vector_file(const sf_lance_fragment *fragment, const char *path,
+                                 const sf_vector_file_identity *identity, uint64_t num_rows,
+                                 const sf_cancellation *cancellation, sf_error *error) {
+  sf_vector_file_writer *writer;
+  SF_TRY(sf_vector_file_create(path, identity, num_rows, &writer, error));
+  sf_code code = decode_pages(fragment, writer, cancellation, error);
+  if (code == SF_OK)
+    return sf_vector_file_finish(writer, error);
+  sf_vector_file_abandon(writer);
+  return code;
+}
+
+/* Makes the vector file under the folder's lock, unless another process did while we waited for it. */
+static sf_code make_vector_file(const sf_shard_source *source, const sf_lance_fragment *fragment, const char *path,
+                                const sf_vector_file_identity *identity, uint64_t num_rows,
+                                const sf_cancellation *cancellation, sf_vector_file *file, sf_error *error) {
+  sf_cache_folder folder;
+  bool usable = false;
+  SF_TRY(sf_cache_folder_open(source->cache_dir, source->db_url, source->checkpoint_id, cancellation, &folder, error));
+  sf_code code = sf_vector_file_map(path, identity, &usable, file, error);
+  if (code == SF_OK && !usable)
+    code = write_vector_file(fragment, path, identity, num_rows, cancellation, error);
+  if (code == SF_OK && !usable)
+    code = sf_vector_file_map(path, identity, &usable, file, error);
+  sf_cache_folder_close(&folder);
+  if (code == SF_OK && !usable)
+    code = sf_fail(error, SF_ERROR, "local cache: %s does not hold what was just written to it", path);
+  return code;
+}
+
+static sf_code map_decoded(const sf_shard_source *source, const sf_lance_fragment *fragment, uint64_t num_rows,
+                           const sf_cancellation *cancellation, sf_vector_file *file, sf_error *error) {
+  const sf_lance_object *object = fragment->vectors.file->object;
+  sf_vector_file_identity identity = {
+      .db_url = source->db_url,
+      .checkpoint_id = source->checkpoint_id,
+      .source_size = sf_lance_object_size(object),
+      .dim = source->dim,
+      .metric = source->metric,
+  };
+  char *path = sf_lance_cache_path(source->cache_dir, sf_lance_object_name(object), "vectors");
+  if (path == NULL)
+    return sf_fail_memory(error, "path of the cache");
+  bool usable = false;
+  sf_code code = SF_OK;
+  if (sf_cache_folder_matches(source->cache_dir, source->db_url, source->checkpoint_id))
+    code = sf_vector_file_map(path, &identity, &usable, file, error);
+  if (code == SF_OK && !usable)
+    code = make_vector_file(source, fragment, path, &identity, num_rows, cancellation, file, error);
+  if (code == SF_OK && file->segment.num_rows != num_rows)
+    code = sf_fail(error, SF_ERROR, "local cache: %s: expected %llu rows, found %zu", path,
+                   (unsigned long long)num_rows, file->segment.num_rows);
+  free(path);
+  return code;
+}
+
+/* Rows [begin, begin + num_rows) of a vector file as the segment of a page. */
+static sf_code add_decoded_page(sf_lance_segments *segments, const sf_shard_source *source,
+                                const sf_lance_fragment *fragment, const sf_lance_page *page,
+                                const sf_vector_segment *file, size_t begin, sf_error *error) {
+  size_t num_rows = (size_t)page->num_rows;
+  sf_vector_segment segment = {
+      .vectors = file->vectors + begin * source->dim,
+      .inverse_norms = file->inverse_norms != NULL ? file->inverse_norms + begin : NULL,
+      .first_row = fragment->first_row + page->first_row,
+      .num_rows = num_rows,
+      .max_norm = file->max_norm,
+  };
+  uint8_t *excluded = sf_calloc(num_rows / 8 + 1, 1);
+  SF_TRY(own(segments, excluded, error));
+  for (size_t row = 0; file->excluded != NULL && row < num_rows; row++)
+    if (sf_lance_bit(file->excluded, begin + row))
+      sf_lance_set_bit(excluded, row);
+  segments->num_not_finite += count_bits(excluded, num_rows);
+  sf_lance_deletions_mark(&fragment->deletions, page->first_row, num_rows, excluded);
+  size_t num_excluded = count_bits(excluded, num_rows);
+  segment.excluded = num_excluded > 0 ? excluded : NULL;
+  segments->num_rows += num_rows - num_excluded;
+  return append(segments, &segment, error);
+}
+
+static sf_code add_file(sf_lance_segments *segments, const sf_shard_source *source, const sf_lance_fragment *fragment,
+                        const sf_cancellation *cancellation, const sf_vector_file **file, sf_error *error) {
+  static const sf_vector_file none = {0};
+  *file = &none;
+  uint64_t num_rows = count_encoded_rows(fragment);
+  if (num_rows == 0)
+    return SF_OK;
+  sf_vector_file *files = sf_reallocarray(segments->decoded, segments->num_decoded + 1, sizeof(*files));
+  if (files == NULL)
+    return sf_fail_memory(error, "vector files");
+  segments->decoded = files;
+  SF_TRY(map_decoded(source, fragment, num_rows, cancellation, &files[segments->num_decoded], error));
+  *file = &files[segments->num_decoded++];
+  return SF_OK;
+}
+
+/* Rows of a page that is only looked at. */
+typedef struct looking {
+  size_t dim;
+  uint8_t *excluded;
+  uint64_t num_not_finite;
+} looking;
+
+static sf_code look_at_rows(uint64_t first_row, const float *values, size_t count, void *user_data, sf_error *error) {
+  looking *look = user_data;
+  (void)error;
+  for (size_t i = 0; i < count; i++)
+    if (!sf_row_statistics_of(values + i * look->dim, look->dim).is_finite) {
+      sf_lance_set_bit(look->excluded, (size_t)first_row + i);
+      look->num_not_finite++;
+    }
+  return SF_OK;
+}
+
+/* Reads what a search would read, and keeps only the counts. */
+static sf_code look_at_page(sf_lance_segments *segments, const sf_lance_fragment *fragment,
+                            const sf_lance_vector_page *page, const sf_cancellation *cancellation, sf_error *error) {
+  size_t num_rows = (size_t)page->page->num_rows;
+  looking look = {.dim = page->dim, .excluded = sf_calloc(num_rows / 8 + 1, 1)};
+  if (look.excluded == NULL)
+    return sf_fail_memory(error, "a bitmap of rows");
+  sf_code code = sf_lance_vector_page_decode(page, cancellation, look_at_rows, &look, error);
+  sf_lance_deletions_mark(&fragment->deletions, page->page->first_row, num_rows, look.excluded);
+  segments->num_rows += num_rows - count_bits(look.excluded, num_rows);
+  segments->num_not_finite += look.num_not_finite;
+  free(look.excluded);
+  return code;
+}
+
+static sf_code look_at_vectors(sf_lance_segments *segments, const sf_lance_fragment *fragment,
+                               const sf_cancellation *cancellation, sf_error *error) {
+  for (size_t i = 0; i < fragment->vectors.num_pages; i++)
+    if (fragment->vector_pages[i].kind != SF_LANCE_VECTORS_NULL)
+      SF_TRY(look_at_page(segments, fragment, &fragment->vector_pages[i], cancellation, error));
+  return SF_OK;
+}
+
+sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_source *source,
+                              const sf_lance_fragment *fragment, const sf_cancellation *cancellation, sf_error *error) {
+  if (source->verify_only)
+    return look_at_vectors(segments, fragment, cancellation, error);
+  const sf_vector_file *file;
+  size_t begin = 0;
+  SF_TRY(add_file(segments, source, fragment, cancellation, &file, error));
+  for (size_t i = 0; i < fragment->vectors.num_pages; i++) {
+    const sf_lance_vector_page *page = &fragment->vector_pages[i];
+    if (page->kind == SF_LANCE_VECTORS_PLAIN)
+      SF_TRY(add_plain_page(segments, source, fragment, page, cancellation, error));
+    if (page->kind != SF_LANCE_VECTORS_ENCODED)
+      continue;
+    SF_TRY(add_decoded_page(segments, source, fragment, page->page, &file->segment, begin, error));
+    begin += (size_t)page->page->num_rows;
+  }
+  return SF_OK;
+}
+
+void sf_lance_segments_free(sf_lance_segments *segments) {
+  for (size_t i = 0; i < segments->num_decoded; i++)
+    sf_vector_file_unmap(&segments->decoded[i]);
+  for (size_t i = 0; i < segments->num_owned; i++)
+    free(segments->owned[i]);
+  free(segments->decoded);
+  free(segments->owned);
+  free(segments->segments);
+  *segments = (sf_lance_segments){0};
+}

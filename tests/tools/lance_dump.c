@@ -1,0 +1,138 @@
+/*
+ * Prints every row of a Lance shard as a line of JSON, through the shard interface that a search uses:
+ *
+ *   lance_dump ROOT KEY DIM METRIC CACHE_DIR [unified] [remote] [verify]
+ *
+ * {"row": number in the shard, "id": …, "payload": … or null, "vector": hexadecimal float32, "inverse_norm":
+ * hexadecimal}, with strings in hexadecimal, too. Rows that are excluded, or that no segment has, are left out.
+ * `remote` reads through a storage whose objects are not on this machine, and counts its requests on stderr.
+ */
+#include "shard/shard.h"
+#include "support/remote_storage.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ROWS_AT_A_TIME 200
+
+typedef struct printing_sink {
+  sf_row_sink base;
+  const sf_shard *shard;
+  const sf_vector_segment *segment;
+  uint64_t rows[ROWS_AT_A_TIME]; /* that were asked for, by their numbers in the shard */
+  size_t count;
+  size_t next;
+} printing_sink;
+
+static void print_hexadecimal(const void *bytes, size_t length) {
+  static const char digits[] = "0123456789abcdef";
+  const unsigned char *next = bytes;
+  putchar('"');
+  for (size_t i = 0; i < length; i++) {
+    putchar(digits[next[i] >> 4]);
+    putchar(digits[next[i] & 15]);
+  }
+  putchar('"');
+}
+
+static bool print_row(sf_row_sink *sink, sf_id_type id_type, int64_t id_integer, const char *id_string,
+                      size_t id_length, const char *payload, size_t payload_length) {
+  printing_sink *to = (printing_sink *)sink;
+  size_t dim = to->shard->dim;
+  uint64_t row = to->rows[to->next++];
+  size_t row_in_segment = (size_t)(row - to->segment->first_row);
+  (void)id_integer;
+  if (id_type != SF_ID_STRING)
+    return false;
+  printf("{\"row\": %" PRIu64 ", \"id\": ", row);
+  print_hexadecimal(id_string, id_length);
+  printf(", \"payload\": ");
+  if (payload != NULL)
+    print_hexadecimal(payload, payload_length);
+  else
+    printf("null");
+  printf(", \"vector\": ");
+  print_hexadecimal(to->segment->vectors + row_in_segment * dim, dim * sizeof(float));
+  if (to->segment->inverse_norms != NULL) {
+    printf(", \"inverse_norm\": ");
+    print_hexadecimal(to->segment->inverse_norms + row_in_segment, sizeof(float));
+  }
+  printf("}\n");
+  return true;
+}
+
+static sf_code print_rows(sf_shard *shard, printing_sink *sink, sf_error *error) {
+  sink->next = 0;
+  SF_TRY(sf_lance_format.fetch_rows(shard, sink->rows, sink->count, &sink->base, error));
+  sink->count = 0;
+  return SF_OK;
+}
+
+static sf_code print_segment(sf_shard *shard, const sf_vector_segment *segment, sf_error *error) {
+  printing_sink sink = {.base = {.add = print_row}, .shard = shard, .segment = segment};
+  for (size_t row = 0; row < segment->num_rows; row++) {
+    if (segment->excluded != NULL && (segment->excluded[row / 8] >> (row % 8) & 1) != 0)
+      continue;
+    sink.rows[sink.count++] = segment->first_row + row;
+    if (sink.count == ROWS_AT_A_TIME)
+      SF_TRY(print_rows(shard, &sink, error));
+  }
+  return print_rows(shard, &sink, error);
+}
+
+static bool has_argument(int argc, char **argv, const char *name) {
+  for (int i = 6; i < argc; i++)
+    if (strcmp(argv[i], name) == 0)
+      return true;
+  return false;
+}
+
+static sf_code dump(const sf_shard_source *source, sf_error *error) {
+  bool detected = false;
+  sf_shard *shard = NULL;
+  SF_TRY(sf_lance_format.detect(source, NULL, &detected, error));
+  if (!detected)
+    return sf_fail(error, SF_DB_ADAPTER_ERROR, "no Lance dataset at %s", source->key);
+  SF_TRY(sf_lance_format.open(source, NULL, &shard, error));
+  sf_code code = SF_OK;
+  if (source->verify_only)
+    code = sf_lance_format.verify(shard, NULL, error);
+  for (size_t i = 0; i < shard->num_segments && code == SF_OK && !source->verify_only; i++)
+    code = print_segment(shard, &shard->segments[i], error);
+  fprintf(stderr, "%" PRIu64 " rows, %" PRIu64 " not finite\n", shard->num_rows, shard->num_not_finite);
+  sf_lance_format.close(shard);
+  return code;
+}
+
+int main(int argc, char **argv) {
+  if (argc < 6) {
+    fprintf(stderr, "usage: %s ROOT KEY DIM METRIC CACHE_DIR [unified] [remote] [verify]\n", argv[0]);
+    return 2;
+  }
+  sf_storage *storage = NULL;
+  sf_error error = {0};
+  bool remote = has_argument(argc, argv, "remote");
+  sf_code code = remote ? remote_storage_open(argv[1], &storage, &error) : sf_storage_open(argv[1], NULL, &storage, &error);
+  sf_shard_source source = {
+      .storage = storage,
+      .db_url = argv[2],
+      .key = argv[2],
+      .cache_dir = argv[5],
+      .dim = (uint32_t)strtoul(argv[3], NULL, 10),
+      .metric = strcmp(argv[4], "cosine") == 0 ? SF_METRIC_COSINE
+                : strcmp(argv[4], "l2") == 0   ? SF_METRIC_L2
+                                               : SF_METRIC_DOT_PRODUCT,
+      .is_unified = has_argument(argc, argv, "unified"),
+      .verify_only = has_argument(argc, argv, "verify"),
+  };
+  if (code == SF_OK)
+    code = dump(&source, &error);
+  if (code != SF_OK)
+    fprintf(stderr, "%s: %s\n", sf_code_name(code), error.message);
+  if (remote && storage != NULL)
+    fprintf(stderr, "%zu requests\n", remote_storage_requests(storage));
+  if (storage != NULL)
+    storage->vtable->close(storage);
+  return code != SF_OK;
+}
