@@ -52,8 +52,8 @@ PyObject *sf_py_open(PyObject *module, PyObject *args, PyObject *kwargs) {
   sf_reader_options *options = &call.options;
   sf_manifest_source manifest = SF_MANIFEST_SOURCE_INIT;
   Py_buffer bytes = {0};
-  int preload_shards;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsO$zIiIpzz*zd|O:open", (char **)(uintptr_t)names, &call.target[0],
+  int preload_shards = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsO|$zIiIpzz*zdO:open", (char **)(uintptr_t)names, &call.target[0],
                                    &call.target[1], &call.root, &call.sink, &options->cache_dir,
                                    &options->max_concurrency, &options->max_fallback_attempts,
                                    &options->max_cached_shards, &preload_shards, &options->shard_format, &bytes,
@@ -77,8 +77,8 @@ PyObject *sf_py_open(PyObject *module, PyObject *args, PyObject *kwargs) {
 PyObject *sf_py_history(PyObject *module, PyObject *args, PyObject *kwargs) {
   static const char *const names[] = {"queue", "future", "root", "sink", "limit", "s3", NULL};
   root_call call = {.options = SF_READER_OPTIONS_INIT};
-  Py_ssize_t limit;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsO$n|O:history", (char **)(uintptr_t)names, &call.target[0],
+  Py_ssize_t limit = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsO|$nO:history", (char **)(uintptr_t)names, &call.target[0],
                                    &call.target[1], &call.root, &call.sink, &limit, &call.s3))
     return NULL;
   sf_py_operation *operation = begin(PyModule_GetState(module), SF_PY_HISTORY, &call);
@@ -94,8 +94,8 @@ PyObject *sf_py_history(PyObject *module, PyObject *args, PyObject *kwargs) {
 PyObject *sf_py_read_object(PyObject *module, PyObject *args, PyObject *kwargs) {
   static const char *const names[] = {"queue", "future", "root", "sink", "reference", "s3", NULL};
   root_call call = {.options = SF_READER_OPTIONS_INIT};
-  const char *reference;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsO$s|O:read_object", (char **)(uintptr_t)names, &call.target[0],
+  const char *reference = NULL;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsO|$sO:read_object", (char **)(uintptr_t)names, &call.target[0],
                                    &call.target[1], &call.root, &call.sink, &reference, &call.s3))
     return NULL;
   sf_py_operation *operation = begin(PyModule_GetState(module), SF_PY_READ_OBJECT, &call);
