@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.foreign
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples" / "python"
 
 

@@ -308,6 +308,7 @@ def test_a_fork_can_open_its_own_reader(published, where):
         assert receiver.recv() == expected
 
 
+@pytest.mark.foreign
 def test_a_preloading_gunicorn_with_uvicorn_workers_serves(published, where, tmp_path):
     pytest.importorskip("gunicorn")
     pytest.importorskip("uvicorn")

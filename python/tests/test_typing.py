@@ -8,6 +8,7 @@ import sys
 import pytest
 import shardyfusion
 
+pytestmark = pytest.mark.foreign
 PACKAGE = pathlib.Path(shardyfusion.__file__).parent
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples" / "python"
 
