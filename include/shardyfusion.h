@@ -90,6 +90,40 @@ typedef enum sf_log_level { SF_LOG_DEBUG = 0, SF_LOG_INFO = 1, SF_LOG_WARNING = 
 /* Called from any thread, never with a lock held. `message` lives until the callback returns. */
 typedef void (*sf_log_callback)(sf_log_level level, const char *message, void *user_data);
 
+/* ---------------------------------------------------------------------------------------------------------- Events */
+
+typedef enum sf_event_type {
+  SF_EVENT_READER_INITIALIZED = 0, /* a reader serves its first snapshot: manifest_ref, run_id, num_shards */
+  SF_EVENT_READER_REFRESHED = 1,   /* a refresh ended: changed, manifest_ref, run_id, num_shards; code, message */
+  SF_EVENT_READER_CLOSED = 2,      /* a reader was closed: manifest_ref */
+  SF_EVENT_SEARCH = 3,             /* a search ended: top_k, num_results, num_shards; code, message */
+  SF_EVENT_SHARD_SEARCH = 4,       /* a search is done with a shard: shard_id, num_rows */
+  SF_EVENT_SHARD_LOAD = 5,         /* a shard was loaded: shard_id, num_rows; code, message */
+  SF_EVENT_FALLBACK = 6,           /* a malformed manifest (manifest_ref, code, message) makes older ones be tried */
+} sf_event_type;
+SF_API const char *sf_event_type_name(sf_event_type type); /* "reader_initialized", ..., "fallback" */
+
+/* Something that happened. What a type's comment does not name is 0 or NULL. */
+typedef struct sf_event {
+  size_t size; /* sizeof(sf_event), of the library that runs */
+  sf_event_type type;
+  sf_code code;        /* how it ended */
+  const char *message; /* why it failed, or NULL */
+  double duration_ms;  /* how long it took; of a shard's search, from when it was loaded to its last row's scan */
+  const char *manifest_ref;
+  const char *run_id;
+  uint32_t num_shards;
+  uint32_t shard_id;
+  uint64_t num_rows;
+  uint64_t num_results;
+  int64_t top_k;
+  bool changed;
+} sf_event;
+
+/* Called from any thread, never with a lock held, before the operation that it belongs to is finished. The event and its
+ * strings live until the callback returns. */
+typedef void (*sf_event_callback)(const sf_event *event, void *user_data);
+
 /* -------------------------------------------------------------------------------- Worker threads and asynchronous work */
 
 /*
@@ -207,6 +241,19 @@ typedef void (*sf_download_callback)(const char *object, uint64_t bytes_done, ui
 /* An open snapshot. */
 typedef struct sf_reader sf_reader;
 
+/* A manifest that the caller read, from wherever manifests are kept; routing artifacts and shards still lie below the
+ * root. Needed only until the call that takes it returns. */
+typedef struct sf_manifest_source {
+  size_t size;       /* sizeof(sf_manifest_source) */
+  const void *bytes; /* `length` of them: a SQLite database */
+  size_t length;
+  const char *ref;          /* what the reader calls it: a refresh to the same one changes nothing */
+  double published_seconds; /* since 1970 */
+} sf_manifest_source;
+
+#define SF_MANIFEST_SOURCE_INIT                                                                                        \
+  { .size = sizeof(sf_manifest_source) }
+
 typedef struct sf_reader_options {
   size_t size; /* sizeof(sf_reader_options) */
   /* Folder of the local cache; made when missing. NULL: below $XDG_CACHE_HOME/shardyfusion, by the root. */
@@ -228,6 +275,10 @@ typedef struct sf_reader_options {
   const sf_s3_options *s3;       /* for roots that begin with s3://; NULL: all from the environment */
   sf_download_callback download; /* hears of shards that are downloaded; NULL: nobody does */
   void *download_user_data;
+  sf_event_callback event; /* NULL: nobody listens */
+  void *event_user_data;
+  const char *shard_format;           /* "sqlite-vec": the only one to look for; NULL: whichever a shard has */
+  const sf_manifest_source *manifest; /* what to serve, instead of what `_CURRENT` points to; NULL: that */
 } sf_reader_options;
 
 #define SF_READER_OPTIONS_INIT                                                                                         \
@@ -249,6 +300,12 @@ SF_API sf_reader *sf_operation_take_reader(sf_operation *operation);
 SF_API sf_code sf_reader_refresh(sf_reader *reader, bool *changed, sf_error *error);
 SF_API sf_code sf_reader_refresh_submit(sf_reader *reader, sf_completion_queue *queue, void *user_data,
                                         sf_operation **operation, sf_error *error);
+/* As refresh, but to a manifest that the caller read. */
+SF_API sf_code sf_reader_refresh_to(sf_reader *reader, const sf_manifest_source *manifest, bool *changed,
+                                    sf_error *error);
+SF_API sf_code sf_reader_refresh_to_submit(sf_reader *reader, const sf_manifest_source *manifest,
+                                           sf_completion_queue *queue, void *user_data, sf_operation **operation,
+                                           sf_error *error);
 /* Of a finished refresh: whether a newer snapshot is now served. */
 SF_API bool sf_operation_refresh_changed(const sf_operation *operation);
 
@@ -392,6 +449,19 @@ SF_API sf_code sf_snapshot_history_submit(const char *root, const sf_reader_opti
                                           sf_executor *executor, sf_completion_queue *queue, void *user_data,
                                           sf_operation **operation, sf_error *error);
 SF_API sf_published_manifest *sf_operation_take_history(sf_operation *operation, size_t *count);
+
+/* Reads one object of a snapshot: `reference` is "_CURRENT", or a reference as manifests and history have them. `*bytes` is
+ * for the caller to free with sf_free; a NUL stands behind them. Missing is SF_MANIFEST_STORE_ERROR. */
+SF_API sf_code sf_snapshot_read_object(const char *root, const sf_reader_options *options, const char *reference,
+                                       void **bytes, size_t *length, sf_error *error);
+SF_API sf_code sf_snapshot_read_object_submit(const char *root, const sf_reader_options *options, const char *reference,
+                                              sf_executor *executor, sf_completion_queue *queue, void *user_data,
+                                              sf_operation **operation, sf_error *error);
+SF_API void *sf_operation_take_object(sf_operation *operation, size_t *length);
+
+/* Whether bytes are a manifest that a reader could serve: SF_MANIFEST_PARSE_ERROR says what is amiss. `name` is what
+ * messages call it. */
+SF_API sf_code sf_manifest_check(const void *bytes, size_t length, const char *name, sf_error *error);
 
 /* What a verification found: an object of the snapshot and, where it does not hold, why. */
 typedef struct sf_verify_finding {

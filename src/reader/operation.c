@@ -68,6 +68,7 @@ static void free_outcome(sf_outcome *outcome) {
     sf_search_response_free(outcome->responses[i]);
   free(outcome->responses);
   free(outcome->history);
+  free(outcome->object);
   *outcome = (sf_outcome){0};
 }
 
@@ -223,6 +224,18 @@ sf_published_manifest *sf_operation_take_history(sf_operation *operation, size_t
     *count = operation->outcome.history_count;
   pthread_mutex_unlock(&operation->mutex);
   return history;
+}
+
+void *sf_operation_take_object(sf_operation *operation, size_t *length) {
+  *length = 0;
+  if (!lock_here(operation))
+    return NULL;
+  void *object = operation->outcome.object;
+  operation->outcome.object = NULL;
+  if (object != NULL)
+    *length = operation->outcome.object_length;
+  pthread_mutex_unlock(&operation->mutex);
+  return object;
 }
 
 bool sf_operation_refresh_changed(const sf_operation *operation) {

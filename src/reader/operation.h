@@ -15,6 +15,8 @@ typedef struct sf_outcome {
   size_t history_count;
   bool refresh_changed;
   size_t verify_failed;
+  void *object; /* object_length bytes */
+  size_t object_length;
 } sf_outcome;
 
 /* An operation with two references: the submitter's and the runner's. `queue` may be NULL. */

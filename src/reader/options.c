@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "reader/executor.h"
+#include "reader/manifest_source.h"
 #include "snapshot/snapshot.h"
 #include "storage/s3/options.h"
 
@@ -28,22 +29,29 @@ sf_code sf_reader_options_read(const sf_reader_options *given, sf_reader_options
 sf_code sf_reader_options_copy(const sf_reader_options *given, sf_reader_options *copy, sf_error *error) {
   sf_reader_options borrowed;
   SF_TRY(sf_reader_options_read(given, &borrowed, error));
+  if (borrowed.manifest != NULL)
+    SF_TRY(sf_manifest_source_check(borrowed.manifest, error));
   sf_s3_options *s3 = NULL;
   SF_TRY(sf_s3_options_copy(borrowed.s3, &s3, error));
   *copy = borrowed;
   copy->s3 = s3;
   copy->cache_dir = sf_strdup(borrowed.cache_dir);
+  copy->shard_format = sf_strdup(borrowed.shard_format);
+  copy->manifest = sf_manifest_source_copy(borrowed.manifest);
   if (copy->executor != NULL)
     sf_executor_retain(copy->executor);
-  if (copy->cache_dir == NULL && borrowed.cache_dir != NULL) {
-    sf_reader_options_copy_free(copy);
-    return sf_fail_memory(error, "reader options");
-  }
-  return SF_OK;
+  if ((borrowed.cache_dir == NULL || copy->cache_dir != NULL) &&
+      (borrowed.shard_format == NULL || copy->shard_format != NULL) &&
+      (borrowed.manifest == NULL || copy->manifest != NULL))
+    return SF_OK;
+  sf_reader_options_copy_free(copy);
+  return sf_fail_memory(error, "reader options");
 }
 
 void sf_reader_options_copy_free(sf_reader_options *copy) {
   free((char *)(uintptr_t)copy->cache_dir);
+  free((char *)(uintptr_t)copy->shard_format);
+  free((void *)(uintptr_t)copy->manifest);
   sf_s3_options_free(copy->s3);
   sf_executor_release(copy->executor);
   *copy = (sf_reader_options){0};

@@ -2,6 +2,7 @@
 
 #include "base/process.h"
 #include "base/time.h"
+#include "reader/manifest_source.h"
 #include "reader/options.h"
 #include "reader/preload.h"
 
@@ -33,6 +34,8 @@ static sf_code make_servable(sf_reader *reader, sf_snapshot *snapshot, const sf_
                                         .executor = reader->executor,
                                         .snapshot = snapshot,
                                         .cache_dir = reader->cache_dir,
+                                        .shard_format = reader->shard_format,
+                                        .events = &reader->events,
                                         .max_shards = reader->max_cached_shards,
                                         .freed = snapshot_freed,
                                         .freed_context = served};
@@ -82,14 +85,46 @@ static sf_code serve(sf_reader *reader, sf_shard_cache *servable, sf_error *erro
   return SF_OK;
 }
 
-static sf_code load_first(sf_reader *reader, const sf_cancellation *cancellation, sf_error *error) {
+static double milliseconds_since(uint64_t started) {
+  return (double)(sf_monotonic_nanoseconds() - started) / 1e6;
+}
+
+/* Tells of an event that has to do with the snapshot that is (or was) served, and which it may get the facts of. */
+static void tell_of_snapshot(sf_reader *reader, sf_event event, uint64_t started) {
+  sf_snapshot_info *info = NULL;
+  char *manifest_ref = NULL;
+  if (!sf_event_is_heard(&reader->events))
+    return;
+  event.duration_ms = milliseconds_since(started);
+  if (sf_reader_snapshot_info(reader, &info, NULL) == SF_OK) {
+    event.manifest_ref = info->manifest_ref;
+    event.run_id = info->run_id;
+    event.num_shards = info->num_dbs;
+  } else {
+    pthread_mutex_lock(&reader->mutex);
+    manifest_ref = sf_strdup(reader->manifest_ref);
+    pthread_mutex_unlock(&reader->mutex);
+    event.manifest_ref = manifest_ref;
+  }
+  sf_event_tell(&reader->events, event);
+  sf_free(info);
+  free(manifest_ref);
+}
+
+static sf_code load_first(sf_reader *reader, const sf_manifest_source *given, const sf_cancellation *cancellation,
+                          sf_error *error) {
+  uint64_t started = sf_monotonic_nanoseconds();
   const sf_snapshot_load_options options = {.max_fallback_attempts = reader->max_fallback_attempts,
-                                            .log = &reader->log};
+                                            .given = given,
+                                            .log = &reader->log,
+                                            .events = &reader->events};
   sf_snapshot *snapshot = NULL;
   sf_shard_cache *servable = NULL;
   SF_TRY(sf_snapshot_load(reader->storage, &options, cancellation, &snapshot, error));
   SF_TRY(make_servable(reader, snapshot, cancellation, &servable, error));
-  return serve(reader, servable, error);
+  SF_TRY(serve(reader, servable, error));
+  tell_of_snapshot(reader, (sf_event){.type = SF_EVENT_READER_INITIALIZED}, started);
+  return SF_OK;
 }
 
 /* Frees a reader that nothing is under way on. */
@@ -101,6 +136,7 @@ static void destroy(sf_reader *reader) {
   pthread_mutex_destroy(&reader->mutex);
   pthread_mutex_destroy(&reader->refresh_mutex);
   free(reader->cache_dir);
+  free(reader->shard_format);
   free(reader->manifest_ref);
   free(reader->refresh_error);
   free(reader);
@@ -119,6 +155,7 @@ static sf_code create(const sf_reader_options *options, sf_reader **created, sf_
   reader->max_fallback_attempts = sf_reader_options_fallback_attempts(options);
   reader->preload_shards = options->preload_shards;
   reader->log = (sf_log){.callback = options->log, .user_data = options->log_user_data};
+  reader->events = (sf_event_listener){.callback = options->event, .user_data = options->event_user_data};
   reader->activities.next = reader->activities.previous = &reader->activities;
   *created = reader;
   return SF_OK;
@@ -128,6 +165,10 @@ static sf_code equip(sf_reader *reader, const char *root, const sf_reader_option
   SF_TRY(sf_reader_options_open_storage(options, root, &reader->storage, error));
   SF_TRY(sf_reader_options_cache_dir(options, reader->storage->root, &reader->cache_dir, error));
   SF_TRY(sf_shard_resources_create(&reader->resources, error));
+  SF_TRY(sf_shard_format_check(options->shard_format, error));
+  reader->shard_format = sf_strdup(options->shard_format);
+  if (reader->shard_format == NULL && options->shard_format != NULL)
+    return sf_fail_memory(error, "reader");
   if (options->executor == NULL)
     return sf_executor_create(options->num_workers, options->num_loaders, &reader->executor, error);
   SF_TRY(sf_executor_check(options->executor, error));
@@ -141,10 +182,12 @@ static sf_code open_reader(const char *root, const sf_reader_options *given, con
   sf_reader_options options;
   sf_reader *reader = NULL;
   SF_TRY(sf_reader_options_read(given, &options, error));
+  if (options.manifest != NULL)
+    SF_TRY(sf_manifest_source_check(options.manifest, error));
   SF_TRY(create(&options, &reader, error));
   sf_code code = equip(reader, root, &options, error);
   if (code == SF_OK)
-    code = load_first(reader, cancellation, error);
+    code = load_first(reader, options.manifest, cancellation, error);
   if (code == SF_OK)
     *opened = reader;
   else
@@ -216,14 +259,16 @@ static void pass_on_cancellation(sf_cancellation_hook *hook) {
   sf_cancellation_request(&running->cancellation);
 }
 
-static sf_code load_newer(sf_reader *reader, const sf_cancellation *cancellation, bool *changed, sf_error *error) {
+static sf_code load_newer(sf_reader *reader, const sf_manifest_source *given, const sf_cancellation *cancellation,
+                          bool *changed, sf_error *error) {
   pthread_mutex_lock(&reader->mutex);
   char *known_ref = sf_strdup(reader->manifest_ref);
   pthread_mutex_unlock(&reader->mutex);
   if (known_ref == NULL)
     return sf_fail_memory(error, "reference of a manifest");
   /* No fallback: an older manifest is no reason to leave the one that is served. */
-  const sf_snapshot_load_options options = {.known_ref = known_ref, .log = &reader->log};
+  const sf_snapshot_load_options options = {
+      .given = given, .known_ref = known_ref, .log = &reader->log, .events = &reader->events};
   sf_snapshot *snapshot = NULL;
   sf_shard_cache *servable = NULL;
   sf_code code = sf_snapshot_load(reader->storage, &options, cancellation, &snapshot, error);
@@ -246,11 +291,13 @@ static void note_refresh(sf_reader *reader, const char *failure) {
   free(old);
 }
 
-static sf_code refresh_active(sf_reader *reader, const sf_cancellation *cancellation, bool *changed, sf_error *error) {
+static sf_code refresh_active(sf_reader *reader, const sf_manifest_source *given, const sf_cancellation *cancellation,
+                              bool *changed, sf_error *error) {
+  uint64_t started = sf_monotonic_nanoseconds();
   sf_error failure;
   sf_error_clear(&failure);
   pthread_mutex_lock(&reader->refresh_mutex);
-  sf_code code = load_newer(reader, cancellation, changed, &failure);
+  sf_code code = load_newer(reader, given, cancellation, changed, &failure);
   if (code != SF_CANCELLED_ERROR)
     note_refresh(reader, code == SF_OK ? NULL : failure.message);
   pthread_mutex_unlock(&reader->refresh_mutex);
@@ -262,24 +309,36 @@ static sf_code refresh_active(sf_reader *reader, const sf_cancellation *cancella
   if (code != SF_OK)
     sf_log_message(&reader->log, SF_LOG_WARNING, "refresh: keeping the snapshot that is served: %s: %s",
                    sf_code_name(code), failure.message);
+  const sf_event event = {.type = SF_EVENT_READER_REFRESHED,
+                          .code = code,
+                          .message = code == SF_OK ? NULL : failure.message,
+                          .changed = *changed};
+  tell_of_snapshot(reader, event, started);
   return SF_OK;
 }
 
-static sf_code refresh(sf_reader *reader, const sf_cancellation *cancellation, bool *changed, sf_error *error) {
+/* `given` NULL: to what `_CURRENT` points to. */
+static sf_code refresh(sf_reader *reader, const sf_manifest_source *given, const sf_cancellation *cancellation,
+                       bool *changed, sf_error *error) {
   running_refresh running = {.activity = {.begin_cancel = begin_refresh_cancel, .finish_cancel = finish_refresh_cancel},
                              .hook.wake = pass_on_cancellation};
   *changed = false;
   SF_TRY(sf_reader_check_open(reader, error));
   SF_TRY(sf_reader_begin_activity(reader, &running.activity, error));
   sf_cancellation_add_hook(cancellation, &running.hook);
-  sf_code code = refresh_active(reader, &running.cancellation, changed, error);
+  sf_code code = refresh_active(reader, given, &running.cancellation, changed, error);
   sf_cancellation_remove_hook(cancellation, &running.hook);
   sf_reader_end_activity(reader, &running.activity);
   return code;
 }
 
 sf_code sf_reader_refresh(sf_reader *reader, bool *changed, sf_error *error) {
-  return refresh(reader, NULL, changed, error);
+  return refresh(reader, NULL, NULL, changed, error);
+}
+
+sf_code sf_reader_refresh_to(sf_reader *reader, const sf_manifest_source *manifest, bool *changed, sf_error *error) {
+  SF_TRY(sf_manifest_source_check(manifest, error));
+  return refresh(reader, manifest, NULL, changed, error);
 }
 
 /* With the mutex held: waits until nothing is under way; false when the deadline (NULL: none) has passed. */
@@ -309,8 +368,10 @@ static void cancel_activities(sf_reader *reader) {
 
 sf_code sf_reader_close(sf_reader *reader, int64_t timeout_ms, sf_error *error) {
   SF_TRY(sf_reader_check_open(reader, error));
+  uint64_t started = sf_monotonic_nanoseconds();
   struct timespec deadline = sf_deadline_after(timeout_ms > 0 ? timeout_ms : 0);
   pthread_mutex_lock(&reader->mutex);
+  bool was_open = !reader->is_closed && reader->served != NULL;
   reader->is_closed = true;
   if (!wait_until_idle(reader, timeout_ms < 0 ? NULL : &deadline)) {
     cancel_activities(reader);
@@ -325,6 +386,8 @@ sf_code sf_reader_close(sf_reader *reader, int64_t timeout_ms, sf_error *error) 
   while (reader->num_snapshots > 0)
     pthread_cond_wait(&reader->changed, &reader->mutex);
   pthread_mutex_unlock(&reader->mutex);
+  if (was_open)
+    tell_of_snapshot(reader, (sf_event){.type = SF_EVENT_READER_CLOSED}, started);
   return SF_OK;
 }
 
@@ -384,11 +447,14 @@ sf_code sf_reader_open_submit(const char *root, const sf_reader_options *options
 typedef struct reader_context {
   sf_reader *reader;
   int64_t timeout_ms;
+  sf_manifest_source *manifest; /* to refresh to; NULL: what `_CURRENT` points to */
 } reader_context;
 
 static void free_reader_context(void *context) {
-  sf_reader *reader = ((reader_context *)context)->reader;
-  free(context);
+  reader_context *used = context;
+  sf_reader *reader = used->reader;
+  free(used->manifest);
+  free(used);
   pthread_mutex_lock(&reader->mutex);
   reader->num_jobs--;
   pthread_cond_broadcast(&reader->changed);
@@ -397,7 +463,7 @@ static void free_reader_context(void *context) {
 
 static sf_code run_refresh(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
   const reader_context *refreshing = context;
-  return refresh(refreshing->reader, cancellation, &outcome->refresh_changed, error);
+  return refresh(refreshing->reader, refreshing->manifest, cancellation, &outcome->refresh_changed, error);
 }
 
 static sf_code run_close(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
@@ -407,14 +473,18 @@ static sf_code run_close(void *context, const sf_cancellation *cancellation, sf_
   return sf_reader_close(closing->reader, closing->timeout_ms, error);
 }
 
-static sf_code submit_for_reader(sf_reader *reader, int64_t timeout_ms, const sf_job_functions *functions,
+/* A copy of what the operation needs: `needed` has it but for the reader. Its manifest is taken over. */
+static sf_code submit_for_reader(sf_reader *reader, reader_context needed, const sf_job_functions *functions,
                                  sf_completion_queue *queue, void *user_data, sf_operation **operation,
                                  sf_error *error) {
-  SF_TRY(sf_reader_check_open(reader, error));
-  reader_context *context = sf_calloc(1, sizeof(*context));
-  if (context == NULL)
-    return sf_fail_memory(error, "operation");
-  *context = (reader_context){.reader = reader, .timeout_ms = timeout_ms};
+  sf_code code = sf_reader_check_open(reader, error);
+  reader_context *context = code == SF_OK ? sf_calloc(1, sizeof(*context)) : NULL;
+  if (context == NULL) {
+    free(needed.manifest);
+    return code != SF_OK ? code : sf_fail_memory(error, "operation");
+  }
+  needed.reader = reader;
+  *context = needed;
   pthread_mutex_lock(&reader->mutex);
   reader->num_jobs++;
   pthread_mutex_unlock(&reader->mutex);
@@ -424,11 +494,22 @@ static sf_code submit_for_reader(sf_reader *reader, int64_t timeout_ms, const sf
 sf_code sf_reader_refresh_submit(sf_reader *reader, sf_completion_queue *queue, void *user_data,
                                  sf_operation **operation, sf_error *error) {
   static const sf_job_functions functions = {.run = run_refresh, .free_context = free_reader_context};
-  return submit_for_reader(reader, 0, &functions, queue, user_data, operation, error);
+  return submit_for_reader(reader, (reader_context){0}, &functions, queue, user_data, operation, error);
+}
+
+sf_code sf_reader_refresh_to_submit(sf_reader *reader, const sf_manifest_source *manifest, sf_completion_queue *queue,
+                                    void *user_data, sf_operation **operation, sf_error *error) {
+  static const sf_job_functions functions = {.run = run_refresh, .free_context = free_reader_context};
+  SF_TRY(sf_manifest_source_check(manifest, error));
+  const reader_context needed = {.manifest = sf_manifest_source_copy(manifest)};
+  if (needed.manifest == NULL)
+    return sf_fail_memory(error, "manifest");
+  return submit_for_reader(reader, needed, &functions, queue, user_data, operation, error);
 }
 
 sf_code sf_reader_close_submit(sf_reader *reader, int64_t timeout_ms, sf_completion_queue *queue, void *user_data,
                                sf_operation **operation, sf_error *error) {
   static const sf_job_functions functions = {.run = run_close, .free_context = free_reader_context};
-  return submit_for_reader(reader, timeout_ms, &functions, queue, user_data, operation, error);
+  const reader_context needed = {.timeout_ms = timeout_ms};
+  return submit_for_reader(reader, needed, &functions, queue, user_data, operation, error);
 }

@@ -2,6 +2,7 @@
 #ifndef SF_READER_READER_H
 #define SF_READER_READER_H
 
+#include "base/event.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "reader/operation.h"
@@ -28,6 +29,8 @@ struct sf_reader {
   uint32_t max_fallback_attempts;
   bool preload_shards;
   sf_log log;
+  sf_event_listener events;
+  char *shard_format;            /* the only one to look for; NULL: any */
   long process;                  /* that opened it: a fork's child has none of its threads */
   pthread_mutex_t refresh_mutex; /* one refresh at a time; taken before `mutex` */
   pthread_mutex_t mutex;         /* guards all below */

@@ -116,7 +116,8 @@ static sf_code create_search(sf_reader *reader, sf_shard_cache *served, const sf
                                    .shard_ids = shard_ids,
                                    .num_shards = num_shards,
                                    .max_concurrency = reader->max_concurrency,
-                                   .started = started};
+                                   .started = started,
+                                   .events = &reader->events};
   sf_code code = sf_search_create(&source, search, error);
   free(query);
   free(shard_ids);

@@ -19,6 +19,9 @@ typedef struct slot {
   bool is_waiting; /* the cache will call the waiter */
   size_t segment;  /* where the next slice begins */
   size_t row;
+  uint64_t lent; /* when its shard was there to scan, and when that was done; sf_monotonic_nanoseconds */
+  uint64_t finished;
+  uint64_t num_rows; /* of the shard */
   size_t num_out;    /* slices being scanned */
   bool has_winners;  /* rows of it were among the winners: its shard stays until their ids are fetched */
   struct slot *next; /* in the list of ready slots, or of those to give back */
@@ -34,6 +37,7 @@ struct sf_search {
   size_t num_slots;
   size_t max_in_flight;
   uint64_t started;
+  const sf_event_listener *events;
   sf_search_callback done;
   void *context;
   pthread_mutex_t mutex;  /* guards all below, and the slots */
@@ -120,6 +124,7 @@ sf_code sf_search_create(const sf_search_source *source, sf_search **created, sf
   sf_shard_cache_retain(search->cache);
   search->executor = source->executor;
   search->started = source->started;
+  search->events = source->events;
   search->winners.top_k = source->top_k;
   init_slots(search, source);
   *created = search;
@@ -155,6 +160,7 @@ static bool has_slices(const slot *of) {
 /* A slot with nothing left to scan. */
 static void finish_slot(sf_search *search, slot *finished) {
   search->num_in_flight--;
+  finished->finished = sf_monotonic_nanoseconds();
   if (!finished->has_winners)
     give_later(search, finished);
 }
@@ -164,6 +170,8 @@ static void fail(sf_search *search, sf_code code, const sf_error *error);
 /* Takes in a shard that was lent. */
 static void add_shard(sf_search *search, slot *to, sf_shard *shard) {
   to->shard = shard;
+  to->num_rows = shard->num_rows;
+  to->lent = sf_monotonic_nanoseconds();
   if (has_slices(to) && search->code == SF_OK)
     push_ready(search, to);
   else
@@ -468,6 +476,32 @@ static void give_all_back(sf_search *search) {
     }
 }
 
+static double milliseconds_between(uint64_t started, uint64_t finished) {
+  return (double)(finished - started) / 1e6;
+}
+
+/* Tells what the search did, once its outcome is certain. */
+static void tell_of_search(const sf_search *search) {
+  if (!sf_event_is_heard(search->events))
+    return;
+  for (size_t i = 0; i < search->num_slots; i++) {
+    const slot *searched = &search->slots[i];
+    if (searched->finished != 0 && searched->lent != 0)
+      sf_event_tell(search->events, (sf_event){.type = SF_EVENT_SHARD_SEARCH,
+                                               .duration_ms = milliseconds_between(searched->lent, searched->finished),
+                                               .shard_id = searched->db_id,
+                                               .num_rows = searched->num_rows});
+  }
+  sf_event_tell(search->events,
+                (sf_event){.type = SF_EVENT_SEARCH,
+                           .code = search->code,
+                           .message = search->code == SF_OK ? NULL : search->error.message,
+                           .duration_ms = milliseconds_between(search->started, sf_monotonic_nanoseconds()),
+                           .num_shards = (uint32_t)search->num_slots,
+                           .num_results = search->code == SF_OK ? search->winners.count : 0,
+                           .top_k = search->winners.top_k > INT64_MAX ? INT64_MAX : (int64_t)search->winners.top_k});
+}
+
 /* Completes the search. Only one thread comes here, and no other touches the search but to look whether it has ended. */
 static void end(sf_search *search) {
   sf_search_response *response = NULL;
@@ -476,6 +510,7 @@ static void end(sf_search *search) {
   give_all_back(search);
   sf_shard_cache_release(search->cache);
   search->cache = NULL;
+  tell_of_search(search);
   if (!search->is_blocking)
     search->done(search->context, search->code, &search->error, response);
   pthread_mutex_lock(&search->mutex);

@@ -9,6 +9,7 @@
 #ifndef SF_READER_SEARCH_H
 #define SF_READER_SEARCH_H
 
+#include "base/event.h"
 #include "reader/shard_cache.h"
 #include "search/response.h"
 
@@ -25,8 +26,9 @@ typedef struct sf_search_source {
   size_t top_k;              /* at least 1 */
   const uint32_t *shard_ids; /* each once; copied */
   size_t num_shards;
-  uint32_t max_concurrency; /* 0: no bound */
-  uint64_t started;         /* sf_monotonic_nanoseconds */
+  uint32_t max_concurrency;        /* 0: no bound */
+  uint64_t started;                /* sf_monotonic_nanoseconds */
+  const sf_event_listener *events; /* NULL: nobody listens */
 } sf_search_source;
 
 /* Shards without rows are left out. The caller has one reference. */

@@ -1,6 +1,7 @@
 #include "reader/shard_cache.h"
 
 #include "base/thread.h"
+#include "base/time.h"
 #include "reader/shard_source.h"
 
 typedef enum load_state { NOT_LOADED, LOADING, LOADED } load_state;
@@ -161,6 +162,7 @@ static sf_code open_shard(const sf_shard_cache *cache, uint32_t db_id, const sf_
     sf_shard_source source = sf_shard_source_of(cache->source.storage, cache->source.resources, manifest, db_id);
     source.key = key;
     source.cache_dir = folder;
+    source.format_name = cache->source.shard_format;
     code = sf_shard_open(&source, cancellation, shard, error);
   }
   free(key);
@@ -191,15 +193,31 @@ static sf_shard_waiter *note_end(sf_shard_cache *cache, entry *of, sf_shard *sha
   return waiters;
 }
 
+/* Before those who wait hear of it. The shard is held by whoever waits, or not known to anybody yet. */
+static void tell_of_load(const sf_shard_cache *cache, uint32_t db_id, const sf_shard *shard, sf_code code,
+                         const sf_error *error, uint64_t started) {
+  if (code == SF_CANCELLED_ERROR || !sf_event_is_heard(cache->source.events))
+    return;
+  sf_event_tell(cache->source.events, (sf_event){.type = SF_EVENT_SHARD_LOAD,
+                                                 .code = code,
+                                                 .message = code == SF_OK ? NULL : error->message,
+                                                 .duration_ms = (double)(sf_monotonic_nanoseconds() - started) / 1e6,
+                                                 .shard_id = db_id,
+                                                 .num_rows = shard != NULL ? shard->num_rows : 0});
+}
+
 static void run_load(sf_task *task) {
   entry *loaded = (entry *)task;
   sf_shard_cache *cache = loaded->cache;
   sf_shard *shard = NULL;
   sf_error error;
   sf_error_clear(&error);
+  uint64_t started = sf_monotonic_nanoseconds();
+  uint32_t db_id = (uint32_t)(loaded - cache->entries);
   sf_code code = sf_cancellation_check(&loaded->cancellation, &error);
   if (code == SF_OK)
-    code = open_shard(cache, (uint32_t)(loaded - cache->entries), &loaded->cancellation, &shard, &error);
+    code = open_shard(cache, db_id, &loaded->cancellation, &shard, &error);
+  tell_of_load(cache, db_id, shard, code, &error, started);
   pthread_mutex_lock(&cache->mutex);
   sf_shard_waiter *waiters = note_end(cache, loaded, shard, &code, &error);
   pthread_mutex_unlock(&cache->mutex);

@@ -5,6 +5,7 @@
 #ifndef SF_READER_SHARD_CACHE_H
 #define SF_READER_SHARD_CACHE_H
 
+#include "base/event.h"
 #include "reader/executor.h"
 #include "shard/shard.h"
 #include "snapshot/snapshot.h"
@@ -18,7 +19,9 @@ typedef struct sf_shard_cache_source {
   sf_executor *executor;
   const sf_snapshot *snapshot;
   const char *cache_dir;
-  uint32_t max_shards; /* 0: no bound */
+  uint32_t max_shards;             /* 0: no bound */
+  const char *shard_format;        /* the only one to look for; NULL: any */
+  const sf_event_listener *events; /* NULL: nobody listens */
   /* Called when the cache is gone, from the thread that dropped the last reference. */
   void (*freed)(void *context);
   void *freed_context;

@@ -2,6 +2,8 @@
 
 #include "shard/shard_resources.h"
 
+#include <string.h>
+
 /* Every shard format, in the order in which they are looked for. */
 static const sf_shard_format *const formats[] = {&sf_sqlite_vec_format, &sf_lance_format};
 
@@ -13,17 +15,29 @@ static sf_code name_shard(const sf_shard_source *source, sf_code code, sf_error 
   return code;
 }
 
+sf_code sf_shard_format_check(const char *name, sf_error *error) {
+  for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]) && name != NULL; i++)
+    if (strcmp(formats[i]->name, name) == 0)
+      return SF_OK;
+  return name == NULL
+             ? SF_OK
+             : sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "shard_format: expected the name of one, found %s", name);
+}
+
 static sf_code open_found(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,
                           sf_error *error) {
   for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
     bool detected = false;
+    if (source->format_name != NULL && strcmp(source->format_name, formats[i]->name) != 0)
+      continue;
     SF_TRY(formats[i]->detect(source, cancellation, &detected, error));
     if (detected)
       return formats[i]->open(source, cancellation, shard, error);
   }
   return sf_fail(error, SF_DB_ADAPTER_ERROR,
-                 "the shard is missing: expected shard.db or vector_index.lance/ at %s below %s, found neither",
-                 source->key, source->storage->root);
+                 "the shard is missing: expected shard.db or vector_index.lance/ at %s below %s, found neither%s%s",
+                 source->key, source->storage->root, source->format_name != NULL ? " of the format " : "",
+                 source->format_name != NULL ? source->format_name : "");
 }
 
 sf_code sf_shard_open(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,

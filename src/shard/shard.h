@@ -55,8 +55,9 @@ typedef struct sf_shard_source {
   const char *cache_dir;     /* `<local_root>/shard_<db_id>`; may not exist yet */
   uint32_t dim;
   sf_metric metric;
-  bool is_unified;  /* key-value data with vectors beside it: Lance data lies in `vector/` */
-  bool verify_only; /* read the shard itself, whatever the cache holds, and leave the cache alone; the shard that
+  const char *format_name; /* the only format to look for; NULL: any */
+  bool is_unified;         /* key-value data with vectors beside it: Lance data lies in `vector/` */
+  bool verify_only;        /* read the shard itself, whatever the cache holds, and leave the cache alone; the shard that
                                 this opens can be verified, but not searched */
 } sf_shard_source;
 
@@ -85,6 +86,9 @@ struct sf_shard {
   uint64_t num_rows;       /* live rows: excluded ones don't count */
   uint64_t num_not_finite; /* rows excluded because a component is NaN, infinite or null */
 };
+
+/* Fails unless it is NULL or the name of a format. */
+sf_code sf_shard_format_check(const char *name, sf_error *error);
 
 /* Finds the format and opens. Every failure that is the shard's own is SF_DB_ADAPTER_ERROR and names its db_url. */
 sf_code sf_shard_open(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,

@@ -186,12 +186,16 @@ static sf_code try_older_manifest(sf_storage *storage, const char *name, const c
 
 /* Tries older manifests, newest first, when the live one (at failed_key) is malformed. Where none will do, the first
  * failure is what the caller gets. */
-static sf_code fall_back(sf_storage *storage, const char *failed_key, const sf_snapshot_load_options *options,
-                         const sf_cancellation *cancellation, sf_snapshot *snapshot, const sf_error *first_failure,
-                         sf_error *error) {
+static sf_code fall_back(sf_storage *storage, const char *failed_ref, const char *failed_key,
+                         const sf_snapshot_load_options *options, const sf_cancellation *cancellation,
+                         sf_snapshot *snapshot, const sf_error *first_failure, sf_error *error) {
   if (options->max_fallback_attempts == 0)
     return SF_MANIFEST_PARSE_ERROR;
   sf_log_message(options->log, SF_LOG_WARNING, "falling back: %s", first_failure->message);
+  sf_event_tell(options->events, (sf_event){.type = SF_EVENT_FALLBACK,
+                                            .code = first_failure->code,
+                                            .message = first_failure->message,
+                                            .manifest_ref = failed_ref});
   sf_name_list list;
   SF_TRY(sf_snapshot_list_manifests(storage, cancellation, &list, error));
   sf_code code = SF_OK;
@@ -233,15 +237,30 @@ static sf_code load_manifest(sf_storage *storage, const sf_pointer *pointer, con
     if (error != NULL)
       *error = failure;
     if (code == SF_MANIFEST_PARSE_ERROR)
-      code = fall_back(storage, key, options, cancellation, snapshot, &failure, error);
+      code = fall_back(storage, pointer->manifest_ref, key, options, cancellation, snapshot, &failure, error);
   }
   free(key);
   return code;
 }
 
+static sf_code parse_given(const sf_manifest_source *given, sf_snapshot *snapshot, sf_error *error) {
+  char *what = sf_format("manifest %s", given->ref);
+  snapshot->manifest_ref = sf_strdup(given->ref);
+  snapshot->published_seconds = given->published_seconds;
+  sf_code code = what == NULL || snapshot->manifest_ref == NULL
+                     ? sf_fail_memory(error, "reference of a manifest")
+                     : sf_manifest_parse(given->bytes, given->length, what, &snapshot->manifest, error);
+  free(what);
+  return code;
+}
+
+/* `pointer` is NULL where a manifest is given. */
 static sf_code load_pointed_to(sf_storage *storage, const sf_pointer *pointer, const sf_snapshot_load_options *options,
                                const sf_cancellation *cancellation, sf_snapshot *snapshot, sf_error *error) {
-  SF_TRY(load_manifest(storage, pointer, options, cancellation, snapshot, error));
+  if (options->given != NULL)
+    SF_TRY(parse_given(options->given, snapshot, error));
+  else
+    SF_TRY(load_manifest(storage, pointer, options, cancellation, snapshot, error));
   if (!snapshot->manifest.has_vectors)
     return sf_fail(error, SF_READER_STATE_ERROR, "manifest %s: expected vector metadata in custom, found none",
                    snapshot->manifest_ref);
@@ -251,10 +270,12 @@ static sf_code load_pointed_to(sf_storage *storage, const sf_pointer *pointer, c
 sf_code sf_snapshot_load(sf_storage *storage, const sf_snapshot_load_options *options,
                          const sf_cancellation *cancellation, sf_snapshot **loaded, sf_error *error) {
   sf_pointer pointer = {0};
-  SF_TRY(sf_snapshot_read_pointer(storage, cancellation, &pointer, error));
+  if (options->given == NULL)
+    SF_TRY(sf_snapshot_read_pointer(storage, cancellation, &pointer, error));
+  const char *live_ref = options->given != NULL ? options->given->ref : pointer.manifest_ref;
   sf_code code = SF_OK;
   sf_snapshot *snapshot = NULL;
-  if (options->known_ref == NULL || strcmp(options->known_ref, pointer.manifest_ref) != 0) {
+  if (options->known_ref == NULL || strcmp(options->known_ref, live_ref) != 0) {
     snapshot = sf_calloc(1, sizeof(*snapshot));
     code = snapshot == NULL ? sf_fail_memory(error, "snapshot")
                             : load_pointed_to(storage, &pointer, options, cancellation, snapshot, error);

@@ -2,6 +2,7 @@
 #ifndef SF_SNAPSHOT_SNAPSHOT_H
 #define SF_SNAPSHOT_SNAPSHOT_H
 
+#include "base/event.h"
 #include "base/log.h"
 #include "routing/router.h"
 #include "snapshot/manifest.h"
@@ -24,7 +25,10 @@ typedef struct sf_snapshot {
 typedef struct sf_snapshot_load_options {
   uint32_t max_fallback_attempts;
   const char *known_ref; /* a manifest that is already served: when it is still live, nothing is loaded. May be NULL */
-  const sf_log *log;     /* may be NULL */
+  /* What to load instead of what `_CURRENT` points to; checked. NULL: that. */
+  const sf_manifest_source *given;
+  const sf_log *log;               /* may be NULL */
+  const sf_event_listener *events; /* may be NULL */
 } sf_snapshot_load_options;
 
 /* Loads what `_CURRENT` points to, or, where that manifest is malformed, the newest older one that is not. When

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""The asyncio reader beside sqlite-vec's own Python package behind asyncio.to_thread, on one snapshot.
+
+    bench/asyncio_search.py FOLDER [--rows N] [--dim N] [--shards N] [--seconds S]
+
+FOLDER holds the snapshot; it is made when missing: clusters of vectors, one a shard, searched with num_probes=1. Prints,
+for both: queries a second with 64 in flight, the median latency with one in flight; for the reader also what Python adds
+to the core's own time, and how late a timer of 1 ms comes with 64 searches in flight.
+"""
+
+import argparse
+import asyncio
+import json
+import pathlib
+import queue
+import statistics
+import sys
+import time
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "python"))
+
+import snapshot_builder  # noqa: E402
+from snapshot_builder import sqlite3  # noqa: E402
+
+IN_FLIGHT = 64
+
+
+def make(folder, rows, dim, num_shards):
+    random = np.random.default_rng(7)
+    centroids = random.standard_normal((num_shards, dim)).astype(np.float32)
+    shards, first = [], 0
+    for i in range(num_shards):
+        count = rows // num_shards + (i < rows % num_shards)
+        vectors = (centroids[i] + random.standard_normal((count, dim)) * 0.7).astype(np.float32)
+        shards.append(snapshot_builder.Shard(list(range(first, first + count)), vectors))
+        first += count
+    snapshot_builder.publish(folder, shards, metric="l2", strategy="cluster", centroids=centroids, page_size=4096)
+
+
+class SqliteVec:
+    """One connection a thread and shard, as asyncio.to_thread's pool needs them."""
+
+    def __init__(self, folder, route):
+        self.paths = sorted(folder.glob("shards/*/*/*/shard.db"))
+        self.route = route
+        self.free = [queue.SimpleQueue() for _ in self.paths]
+
+    def connect(self, shard):
+        import sqlite_vec
+
+        try:
+            return self.free[shard].get_nowait()
+        except queue.Empty:
+            database = sqlite3.connect(self.paths[shard], check_same_thread=False)
+            database.enable_load_extension(True)
+            sqlite_vec.load(database)
+            return database
+
+    def blocking(self, query):
+        (shard,) = self.route(query)
+        database = self.connect(shard)
+        rows = database.execute(
+            "SELECT v.rowid, v.distance, m.original_id, p.payload FROM"
+            " (SELECT rowid, distance FROM vec_index WHERE embedding MATCH ? AND k = 10) v"
+            " LEFT JOIN vec_id_map m ON m.internal_id = v.rowid LEFT JOIN vec_payloads p ON p.rowid = v.rowid"
+            " ORDER BY v.distance",
+            (query.tobytes(),),
+        ).fetchall()
+        self.free[shard].put(database)
+        return [json.loads(row[2])["v"] for row in rows]
+
+    async def search(self, query):
+        return await asyncio.to_thread(self.blocking, query)
+
+
+async def throughput(search, queries, seconds):
+    """Queries a second with 64 in flight."""
+    end = time.perf_counter() + seconds
+    done = 0
+
+    async def work(number):
+        nonlocal done
+        while time.perf_counter() < end:
+            await search(queries[(number * 37 + done) % len(queries)])
+            done += 1
+
+    started = time.perf_counter()
+    await asyncio.gather(*map(work, range(IN_FLIGHT)))
+    return done / (time.perf_counter() - started)
+
+
+async def latencies(search, queries, seconds):
+    found, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        query = queries[len(found) % len(queries)]
+        started = time.perf_counter()
+        await search(query)
+        found.append(time.perf_counter() - started)
+    return found
+
+
+async def added_by_python(reader, queries, seconds):
+    """Median of a search as awaited, less what the core says it took."""
+    added, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        started = time.perf_counter()
+        response = await reader.search(queries[len(added) % len(queries)])
+        added.append(time.perf_counter() - started - response.latency_ms / 1e3)
+    return statistics.median(added)
+
+
+async def timer_delays(reader, queries, seconds):
+    """How late a timer of 1 ms comes with 64 searches in flight."""
+    delays, loop = [], asyncio.get_running_loop()
+    load = asyncio.ensure_future(throughput(reader.search, queries, seconds))
+    while not load.done():
+        due = loop.time() + 0.001
+        await asyncio.sleep(0.001)
+        delays.append(loop.time() - due)
+    await load
+    return delays
+
+
+async def measure(folder, arguments):
+    from shardyfusion.vector import AsyncShardedVectorReader
+
+    options = {"s3_prefix": folder, "local_root": folder.parent / "cache", "preload_shards": True}
+    async with await AsyncShardedVectorReader.open(**options) as reader:
+        info = reader.snapshot_info()
+        random = np.random.default_rng(11)
+        centroids = np.load(next(folder.glob("vector_meta/*/centroids.npy")))
+        near = centroids[random.integers(0, info.num_dbs, 1000)]
+        queries = list((near + random.standard_normal((1000, info.dim)) * 0.7).astype(np.float32))
+        other = SqliteVec(folder, lambda query: reader.route_vector(query))
+        for query in queries[:20]:
+            ours = [result.id for result in await reader.search(query)]
+            if ours != await other.search(query):
+                sys.exit("the two do not find the same")
+        facts = {
+            "vectors": info.total_vectors,
+            "dim": info.dim,
+            "shards": info.num_dbs,
+            "queries_per_second": await throughput(reader.search, queries, arguments.seconds),
+            "sqlite_vec_queries_per_second": await throughput(other.search, queries, arguments.seconds),
+            "median_ms": statistics.median(await latencies(reader.search, queries, arguments.seconds)) * 1e3,
+            "sqlite_vec_median_ms": statistics.median(await latencies(other.search, queries, arguments.seconds)) * 1e3,
+            "added_by_python_us": await added_by_python(reader, queries, arguments.seconds) * 1e6,
+        }
+        delays = sorted(await timer_delays(reader, queries, arguments.seconds))
+        facts["timer_p99_delay_ms"] = delays[int(len(delays) * 0.99)] * 1e3
+    facts["times_the_queries"] = facts["queries_per_second"] / facts["sqlite_vec_queries_per_second"]
+    facts["part_of_the_latency"] = facts["median_ms"] / facts["sqlite_vec_median_ms"]
+    for name, value in facts.items():
+        print(f"{name:32} {value:.2f}" if isinstance(value, float) else f"{name:32} {value}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--rows", type=int, default=341_479)
+    parser.add_argument("--dim", type=int, default=100)
+    parser.add_argument("--shards", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--uvloop", action="store_true")
+    arguments = parser.parse_args()
+    folder = arguments.folder.resolve() / "snapshot"
+    if not (folder / "_CURRENT").exists():
+        make(folder, arguments.rows, arguments.dim, arguments.shards)
+    if arguments.uvloop:
+        import uvloop
+
+        asyncio.Runner(loop_factory=uvloop.new_event_loop).run(measure(folder, arguments))
+    else:
+        asyncio.run(measure(folder, arguments))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,12 @@
+"""Nearest-neighbour search over sharded vector snapshots.
+
+The reader is `shardyfusion.vector.AsyncShardedVectorReader` (asyncio) or `shardyfusion.vector.ShardedVectorReader`.
+"""
+
+from shardyfusion import errors
+from shardyfusion._core import kernel_name
+from shardyfusion._core import version as _version
+from shardyfusion.rate_limiter import TokenBucket
+
+__all__ = ["TokenBucket", "errors", "kernel_name"]
+__version__ = _version()

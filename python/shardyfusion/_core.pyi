@@ -1,0 +1,175 @@
+"""Types of the extension. Use the package `shardyfusion`, not this module."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar, final, overload
+
+from shardyfusion._types import Queries, Query
+from typing_extensions import Buffer
+
+_T = TypeVar("_T")
+
+class ShardyfusionError(Exception):
+    retryable: bool
+
+class ReaderStateError(ShardyfusionError): ...
+class ManifestParseError(ShardyfusionError): ...
+class DbAdapterError(ShardyfusionError): ...
+class ConfigValidationError(ShardyfusionError): ...
+class UnknownRoutingTokenError(ShardyfusionError, ValueError): ...
+class S3TransientError(ShardyfusionError): ...
+class ManifestStoreError(ShardyfusionError): ...
+class PoolExhaustedError(ShardyfusionError): ...
+
+@final
+class SearchResult:
+    __match_args__: ClassVar[tuple[str, str, str, str]]
+    def __new__(
+        cls,
+        id: int | str,
+        score: float,
+        vector: Sequence[float] | None = None,
+        payload: dict[str, Any] | None = None,
+    ) -> SearchResult: ...
+    @property
+    def id(self) -> int | str: ...
+    @property
+    def score(self) -> float: ...
+    @property
+    def vector(self) -> Sequence[float] | None: ...
+    @property
+    def payload(self) -> dict[str, Any] | None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+@final
+class VectorSearchResponse(Sequence[SearchResult]):
+    def __new__(
+        cls, results: Iterable[SearchResult], num_shards_queried: int, latency_ms: float
+    ) -> VectorSearchResponse: ...
+    @property
+    def results(self) -> list[SearchResult]: ...
+    @property
+    def num_shards_queried(self) -> int: ...
+    @property
+    def latency_ms(self) -> float: ...
+    @property
+    def scores(self) -> memoryview[float]: ...
+    @property
+    def ids(self) -> memoryview[int] | list[int | str]: ...
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, index: int) -> SearchResult: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[SearchResult]: ...
+    def __iter__(self) -> Iterator[SearchResult]: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+@final
+class Operation(Generic[_T]):
+    @property
+    def future(self) -> asyncio.Future[_T] | None: ...
+    def cancel(self) -> None: ...
+    def wait(self) -> _T: ...
+
+@final
+class CompletionQueue:
+    def __new__(cls) -> CompletionQueue: ...
+    def fileno(self) -> int: ...
+    def drain(self) -> None: ...
+    def abandon(self) -> None: ...
+
+@final
+class Sink:
+    def __new__(cls, wants_events: bool, /) -> Sink: ...
+    def take(self) -> list[tuple[str | int, Any]] | None: ...
+
+@final
+class Reader:
+    def search(
+        self,
+        queue: CompletionQueue | None,
+        future: asyncio.Future[VectorSearchResponse] | None,
+        query: Query,
+        top_k: int,
+        shard_ids: Iterable[int] | None,
+        num_probes: int | None,
+        routing_context: Mapping[str, Any] | None,
+        /,
+    ) -> Operation[VectorSearchResponse]: ...
+    def batch_search(
+        self,
+        queue: CompletionQueue | None,
+        future: asyncio.Future[list[VectorSearchResponse]] | None,
+        queries: Queries,
+        top_k: int,
+        shard_ids: Iterable[int] | None,
+        num_probes: int | None,
+        routing_context: Mapping[str, Any] | None,
+        /,
+    ) -> Operation[list[VectorSearchResponse]]: ...
+    def route(
+        self,
+        query: Query,
+        shard_ids: Iterable[int] | None,
+        num_probes: int | None,
+        routing_context: Mapping[str, Any] | None,
+        /,
+    ) -> list[int]: ...
+    def refresh(
+        self,
+        queue: CompletionQueue | None,
+        future: asyncio.Future[bool] | None,
+        manifest: Buffer = ...,
+        ref: str = ...,
+        published_seconds: float = ...,
+        /,
+    ) -> Operation[bool]: ...
+    def close(
+        self, queue: CompletionQueue | None, future: asyncio.Future[None] | None, timeout_ms: int, /
+    ) -> Operation[None]: ...
+    def abandon(self) -> None: ...
+    def snapshot_info(self) -> tuple[str, int, int, str, str, str, int]: ...
+    def shard_details(self) -> list[tuple[int, str | None, int, str | None]]: ...
+    def health(self, threshold_seconds: float, /) -> tuple[str, str | None, float, int, bool, str | None]: ...
+    def manifest_ref(self) -> str: ...
+
+def open(
+    queue: CompletionQueue | None,
+    future: asyncio.Future[Reader] | None,
+    root: str,
+    sink: Sink,
+    *,
+    cache_dir: str | None,
+    max_concurrency: int,
+    max_fallback_attempts: int,
+    max_cached_shards: int,
+    preload_shards: bool,
+    shard_format: str | None,
+    manifest: Buffer | None,
+    manifest_ref: str | None,
+    published_seconds: float,
+    s3: dict[str, Any] | None = ...,
+) -> Operation[Reader]: ...
+def history(
+    queue: CompletionQueue | None,
+    future: asyncio.Future[list[tuple[str, str, str, bool]]] | None,
+    root: str,
+    sink: Sink,
+    *,
+    limit: int,
+    s3: dict[str, Any] | None = ...,
+) -> Operation[list[tuple[str, str, str, bool]]]: ...
+def read_object(
+    queue: CompletionQueue | None,
+    future: asyncio.Future[bytes] | None,
+    root: str,
+    sink: Sink,
+    *,
+    reference: str,
+    s3: dict[str, Any] | None = ...,
+) -> Operation[bytes]: ...
+def check_manifest(payload: Buffer, name: str, /) -> None: ...
+def version() -> str: ...
+def kernel_name() -> str: ...

@@ -1,0 +1,173 @@
+"""What both readers have in common: their options, and telling collectors and logs what happened."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from shardyfusion import _core
+from shardyfusion.errors import ConfigValidationError
+from shardyfusion.metrics import MetricEvent, MetricsCollector
+from shardyfusion._types import (
+    DistanceMetric,
+    VectorReaderHealth,
+    VectorShardDetail,
+    VectorShardingStrategy,
+    VectorSnapshotInfo,
+)
+
+if TYPE_CHECKING:
+    from shardyfusion.credentials import CredentialProvider
+    from shardyfusion.s3 import S3ConnectionOptions
+
+logger = logging.getLogger("shardyfusion")
+_LOG_LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+_MAX_COUNT = 2**31 - 1
+
+
+def path_option(name: str, value: str | os.PathLike[str]) -> str:
+    try:
+        path = os.fspath(value)
+    except TypeError:
+        path = None
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ConfigValidationError(f"{name}: expected a path or URL, found {value!r}")
+    return path
+
+
+def _count(name: str, value: int | None, minimum: int) -> int:
+    """None is 0: no bound."""
+    if value is None:
+        return 0
+    if not isinstance(value, int) or not minimum <= value <= _MAX_COUNT:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigValidationError(f"{name}: expected an integer of at least {minimum}, found {value!r}")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderOptions:
+    """The options of a reader, checked."""
+
+    root: str
+    local_root: str
+    max_concurrency: int
+    max_fallback_attempts: int
+    max_cached_shards: int
+    preload_shards: bool
+    shard_format: str | None
+    s3: dict[str, Any]
+
+    @classmethod
+    def check(
+        cls,
+        *,
+        s3_prefix: str | os.PathLike[str],
+        local_root: str | os.PathLike[str],
+        max_concurrency: int | None,
+        max_fallback_attempts: int,
+        max_cached_shards: int | None,
+        preload_shards: bool,
+        shard_format: str | None,
+        credential_provider: CredentialProvider | None,
+        s3_connection_options: S3ConnectionOptions | None,
+        concurrency_name: str = "max_concurrency",
+    ) -> ReaderOptions:
+        from shardyfusion.s3 import core_options
+
+        return cls(
+            root=path_option("s3_prefix", s3_prefix),
+            local_root=path_option("local_root", local_root),
+            max_concurrency=_count(concurrency_name, max_concurrency, 1),
+            max_fallback_attempts=_count("max_fallback_attempts", max_fallback_attempts, 0),
+            max_cached_shards=_count("max_cached_shards", max_cached_shards, 1),
+            preload_shards=bool(preload_shards),
+            shard_format=shard_format,
+            s3=core_options(s3_connection_options, credential_provider),
+        )
+
+    def storage(self) -> dict[str, Any]:
+        """How the root is reached."""
+        return {"s3": self.s3} if self.s3 else {}
+
+    def for_core(self) -> dict[str, Any]:
+        """As the extension's `open` takes them."""
+        return {
+            "cache_dir": self.local_root,
+            "max_concurrency": self.max_concurrency,
+            "max_fallback_attempts": self.max_fallback_attempts,
+            "max_cached_shards": self.max_cached_shards,
+            "preload_shards": self.preload_shards,
+            "shard_format": self.shard_format,
+            "manifest": None,
+            "manifest_ref": None,
+            "published_seconds": 0.0,
+        } | self.storage()
+
+
+class Reporter:
+    """Passes on what the library left in its sink: events to the collector, messages to `logging`."""
+
+    def __init__(self, collector: MetricsCollector | None) -> None:
+        self._collector = collector
+        self.sink = _core.Sink(collector is not None)
+
+    def report(self) -> None:
+        """Raises what the collector raises, once all else was passed on."""
+        records = self.sink.take()
+        if records is None:
+            return
+        failure: BaseException | None = None
+        for kind, content in records:
+            try:
+                if isinstance(kind, int):
+                    logger.log(_LOG_LEVELS[kind], "%s", content)
+                else:
+                    self.emit(MetricEvent(kind), content)
+            except BaseException as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def emit(self, event: MetricEvent, fields: dict[str, Any]) -> None:
+        """Tells the collector, if there is one."""
+        if self._collector is not None:
+            self._collector.emit(event, fields)
+
+
+def snapshot_info_of(handle: _core.Reader) -> VectorSnapshotInfo:
+    run_id, num_dbs, dim, metric, sharding, manifest_ref, total_vectors = handle.snapshot_info()
+    return VectorSnapshotInfo(
+        run_id, num_dbs, dim, DistanceMetric(metric), VectorShardingStrategy(sharding), manifest_ref, total_vectors
+    )
+
+
+def shard_details_of(handle: _core.Reader) -> list[VectorShardDetail]:
+    return [VectorShardDetail(*row) for row in handle.shard_details()]
+
+
+def shard_of(details: list[VectorShardDetail], shard_id: int) -> VectorShardDetail:
+    if not 0 <= shard_id < len(details):
+        raise ConfigValidationError(f"shard id: expected 0 to {len(details) - 1}, found {shard_id}")
+    return details[shard_id]
+
+
+def health_of(
+    handle: _core.Reader, staleness_threshold: timedelta | None, store_failure: str | None
+) -> VectorReaderHealth:
+    """`store_failure` is why a manifest store could not refresh the reader, which the library does not know."""
+    seconds = -1.0 if staleness_threshold is None else max(0.0, staleness_threshold.total_seconds())
+    status, manifest_ref, age_seconds, num_shards, is_closed, refresh_error = handle.health(seconds)
+    return VectorReaderHealth(
+        status, manifest_ref, age_seconds, num_shards, is_closed, store_failure or refresh_error
+    )
+
+
+def keyword_search(
+    shard_ids: Iterable[int] | None, num_probes: int | None, routing_context: Mapping[str, Any] | None
+) -> tuple[list[int] | None, int | None, Mapping[str, Any] | None]:
+    """Arguments of a search that are looked at more than once."""
+    return None if shard_ids is None else list(shard_ids), num_probes, routing_context

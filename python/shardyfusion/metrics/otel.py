@@ -1,0 +1,49 @@
+"""Metrics for OpenTelemetry. Needs `opentelemetry-api` (the extra `otel`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shardyfusion.metrics import MetricEvent
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Histogram, MeterProvider
+
+__all__ = ["OpenTelemetryCollector"]
+
+_DURATIONS = {
+    MetricEvent.SEARCH: ("search.duration", "How long searches took."),
+    MetricEvent.SHARD_SEARCH: ("shard.search.duration", "How long a search was at one shard."),
+    MetricEvent.SHARD_LOAD: ("shard.load.duration", "How long loading a shard took."),
+    MetricEvent.READER_REFRESHED: ("reader.refresh.duration", "How long refreshes took."),
+    MetricEvent.READER_INITIALIZED: ("reader.open.duration", "How long opening readers took."),
+    MetricEvent.READER_CLOSED: ("reader.close.duration", "How long closing readers took."),
+}
+
+
+class OpenTelemetryCollector:
+    """A `metrics_collector`: histograms `shardyfusion.….duration` in seconds, with `error.type` where something failed,
+    and the counter `shardyfusion.fallbacks`."""
+
+    def __init__(self, meter_provider: MeterProvider | None = None) -> None:
+        from opentelemetry.metrics import get_meter
+
+        from shardyfusion import __version__
+
+        meter = get_meter("shardyfusion", __version__, meter_provider)
+        self._durations: dict[MetricEvent, Histogram] = {
+            event: meter.create_histogram(f"shardyfusion.{name}", unit="s", description=description)
+            for event, (name, description) in _DURATIONS.items()
+        }
+        self._fallbacks = meter.create_counter("shardyfusion.fallbacks", description="Manifests that were malformed.")
+
+    def emit(self, event: MetricEvent, fields: dict[str, Any], /) -> None:
+        if event is MetricEvent.FALLBACK:
+            self._fallbacks.add(1)
+            return
+        attributes: dict[str, str | bool] = {}
+        if fields.get("error"):
+            attributes["error.type"] = fields["error"]
+        if event is MetricEvent.READER_REFRESHED:
+            attributes["changed"] = fields["changed"]
+        self._durations[event].record(fields["duration_ms"] / 1e3, attributes)

@@ -1,0 +1,75 @@
+"""Limiting how many searches start in a second."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Protocol
+
+from shardyfusion.errors import ConfigValidationError
+
+__all__ = ["AsyncRateLimiter", "RateLimiter", "TokenBucket"]
+
+
+class AsyncRateLimiter(Protocol):
+    """Awaited once a search. What it raises reaches the caller unchanged."""
+
+    async def acquire_async(self, tokens: int = 1, /) -> object: ...
+
+
+class RateLimiter(Protocol):
+    """The same, for the synchronous reader."""
+
+    def acquire(self, tokens: int = 1, /) -> object: ...
+
+
+class TokenBucket:
+    """At most `rate` searches a second on average, and `capacity` at once (default: one second's worth, at least 1).
+
+    Whoever comes first is served first. May be shared by readers, loops and threads.
+    """
+
+    def __init__(self, rate: float, capacity: float | None = None) -> None:
+        if not 0 < rate < float("inf"):
+            raise ConfigValidationError(f"rate: expected a number of searches a second above 0, found {rate!r}")
+        if capacity is not None and not capacity >= 1:
+            raise ConfigValidationError(f"capacity: expected at least 1, found {capacity!r}")
+        self._rate = float(rate)
+        self._capacity = max(self._rate, 1.0) if capacity is None else float(capacity)
+        self._tokens = self._capacity
+        self._updated = time.monotonic()
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"TokenBucket(rate={self._rate}, capacity={self._capacity})"
+
+    async def acquire_async(self, tokens: int = 1) -> None:
+        """Waits until there are `tokens`, and takes them. One that is cancelled while it waits gives them back."""
+        delay = self._take(tokens)
+        if delay <= 0:
+            return
+        try:
+            await asyncio.sleep(delay)
+        except asyncio.CancelledError:
+            self._give(tokens)
+            raise
+
+    def acquire(self, tokens: int = 1) -> None:
+        """As `acquire_async`, for threads."""
+        delay = self._take(tokens)
+        if delay > 0:
+            time.sleep(delay)
+
+    def _take(self, tokens: int) -> float:
+        """Takes tokens, on credit where there are none, and says after how many seconds they will have come in."""
+        with self._lock:
+            now = time.monotonic()
+            self._tokens = min(self._capacity, self._tokens + (now - self._updated) * self._rate)
+            self._updated = now
+            self._tokens -= tokens
+            return -self._tokens / self._rate
+
+    def _give(self, tokens: int) -> None:
+        with self._lock:
+            self._tokens = min(self._capacity, self._tokens + tokens)

@@ -1,0 +1,86 @@
+"""How snapshots in object storage are reached."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from shardyfusion.errors import ConfigValidationError
+
+if TYPE_CHECKING:
+    from shardyfusion.credentials import CredentialProvider
+
+__all__ = ["S3ConnectionOptions"]
+
+
+class S3ConnectionOptions(TypedDict, total=False):
+    """What is absent comes from the environment (`S3_*`, then `AWS_*`), then from defaults.
+
+    Timeouts are in seconds; `max_attempts` includes the first. `verify_ssl` is a bool, or the path of the certificate
+    authorities to trust. `signature_version` can only be `"s3v4"`.
+    """
+
+    endpoint_url: str | None
+    region_name: str | None
+    addressing_style: Literal["auto", "virtual", "path"] | None
+    signature_version: str | None
+    verify_ssl: bool | str | os.PathLike[str] | None
+    connect_timeout: float | None
+    read_timeout: float | None
+    max_attempts: int | None
+
+
+_STYLES = ("auto", "virtual", "path")
+_SIGNATURES = ("s3v4", "v4")
+
+
+def _fail(name: str, expected: str, found: object) -> ConfigValidationError:
+    return ConfigValidationError(f"s3_connection_options: {name}: expected {expected}, found {found!r}")
+
+
+def _text(options: dict[str, Any], name: str) -> str | None:
+    value = options.get(name)
+    if value is not None and not isinstance(value, str):
+        raise _fail(name, "a string", value)
+    return value
+
+
+def _number(options: dict[str, Any], name: str, *, whole: bool = False) -> Any:
+    value = options.get(name)
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not 0 < value < 2**31:
+        raise _fail(name, "an integer above 0" if whole else "a number of seconds above 0", value)
+    return value
+
+
+def core_options(
+    connection: S3ConnectionOptions | None, credential_provider: CredentialProvider | None
+) -> dict[str, Any]:
+    """Checked, as the extension takes them; empty where all comes from the environment."""
+    if credential_provider is not None and not callable(getattr(credential_provider, "resolve", None)):
+        raise ConfigValidationError(f"credential_provider: expected resolve(), found {credential_provider!r}")
+    options: dict[str, Any] = dict(connection or {})
+    if unknown := set(options) - set(S3ConnectionOptions.__annotations__):
+        raise ConfigValidationError(f"s3_connection_options: unknown: {', '.join(sorted(map(str, unknown)))}")
+    style = options.get("addressing_style") or "auto"
+    if style not in _STYLES:
+        raise _fail("addressing_style", "auto, virtual or path", style)
+    if options.get("signature_version") not in (None, *_SIGNATURES):
+        raise _fail("signature_version", "s3v4", options["signature_version"])
+    verify = options.get("verify_ssl")
+    if verify is not None and not isinstance(verify, (bool, str, os.PathLike)):
+        raise _fail("verify_ssl", "a bool or a path", verify)
+    if not options and credential_provider is None:
+        return {}
+    return {
+        "endpoint_url": _text(options, "endpoint_url"),
+        "region_name": _text(options, "region_name"),
+        "addressing_style": _STYLES.index(style),
+        "ca_path": None if verify is None or isinstance(verify, bool) else os.fspath(verify),
+        "no_verify_ssl": verify is False,
+        "connect_timeout": float(_number(options, "connect_timeout")),
+        "read_timeout": float(_number(options, "read_timeout")),
+        "max_attempts": _number(options, "max_attempts", whole=True),
+        "credential_provider": credential_provider,
+    }

@@ -1,0 +1,419 @@
+"""The asyncio reader."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import warnings
+from asyncio import get_running_loop
+from collections.abc import Iterable
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from shardyfusion import _core
+from shardyfusion._builtin_factory import BuiltinReaderFactory
+from shardyfusion._custom import CustomShards, split_queries
+from shardyfusion._options import (
+    ReaderOptions,
+    Reporter,
+    health_of,
+    keyword_search,
+    logger,
+    shard_details_of,
+    shard_of,
+    snapshot_info_of,
+)
+from shardyfusion._runtime import LoopQueue, queue_of, register_reader
+from shardyfusion._store import LoadedManifest, load_live
+from shardyfusion.errors import ReaderStateError, ShardyfusionError
+from shardyfusion.vector.types import (
+    VectorReaderHealth,
+    VectorSearchResponse,
+    VectorShardDetail,
+    VectorSnapshotInfo,
+)
+
+if TYPE_CHECKING:
+    from shardyfusion._custom import AsyncReaderFactory
+    from shardyfusion._store import AsyncManifestStore
+    from shardyfusion.credentials import CredentialProvider
+    from shardyfusion.metrics import MetricsCollector
+    from shardyfusion.rate_limiter import AsyncRateLimiter
+    from shardyfusion.s3 import S3ConnectionOptions
+    from shardyfusion.vector.types import Queries, Query, RoutingContext
+
+__all__ = ["AsyncShardedVectorReader"]
+
+_T = TypeVar("_T")
+
+CLOSE_TIMEOUT_SECONDS = 10.0
+"""How long `close` waits for searches under way before it cancels them."""
+
+
+class AsyncShardedVectorReader:
+    """An open snapshot: routes queries to its shards and returns their exact nearest neighbours.
+
+    Made by `open`; used by the loop that opened it; closed by `close` or `async with`. Searches run on threads of the
+    library, which never hold the GIL; any number may be under way. A reader stays on the manifest of its last `open` or
+    successful `refresh`.
+    """
+
+    _handle: _core.Reader
+    _queue: LoopQueue
+    _reporter: Reporter
+    _options: ReaderOptions
+    _limiter: AsyncRateLimiter | None
+    _store: AsyncManifestStore | None
+    _custom: CustomShards | None
+    _closing: asyncio.Task[None] | None
+    _is_closed: bool
+    _store_failure: str | None
+    _payload: LoadedManifest | None
+    _process: int
+
+    def __init__(self) -> None:
+        raise TypeError("use await AsyncShardedVectorReader.open(...)")
+
+    @classmethod
+    async def open(
+        cls,
+        *,
+        s3_prefix: str | os.PathLike[str],
+        local_root: str | os.PathLike[str],
+        manifest_store: AsyncManifestStore | None = None,
+        max_concurrency: int | None = None,
+        max_fallback_attempts: int = 3,
+        rate_limiter: AsyncRateLimiter | None = None,
+        reader_factory: AsyncReaderFactory | BuiltinReaderFactory | None = None,
+        preload_shards: bool = False,
+        max_cached_shards: int | None = None,
+        metrics_collector: MetricsCollector | None = None,
+        credential_provider: CredentialProvider | None = None,
+        s3_connection_options: S3ConnectionOptions | None = None,
+    ) -> Self:
+        """Opens the live snapshot below `s3_prefix`.
+
+        :param s3_prefix: `s3://bucket/prefix`, `file:///path`, or a path.
+        :param local_root: Folder of the local cache, made when missing. Several processes may share it.
+        :param manifest_store: Where manifests are kept instead of below `s3_prefix`: any object with `load_current`,
+            `load_manifest` and `list_manifests`.
+        :param max_concurrency: The most shards that one search loads or scans at a time; None: no bound.
+        :param max_fallback_attempts: How many older manifests to try when the live one does not parse.
+        :param rate_limiter: Any object with `async acquire_async(tokens)`; awaited once a search (once for each query of
+            a batch).
+        :param reader_factory: Opens shards of other formats; `AsyncSqliteVecReaderFactory` or `AsyncLanceDbReaderFactory`
+            fix the format. By default each shard is looked at for what it is.
+        :param preload_shards: Load all shards when opening and refreshing.
+        :param max_cached_shards: The most shards kept loaded, least recently used first out; None: no bound.
+        :param metrics_collector: Any object with `emit(event, fields)`; see `shardyfusion.metrics`.
+        :param credential_provider: Any object with `resolve()`; see `shardyfusion.credentials`.
+        :param s3_connection_options: See `shardyfusion.s3.S3ConnectionOptions`.
+
+        :raises ReaderStateError: There is no snapshot, it has no vectors, or a routing artifact is missing or misshapen.
+        :raises ManifestParseError: The manifest is malformed, and so are the older ones that were tried.
+        :raises ConfigValidationError: An argument is not what it has to be.
+        :raises S3TransientError: Storage could not be reached, after retries.
+        :raises ShardyfusionError: Storage denies access.
+        """
+        reader = cls.__new__(cls)
+        reader._is_closed = True  # nothing to close yet
+        builtin = reader_factory if isinstance(reader_factory, BuiltinReaderFactory) else None
+        reader._options = ReaderOptions.check(
+            s3_prefix=s3_prefix,
+            local_root=local_root,
+            max_concurrency=max_concurrency,
+            max_fallback_attempts=max_fallback_attempts,
+            max_cached_shards=max_cached_shards,
+            preload_shards=preload_shards and (reader_factory is None or builtin is not None),
+            shard_format=None if builtin is None else builtin.shard_format,
+            credential_provider=credential_provider,
+            s3_connection_options=s3_connection_options,
+        )
+        reader._process = os.getpid()
+        reader._queue = queue_of(get_running_loop())
+        reader._reporter = Reporter(metrics_collector)
+        reader._limiter = rate_limiter
+        reader._store = manifest_store
+        reader._custom = None
+        reader._closing = None
+        reader._store_failure = None
+        reader._payload = None
+        await reader._open()
+        if reader_factory is not None and not isinstance(reader_factory, BuiltinReaderFactory):
+            await reader._open_custom(reader_factory, preload_shards)
+        return reader
+
+    async def _open(self) -> None:
+        keywords = self._options.for_core()
+        if self._store is not None:
+            loaded = await load_live(self._store, self._reporter, self._options.max_fallback_attempts)
+            assert loaded is not None
+            self._payload = loaded
+            keywords |= {
+                "manifest": loaded.payload,
+                "manifest_ref": loaded.ref,
+                "published_seconds": loaded.published_seconds,
+            }
+        future: asyncio.Future[_core.Reader] = self._queue.loop.create_future()
+        operation = _core.open(
+            self._queue.core, future, self._options.root, self._reporter.sink, **keywords
+        )
+        self._handle = await self._finish(operation, future)
+        self._is_closed = False
+        register_reader(self)
+
+    async def _open_custom(self, factory: AsyncReaderFactory, preload_shards: bool) -> None:
+        self._custom = CustomShards(factory, self._options, self._reporter, self._read_manifest, preload_shards)
+        try:
+            await self._custom.use_live(self._handle)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _read_manifest(self, ref: str) -> bytes:
+        if self._payload is not None and self._payload.ref == ref:
+            return self._payload.payload
+        future: asyncio.Future[bytes] = self._queue.loop.create_future()
+        operation = _core.read_object(
+            self._queue.core, future, self._options.root, self._reporter.sink, reference=ref, **self._options.storage()
+        )
+        return await self._queue.wait_for(operation, future)
+
+    async def _finish(self, operation: _core.Operation[_T], future: asyncio.Future[_T]) -> _T:
+        """Waits for an operation, and passes on what was told meanwhile. Whoever is cancelled cancels it."""
+        try:
+            outcome = await future
+        except asyncio.CancelledError:
+            operation.cancel()
+            raise
+        except BaseException:
+            self._reporter.report()
+            raise
+        self._reporter.report()
+        return outcome
+
+    def _check_open(self) -> None:
+        """Fails unless the reader is open, and in its process."""
+        if self._process != os.getpid():
+            raise ReaderStateError(
+                f"the reader was opened by process {self._process} and can't be used after a fork: "
+                "open one in this process"
+            )
+        if self._is_closed or self._closing is not None:
+            raise ReaderStateError("the reader is closed")
+
+    def _check(self) -> None:
+        """Fails unless the reader is open, in its process and on its loop."""
+        self._check_open()
+        if get_running_loop() is not self._queue.loop:
+            raise ReaderStateError("the reader belongs to the loop that opened it: open one for this loop")
+
+    async def search(
+        self,
+        query: Query,
+        top_k: int = 10,
+        *,
+        shard_ids: Iterable[int] | None = None,
+        num_probes: int | None = None,
+        routing_context: RoutingContext | None = None,
+    ) -> VectorSearchResponse:
+        """The `top_k` exact nearest neighbours of `query` in the shards that it is routed to.
+
+        :param query: `dim` finite components: anything with the buffer protocol (float32 or float64, one dimension) or a
+            sequence of numbers. float64 is rounded to float32, the precision of the stored vectors.
+        :param top_k: How many, at least 1.
+        :param shard_ids: Search these shards instead of routing; ids that the manifest does not have are dropped.
+        :param num_probes: How many shards to search, instead of the manifest's number.
+        :param routing_context: The variables of a CEL routing expression.
+
+        Scores ascend: lower is closer, in the convention of the shards' own engine. Equal scores are ordered by shard id,
+        then by row.
+
+        :raises ConfigValidationError: An argument is not what it has to be.
+        :raises UnknownRoutingTokenError: The routing expression gave a value that the snapshot has no shard for.
+        :raises DbAdapterError: A shard is missing or damaged.
+        :raises S3TransientError: Storage could not be reached, after retries.
+        :raises ReaderStateError: The reader is closed, of another loop, or inherited by a fork.
+        """
+        self._check()
+        if self._limiter is not None:
+            await self._limiter.acquire_async(1)
+        if self._custom is not None:
+            keywords = keyword_search(shard_ids, num_probes, routing_context)
+            return await self._custom.search(self._handle, query, top_k, keywords)
+        queue = self._queue
+        future: asyncio.Future[VectorSearchResponse] = queue.loop.create_future()
+        operation = self._handle.search(
+            queue.core, future, query, top_k, shard_ids, num_probes, routing_context
+        )
+        return await self._finish(operation, future)
+
+    async def batch_search(
+        self,
+        queries: Queries,
+        top_k: int = 10,
+        *,
+        shard_ids: Iterable[int] | None = None,
+        num_probes: int | None = None,
+        routing_context: RoutingContext | None = None,
+    ) -> list[VectorSearchResponse]:
+        """Searches for several queries together, on one snapshot: their responses, in order. All or none: the first
+        failure (in order) fails the batch.
+
+        :param queries: An array of shape (n, dim), or queries as `search` takes them.
+
+        The other arguments and the errors are those of `search`.
+        """
+        self._check()
+        if self._custom is not None:
+            return await self._batch_custom(queries, top_k, keyword_search(shard_ids, num_probes, routing_context))
+        if not isinstance(queries, (list, tuple)) and self._limiter is not None:
+            queries = split_queries(queries)
+        if self._limiter is not None:
+            await self._acquire(len(queries))  # type: ignore[arg-type]
+        queue = self._queue
+        future: asyncio.Future[list[VectorSearchResponse]] = queue.loop.create_future()
+        operation = self._handle.batch_search(
+            queue.core, future, queries, top_k, shard_ids, num_probes, routing_context
+        )
+        return await self._finish(operation, future)
+
+    async def _batch_custom(
+        self, queries: Queries, top_k: int, keywords: tuple[Any, Any, Any]
+    ) -> list[VectorSearchResponse]:
+        assert self._custom is not None
+        all_queries = split_queries(queries)
+        await self._acquire(len(all_queries))
+        searches = [self._custom.search(self._handle, query, top_k, keywords) for query in all_queries]
+        tasks = [asyncio.ensure_future(search) for search in searches]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _acquire(self, count: int) -> None:
+        for _ in range(count if self._limiter is not None else 0):
+            await self._limiter.acquire_async(1)  # type: ignore[union-attr]
+
+    def route_vector(
+        self, query: Query, *, num_probes: int | None = None, routing_context: RoutingContext | None = None
+    ) -> list[int]:
+        """The ids of the shards that a query is routed to, in order. Never waits for storage.
+
+        Raises what `search` raises for the same arguments.
+        """
+        self._check_open()
+        return self._handle.route(query, None, num_probes, routing_context)
+
+    def shard_for_id(self, shard_id: int, /) -> VectorShardDetail:
+        """What the manifest says of one shard."""
+        return shard_of(self.shard_details(), shard_id)
+
+    def shard_details(self) -> list[VectorShardDetail]:
+        """What the manifest says of its shards, one for each of `num_dbs`."""
+        self._check_open()
+        return shard_details_of(self._handle)
+
+    def snapshot_info(self) -> VectorSnapshotInfo:
+        """The snapshot that is served."""
+        self._check_open()
+        return snapshot_info_of(self._handle)
+
+    def health(self, *, staleness_threshold: timedelta | None = None) -> VectorReaderHealth:
+        """How the reader is; works after `close`, and from any thread.
+
+        :param staleness_threshold: From which age of the manifest on the reader is "degraded".
+        """
+        return health_of(self._handle, staleness_threshold, self._store_failure)
+
+    async def refresh(self) -> bool:
+        """Looks for a newer snapshot: whether one is served now.
+
+        A snapshot that can't be loaded leaves the old one serving and gives False: the log and `health().refresh_error`
+        say why. Searches under way end on the snapshot that they began with.
+        """
+        self._check()
+        if self._store is None:
+            future: asyncio.Future[bool] = self._queue.loop.create_future()
+            changed = await self._finish(self._handle.refresh(self._queue.core, future), future)
+        else:
+            changed = await self._refresh_from(self._store)
+        if changed and self._custom is not None:
+            await self._custom.use_live(self._handle)
+        return changed
+
+    async def _refresh_from(self, store: AsyncManifestStore) -> bool:
+        self._store_failure = None
+        try:
+            loaded = await load_live(store, self._reporter, 0, self._handle.manifest_ref())
+        except ShardyfusionError as error:
+            self._store_failure = str(error)
+            logger.warning("refresh: keeping the snapshot that is served: %s: %s", type(error).__name__, error)
+            return False
+        if loaded is None:
+            return False
+        self._check()
+        future: asyncio.Future[bool] = self._queue.loop.create_future()
+        operation = self._handle.refresh(
+            self._queue.core, future, loaded.payload, loaded.ref, loaded.published_seconds
+        )
+        changed = await self._finish(operation, future)
+        if changed:
+            self._payload = loaded
+        return changed
+
+    async def close(self) -> None:
+        """Refuses new work, waits up to 10 seconds for searches under way, then cancels them, and frees all.
+
+        Idempotent. One that is cancelled goes on in the background; `close` again waits for it.
+        """
+        if self._process != os.getpid():
+            self._check()
+        if self._closing is None:
+            if self._is_closed:
+                return
+            if get_running_loop() is not self._queue.loop:
+                self._check()
+            self._closing = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        future: asyncio.Future[None] = self._queue.loop.create_future()
+        operation = self._handle.close(self._queue.core, future, int(CLOSE_TIMEOUT_SECONDS * 1000))
+        try:
+            if self._custom is not None:
+                await self._custom.close()
+            await self._finish(operation, future)
+        finally:
+            self._is_closed = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        if self._process != os.getpid():
+            return f"<{type(self).__name__} {self._options.root!r} of process {self._process}>"
+        if self._is_closed or self._closing is not None:
+            return f"<{type(self).__name__} {self._options.root!r} closed>"
+        info = snapshot_info_of(self._handle)
+        return (
+            f"<{type(self).__name__} {self._options.root!r} run_id={info.run_id!r} vectors={info.total_vectors} "
+            f"dim={info.dim} shards={info.num_dbs} metric={info.metric} sharding={info.sharding}>"
+        )
+
+    def __del__(self) -> None:
+        if getattr(self, "_is_closed", True) or self._process != os.getpid():
+            return
+        warnings.warn(f"unclosed reader {self!r}", ResourceWarning, stacklevel=2, source=self)
+
+    def _abandon(self) -> None:
+        self._is_closed = True
+        self._handle.abandon()

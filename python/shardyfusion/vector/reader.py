@@ -1,0 +1,292 @@
+"""The reader without asyncio."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Iterable
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from shardyfusion import _core
+from shardyfusion._builtin_factory import BuiltinReaderFactory
+from shardyfusion._custom import split_queries
+from shardyfusion._custom_sync import SyncCustomShards
+from shardyfusion._options import (
+    ReaderOptions,
+    Reporter,
+    health_of,
+    keyword_search,
+    logger,
+    shard_details_of,
+    shard_of,
+    snapshot_info_of,
+)
+from shardyfusion._runtime import register_reader
+from shardyfusion._store import LoadedManifest, SyncStore, load_live, run_unwaiting
+from shardyfusion.errors import ReaderStateError, ShardyfusionError
+from shardyfusion.vector.types import (
+    VectorReaderHealth,
+    VectorSearchResponse,
+    VectorShardDetail,
+    VectorSnapshotInfo,
+)
+
+if TYPE_CHECKING:
+    from shardyfusion._custom_sync import ReaderFactory
+    from shardyfusion._store import ManifestStore
+    from shardyfusion.credentials import CredentialProvider
+    from shardyfusion.metrics import MetricsCollector
+    from shardyfusion.rate_limiter import RateLimiter
+    from shardyfusion.s3 import S3ConnectionOptions
+    from shardyfusion.vector.types import Queries, Query, RoutingContext
+
+__all__ = ["ShardedVectorReader"]
+
+_T = TypeVar("_T")
+
+CLOSE_TIMEOUT_SECONDS = 10.0
+"""How long `close` waits for searches under way before it cancels them."""
+
+
+class ShardedVectorReader:
+    """The same reader as `AsyncShardedVectorReader`, with calls that wait.
+
+    Any thread may use it; the GIL is not held while a call waits, and Ctrl-C ends the wait. `manifest_store`,
+    `reader_factory` and `rate_limiter` are synchronous here: plain methods, and `acquire(tokens)`.
+    """
+
+    def __init__(
+        self,
+        *,
+        s3_prefix: str | os.PathLike[str],
+        local_root: str | os.PathLike[str],
+        manifest_store: ManifestStore | None = None,
+        max_workers: int | None = None,
+        max_fallback_attempts: int = 3,
+        rate_limiter: RateLimiter | None = None,
+        reader_factory: ReaderFactory | BuiltinReaderFactory | None = None,
+        preload_shards: bool = False,
+        max_cached_shards: int | None = None,
+        metrics_collector: MetricsCollector | None = None,
+        credential_provider: CredentialProvider | None = None,
+        s3_connection_options: S3ConnectionOptions | None = None,
+    ) -> None:
+        """Opens the live snapshot below `s3_prefix`. The arguments are those of `AsyncShardedVectorReader.open`, with
+        `max_workers` for `max_concurrency`."""
+        self._is_closed = True  # nothing to close yet
+        self._process = os.getpid()
+        builtin = reader_factory if isinstance(reader_factory, BuiltinReaderFactory) else None
+        self._options = ReaderOptions.check(
+            s3_prefix=s3_prefix,
+            local_root=local_root,
+            max_concurrency=max_workers,
+            max_fallback_attempts=max_fallback_attempts,
+            max_cached_shards=max_cached_shards,
+            preload_shards=preload_shards and (reader_factory is None or builtin is not None),
+            shard_format=None if builtin is None else builtin.shard_format,
+            credential_provider=credential_provider,
+            s3_connection_options=s3_connection_options,
+            concurrency_name="max_workers",
+        )
+        self._reporter = Reporter(metrics_collector)
+        self._limiter = rate_limiter
+        self._store = None if manifest_store is None else SyncStore(manifest_store)
+        self._store_failure: str | None = None
+        self._payload: LoadedManifest | None = None
+        self._custom: SyncCustomShards | None = None
+        self._lock = threading.Lock()  # one refresh from a store, or close, at a time
+        self._handle = self._open()
+        self._is_closed = False
+        register_reader(self)
+        if reader_factory is not None and not isinstance(reader_factory, BuiltinReaderFactory):
+            self._open_custom(reader_factory, preload_shards)
+
+    @classmethod
+    def open(cls, **options: Any) -> Self:
+        """The same as the constructor."""
+        return cls(**options)
+
+    def _open(self) -> _core.Reader:
+        keywords = self._options.for_core()
+        if self._store is not None:
+            loaded = run_unwaiting(load_live(self._store, self._reporter, self._options.max_fallback_attempts))
+            assert loaded is not None
+            self._payload = loaded
+            keywords |= {
+                "manifest": loaded.payload,
+                "manifest_ref": loaded.ref,
+                "published_seconds": loaded.published_seconds,
+            }
+        return self._wait(_core.open(None, None, self._options.root, self._reporter.sink, **keywords))
+
+    def _open_custom(self, factory: ReaderFactory, preload_shards: bool) -> None:
+        self._custom = SyncCustomShards(factory, self._options, self._reporter, self._read_manifest, preload_shards)
+        try:
+            self._custom.use_live(self._handle)
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_manifest(self, ref: str) -> bytes:
+        if self._payload is not None and self._payload.ref == ref:
+            return self._payload.payload
+        return _core.read_object(
+            None, None, self._options.root, self._reporter.sink, reference=ref, **self._options.storage()
+        ).wait()
+
+    def _wait(self, operation: _core.Operation[_T]) -> _T:
+        try:
+            outcome = operation.wait()
+        except Exception:
+            self._reporter.report()
+            raise
+        self._reporter.report()
+        return outcome
+
+    def _check(self) -> None:
+        if self._process != os.getpid():
+            raise ReaderStateError(
+                f"the reader was opened by process {self._process} and can't be used after a fork: "
+                "open one in this process"
+            )
+        if self._is_closed:
+            raise ReaderStateError("the reader is closed")
+
+    def search(
+        self,
+        query: Query,
+        top_k: int = 10,
+        *,
+        shard_ids: Iterable[int] | None = None,
+        num_probes: int | None = None,
+        routing_context: RoutingContext | None = None,
+    ) -> VectorSearchResponse:
+        """As `AsyncShardedVectorReader.search`."""
+        self._check()
+        if self._limiter is not None:
+            self._limiter.acquire(1)
+        if self._custom is not None:
+            keywords = keyword_search(shard_ids, num_probes, routing_context)
+            return self._custom.search(self._handle, query, top_k, keywords)
+        return self._wait(
+            self._handle.search(None, None, query, top_k, shard_ids, num_probes, routing_context)
+        )
+
+    def batch_search(
+        self,
+        queries: Queries,
+        top_k: int = 10,
+        *,
+        shard_ids: Iterable[int] | None = None,
+        num_probes: int | None = None,
+        routing_context: RoutingContext | None = None,
+    ) -> list[VectorSearchResponse]:
+        """As `AsyncShardedVectorReader.batch_search`."""
+        self._check()
+        if self._limiter is not None or self._custom is not None:
+            queries = split_queries(queries)
+            for _ in queries if self._limiter is not None else ():
+                self._limiter.acquire(1)  # type: ignore[union-attr]
+        if self._custom is not None:
+            keywords = keyword_search(shard_ids, num_probes, routing_context)
+            return [self._custom.search(self._handle, query, top_k, keywords) for query in split_queries(queries)]
+        return self._wait(
+            self._handle.batch_search(None, None, queries, top_k, shard_ids, num_probes, routing_context)
+        )
+
+    def route_vector(
+        self, query: Query, *, num_probes: int | None = None, routing_context: RoutingContext | None = None
+    ) -> list[int]:
+        """As `AsyncShardedVectorReader.route_vector`."""
+        self._check()
+        return self._handle.route(query, None, num_probes, routing_context)
+
+    def shard_for_id(self, shard_id: int, /) -> VectorShardDetail:
+        """What the manifest says of one shard."""
+        return shard_of(self.shard_details(), shard_id)
+
+    def shard_details(self) -> list[VectorShardDetail]:
+        """What the manifest says of its shards, one for each of `num_dbs`."""
+        self._check()
+        return shard_details_of(self._handle)
+
+    def snapshot_info(self) -> VectorSnapshotInfo:
+        """The snapshot that is served."""
+        self._check()
+        return snapshot_info_of(self._handle)
+
+    def health(self, *, staleness_threshold: timedelta | None = None) -> VectorReaderHealth:
+        """As `AsyncShardedVectorReader.health`."""
+        return health_of(self._handle, staleness_threshold, self._store_failure)
+
+    def refresh(self) -> bool:
+        """As `AsyncShardedVectorReader.refresh`."""
+        self._check()
+        if self._store is None:
+            changed = self._wait(self._handle.refresh(None, None))
+        else:
+            with self._lock:
+                changed = self._refresh_from(self._store)
+        if changed and self._custom is not None:
+            self._custom.use_live(self._handle)
+        return changed
+
+    def _refresh_from(self, store: SyncStore) -> bool:
+        self._store_failure = None
+        try:
+            loaded = run_unwaiting(load_live(store, self._reporter, 0, self._handle.manifest_ref()))
+        except ShardyfusionError as error:
+            self._store_failure = str(error)
+            logger.warning("refresh: keeping the snapshot that is served: %s: %s", type(error).__name__, error)
+            return False
+        if loaded is None:
+            return False
+        changed = self._wait(self._handle.refresh(None, None, loaded.payload, loaded.ref, loaded.published_seconds))
+        if changed:
+            self._payload = loaded
+        return changed
+
+    def close(self) -> None:
+        """Refuses new work, waits up to 10 seconds for searches under way, then cancels them, and frees all. Idempotent."""
+        if self._process != os.getpid():
+            self._check()
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        try:
+            if self._custom is not None:
+                self._custom.close()
+        finally:
+            self._wait(self._handle.close(None, None, int(CLOSE_TIMEOUT_SECONDS * 1000)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._process != os.getpid():
+            return f"<{type(self).__name__} {self._options.root!r} of process {self._process}>"
+        if self._is_closed:
+            return f"<{type(self).__name__} {self._options.root!r} closed>"
+        info = snapshot_info_of(self._handle)
+        return (
+            f"<{type(self).__name__} {self._options.root!r} run_id={info.run_id!r} vectors={info.total_vectors} "
+            f"dim={info.dim} shards={info.num_dbs} metric={info.metric} sharding={info.sharding}>"
+        )
+
+    def __del__(self) -> None:
+        if getattr(self, "_is_closed", True) or self._process != os.getpid():
+            return
+        warnings.warn(f"unclosed reader {self!r}", ResourceWarning, stacklevel=2, source=self)
+
+    def _abandon(self) -> None:
+        self._is_closed = True
+        self._handle.abandon()

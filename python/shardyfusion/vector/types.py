@@ -1,0 +1,32 @@
+"""What a reader takes and gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shardyfusion._types import (
+    DistanceMetric,
+    SearchResult,
+    VectorIndexConfig,
+    VectorReaderHealth,
+    VectorSearchResponse,
+    VectorShardDetail,
+    VectorShardingStrategy,
+    VectorSnapshotInfo,
+)
+
+if TYPE_CHECKING:
+    from shardyfusion._types import Queries as Queries
+    from shardyfusion._types import Query as Query
+    from shardyfusion._types import RoutingContext as RoutingContext
+
+__all__ = [
+    "DistanceMetric",
+    "SearchResult",
+    "VectorIndexConfig",
+    "VectorReaderHealth",
+    "VectorSearchResponse",
+    "VectorShardDetail",
+    "VectorShardingStrategy",
+    "VectorSnapshotInfo",
+]

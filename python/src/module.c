@@ -1,0 +1,125 @@
+/* The module: its state, its types, and what it says of the library. */
+#include "module.h"
+
+#include <string.h>
+
+sf_py_state *sf_py_state_of(PyObject *object) {
+  return PyType_GetModuleState(Py_TYPE(object));
+}
+
+PyTypeObject *sf_py_add_type(PyObject *module, PyType_Spec *spec, int is_public) {
+  PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+  if (type == NULL)
+    return NULL;
+  if (is_public && PyModule_AddType(module, (PyTypeObject *)type) < 0) {
+    Py_DECREF(type);
+    return NULL;
+  }
+  return (PyTypeObject *)type;
+}
+
+void sf_py_free(PyObject *object) {
+  PyTypeObject *type = Py_TYPE(object);
+  PyObject_Free(object);
+  Py_DECREF(type);
+}
+
+void sf_py_gc_free(PyObject *object) {
+  PyTypeObject *type = Py_TYPE(object);
+  PyObject_GC_Del(object);
+  Py_DECREF(type);
+}
+
+static PyObject *library_version(PyObject *module, PyObject *unused) {
+  (void)module;
+  (void)unused;
+  return PyUnicode_FromString(sf_version());
+}
+
+static PyObject *kernel_name(PyObject *module, PyObject *unused) {
+  (void)module;
+  (void)unused;
+  return PyUnicode_FromString(sf_kernel_name());
+}
+
+static PyMethodDef functions[] = {
+    {"version", library_version, METH_NOARGS, "The version of the library, as \"0.1.0\"."},
+    {"kernel_name", kernel_name, METH_NOARGS,
+     "The distance kernels in use: \"avx512\", \"avx2\", \"neon\", \"portable\"."},
+    {NULL, NULL, 0, NULL}};
+
+static PyObject *import_attribute(const char *module_name, const char *attribute) {
+  PyObject *module = PyImport_ImportModule(module_name);
+  PyObject *value = module == NULL ? NULL : PyObject_GetAttrString(module, attribute);
+  Py_XDECREF(module);
+  return value;
+}
+
+static int execute(PyObject *module) {
+  sf_py_state *state = PyModule_GetState(module);
+  state->json_loads = import_attribute("json", "loads");
+  state->json_dumps = import_attribute("json", "dumps");
+  if (state->json_loads == NULL || state->json_dumps == NULL)
+    return -1;
+  if (sf_py_add_errors(module, state) < 0 || sf_py_add_results(module, state) < 0)
+    return -1;
+  if (sf_py_add_operations(module, state) < 0 || sf_py_add_readers(module, state) < 0)
+    return -1;
+  return 0;
+}
+
+static int traverse(PyObject *module, visitproc visit, void *arg) {
+  sf_py_state *state = PyModule_GetState(module);
+  for (size_t i = 0; i < SF_PY_NUM_CODES; i++)
+    Py_VISIT(state->errors[i]);
+  Py_VISIT(state->column_type);
+  Py_VISIT(state->result_type);
+  Py_VISIT(state->response_type);
+  Py_VISIT(state->queue_type);
+  Py_VISIT(state->operation_type);
+  Py_VISIT(state->sink_type);
+  Py_VISIT(state->reader_type);
+  Py_VISIT(state->json_loads);
+  Py_VISIT(state->json_dumps);
+  return 0;
+}
+
+static int clear(PyObject *module) {
+  sf_py_state *state = PyModule_GetState(module);
+  for (size_t i = 0; i < SF_PY_NUM_CODES; i++)
+    Py_CLEAR(state->errors[i]);
+  Py_CLEAR(state->column_type);
+  Py_CLEAR(state->result_type);
+  Py_CLEAR(state->response_type);
+  Py_CLEAR(state->queue_type);
+  Py_CLEAR(state->operation_type);
+  Py_CLEAR(state->sink_type);
+  Py_CLEAR(state->reader_type);
+  Py_CLEAR(state->json_loads);
+  Py_CLEAR(state->json_dumps);
+  return 0;
+}
+
+static void free_module(void *module) {
+  clear(module);
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, SF_PY_SLOT(execute)}, {0, NULL}};
+
+static struct PyModuleDef definition = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "shardyfusion._core",
+    .m_doc = "The library's handles as Python objects. Use the package `shardyfusion`, not this module.",
+    .m_size = sizeof(sf_py_state),
+    .m_methods = functions,
+    .m_slots = slots,
+    .m_traverse = traverse,
+    .m_clear = clear,
+    .m_free = free_module,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+
+PyMODINIT_FUNC PyInit__core(void) {
+  return PyModuleDef_Init(&definition);
+}

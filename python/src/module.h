@@ -1,0 +1,63 @@
+/*
+ * The extension `shardyfusion._core`: Python objects over the library's handles, and nothing that the library does itself.
+ * It is built against CPython's limited API of 3.11, so that one binary serves that version and all later ones.
+ *
+ * Threads: everything here runs with the GIL held unless a comment says otherwise. The library's own threads never touch
+ * Python objects: what they have to say (events, log messages) waits in a sink until a Python thread takes it.
+ */
+#ifndef SF_PYTHON_MODULE_H
+#define SF_PYTHON_MODULE_H
+
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030b0000
+#include <Python.h>
+
+#include <shardyfusion.h>
+
+#define SF_PY_NUM_CODES 16
+
+/* What the module's objects share. */
+typedef struct sf_py_state {
+  PyObject *errors[SF_PY_NUM_CODES]; /* exception types, by sf_code; NULL where there is none */
+  PyTypeObject *column_type;
+  PyTypeObject *result_type;
+  PyTypeObject *response_type;
+  PyTypeObject *queue_type;
+  PyTypeObject *operation_type;
+  PyTypeObject *sink_type;
+  PyTypeObject *reader_type;
+  PyObject *json_loads;
+  PyObject *json_dumps;
+} sf_py_state;
+
+/* Of the module that made the type of `object` (whose type is never a subtype). */
+sf_py_state *sf_py_state_of(PyObject *object);
+
+/* A slot of a type specification takes an object pointer, also for functions. */
+#define SF_PY_SLOT(function) ((void *)(uintptr_t)(function))
+/* A method with another signature than PyCFunction's, as its METH_ flags tell. */
+#define SF_PY_METHOD(function) ((PyCFunction)(void (*)(void))(function))
+
+/* Each room adds its types or functions to the module; -1 with an exception set when it can't. */
+int sf_py_add_errors(PyObject *module, sf_py_state *state);
+int sf_py_add_results(PyObject *module, sf_py_state *state);
+int sf_py_add_operations(PyObject *module, sf_py_state *state);
+int sf_py_add_readers(PyObject *module, sf_py_state *state);
+
+/* Makes a type that belongs to the module; it is added under its name when `is_public`. */
+PyTypeObject *sf_py_add_type(PyObject *module, PyType_Spec *spec, int is_public);
+
+/* Frees an instance of a type that was made here. */
+void sf_py_free(PyObject *object);
+void sf_py_gc_free(PyObject *object);
+
+/* errors.c: from the library's errors to exceptions. ------------------------------------------------------------ */
+
+/* A new exception of the type that belongs to the error's code; NULL with an exception set when that fails. */
+PyObject *sf_py_make_error(const sf_py_state *state, const sf_error *error);
+/* Raises it; returns NULL. */
+PyObject *sf_py_raise(const sf_py_state *state, const sf_error *error);
+/* Raises a message of this layer. Returns NULL. */
+PyObject *sf_py_fail(const sf_py_state *state, sf_code code, const char *format, ...);
+
+#endif

@@ -1,0 +1,125 @@
+/* What works on a root: opening a reader, the history, single objects. */
+#include "operation.h"
+#include "reader.h"
+
+#include <string.h>
+
+/* What every function here takes, and gives to the library. */
+typedef struct root_call {
+  PyObject *target[2]; /* queue or None, future */
+  const char *root;
+  PyObject *sink;
+  PyObject *s3; /* NULL or None: all from the environment */
+  sf_reader_options options;
+  sf_s3_options s3_options;
+} root_call;
+
+/* Makes the operation and the options; NULL with an exception set. */
+static sf_py_operation *begin(const sf_py_state *state, sf_py_kind kind, root_call *call) {
+  if ((call->target[0] != Py_None && Py_TYPE(call->target[0]) != state->queue_type) ||
+      Py_TYPE(call->sink) != state->sink_type) {
+    PyErr_SetString(PyExc_TypeError, "expected a completion queue (or None), a future, a root and a sink");
+    return NULL;
+  }
+  call->s3_options = (sf_s3_options)SF_S3_OPTIONS_INIT;
+  if (sf_py_sink_attach_s3(call->sink, call->s3, &call->s3_options) < 0)
+    return NULL;
+  call->options.s3 = call->s3 != NULL && call->s3 != Py_None ? &call->s3_options : NULL;
+  sf_py_sink_attach(call->sink, &call->options);
+  sf_py_operation *operation = sf_py_operation_new(state, kind, call->target[0], call->target[1]);
+  if (operation != NULL)
+    operation->sink = Py_NewRef(call->sink);
+  return operation;
+}
+
+PyObject *sf_py_open(PyObject *module, PyObject *args, PyObject *kwargs) {
+  static const char *const names[] = {"queue",
+                                      "future",
+                                      "root",
+                                      "sink",
+                                      "cache_dir",
+                                      "max_concurrency",
+                                      "max_fallback_attempts",
+                                      "max_cached_shards",
+                                      "preload_shards",
+                                      "shard_format",
+                                      "manifest",
+                                      "manifest_ref",
+                                      "published_seconds",
+                                      "s3",
+                                      NULL};
+  root_call call = {.options = SF_READER_OPTIONS_INIT};
+  sf_reader_options *options = &call.options;
+  sf_manifest_source manifest = SF_MANIFEST_SOURCE_INIT;
+  Py_buffer bytes = {0};
+  int preload_shards = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsO|$zIiIpzz*zdO:open", (char **)(uintptr_t)names, &call.target[0],
+                                   &call.target[1], &call.root, &call.sink, &options->cache_dir,
+                                   &options->max_concurrency, &options->max_fallback_attempts,
+                                   &options->max_cached_shards, &preload_shards, &options->shard_format, &bytes,
+                                   &manifest.ref, &manifest.published_seconds, &call.s3))
+    return NULL;
+  options->preload_shards = preload_shards != 0;
+  manifest.bytes = bytes.buf;
+  manifest.length = (size_t)bytes.len;
+  options->manifest = manifest.ref != NULL ? &manifest : NULL;
+  sf_py_operation *operation = begin(PyModule_GetState(module), SF_PY_OPEN, &call);
+  sf_operation *submitted = NULL;
+  sf_error error;
+  sf_code code = SF_ERROR;
+  if (operation != NULL)
+    code = sf_reader_open_submit(call.root, options, NULL, sf_py_operation_target(call.target[0]), operation,
+                                 &submitted, &error);
+  PyBuffer_Release(&bytes);
+  return operation == NULL ? NULL : sf_py_operation_submitted(operation, call.target[0], submitted, code, &error);
+}
+
+PyObject *sf_py_history(PyObject *module, PyObject *args, PyObject *kwargs) {
+  static const char *const names[] = {"queue", "future", "root", "sink", "limit", "s3", NULL};
+  root_call call = {.options = SF_READER_OPTIONS_INIT};
+  Py_ssize_t limit = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsO|$nO:history", (char **)(uintptr_t)names, &call.target[0],
+                                   &call.target[1], &call.root, &call.sink, &limit, &call.s3))
+    return NULL;
+  sf_py_operation *operation = begin(PyModule_GetState(module), SF_PY_HISTORY, &call);
+  if (operation == NULL)
+    return NULL;
+  sf_operation *submitted = NULL;
+  sf_error error;
+  sf_code code = sf_snapshot_history_submit(call.root, &call.options, limit < 0 ? 0 : (size_t)limit, NULL,
+                                            sf_py_operation_target(call.target[0]), operation, &submitted, &error);
+  return sf_py_operation_submitted(operation, call.target[0], submitted, code, &error);
+}
+
+PyObject *sf_py_read_object(PyObject *module, PyObject *args, PyObject *kwargs) {
+  static const char *const names[] = {"queue", "future", "root", "sink", "reference", "s3", NULL};
+  root_call call = {.options = SF_READER_OPTIONS_INIT};
+  const char *reference = NULL;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsO|$sO:read_object", (char **)(uintptr_t)names, &call.target[0],
+                                   &call.target[1], &call.root, &call.sink, &reference, &call.s3))
+    return NULL;
+  sf_py_operation *operation = begin(PyModule_GetState(module), SF_PY_READ_OBJECT, &call);
+  if (operation == NULL)
+    return NULL;
+  sf_operation *submitted = NULL;
+  sf_error error;
+  sf_code code = sf_snapshot_read_object_submit(call.root, &call.options, reference, NULL,
+                                                sf_py_operation_target(call.target[0]), operation, &submitted, &error);
+  return sf_py_operation_submitted(operation, call.target[0], submitted, code, &error);
+}
+
+PyObject *sf_py_check_manifest(PyObject *module, PyObject *args) {
+  Py_buffer bytes;
+  const char *name;
+  sf_error error;
+  sf_code code;
+  if (!PyArg_ParseTuple(args, "y*s:check_manifest", &bytes, &name))
+    return NULL;
+  Py_BEGIN_ALLOW_THREADS
+  code = sf_manifest_check(bytes.buf, (size_t)bytes.len, name, &error);
+  Py_END_ALLOW_THREADS
+  PyBuffer_Release(&bytes);
+  if (code != SF_OK)
+    return sf_py_raise(PyModule_GetState(module), &error);
+  Py_RETURN_NONE;
+}

@@ -1,0 +1,379 @@
+#include "operation.h"
+
+#include "reader.h"
+#include "result.h"
+
+#include <unistd.h>
+
+/* How long a thread that waits for an operation goes without looking for signals (Ctrl-C). */
+#define SIGNAL_INTERVAL_MS 50
+
+/* The most operations of one wake-up: the loop has other work, and the descriptor stays readable. */
+#define MAX_DRAINED 128
+
+struct sf_py_queue {
+  PyObject_HEAD
+  sf_completion_queue *queue;
+  sf_py_operation *first; /* under way */
+  long process;
+};
+
+/* What an operation gave, as a new reference; NULL with an exception set when that can't be made. ------------------- */
+
+static PyObject *take_batch(const sf_py_state *state, sf_py_operation *self) {
+  PyObject *list = PyList_New((Py_ssize_t)self->count);
+  sf_search_response **responses = PyMem_Calloc(self->count, sizeof(sf_search_response *));
+  if (list == NULL || responses == NULL) {
+    PyMem_Free(responses);
+    Py_XDECREF(list);
+    return PyErr_NoMemory();
+  }
+  sf_operation_take_responses(self->operation, responses, self->count);
+  for (size_t i = 0; i < self->count; i++) {
+    PyObject *response = list == NULL ? NULL : sf_py_response_new(state, responses[i]);
+    if (list == NULL)
+      sf_search_response_free(responses[i]);
+    else if (response == NULL)
+      Py_CLEAR(list);
+    else
+      PyList_SetItem(list, (Py_ssize_t)i, response);
+  }
+  PyMem_Free(responses);
+  return list;
+}
+
+static PyObject *take_history(sf_py_operation *self) {
+  size_t count;
+  sf_published_manifest *manifests = sf_operation_take_history(self->operation, &count);
+  PyObject *list = PyList_New((Py_ssize_t)count);
+  for (size_t i = 0; list != NULL && i < count; i++) {
+    PyObject *row = Py_BuildValue("(sssO)", manifests[i].ref, manifests[i].run_id, manifests[i].published_at,
+                                  manifests[i].is_live ? Py_True : Py_False);
+    if (row == NULL)
+      Py_CLEAR(list);
+    else
+      PyList_SetItem(list, (Py_ssize_t)i, row);
+  }
+  sf_free(manifests);
+  return list;
+}
+
+static PyObject *take_object(sf_py_operation *self) {
+  size_t length;
+  void *bytes = sf_operation_take_object(self->operation, &length);
+  PyObject *object = PyBytes_FromStringAndSize(bytes, (Py_ssize_t)length);
+  sf_free(bytes);
+  return object;
+}
+
+static PyObject *take_outcome(const sf_py_state *state, sf_py_operation *self) {
+  switch (self->kind) {
+  case SF_PY_OPEN:
+    return sf_py_reader_new(state, sf_operation_take_reader(self->operation), self->sink);
+  case SF_PY_SEARCH:
+    return sf_py_response_new(state, sf_operation_take_response(self->operation));
+  case SF_PY_BATCH_SEARCH:
+    return take_batch(state, self);
+  case SF_PY_REFRESH:
+    return PyBool_FromLong(sf_operation_refresh_changed(self->operation));
+  case SF_PY_HISTORY:
+    return take_history(self);
+  case SF_PY_READ_OBJECT:
+    return take_object(self);
+  case SF_PY_CLOSE:
+    break;
+  }
+  return Py_NewRef(Py_None);
+}
+
+/* Lets go of the library's operation. One that is still under way is cancelled, and waited for where it works with what
+ * we hold; a fork's child leaves what its parent started alone. */
+static void drop_operation(sf_py_operation *self) {
+  sf_operation *operation = self->operation;
+  self->operation = NULL;
+  if (operation == NULL || self->process != (long)getpid())
+    return;
+  Py_BEGIN_ALLOW_THREADS
+  if (self->sink != NULL) {
+    sf_operation_cancel(operation);
+    sf_operation_wait(operation, -1);
+    sf_reader_free(sf_operation_take_reader(operation));
+  }
+  sf_operation_release(operation);
+  Py_END_ALLOW_THREADS
+}
+
+static void unlink_operation(sf_py_operation *self) {
+  if (self->queue == NULL)
+    return;
+  *(self->previous != NULL ? &self->previous->next : &self->queue->first) = self->next;
+  if (self->next != NULL)
+    self->next->previous = self->previous;
+  self->queue = NULL;
+  self->previous = self->next = NULL;
+}
+
+/* Raises what it failed with: the exception of a credential provider unchanged, else the library's error. */
+static PyObject *raise_failure(const sf_py_state *state, const sf_py_operation *self, const sf_error *error) {
+  PyObject *sink = self->reader != NULL ? ((sf_py_reader *)self->reader)->sink : self->sink;
+  PyObject *failure = sink == NULL ? NULL : sf_py_sink_take_failure(sink, error);
+  if (failure == NULL)
+    return sf_py_raise(state, error);
+  PyErr_SetObject((PyObject *)Py_TYPE(failure), failure);
+  Py_DECREF(failure);
+  return NULL;
+}
+
+/* The outcome of a finished operation, or NULL with its error raised. The operation is done with. */
+static PyObject *finish(sf_py_operation *self) {
+  const sf_py_state *state = sf_py_state_of((PyObject *)self);
+  sf_error error;
+  PyObject *outcome;
+  sf_code code = sf_operation_result(self->operation, &error);
+  if (code == SF_OK)
+    outcome = take_outcome(state, self);
+  else if (code == SF_CANCELLED_ERROR && !self->is_cancelled)
+    outcome = sf_py_fail(state, SF_READER_STATE_ERROR, "the reader was closed while the operation was under way");
+  else
+    outcome = raise_failure(state, self, &error);
+  sf_operation_release(self->operation);
+  self->operation = NULL;
+  return outcome;
+}
+
+/* A future that nobody waits for any more takes nothing. */
+static int is_done(PyObject *future) {
+  PyObject *done = PyObject_CallMethod(future, "done", NULL);
+  int result = done == NULL ? -1 : PyObject_IsTrue(done);
+  Py_XDECREF(done);
+  return result;
+}
+
+/* Sets the future from the outcome (taken over), or from the exception that is set. */
+static int resolve(PyObject *future, PyObject *outcome) {
+  PyObject *type = NULL;
+  PyObject *value = NULL;
+  PyObject *traceback = NULL;
+  const char *method = outcome != NULL ? "set_result" : "set_exception";
+  if (outcome == NULL) {
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    outcome = Py_XNewRef(value);
+  }
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(traceback);
+  int done = is_done(future);
+  PyObject *set = done == 0 ? PyObject_CallMethod(future, method, "(O)", outcome) : NULL;
+  Py_XDECREF(outcome);
+  Py_XDECREF(set);
+  return done > 0 || set != NULL ? 0 : -1;
+}
+
+/* Operation. ------------------------------------------------------------------------------------------------------ */
+
+sf_py_operation *sf_py_operation_new(const sf_py_state *state, sf_py_kind kind, PyObject *queue, PyObject *future) {
+  sf_py_operation *self = (sf_py_operation *)PyType_GenericAlloc(state->operation_type, 0);
+  if (self == NULL)
+    return NULL;
+  self->kind = kind;
+  self->future = queue == Py_None ? NULL : Py_NewRef(future);
+  self->process = (long)getpid();
+  return self;
+}
+
+sf_completion_queue *sf_py_operation_target(PyObject *queue) {
+  return queue == Py_None ? NULL : ((sf_py_queue *)queue)->queue;
+}
+
+PyObject *sf_py_operation_submitted(sf_py_operation *self, PyObject *queue, sf_operation *submitted, sf_code code,
+                                    const sf_error *error) {
+  if (code != SF_OK) {
+    sf_py_raise(sf_py_state_of((PyObject *)self), error);
+    Py_DECREF(self);
+    return NULL;
+  }
+  self->operation = submitted;
+  if (queue == Py_None)
+    return (PyObject *)self;
+  self->queue = (sf_py_queue *)queue;
+  self->next = self->queue->first;
+  if (self->next != NULL)
+    self->next->previous = self;
+  self->queue->first = self;
+  return Py_NewRef((PyObject *)self); /* the other reference is the queue's */
+}
+
+static int operation_traverse(PyObject *object, visitproc visit, void *arg) {
+  const sf_py_operation *self = (sf_py_operation *)object;
+  Py_VISIT(Py_TYPE(object));
+  Py_VISIT(self->future);
+  Py_VISIT(self->reader);
+  Py_VISIT(self->sink);
+  return 0;
+}
+
+static int operation_clear(PyObject *object) {
+  sf_py_operation *self = (sf_py_operation *)object;
+  drop_operation(self);
+  Py_CLEAR(self->future);
+  Py_CLEAR(self->reader);
+  Py_CLEAR(self->sink);
+  return 0;
+}
+
+static void operation_dealloc(PyObject *object) {
+  PyObject_GC_UnTrack(object);
+  unlink_operation((sf_py_operation *)object);
+  operation_clear(object);
+  sf_py_gc_free(object);
+}
+
+static PyObject *get_future(PyObject *object, void *closure) {
+  (void)closure;
+  const sf_py_operation *self = (sf_py_operation *)object;
+  return Py_NewRef(self->future != NULL ? self->future : Py_None);
+}
+
+static PyObject *operation_cancel(PyObject *object, PyObject *unused) {
+  (void)unused;
+  sf_py_operation *self = (sf_py_operation *)object;
+  self->is_cancelled = true;
+  if (self->operation != NULL && self->process == (long)getpid())
+    sf_operation_cancel(self->operation);
+  Py_RETURN_NONE;
+}
+
+static PyObject *operation_wait(PyObject *object, PyObject *unused) {
+  (void)unused;
+  sf_py_operation *self = (sf_py_operation *)object;
+  if (self->operation == NULL || self->future != NULL)
+    return sf_py_fail(sf_py_state_of(object), SF_READER_STATE_ERROR, "the operation is not one to wait for");
+  for (bool is_finished = false; !is_finished;) {
+    Py_BEGIN_ALLOW_THREADS
+    is_finished = sf_operation_wait(self->operation, SIGNAL_INTERVAL_MS);
+    Py_END_ALLOW_THREADS
+    if (!is_finished && PyErr_CheckSignals() < 0) {
+      sf_operation_cancel(self->operation);
+      return NULL;
+    }
+  }
+  return finish(self);
+}
+
+static PyGetSetDef operation_properties[] = {{"future", get_future, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
+
+static PyMethodDef operation_methods[] = {
+    {"cancel", operation_cancel, METH_NOARGS, "Asks it to stop. Returns at once."},
+    {"wait", operation_wait, METH_NOARGS, "Waits for its end (without the GIL) and returns what it gave."},
+    {NULL, NULL, 0, NULL}};
+
+static PyType_Slot operation_slots[] = {{Py_tp_dealloc, SF_PY_SLOT(operation_dealloc)},
+                                        {Py_tp_traverse, SF_PY_SLOT(operation_traverse)},
+                                        {Py_tp_clear, SF_PY_SLOT(operation_clear)},
+                                        {Py_tp_getset, operation_properties},
+                                        {Py_tp_methods, operation_methods},
+                                        {0, NULL}};
+
+static PyType_Spec operation_spec = {.name = "shardyfusion._core.Operation",
+                                     .basicsize = sizeof(sf_py_operation),
+                                     .flags =
+                                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                     .slots = operation_slots};
+
+/* CompletionQueue. ------------------------------------------------------------------------------------------------ */
+
+static PyObject *queue_construct(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+  sf_error error;
+  if (!PyArg_ParseTuple(args, ":CompletionQueue") || kwargs != NULL)
+    return NULL;
+  sf_py_queue *self = (sf_py_queue *)PyType_GenericAlloc(type, 0);
+  if (self == NULL)
+    return NULL;
+  self->process = (long)getpid();
+  if (sf_completion_queue_create(&self->queue, &error) == SF_OK)
+    return (PyObject *)self;
+  sf_py_raise(sf_py_state_of((PyObject *)self), &error);
+  Py_DECREF(self);
+  return NULL;
+}
+
+static int queue_traverse(PyObject *object, visitproc visit, void *arg) {
+  Py_VISIT(Py_TYPE(object));
+  for (sf_py_operation *next = ((sf_py_queue *)object)->first; next != NULL; next = next->next)
+    Py_VISIT(next);
+  return 0;
+}
+
+static int queue_clear(PyObject *object) {
+  sf_py_queue *self = (sf_py_queue *)object;
+  while (self->first != NULL) {
+    sf_py_operation *dropped = self->first;
+    unlink_operation(dropped);
+    drop_operation(dropped);
+    Py_DECREF(dropped);
+  }
+  return 0;
+}
+
+static void queue_dealloc(PyObject *object) {
+  sf_py_queue *self = (sf_py_queue *)object;
+  PyObject_GC_UnTrack(object);
+  queue_clear(object);
+  if (self->process == (long)getpid())
+    sf_completion_queue_free(self->queue);
+  sf_py_gc_free(object);
+}
+
+static PyObject *queue_fileno(PyObject *object, PyObject *unused) {
+  (void)unused;
+  return PyLong_FromLong(sf_completion_queue_fd(((sf_py_queue *)object)->queue));
+}
+
+static PyObject *queue_drain(PyObject *object, PyObject *unused) {
+  (void)unused;
+  sf_py_queue *self = (sf_py_queue *)object;
+  int failed = 0;
+  for (int i = 0; i < MAX_DRAINED && !failed; i++) {
+    sf_operation *finished = sf_completion_queue_pop(self->queue);
+    if (finished == NULL)
+      break;
+    sf_py_operation *operation = sf_operation_user_data(finished);
+    unlink_operation(operation);
+    failed = resolve(operation->future, finish(operation)) < 0;
+    Py_DECREF(operation);
+  }
+  return failed ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *queue_abandon(PyObject *object, PyObject *unused) {
+  (void)unused;
+  queue_clear(object);
+  Py_RETURN_NONE;
+}
+
+static PyMethodDef queue_methods[] = {
+    {"fileno", queue_fileno, METH_NOARGS, "The descriptor that is readable when operations have finished."},
+    {"abandon", queue_abandon, METH_NOARGS, "Cancels what is under way, and lets go of it."},
+    {"drain", queue_drain, METH_NOARGS, "Sets the futures of the operations that have finished."},
+    {NULL, NULL, 0, NULL}};
+
+static PyType_Slot queue_slots[] = {{Py_tp_new, SF_PY_SLOT(queue_construct)},
+                                    {Py_tp_dealloc, SF_PY_SLOT(queue_dealloc)},
+                                    {Py_tp_traverse, SF_PY_SLOT(queue_traverse)},
+                                    {Py_tp_clear, SF_PY_SLOT(queue_clear)},
+                                    {Py_tp_methods, queue_methods},
+                                    {0, NULL}};
+
+static PyType_Spec queue_spec = {.name = "shardyfusion._core.CompletionQueue",
+                                 .basicsize = sizeof(sf_py_queue),
+                                 .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+                                 .slots = queue_slots};
+
+int sf_py_add_operations(PyObject *module, sf_py_state *state) {
+  state->operation_type = sf_py_add_type(module, &operation_spec, 1);
+  if (state->operation_type == NULL)
+    return -1;
+  state->queue_type = sf_py_add_type(module, &queue_spec, 1);
+  return state->queue_type == NULL ? -1 : 0;
+}

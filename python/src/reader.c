@@ -1,0 +1,274 @@
+/* Reader: searches, refreshes, closes, each as an operation that a loop hears of or a thread waits for. */
+#include "reader.h"
+
+#include "operation.h"
+#include "query.h"
+
+#include <unistd.h>
+
+/* Submitting a search routes it. Where that reads more components than this (a tenth of a millisecond or so), the GIL is
+ * let go of meanwhile; below, doing so would cost more than it gives, when other threads want it. */
+#define MAX_ROUTE_COST_WITH_GIL (1 << 17)
+
+PyObject *sf_py_reader_new(const sf_py_state *state, sf_reader *reader, PyObject *sink) {
+  sf_snapshot_info *info;
+  sf_error error;
+  sf_py_reader *self = (sf_py_reader *)PyType_GenericAlloc(state->reader_type, 0);
+  if (self == NULL) {
+    sf_reader_free(reader);
+    return NULL;
+  }
+  self->reader = reader;
+  self->sink = Py_NewRef(sink);
+  self->process = (long)getpid();
+  if (sf_reader_snapshot_info(reader, &info, &error) != SF_OK) {
+    Py_DECREF(self);
+    return sf_py_raise(state, &error);
+  }
+  self->route_cost = (uint64_t)info->num_dbs * info->dim;
+  sf_free(info);
+  return (PyObject *)self;
+}
+
+static int traverse(PyObject *object, visitproc visit, void *arg) {
+  Py_VISIT(Py_TYPE(object));
+  Py_VISIT(((sf_py_reader *)object)->sink);
+  return 0;
+}
+
+static void dealloc(PyObject *object) {
+  sf_py_reader *self = (sf_py_reader *)object;
+  PyObject_GC_UnTrack(object);
+  /* In a fork's child this does nothing: the reader is its parent's. */
+  Py_BEGIN_ALLOW_THREADS
+  sf_reader_free(self->reader);
+  Py_END_ALLOW_THREADS
+  if (self->process != (long)getpid())
+    Py_XINCREF(self->sink); /* the parent's threads are gone, but the reader that points to it stays */
+  Py_XDECREF(self->sink);
+  sf_py_gc_free(object);
+}
+
+/* Submission, with or without the GIL. */
+typedef sf_code (*submit_function)(sf_reader *reader, const void *what, size_t count, sf_completion_queue *queue,
+                                   void *user_data, sf_operation **operation, sf_error *error);
+
+static sf_code submit_search(sf_reader *reader, const void *request, size_t count, sf_completion_queue *queue,
+                             void *user_data, sf_operation **operation, sf_error *error) {
+  (void)count;
+  return sf_reader_search_submit(reader, request, queue, user_data, operation, error);
+}
+
+static sf_code submit_batch(sf_reader *reader, const void *requests, size_t count, sf_completion_queue *queue,
+                            void *user_data, sf_operation **operation, sf_error *error) {
+  return sf_reader_batch_search_submit(reader, requests, count, queue, user_data, operation, error);
+}
+
+static PyObject *submit(PyObject *object, PyObject *const *target, sf_py_kind kind, submit_function function,
+                        const sf_search_request *requests, size_t count) {
+  sf_py_reader *self = (sf_py_reader *)object;
+  sf_py_operation *operation = sf_py_operation_new(sf_py_state_of(object), kind, target[0], target[1]);
+  if (operation == NULL)
+    return NULL;
+  operation->reader = Py_NewRef(object);
+  operation->count = count;
+  sf_completion_queue *queue = sf_py_operation_target(target[0]);
+  sf_operation *submitted = NULL;
+  sf_error error;
+  sf_code code;
+  if (self->route_cost * count <= MAX_ROUTE_COST_WITH_GIL)
+    code = function(self->reader, requests, count, queue, operation, &submitted, &error);
+  else {
+    Py_BEGIN_ALLOW_THREADS
+    code = function(self->reader, requests, count, queue, operation, &submitted, &error);
+    Py_END_ALLOW_THREADS
+  }
+  return sf_py_operation_submitted(operation, target[0], submitted, code, &error);
+}
+
+/* The positional arguments of `search` and `batch_search`. */
+enum { QUEUE, FUTURE, QUERY, TOP_K, SHARD_IDS, NUM_PROBES, ROUTING_CONTEXT, NUM_SEARCH_ARGUMENTS };
+
+static int check_arguments(PyObject *object, PyObject *const *args, Py_ssize_t count, Py_ssize_t expected) {
+  if (count == expected && (args[QUEUE] == Py_None || Py_TYPE(args[QUEUE]) == sf_py_state_of(object)->queue_type))
+    return 0;
+  PyErr_SetString(PyExc_TypeError, "expected a completion queue (or None), a future and what the method needs");
+  return -1;
+}
+
+static PyObject *search(PyObject *object, PyObject *const *args, Py_ssize_t count) {
+  const sf_py_state *state = sf_py_state_of(object);
+  sf_search_request request = SF_SEARCH_REQUEST_INIT;
+  sf_py_routing routing = {0};
+  sf_py_vectors vectors = {.count = 1};
+  PyObject *operation = NULL;
+  if (check_arguments(object, args, count, NUM_SEARCH_ARGUMENTS) < 0 ||
+      sf_py_top_k_read(state, args[TOP_K], &request) < 0 || sf_py_vector_read(state, args[QUERY], &vectors.whole) < 0)
+    return NULL;
+  if (sf_py_routing_read(state, &args[SHARD_IDS], &request, &routing) == 0) {
+    sf_py_vectors_request(&vectors, 0, &request);
+    operation = submit(object, args, SF_PY_SEARCH, submit_search, &request, 1);
+    sf_py_routing_release(&routing);
+  }
+  sf_py_vectors_release(&vectors);
+  return operation;
+}
+
+static sf_search_request *make_requests(const sf_py_vectors *vectors, const sf_search_request *common) {
+  sf_search_request *requests = PyMem_Calloc(vectors->count, sizeof(*requests));
+  if (requests == NULL)
+    PyErr_NoMemory();
+  for (size_t i = 0; requests != NULL && i < vectors->count; i++) {
+    requests[i] = *common;
+    sf_py_vectors_request(vectors, i, &requests[i]);
+  }
+  return requests;
+}
+
+static PyObject *batch_search(PyObject *object, PyObject *const *args, Py_ssize_t count) {
+  const sf_py_state *state = sf_py_state_of(object);
+  sf_search_request common = SF_SEARCH_REQUEST_INIT;
+  sf_py_routing routing = {0};
+  sf_py_vectors vectors = {0};
+  PyObject *operation = NULL;
+  if (check_arguments(object, args, count, NUM_SEARCH_ARGUMENTS) < 0 ||
+      sf_py_top_k_read(state, args[TOP_K], &common) < 0 || sf_py_vectors_read(state, args[QUERY], &vectors) < 0)
+    return NULL;
+  if (sf_py_routing_read(state, &args[SHARD_IDS], &common, &routing) == 0) {
+    sf_search_request *requests = make_requests(&vectors, &common);
+    if (requests != NULL)
+      operation = submit(object, args, SF_PY_BATCH_SEARCH, submit_batch, requests, vectors.count);
+    PyMem_Free(requests);
+    sf_py_routing_release(&routing);
+  }
+  sf_py_vectors_release(&vectors);
+  return operation;
+}
+
+/* Ids as a list of ints; they are freed. */
+static PyObject *list_shard_ids(uint32_t *shard_ids, size_t count) {
+  PyObject *list = PyList_New((Py_ssize_t)count);
+  for (size_t i = 0; list != NULL && i < count; i++) {
+    PyObject *id = PyLong_FromUnsignedLong(shard_ids[i]);
+    if (id == NULL)
+      Py_CLEAR(list);
+    else
+      PyList_SetItem(list, (Py_ssize_t)i, id);
+  }
+  sf_free(shard_ids);
+  return list;
+}
+
+/* route(query, shard_ids, num_probes, routing_context) */
+static PyObject *route(PyObject *object, PyObject *const *args, Py_ssize_t count) {
+  const sf_py_state *state = sf_py_state_of(object);
+  sf_search_request request = SF_SEARCH_REQUEST_INIT;
+  sf_py_routing routing = {0};
+  sf_py_vectors vectors = {.count = 1};
+  uint32_t *shard_ids;
+  size_t num_shards;
+  sf_error error;
+  PyObject *list = NULL;
+  if (count != 4 || sf_py_vector_read(state, args[0], &vectors.whole) < 0)
+    return NULL;
+  if (sf_py_routing_read(state, &args[1], &request, &routing) == 0) {
+    sf_py_vectors_request(&vectors, 0, &request);
+    if (sf_reader_route(((sf_py_reader *)object)->reader, &request, &shard_ids, &num_shards, &error) == SF_OK)
+      list = list_shard_ids(shard_ids, num_shards);
+    else
+      sf_py_raise(state, &error);
+    sf_py_routing_release(&routing);
+  }
+  sf_py_vectors_release(&vectors);
+  return list;
+}
+
+/* refresh(queue, future) or refresh(queue, future, bytes, ref, published_seconds) */
+static PyObject *refresh(PyObject *object, PyObject *args) {
+  sf_py_reader *self = (sf_py_reader *)object;
+  PyObject *target[2];
+  Py_buffer bytes = {0};
+  sf_manifest_source manifest = SF_MANIFEST_SOURCE_INIT;
+  if (!PyArg_ParseTuple(args, "OO|y*sd:refresh", &target[0], &target[1], &bytes, &manifest.ref,
+                        &manifest.published_seconds))
+    return NULL;
+  sf_py_operation *operation = NULL;
+  if (check_arguments(object, target, 2, 2) == 0)
+    operation = sf_py_operation_new(sf_py_state_of(object), SF_PY_REFRESH, target[0], target[1]);
+  if (operation == NULL) {
+    PyBuffer_Release(&bytes);
+    return NULL;
+  }
+  operation->reader = Py_NewRef(object);
+  manifest.bytes = bytes.buf;
+  manifest.length = (size_t)bytes.len;
+  sf_completion_queue *queue = sf_py_operation_target(target[0]);
+  sf_operation *submitted = NULL;
+  sf_error error;
+  sf_code code = manifest.ref != NULL
+                     ? sf_reader_refresh_to_submit(self->reader, &manifest, queue, operation, &submitted, &error)
+                     : sf_reader_refresh_submit(self->reader, queue, operation, &submitted, &error);
+  PyBuffer_Release(&bytes);
+  return sf_py_operation_submitted(operation, target[0], submitted, code, &error);
+}
+
+/* close(queue, future, timeout_ms) */
+static PyObject *close_reader(PyObject *object, PyObject *args) {
+  sf_py_reader *self = (sf_py_reader *)object;
+  PyObject *target[2];
+  long long timeout_ms;
+  if (!PyArg_ParseTuple(args, "OOL:close", &target[0], &target[1], &timeout_ms) ||
+      check_arguments(object, target, 2, 2) < 0)
+    return NULL;
+  sf_py_operation *operation = sf_py_operation_new(sf_py_state_of(object), SF_PY_CLOSE, target[0], target[1]);
+  if (operation == NULL)
+    return NULL;
+  operation->reader = Py_NewRef(object);
+  sf_operation *submitted = NULL;
+  sf_error error;
+  sf_code code = sf_reader_close_submit(self->reader, timeout_ms, sf_py_operation_target(target[0]), operation,
+                                        &submitted, &error);
+  return sf_py_operation_submitted(operation, target[0], submitted, code, &error);
+}
+
+/* Cancels what is under way, and closes: for the end of the interpreter. */
+static PyObject *abandon(PyObject *object, PyObject *unused) {
+  (void)unused;
+  sf_py_reader *self = (sf_py_reader *)object;
+  Py_BEGIN_ALLOW_THREADS
+  sf_reader_close(self->reader, 0, NULL);
+  Py_END_ALLOW_THREADS
+  Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {{"search", SF_PY_METHOD(search), METH_FASTCALL, NULL},
+                                {"batch_search", SF_PY_METHOD(batch_search), METH_FASTCALL, NULL},
+                                {"route", SF_PY_METHOD(route), METH_FASTCALL, NULL},
+                                {"refresh", refresh, METH_VARARGS, NULL},
+                                {"close", close_reader, METH_VARARGS, NULL},
+                                {"abandon", abandon, METH_NOARGS, NULL},
+                                {"snapshot_info", sf_py_reader_snapshot_info, METH_NOARGS, NULL},
+                                {"shard_details", sf_py_reader_shard_details, METH_NOARGS, NULL},
+                                {"health", sf_py_reader_health, METH_O, NULL},
+                                {"manifest_ref", sf_py_reader_manifest_ref, METH_NOARGS, NULL},
+                                {NULL, NULL, 0, NULL}};
+
+static PyType_Slot slots[] = {
+    {Py_tp_dealloc, SF_PY_SLOT(dealloc)}, {Py_tp_traverse, SF_PY_SLOT(traverse)}, {Py_tp_methods, methods}, {0, NULL}};
+
+static PyType_Spec reader_spec = {.name = "shardyfusion._core.Reader",
+                                  .basicsize = sizeof(sf_py_reader),
+                                  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                  .slots = slots};
+
+static PyMethodDef functions[] = {{"open", SF_PY_METHOD(sf_py_open), METH_VARARGS | METH_KEYWORDS, NULL},
+                                  {"history", SF_PY_METHOD(sf_py_history), METH_VARARGS | METH_KEYWORDS, NULL},
+                                  {"read_object", SF_PY_METHOD(sf_py_read_object), METH_VARARGS | METH_KEYWORDS, NULL},
+                                  {"check_manifest", sf_py_check_manifest, METH_VARARGS, NULL},
+                                  {NULL, NULL, 0, NULL}};
+
+int sf_py_add_readers(PyObject *module, sf_py_state *state) {
+  state->sink_type = sf_py_add_type(module, &sf_py_sink_spec, 1);
+  state->reader_type = state->sink_type == NULL ? NULL : sf_py_add_type(module, &reader_spec, 1);
+  return state->reader_type == NULL ? -1 : PyModule_AddFunctions(module, functions);
+}

@@ -1,0 +1,336 @@
+/* VectorSearchResponse: the neighbours of one query, a sequence of its results. */
+#include "result.h"
+
+#include <string.h>
+
+typedef struct response {
+  PyObject_HEAD
+  sf_py_answer *answer; /* NULL: made from Python, and `results` is set */
+  PyObject *results;    /* a list; NULL: not made yet */
+  unsigned long num_shards_queried;
+  double latency_ms;
+} response;
+
+PyObject *sf_py_response_new(const sf_py_state *state, sf_search_response *found) {
+  sf_py_answer *answer = PyMem_Malloc(sizeof(*answer));
+  response *self = answer == NULL ? NULL : (response *)PyType_GenericAlloc(state->response_type, 0);
+  if (self == NULL) {
+    PyMem_Free(answer);
+    sf_search_response_free(found);
+    return answer == NULL ? PyErr_NoMemory() : NULL;
+  }
+  *answer = (sf_py_answer){.references = 1, .response = found};
+  self->answer = answer;
+  self->num_shards_queried = sf_search_response_num_shards_queried(found);
+  self->latency_ms = sf_search_response_latency_ms(found);
+  return (PyObject *)self;
+}
+
+static PyObject *construct(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+  static const char *const names[] = {"results", "num_shards_queried", "latency_ms", NULL};
+  PyObject *results;
+  unsigned long num_shards_queried;
+  double latency_ms;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Okd:VectorSearchResponse", (char **)(uintptr_t)names, &results,
+                                   &num_shards_queried, &latency_ms))
+    return NULL;
+  PyObject *list = PySequence_List(results);
+  response *self = list == NULL ? NULL : (response *)PyType_GenericAlloc(type, 0);
+  if (self == NULL) {
+    Py_XDECREF(list);
+    return NULL;
+  }
+  self->results = list;
+  self->num_shards_queried = num_shards_queried;
+  self->latency_ms = latency_ms;
+  return (PyObject *)self;
+}
+
+static int traverse(PyObject *object, visitproc visit, void *arg) {
+  Py_VISIT(Py_TYPE(object));
+  Py_VISIT(((response *)object)->results);
+  return 0;
+}
+
+static int clear(PyObject *object) {
+  Py_CLEAR(((response *)object)->results);
+  return 0;
+}
+
+static void dealloc(PyObject *object) {
+  PyObject_GC_UnTrack(object);
+  clear(object);
+  sf_py_answer_release(((response *)object)->answer);
+  sf_py_gc_free(object);
+}
+
+static PyObject *make_results(const sf_py_state *state, sf_py_answer *answer) {
+  Py_ssize_t count = (Py_ssize_t)sf_search_response_count(answer->response);
+  PyObject *list = PyList_New(count);
+  for (Py_ssize_t i = 0; list != NULL && i < count; i++) {
+    PyObject *result = sf_py_result_new(state, answer, (size_t)i);
+    if (result == NULL)
+      Py_CLEAR(list);
+    else
+      PyList_SetItem(list, i, result);
+  }
+  return list;
+}
+
+/* Borrowed; NULL with an exception set. */
+static PyObject *results_of(PyObject *object) {
+  response *self = (response *)object;
+  if (self->results == NULL && self->answer == NULL) /* cleared by the garbage collector */
+    PyErr_SetString(PyExc_RuntimeError, "the response is being freed");
+  else if (self->results == NULL)
+    self->results = make_results(sf_py_state_of(object), self->answer);
+  return self->results;
+}
+
+static PyObject *get_results(PyObject *object, void *closure) {
+  (void)closure;
+  return Py_XNewRef(results_of(object));
+}
+
+static Py_ssize_t length(PyObject *object) {
+  const response *self = (response *)object;
+  if (self->results == NULL && self->answer != NULL)
+    return (Py_ssize_t)sf_search_response_count(self->answer->response);
+  PyObject *results = results_of(object);
+  return results == NULL ? -1 : PyList_Size(results);
+}
+
+static PyObject *item(PyObject *object, Py_ssize_t index) {
+  PyObject *results = results_of(object);
+  return results == NULL ? NULL : PySequence_GetItem(results, index);
+}
+
+static PyObject *subscript(PyObject *object, PyObject *key) {
+  PyObject *results = results_of(object);
+  return results == NULL ? NULL : PyObject_GetItem(results, key);
+}
+
+static PyObject *iterate(PyObject *object) {
+  PyObject *results = results_of(object);
+  return results == NULL ? NULL : PyObject_GetIter(results);
+}
+
+/* The scores of results that were made from Python. */
+static int copy_scores(PyObject *results, double *scores) {
+  for (Py_ssize_t i = 0; i < PyList_Size(results); i++) {
+    PyObject *score = PyObject_GetAttrString(PyList_GetItem(results, i), "score");
+    scores[i] = score == NULL ? -1 : PyFloat_AsDouble(score);
+    Py_XDECREF(score);
+    if (PyErr_Occurred())
+      return -1;
+  }
+  return 0;
+}
+
+static PyObject *get_scores(PyObject *object, void *closure) {
+  (void)closure;
+  const response *self = (response *)object;
+  Py_ssize_t count = length(object);
+  double *scores = count < 0 ? NULL : PyMem_Malloc((size_t)count * sizeof(*scores));
+  if (scores == NULL)
+    return count < 0 ? NULL : PyErr_NoMemory();
+  if (self->answer != NULL) {
+    const sf_search_result *rows = sf_search_response_results(self->answer->response);
+    count = (Py_ssize_t)sf_search_response_count(self->answer->response);
+    for (Py_ssize_t i = 0; i < count; i++)
+      scores[i] = rows[i].score;
+  } else if (copy_scores(self->results, scores) < 0) {
+    PyMem_Free(scores);
+    return NULL;
+  }
+  return sf_py_column_new(sf_py_state_of(object), scores, count, "d");
+}
+
+/* A list of the ids, whatever their types. */
+static PyObject *list_ids(PyObject *object) {
+  PyObject *results = results_of(object);
+  Py_ssize_t count = results == NULL ? 0 : PyList_Size(results);
+  PyObject *ids = results == NULL ? NULL : PyList_New(count);
+  for (Py_ssize_t i = 0; ids != NULL && i < count; i++) {
+    PyObject *id = PyObject_GetAttrString(PyList_GetItem(results, i), "id");
+    if (id == NULL)
+      Py_CLEAR(ids);
+    else
+      PyList_SetItem(ids, i, id);
+  }
+  return ids;
+}
+
+/* 1 when all are integers of 64 bits, which are copied; 0 when not. */
+static int copy_integer_ids(PyObject *ids, int64_t *integers) {
+  for (Py_ssize_t i = 0; i < PyList_Size(ids); i++) {
+    PyObject *id = PyList_GetItem(ids, i);
+    int overflow = 0;
+    if (!PyLong_CheckExact(id))
+      return 0;
+    integers[i] = PyLong_AsLongLongAndOverflow(id, &overflow);
+    if (overflow != 0)
+      return 0;
+  }
+  return 1;
+}
+
+/* As above, from a response of the library. */
+static int copy_row_ids(const sf_search_response *found, int64_t *integers) {
+  const sf_search_result *rows = sf_search_response_results(found);
+  for (size_t i = 0; i < sf_search_response_count(found); i++) {
+    if (rows[i].id_type != SF_ID_INTEGER)
+      return 0;
+    integers[i] = rows[i].id_integer;
+  }
+  return 1;
+}
+
+static PyObject *get_ids(PyObject *object, void *closure) {
+  (void)closure;
+  const response *self = (response *)object;
+  PyObject *ids = self->answer == NULL ? list_ids(object) : NULL;
+  if (self->answer == NULL && ids == NULL)
+    return NULL;
+  size_t count = ids != NULL ? (size_t)PyList_Size(ids) : sf_search_response_count(self->answer->response);
+  int64_t *integers = PyMem_Malloc(count * sizeof(*integers));
+  if (integers == NULL) {
+    Py_XDECREF(ids);
+    return PyErr_NoMemory();
+  }
+  if (ids != NULL ? copy_integer_ids(ids, integers) : copy_row_ids(self->answer->response, integers)) {
+    Py_XDECREF(ids);
+    return sf_py_column_new(sf_py_state_of(object), integers, (Py_ssize_t)count, "q");
+  }
+  PyMem_Free(integers);
+  return ids != NULL ? ids : list_ids(object);
+}
+
+static PyObject *get_num_shards_queried(PyObject *object, void *closure) {
+  (void)closure;
+  return PyLong_FromUnsignedLong(((response *)object)->num_shards_queried);
+}
+
+static PyObject *get_latency_ms(PyObject *object, void *closure) {
+  (void)closure;
+  return PyFloat_FromDouble(((response *)object)->latency_ms);
+}
+
+/* What the constructor takes: a new tuple. */
+static PyObject *fields(PyObject *object) {
+  const response *self = (response *)object;
+  PyObject *results = results_of(object);
+  return results == NULL ? NULL : Py_BuildValue("(Okd)", results, self->num_shards_queried, self->latency_ms);
+}
+
+static PyObject *repr(PyObject *object) {
+  PyObject *all = fields(object);
+  if (all == NULL)
+    return NULL;
+  PyObject *text = PyUnicode_FromFormat("VectorSearchResponse(results=%R, num_shards_queried=%R, latency_ms=%R)",
+                                        PyTuple_GetItem(all, 0), PyTuple_GetItem(all, 1), PyTuple_GetItem(all, 2));
+  Py_DECREF(all);
+  return text;
+}
+
+static PyObject *compare(PyObject *left, PyObject *right, int operation) {
+  if ((operation != Py_EQ && operation != Py_NE) || Py_TYPE(left) != Py_TYPE(right))
+    Py_RETURN_NOTIMPLEMENTED;
+  PyObject *left_fields = fields(left);
+  PyObject *right_fields = left_fields == NULL ? NULL : fields(right);
+  PyObject *same = right_fields == NULL ? NULL : PyObject_RichCompare(left_fields, right_fields, operation);
+  Py_XDECREF(left_fields);
+  Py_XDECREF(right_fields);
+  return same;
+}
+
+static PyObject *reduce(PyObject *object, PyObject *unused) {
+  (void)unused;
+  PyObject *all = fields(object);
+  return all == NULL ? NULL : Py_BuildValue("(ON)", Py_TYPE(object), all);
+}
+
+static PyGetSetDef properties[] = {
+    {"results", get_results, NULL, "The results in order, nearest first: a list of SearchResult.", NULL},
+    {"num_shards_queried", get_num_shards_queried, NULL, "How many shards were searched.", NULL},
+    {"latency_ms", get_latency_ms, NULL, "From the request to the result, in milliseconds.", NULL},
+    {"scores", get_scores, NULL,
+     "The scores in order: a memoryview of float64, shape (len,), which NumPy takes without a copy.", NULL},
+    {"ids", get_ids, NULL,
+     "The ids in order: a memoryview of int64, shape (len,), where all are integers; else a list.", NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+/* What is left of the protocol of sequences is the list's. */
+
+static PyObject *index_of(PyObject *object, PyObject *args) {
+  PyObject *results = results_of(object);
+  PyObject *method = results == NULL ? NULL : PyObject_GetAttrString(results, "index");
+  PyObject *index = method == NULL ? NULL : PyObject_Call(method, args, NULL);
+  Py_XDECREF(method);
+  return index;
+}
+
+static PyObject *count_of(PyObject *object, PyObject *value) {
+  PyObject *results = results_of(object);
+  return results == NULL ? NULL : PyObject_CallMethod(results, "count", "(O)", value);
+}
+
+static PyMethodDef methods[] = {{"__reduce__", reduce, METH_NOARGS, NULL},
+                                {"index", index_of, METH_VARARGS,
+                                 "index(value, start=0, stop=None): where a result is; ValueError where it is not."},
+                                {"count", count_of, METH_O, "How often a result is there."},
+                                {NULL, NULL, 0, NULL}};
+
+static const char doc[] =
+    "VectorSearchResponse(results, num_shards_queried, latency_ms)\n--\n\n"
+    "The neighbours of one query, nearest first. A sequence of its results: iteration, `len`, indexing, slices.\n"
+    "Compared by its fields; can be pickled.";
+
+static PyType_Slot slots[] = {{Py_tp_doc, SF_PY_SLOT(doc)},
+                              {Py_tp_new, SF_PY_SLOT(construct)},
+                              {Py_tp_dealloc, SF_PY_SLOT(dealloc)},
+                              {Py_tp_traverse, SF_PY_SLOT(traverse)},
+                              {Py_tp_clear, SF_PY_SLOT(clear)},
+                              {Py_tp_repr, SF_PY_SLOT(repr)},
+                              {Py_tp_richcompare, SF_PY_SLOT(compare)},
+                              {Py_tp_hash, SF_PY_SLOT(PyObject_HashNotImplemented)},
+                              {Py_tp_iter, SF_PY_SLOT(iterate)},
+                              {Py_sq_length, SF_PY_SLOT(length)},
+                              {Py_sq_item, SF_PY_SLOT(item)},
+                              {Py_mp_length, SF_PY_SLOT(length)},
+                              {Py_mp_subscript, SF_PY_SLOT(subscript)},
+                              {Py_tp_getset, properties},
+                              {Py_tp_methods, methods},
+                              {0, NULL}};
+
+PyType_Spec sf_py_response_spec = {.name = "shardyfusion.vector.types.VectorSearchResponse",
+                                   .basicsize = sizeof(response),
+                                   .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+                                   .slots = slots};
+
+static int set_match_args(PyTypeObject *type) {
+  PyObject *names = Py_BuildValue("(ssss)", "id", "score", "vector", "payload");
+  int result = names == NULL ? -1 : PyObject_SetAttrString((PyObject *)type, "__match_args__", names);
+  Py_XDECREF(names);
+  return result;
+}
+
+/* isinstance(response, collections.abc.Sequence) */
+static int register_sequence(PyTypeObject *type) {
+  PyObject *module = PyImport_ImportModule("collections.abc");
+  PyObject *sequence = module == NULL ? NULL : PyObject_GetAttrString(module, "Sequence");
+  PyObject *registered = sequence == NULL ? NULL : PyObject_CallMethod(sequence, "register", "(O)", type);
+  Py_XDECREF(module);
+  Py_XDECREF(sequence);
+  Py_XDECREF(registered);
+  return registered == NULL ? -1 : 0;
+}
+
+int sf_py_add_results(PyObject *module, sf_py_state *state) {
+  state->column_type = sf_py_add_type(module, &sf_py_column_spec, 0);
+  state->result_type = state->column_type == NULL ? NULL : sf_py_add_type(module, &sf_py_result_spec, 1);
+  state->response_type = state->result_type == NULL ? NULL : sf_py_add_type(module, &sf_py_response_spec, 1);
+  if (state->response_type == NULL || register_sequence(state->response_type) < 0)
+    return -1;
+  return set_match_args(state->result_type);
+}

@@ -1,0 +1,209 @@
+/* SearchResult: one neighbour. One that a search found makes its id and its payload when they are first asked for. */
+#include "result.h"
+
+#include <stddef.h>
+
+typedef struct result {
+  PyObject_HEAD
+  sf_py_answer *answer;        /* NULL: all is set below */
+  const sf_search_result *row; /* in the answer, while it is held */
+  double score;
+  PyObject *id;      /* NULL: not made yet */
+  PyObject *vector;  /* NULL: None */
+  PyObject *payload; /* NULL: not decoded yet */
+} result;
+
+void sf_py_answer_release(sf_py_answer *answer) {
+  if (answer == NULL || --answer->references > 0)
+    return;
+  sf_search_response_free(answer->response);
+  PyMem_Free(answer);
+}
+
+PyObject *sf_py_result_new(const sf_py_state *state, sf_py_answer *answer, size_t index) {
+  result *self = (result *)PyType_GenericAlloc(state->result_type, 0);
+  if (self == NULL)
+    return NULL;
+  answer->references++;
+  self->answer = answer;
+  self->row = &sf_search_response_results(answer->response)[index];
+  self->score = self->row->score;
+  return (PyObject *)self;
+}
+
+static PyObject *construct(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+  static const char *const names[] = {"id", "score", "vector", "payload", NULL};
+  PyObject *id;
+  PyObject *vector = Py_None;
+  PyObject *payload = Py_None;
+  double score;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Od|OO:SearchResult", (char **)(uintptr_t)names, &id, &score, &vector,
+                                   &payload))
+    return NULL;
+  result *self = (result *)PyType_GenericAlloc(type, 0);
+  if (self == NULL)
+    return NULL;
+  self->score = score;
+  self->id = Py_NewRef(id);
+  self->vector = Py_NewRef(vector);
+  self->payload = Py_NewRef(payload);
+  return (PyObject *)self;
+}
+
+static int traverse(PyObject *object, visitproc visit, void *arg) {
+  const result *self = (result *)object;
+  Py_VISIT(Py_TYPE(object));
+  Py_VISIT(self->id);
+  Py_VISIT(self->vector);
+  Py_VISIT(self->payload);
+  return 0;
+}
+
+static int clear(PyObject *object) {
+  result *self = (result *)object;
+  Py_CLEAR(self->vector);
+  Py_CLEAR(self->payload);
+  return 0;
+}
+
+static void dealloc(PyObject *object) {
+  result *self = (result *)object;
+  PyObject_GC_UnTrack(object);
+  clear(object);
+  Py_CLEAR(self->id);
+  sf_py_answer_release(self->answer);
+  sf_py_gc_free(object);
+}
+
+static PyObject *get_id(PyObject *object, void *closure) {
+  result *self = (result *)object;
+  (void)closure;
+  if (self->id == NULL && self->row->id_type == SF_ID_INTEGER)
+    self->id = PyLong_FromLongLong(self->row->id_integer);
+  else if (self->id == NULL)
+    self->id = PyUnicode_DecodeUTF8(self->row->id_string, (Py_ssize_t)self->row->id_length, "surrogateescape");
+  return Py_XNewRef(self->id);
+}
+
+static PyObject *get_score(PyObject *object, void *closure) {
+  (void)closure;
+  return PyFloat_FromDouble(((result *)object)->score);
+}
+
+static PyObject *get_vector(PyObject *object, void *closure) {
+  (void)closure;
+  const result *self = (result *)object;
+  return Py_NewRef(self->vector != NULL ? self->vector : Py_None);
+}
+
+/* The exception that is set becomes the cause of a DbAdapterError. */
+static void fail_payload(const sf_py_state *state, const char *found) {
+  PyObject *type;
+  PyObject *value;
+  PyObject *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  sf_py_fail(state, SF_DB_ADAPTER_ERROR, "payload: expected a JSON object, found %s", found);
+  if (type == NULL)
+    return;
+  PyErr_NormalizeException(&type, &value, &traceback);
+  PyObject *raised_type;
+  PyObject *raised;
+  PyObject *raised_traceback;
+  PyErr_Fetch(&raised_type, &raised, &raised_traceback);
+  PyErr_NormalizeException(&raised_type, &raised, &raised_traceback);
+  PyException_SetCause(raised, value);
+  PyErr_Restore(raised_type, raised, raised_traceback);
+  Py_XDECREF(type);
+  Py_XDECREF(traceback);
+}
+
+static PyObject *decode_payload(const sf_py_state *state, const sf_search_result *row) {
+  if (row->payload == NULL)
+    return Py_NewRef(Py_None);
+  PyObject *text = PyUnicode_DecodeUTF8(row->payload, (Py_ssize_t)row->payload_length, NULL);
+  PyObject *decoded = text == NULL ? NULL : PyObject_CallFunctionObjArgs(state->json_loads, text, NULL);
+  Py_XDECREF(text);
+  if (decoded == NULL && PyErr_ExceptionMatches(PyExc_ValueError))
+    fail_payload(state, "text that is not JSON");
+  if (decoded == NULL || decoded == Py_None || PyDict_Check(decoded))
+    return decoded;
+  Py_DECREF(decoded);
+  fail_payload(state, "another JSON value");
+  return NULL;
+}
+
+static PyObject *get_payload(PyObject *object, void *closure) {
+  result *self = (result *)object;
+  (void)closure;
+  if (self->payload == NULL)
+    self->payload = decode_payload(sf_py_state_of(object), self->row);
+  return Py_XNewRef(self->payload);
+}
+
+/* All four, made: a new tuple. */
+static PyObject *fields(PyObject *object) {
+  PyObject *id = get_id(object, NULL);
+  PyObject *vector = get_vector(object, NULL);
+  PyObject *payload = id == NULL ? NULL : get_payload(object, NULL);
+  PyObject *all = payload == NULL ? NULL : Py_BuildValue("(OdOO)", id, ((result *)object)->score, vector, payload);
+  Py_XDECREF(id);
+  Py_XDECREF(vector);
+  Py_XDECREF(payload);
+  return all;
+}
+
+static PyObject *repr(PyObject *object) {
+  PyObject *all = fields(object);
+  if (all == NULL)
+    return NULL;
+  PyObject *text = PyUnicode_FromFormat("SearchResult(id=%R, score=%R, vector=%R, payload=%R)", PyTuple_GetItem(all, 0),
+                                        PyTuple_GetItem(all, 1), PyTuple_GetItem(all, 2), PyTuple_GetItem(all, 3));
+  Py_DECREF(all);
+  return text;
+}
+
+static PyObject *compare(PyObject *left, PyObject *right, int operation) {
+  if ((operation != Py_EQ && operation != Py_NE) || Py_TYPE(left) != Py_TYPE(right))
+    Py_RETURN_NOTIMPLEMENTED;
+  PyObject *left_fields = fields(left);
+  PyObject *right_fields = left_fields == NULL ? NULL : fields(right);
+  PyObject *same = right_fields == NULL ? NULL : PyObject_RichCompare(left_fields, right_fields, operation);
+  Py_XDECREF(left_fields);
+  Py_XDECREF(right_fields);
+  return same;
+}
+
+static PyObject *reduce(PyObject *object, PyObject *unused) {
+  (void)unused;
+  PyObject *all = fields(object);
+  return all == NULL ? NULL : Py_BuildValue("(ON)", Py_TYPE(object), all);
+}
+
+static PyGetSetDef properties[] = {
+    {"id", get_id, NULL, "The vector's id, as it was written: an int or a str.", NULL},
+    {"score", get_score, NULL, "Distance in the convention of the shard's engine: lower is closer, never NaN.", NULL},
+    {"vector", get_vector, NULL, "Always None for what a search found.", NULL},
+    {"payload", get_payload, NULL, "The stored JSON object as a dict, decoded when first read, or None.", NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+static PyMethodDef methods[] = {{"__reduce__", reduce, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
+
+static const char doc[] = "SearchResult(id, score, vector=None, payload=None)\n--\n\n"
+                          "A neighbour of a query. Immutable; compared by its fields; can be pickled.";
+
+static PyType_Slot slots[] = {{Py_tp_doc, SF_PY_SLOT(doc)},
+                              {Py_tp_new, SF_PY_SLOT(construct)},
+                              {Py_tp_dealloc, SF_PY_SLOT(dealloc)},
+                              {Py_tp_traverse, SF_PY_SLOT(traverse)},
+                              {Py_tp_clear, SF_PY_SLOT(clear)},
+                              {Py_tp_repr, SF_PY_SLOT(repr)},
+                              {Py_tp_richcompare, SF_PY_SLOT(compare)},
+                              {Py_tp_hash, SF_PY_SLOT(PyObject_HashNotImplemented)},
+                              {Py_tp_getset, properties},
+                              {Py_tp_methods, methods},
+                              {0, NULL}};
+
+PyType_Spec sf_py_result_spec = {.name = "shardyfusion.vector.types.SearchResult",
+                                 .basicsize = sizeof(result),
+                                 .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+                                 .slots = slots};

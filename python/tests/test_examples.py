@@ -1,0 +1,117 @@
+"""The examples serve: they are started, driven over HTTP under load, refreshed meanwhile, and stopped."""
+
+import concurrent.futures
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.foreign
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples" / "python"
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+SERVICES = {
+    "fastapi": ["-m", "uvicorn", "fastapi_service:app", "--log-level", "warning", "--port"],
+    "fastapi-uvloop": ["-m", "uvicorn", "fastapi_service:app", "--loop", "uvloop", "--log-level", "warning", "--port"],
+    "aiohttp": ["aiohttp_service.py"],
+}
+
+
+class Service:
+    def __init__(self, kind, root, cache, log):
+        self.port = free_port()
+        environment = os.environ | {"SNAPSHOT": str(root), "CACHE": str(cache), "REFRESH_SECONDS": "0.05"}
+        self.log = log
+        with open(log, "wb") as output:
+            command = [sys.executable, *SERVICES[kind], str(self.port)]
+            self.process = subprocess.Popen(command, cwd=EXAMPLES, env=environment, stdout=output, stderr=output)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        self.wait_until_up()
+
+    def wait_until_up(self):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if self.client.get("/health").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise AssertionError(self.log.read_text())
+
+    def search(self, query, top_k=10):
+        answer = self.client.post("/search", json={"vector": query.tolist(), "top_k": top_k})
+        assert answer.status_code == 200, answer.text
+        return [result["id"] for result in answer.json()["results"]]
+
+    def stop(self):
+        self.client.close()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+
+
+@pytest.fixture(params=SERVICES)
+def service(request, published, where, tmp_path):
+    started = Service(request.param, where["s3_prefix"], where["local_root"], tmp_path / "log")
+    started.kind = request.param
+    yield started
+    if started.process.poll() is None:
+        started.stop()
+
+
+def test_a_service_answers_under_load_while_it_is_refreshed(service, published):
+    queries = [published.query(i) for i in range(16)]
+    expected = [[published.expected_ids(query) for query in queries]]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for round_number in range(3):
+            searches = [pool.submit(service.search, queries[i % 16]) for i in range(160)]
+            published.publish()
+            expected.append([published.expected_ids(query) for query in queries])
+            for i, search in enumerate(searches):
+                assert search.result() in [answers[i % 16] for answers in expected]
+    deadline = time.monotonic() + 30
+    while published.live.manifest_ref != service.client.get("/health").json()["manifest"]:
+        assert time.monotonic() < deadline, "never refreshed"
+        time.sleep(0.02)
+    assert [service.search(query) for query in queries] == expected[-1]
+
+
+def test_a_service_says_what_is_wrong_and_stops(service):
+    assert service.client.post("/search", json={"vector": [1.0, 2.0]}).status_code == 400
+    assert service.client.get("/health").json()["status"] in ("healthy", "degraded")
+    if service.kind != "aiohttp":
+        service.search(np.ones(16))
+        assert "shardyfusion_searches_total" in service.client.get("/metrics").text
+    service.stop()
+    # uvicorn hands the signal on once it has shut down.
+    assert service.process.returncode in (0, -signal.SIGTERM), service.log.read_text()
+    assert "Traceback" not in service.log.read_text()
+    assert "unclosed" not in service.log.read_text()
+
+
+def test_the_script_finds_words():
+    done = subprocess.run([sys.executable, EXAMPLES / "search.py", "paris"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("paris: paris (0.000), ")
+
+
+def test_the_command_comes_with_the_package(published, where):
+    command = [sys.executable, "-m", "shardyfusion", "info", where["s3_prefix"], "--cache-dir", where["local_root"]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert published.live.run_id in done.stdout
+    failed = subprocess.run([*command[:3], "info", "/nowhere"], capture_output=True, text=True, timeout=60)
+    assert failed.returncode == 1
+    assert "ReaderStateError" in failed.stderr

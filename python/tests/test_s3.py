@@ -1,0 +1,128 @@
+"""Object storage: options and credentials, against a server of another make."""
+
+import asyncio
+import datetime
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from shardyfusion.async_manifest_store import AsyncS3ManifestStore
+from shardyfusion.credentials import S3Credentials, StaticCredentialProvider
+from shardyfusion.errors import S3TransientError
+from shardyfusion.vector import AsyncShardedVectorReader, ShardedVectorReader
+
+boto3 = pytest.importorskip("boto3")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "PYTHONPATH")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            break
+        except OSError:
+            time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def stored(server, published, tmp_path, monkeypatch):
+    """The snapshot in a bucket; the arguments of `open`."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "S3_")):
+            monkeypatch.delenv(name)
+    client = boto3.client(
+        "s3", endpoint_url=server, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    bucket = f"bucket-{time.monotonic_ns()}"
+    client.create_bucket(Bucket=bucket)
+    for path in pathlib.Path(published.root).rglob("*"):
+        if path.is_file():
+            client.put_object(Bucket=bucket, Key=f"p/{path.relative_to(published.root)}", Body=path.read_bytes())
+    return {
+        "s3_prefix": f"s3://{bucket}/p",
+        "local_root": str(tmp_path / "s3-cache"),
+        "s3_connection_options": {"endpoint_url": server, "region_name": "us-east-1", "addressing_style": "path"},
+        "credential_provider": StaticCredentialProvider("a", "b"),
+    }
+
+
+class Boom(Exception):
+    pass
+
+
+class Provider:
+    def __init__(self):
+        self.count = 0
+        self.failure = None
+
+    def resolve(self):
+        self.count += 1
+        if self.failure:
+            raise self.failure
+        in_an_hour = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+        return S3Credentials("a", "b", None, in_an_hour)
+
+
+async def test_a_snapshot_in_a_bucket_is_read(published, stored):
+    provider = Provider()
+    async with await AsyncShardedVectorReader.open(**stored | {"credential_provider": provider}) as reader:
+        query = published.query()
+        assert [r.id for r in await reader.search(query)] == published.expected_ids(query)
+        assert await reader.refresh() is False
+    assert provider.count == 1
+    options = {name: stored[name] for name in ("credential_provider", "s3_connection_options")}
+    store = AsyncS3ManifestStore(stored["s3_prefix"], **options)
+    assert (await store.load_current()).run_id == published.live.run_id
+    assert len(await store.list_manifests()) == 1
+
+
+def test_the_synchronous_reader_reads_it_too(published, stored):
+    with ShardedVectorReader(**stored, preload_shards=True) as reader:
+        assert [r.id for r in reader.search(published.query())] == published.expected_ids(published.query())
+
+
+async def test_errors_of_a_credential_provider_reach_the_caller_unchanged(stored):
+    provider = Provider()
+    provider.failure = Boom("no keys today")
+    with pytest.raises(Boom) as caught:
+        await AsyncShardedVectorReader.open(**stored | {"credential_provider": provider})
+    assert caught.value is provider.failure
+
+
+async def test_a_cancelled_transfer_ends_at_once(tmp_path):
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(16)  # takes connections, and never answers
+    where = {
+        "s3_prefix": "s3://bucket/p",
+        "local_root": str(tmp_path / "cache"),
+        "credential_provider": StaticCredentialProvider("a", "b"),
+    }
+    options = {"endpoint_url": f"http://127.0.0.1:{listener.getsockname()[1]}", "read_timeout": 60}
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await AsyncShardedVectorReader.open(**where, s3_connection_options=options)
+    assert time.monotonic() - started < 20
+    listener.close()
+    with pytest.raises(S3TransientError) as caught:
+        await AsyncShardedVectorReader.open(**where, s3_connection_options=options | {"max_attempts": 1})
+    assert caught.value.retryable is True

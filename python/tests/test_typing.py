@@ -1,0 +1,78 @@
+"""The package, its stubs and the examples pass strict type checkers."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+import shardyfusion
+
+pytestmark = pytest.mark.foreign
+PACKAGE = pathlib.Path(shardyfusion.__file__).parent
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples" / "python"
+
+USE = """
+import asyncio
+import numpy as np
+from shardyfusion import TokenBucket
+from shardyfusion.errors import ShardyfusionError
+from shardyfusion.vector import AsyncShardedVectorReader, SearchResult, ShardedVectorReader
+from shardyfusion.vector.async_reader import AsyncShardedVectorReader as Same
+
+
+class Collector:
+    def emit(self, event: str, fields: dict[str, object]) -> None:
+        print(event, fields)
+
+
+async def main() -> None:
+    async with await AsyncShardedVectorReader.open(
+        s3_prefix="x", local_root="y", rate_limiter=TokenBucket(5), metrics_collector=Collector(),
+        s3_connection_options={"addressing_style": "path", "verify_ssl": False},
+    ) as reader:
+        response = await reader.search(np.zeros(3, np.float32), top_k=3)
+        best: SearchResult = response[0]
+        names: list[int | str] = [result.id for result in response]
+        scores: memoryview[float] = response.scores
+        route: list[int] = reader.route_vector([0.5, 1, 2])
+        batch = await reader.batch_search([[0.5, 1.0], [1.0, 2.0]], num_probes=2, routing_context={"a": 1})
+        print(best.payload, names, scores, route, batch[0].latency_ms, reader.health().status, Same)
+    with ShardedVectorReader(s3_prefix="x", local_root="y", max_workers=2) as other:
+        try:
+            other.search([1.0])
+        except ShardyfusionError as error:
+            print(error.retryable)
+
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """What is checked, where the installed package is found."""
+    shutil.copytree(PACKAGE, tmp_path / "shardyfusion", ignore=shutil.ignore_patterns("__pycache__", "bin"))
+    (tmp_path / "use.py").write_text(USE)
+    targets = ["shardyfusion", "use.py"]
+    for example in sorted(EXAMPLES.glob("*.py")):
+        shutil.copy(example, tmp_path)
+        targets.append(example.name)
+    return tmp_path, targets
+
+
+def test_mypy_has_nothing_to_say(sources):
+    folder, targets = sources
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder / ".cache"), *targets]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_pyright_has_nothing_to_say(sources):
+    folder, targets = sources
+    (folder / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
+    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, *targets]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if "could not" in done.stderr.lower() and not done.stdout.strip():
+        pytest.skip("pyright has no Node.js to run on")
+    assert done.returncode == 0, done.stdout + done.stderr
