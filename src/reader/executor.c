@@ -28,6 +28,8 @@ struct sf_executor {
   long process;
   pthread_mutex_t mutex; /* guards the lanes and `stopping`; nothing else is locked while it is held */
   bool stopping;
+  bool is_orphaned;      /* the last reference went on one of its own threads: */
+  pthread_t orphaned_on; /* this one, which frees the executor when it ends */
   lane lanes[SF_NUM_LANES];
 };
 
@@ -40,6 +42,8 @@ static sf_task *take_task(lane *from) {
   from->num_queued--;
   return task;
 }
+
+static void join_and_free(sf_executor *executor);
 
 static void *run_thread(void *argument) {
   lane *own = argument;
@@ -57,7 +61,12 @@ static void *run_thread(void *argument) {
     task->run(task);
     pthread_mutex_lock(&executor->mutex);
   }
+  bool frees = executor->is_orphaned && pthread_equal(executor->orphaned_on, pthread_self());
   pthread_mutex_unlock(&executor->mutex);
+  if (frees) {
+    pthread_detach(pthread_self());
+    join_and_free(executor);
+  }
   return NULL;
 }
 
@@ -158,13 +167,13 @@ static bool is_own_thread(const sf_executor *executor) {
   return false;
 }
 
-static void *stop_and_free(void *argument) {
-  sf_executor *executor = argument;
+/* Waits for the threads to end, but for the one that is here. */
+static void join_and_free(sf_executor *executor) {
   for (size_t i = 0; i < SF_NUM_LANES; i++)
     for (uint32_t j = 0; j < executor->lanes[i].num_threads; j++)
-      pthread_join(executor->lanes[i].threads[j], NULL);
+      if (!pthread_equal(executor->lanes[i].threads[j], pthread_self()))
+        pthread_join(executor->lanes[i].threads[j], NULL);
   destroy(executor);
-  return NULL;
 }
 
 void sf_executor_release(sf_executor *executor) {
@@ -176,15 +185,11 @@ void sf_executor_release(sf_executor *executor) {
   executor->stopping = true;
   for (size_t i = 0; i < SF_NUM_LANES; i++)
     pthread_cond_broadcast(&executor->lanes[i].work);
-  bool own = is_own_thread(executor);
+  /* A thread of its own can't wait for itself here, in the middle of a task: it does so when it ends. */
+  executor->is_orphaned = is_own_thread(executor);
+  executor->orphaned_on = pthread_self();
+  bool frees = !executor->is_orphaned;
   pthread_mutex_unlock(&executor->mutex);
-  if (!own) {
-    stop_and_free(executor);
-    return;
-  }
-  /* The last reference went on one of the executor's own threads, which can't join itself: another one does. Where none
-   * can be had, the memory stays; the threads end all the same. */
-  pthread_t reaper;
-  if (sf_thread_start(&reaper, stop_and_free, executor) == 0)
-    pthread_detach(reaper);
+  if (frees)
+    join_and_free(executor);
 }

@@ -18,56 +18,51 @@ static int hexadecimal_digit(char character) {
   return -1;
 }
 
-/* Decodes %XX (RFC 3986, section 2.1) into a new string; NULL when an escape is broken, is a NUL, or memory is out. */
-static char *percent_decode(const char *text) {
-  char *decoded = malloc(strlen(text) + 1);
-  if (decoded == NULL)
-    return NULL;
+/* Decodes %XX (RFC 3986, section 2.1) in place; false when an escape is broken, or is a NUL. */
+static bool percent_decode(char *text) {
   size_t length = 0;
   for (const char *next = text; *next != '\0'; next++) {
     if (*next != '%') {
-      decoded[length++] = *next;
+      text[length++] = *next;
       continue;
     }
     int high = hexadecimal_digit(next[1]);
     int low = high < 0 ? -1 : hexadecimal_digit(next[2]);
-    if (low < 0 || (high == 0 && low == 0)) {
-      free(decoded);
-      return NULL;
-    }
-    decoded[length++] = (char)(high * 16 + low);
+    if (low < 0 || (high == 0 && low == 0))
+      return false;
+    text[length++] = (char)(high * 16 + low);
     next += 2;
   }
-  decoded[length] = '\0';
-  return decoded;
+  text[length] = '\0';
+  return true;
+}
+
+/* A path without the slashes at its end, of which a root that is nothing else keeps one. */
+static void trim_slashes(char *path) {
+  size_t length = strlen(path);
+  while (length > 1 && path[length - 1] == '/')
+    path[--length] = '\0';
 }
 
 /* The directory that a root names: file://[localhost]/path is decoded, anything else is a path as it stands. */
-static char *directory_of_root(const char *root, sf_error *error) {
+static sf_code directory_of_root(const char *root, char **directory, sf_error *error) {
   static const char scheme[] = "file://";
-  const char *path = root;
-  char *directory;
-  if (strncmp(root, scheme, sizeof(scheme) - 1) == 0) {
-    path = root + sizeof(scheme) - 1;
-    if (strncmp(path, "localhost/", 10) == 0)
-      path += 9;
-    if (path[0] != '/') {
-      sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "snapshot root %s: expected file:///absolute/path", root);
-      return NULL;
-    }
-    directory = percent_decode(path);
-    if (directory == NULL) {
-      sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "snapshot root %s: broken percent-encoding", root);
-      return NULL;
-    }
-  } else if ((directory = sf_strdup(path)) == NULL) {
-    sf_fail_memory(error, "path of a snapshot");
-    return NULL;
+  bool is_url = strncmp(root, scheme, sizeof(scheme) - 1) == 0;
+  const char *path = is_url ? root + sizeof(scheme) - 1 : root;
+  if (is_url && strncmp(path, "localhost/", 10) == 0)
+    path += 9;
+  if (is_url && path[0] != '/')
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "snapshot root %s: expected file:///absolute/path", root);
+  char *copy = sf_strdup(path);
+  if (copy == NULL)
+    return sf_fail_memory(error, "path of a snapshot");
+  if (is_url && !percent_decode(copy)) {
+    free(copy);
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "snapshot root %s: broken percent-encoding", root);
   }
-  size_t length = strlen(directory);
-  while (length > 1 && directory[length - 1] == '/')
-    directory[--length] = '\0';
-  return directory;
+  trim_slashes(copy);
+  *directory = copy;
+  return SF_OK;
 }
 
 static void file_close(sf_storage *storage) {
@@ -77,9 +72,8 @@ static void file_close(sf_storage *storage) {
 
 static sf_code file_open(const char *root, const sf_storage_options *options, sf_storage **opened, sf_error *error) {
   (void)options;
-  char *directory = directory_of_root(root, error);
-  if (directory == NULL)
-    return error != NULL ? error->code : SF_CONFIG_VALIDATION_ERROR;
+  char *directory = NULL;
+  SF_TRY(directory_of_root(root, &directory, error));
   sf_storage *storage = sf_calloc(1, sizeof(*storage));
   if (storage == NULL) {
     free(directory);

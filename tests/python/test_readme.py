@@ -35,5 +35,5 @@ def test_the_manual_names_every_option_and_command(cli):
     assert len(commands) == 7
     for command in commands:
         assert re.search(rf"^\.It Cm {command}$", manual, re.MULTILINE)
-        for option in re.findall(r"^  --([a-z-]+)", cli.run(command, "--help", cache=False).stdout, re.MULTILINE):
+        for option in re.findall(r"^  --([a-z0-9-]+)", cli.run(command, "--help", cache=False).stdout, re.MULTILINE):
             assert re.search(rf"^\.It Fl -{option}\b", manual, re.MULTILINE), option

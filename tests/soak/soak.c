@@ -184,13 +184,18 @@ typedef struct holdings {
   unsigned long descriptors;
 } holdings;
 
+static void read_field(const char *line, const char *name, unsigned long *value) {
+  if (strncmp(line, name, strlen(name)) == 0)
+    *value = strtoul(line + strlen(name), NULL, 10);
+}
+
 static holdings look(void) {
   holdings now = {0};
   char line[256];
   FILE *status = fopen("/proc/self/status", "r");
   while (status != NULL && fgets(line, sizeof(line), status) != NULL) {
-    sscanf(line, "RssAnon: %lu", &now.memory_kib);
-    sscanf(line, "Threads: %lu", &now.threads);
+    read_field(line, "RssAnon:", &now.memory_kib);
+    read_field(line, "Threads:", &now.threads);
   }
   if (status != NULL)
     fclose(status);

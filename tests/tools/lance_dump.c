@@ -113,7 +113,8 @@ int main(int argc, char **argv) {
   sf_storage *storage = NULL;
   sf_error error = {0};
   bool remote = has_argument(argc, argv, "remote");
-  sf_code code = remote ? remote_storage_open(argv[1], &storage, &error) : sf_storage_open(argv[1], NULL, &storage, &error);
+  sf_code code =
+      remote ? remote_storage_open(argv[1], &storage, &error) : sf_storage_open(argv[1], NULL, &storage, &error);
   sf_shard_source source = {
       .storage = storage,
       .db_url = argv[2],

@@ -159,16 +159,16 @@ static void *run_job(void *argument) {
 
 static json_object *run_parallel(sf_storage *storage, char **words) {
   job jobs[MAX_THREADS];
-  int count = atoi(words[1]);
+  long count = strtol(words[1], NULL, 10);
   json_object *answers = json_object_new_array();
   if (count > MAX_THREADS)
     count = MAX_THREADS;
-  for (int i = 0; i < count; i++) {
+  for (long i = 0; i < count; i++) {
     jobs[i] = (job){.storage = storage, .words = words + 2};
     if (sf_thread_start(&jobs[i].thread, run_job, &jobs[i]) != 0)
       abort();
   }
-  for (int i = 0; i < count; i++) {
+  for (long i = 0; i < count; i++) {
     pthread_join(jobs[i].thread, NULL);
     json_object_array_add(answers, jobs[i].answer);
   }

@@ -24,7 +24,7 @@ void sf_lance_slice_release(sf_lance_slice *slice) {
 }
 
 bool sf_lance_storage_is_local(const sf_storage *storage) {
-  return strcmp(storage->vtable->scheme, "file") == 0;
+  return !storage->vtable->is_remote;
 }
 
 static sf_lance_object *object_new(const char *name, sf_error *error) {

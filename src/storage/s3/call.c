@@ -135,6 +135,10 @@ static void retry(sf_s3_call *call, sf_s3_attempt *attempt, const sf_s3_error_do
   bool budget_is_spent = sf_monotonic_nanoseconds() + delay * NANOSECONDS_PER_MS >= call->budget_end;
   uint32_t max_attempts = call->client->settings.max_attempts;
   if (call->tries < max_attempts && call->num_restarts < max_attempts && !budget_is_spent) {
+    sf_error reason;
+    sf_s3_attempt_fail(attempt, document, SF_S3_TRANSIENT_ERROR, &reason);
+    sf_log_message(&call->client->log, SF_LOG_DEBUG, "%s; trying again in %llu ms", reason.message,
+                   (unsigned long long)delay);
     schedule(call, delay);
     return;
   }

@@ -17,13 +17,16 @@ static sf_code set_up(sf_s3_client *client, const sf_s3_options *options, const 
                                        .no_verify_ssl = client->settings.no_verify_ssl,
                                        .max_connections = client->settings.max_connections};
   SF_TRY(sf_http_client_create(&http, &client->http, error));
-  return sf_s3_credential_source_create(&client->settings, client->http, &client->credentials, error);
+  return sf_s3_credential_source_create(&client->settings, client->http, &client->log, &client->credentials, error);
 }
 
-sf_code sf_s3_client_create(const sf_s3_options *options, const char *bucket, sf_s3_client **created, sf_error *error) {
+sf_code sf_s3_client_create(const sf_s3_options *options, const char *bucket, const sf_log *log, sf_s3_client **created,
+                            sf_error *error) {
   sf_s3_client *client = sf_calloc(1, sizeof(*client));
   if (client == NULL)
     return sf_fail_memory(error, "S3 client");
+  if (log != NULL)
+    client->log = *log;
   pthread_mutex_init(&client->mutex, NULL);
   sf_latencies_init(&client->latencies);
   sf_code code = set_up(client, options, bucket, error);

@@ -9,6 +9,7 @@
 typedef struct sf_s3_client {
   sf_s3_settings settings;
   char *bucket;
+  sf_log log;
   sf_http_client *http;
   sf_s3_credential_source *credentials;
   sf_latencies latencies; /* of small requests */
@@ -17,7 +18,9 @@ typedef struct sf_s3_client {
   _Atomic int64_t clock_difference; /* seconds that the store's clock is ahead of ours */
 } sf_s3_client;
 
-sf_code sf_s3_client_create(const sf_s3_options *options, const char *bucket, sf_s3_client **client, sf_error *error);
+/* `options` and `log` may be NULL; both are copied. */
+sf_code sf_s3_client_create(const sf_s3_options *options, const char *bucket, const sf_log *log, sf_s3_client **client,
+                            sf_error *error);
 void sf_s3_client_free(sf_s3_client *client); /* NULL is allowed */
 
 /* A request as callers state it. All borrowed until its call is over. */

@@ -92,6 +92,7 @@ typedef struct pending {
 struct sf_s3_credential_source {
   const sf_s3_settings *settings;
   sf_http_client *http;
+  const sf_log *log;
   sf_cancellation stopping; /* of a renewal in the background */
   pthread_mutex_t mutex;
   /* Under the mutex. */
@@ -155,9 +156,12 @@ static void finish_loading(sf_s3_credential_source *source, sf_s3_credentials *l
 static void *renew(void *argument) {
   sf_s3_credential_source *source = argument;
   sf_s3_credentials *loaded = NULL;
-  if (load(source, &source->stopping, &loaded, NULL) != SF_OK)
-    loaded = NULL;
-  finish_loading(source, loaded);
+  sf_error error;
+  sf_code code = load(source, &source->stopping, &loaded, &error);
+  if (code != SF_OK && code != SF_CANCELLED_ERROR)
+    sf_log_message(source->log, SF_LOG_WARNING, "S3 credentials that expire soon could not be renewed: %s",
+                   error.message);
+  finish_loading(source, code == SF_OK ? loaded : NULL);
   return NULL;
 }
 
@@ -229,13 +233,14 @@ void sf_s3_credential_source_reject(sf_s3_credential_source *source, const sf_s3
   pthread_mutex_unlock(&source->mutex);
 }
 
-sf_code sf_s3_credential_source_create(const sf_s3_settings *settings, sf_http_client *http,
+sf_code sf_s3_credential_source_create(const sf_s3_settings *settings, sf_http_client *http, const sf_log *log,
                                        sf_s3_credential_source **created, sf_error *error) {
   sf_s3_credential_source *source = sf_calloc(1, sizeof(*source));
   if (source == NULL)
     return sf_fail_memory(error, "S3 credentials");
   source->settings = settings;
   source->http = http;
+  source->log = log;
   pthread_mutex_init(&source->mutex, NULL);
   *created = source;
   return SF_OK;

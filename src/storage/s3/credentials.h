@@ -5,6 +5,7 @@
 #ifndef SF_STORAGE_S3_CREDENTIALS_H
 #define SF_STORAGE_S3_CREDENTIALS_H
 
+#include "base/log.h"
 #include "storage/s3/http.h"
 #include "storage/s3/settings.h"
 
@@ -30,8 +31,8 @@ void sf_s3_credentials_redact(const sf_s3_credentials *credentials, char *text);
 
 typedef struct sf_s3_credential_source sf_s3_credential_source;
 
-/* Both are borrowed until the source is freed. */
-sf_code sf_s3_credential_source_create(const sf_s3_settings *settings, sf_http_client *http,
+/* All are borrowed until the source is freed; `log` hears of renewals that fail. */
+sf_code sf_s3_credential_source_create(const sf_s3_settings *settings, sf_http_client *http, const sf_log *log,
                                        sf_s3_credential_source **source, sf_error *error);
 void sf_s3_credential_source_free(sf_s3_credential_source *source); /* NULL is allowed */
 

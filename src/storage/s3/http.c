@@ -173,6 +173,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user_data) {
 }
 
 /* The connection stands and the request is about to go out: from here on there must be progress. */
+// NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type
 static int on_request(void *user_data, char *address, char *local_address, int port, int local_port) {
   (void)address, (void)local_address, (void)port, (void)local_port;
   sf_http_transfer *transfer = user_data;
@@ -365,7 +366,7 @@ sf_code sf_http_perform(sf_http_client *client, const sf_http_request *request, 
       sf_waiter_wait(&waiter, UINT64_MAX);
     if (!sf_http_transfer_is_done(transfer)) {
       sf_http_transfer_free(transfer);
-      code = sf_cancellation_check(cancellation, error);
+      code = sf_fail(error, SF_CANCELLED_ERROR, "the operation was cancelled");
     }
   }
   if (code == SF_OK) {

@@ -39,11 +39,14 @@ static sf_code s3_open(const char *root, const sf_storage_options *options, sf_s
   if (opened == NULL)
     return sf_fail_memory(error, "storage");
   opened->storage.vtable = &sf_s3_storage;
-  if (options != NULL)
-    opened->listener = (sf_s3_download_listener){.report = options->download, .user_data = options->download_user_data};
+  const sf_storage_options none = {.s3 = NULL};
+  if (options == NULL)
+    options = &none;
+  const sf_log log = {.callback = options->log, .user_data = options->log_user_data};
+  opened->listener = (sf_s3_download_listener){.report = options->download, .user_data = options->download_user_data};
   sf_code code = sf_s3_root_parse(root, &bucket, &opened->prefix, error);
   if (code == SF_OK)
-    code = sf_s3_client_create(options != NULL ? options->s3 : NULL, bucket, &opened->client, error);
+    code = sf_s3_client_create(options->s3, bucket, &log, &opened->client, error);
   if (code == SF_OK) {
     opened->storage.root = sf_format("s3://%s%s%s", bucket, opened->prefix[0] != '\0' ? "/" : "", opened->prefix);
     if (opened->storage.root == NULL)

@@ -13,25 +13,20 @@ from fault_proxy import FaultProxy  # noqa: E402
 from servers import (  # noqa: E402
     ACCESS_KEY,
     SECRET_KEY,
-    VERSITYGW,
     Server,
     Tool,
     clean_environment,
     free_port,
+    install_versitygw,
     start_versitygw,
     wait_for_port,
 )
 
 
 @pytest.fixture(scope="session")
-def versitygw_program(tmp_path_factory):
-    """The server's program: $VERSITYGW, or what is on the path, or installed by Go."""
-    found = os.environ.get("VERSITYGW") or shutil.which("versitygw")
-    if found:
-        return found
-    folder = tmp_path_factory.mktemp("go")
-    subprocess.run(["go", "install", VERSITYGW], check=True, env={**os.environ, "GOBIN": str(folder)})
-    return str(folder / "versitygw")
+def versitygw_program():
+    """The server's program: $VERSITYGW, or what is on the path, or installed by Go, once for all workers."""
+    return os.environ.get("VERSITYGW") or shutil.which("versitygw") or install_versitygw()
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,28 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.forward(fault, seen, body)
 
+    def do_CONNECT(self):
+        """A tunnel, as proxies make for TLS."""
+        self.server.owner.seen.append(Seen("CONNECT", self.path, dict(self.headers), self.client_address, time.monotonic()))
+        host, port = self.path.rsplit(":", 1)
+        with socket.create_connection((host, int(port)), timeout=60) as upstream:
+            self.send_response_only(200)
+            self.end_headers()
+            back = threading.Thread(target=self.copy, args=(upstream, self.connection), daemon=True)
+            back.start()
+            self.copy(self.connection, upstream)
+            back.join()
+        self.close_connection = True
+
+    @staticmethod
+    def copy(source, target):
+        try:
+            while chunk := source.recv(65536):
+                target.sendall(chunk)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = serve
 
     def answer_error(self, fault, seen):

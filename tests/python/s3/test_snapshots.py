@@ -10,7 +10,7 @@ import pytest
 from servers import ACCESS_KEY, SECRET_KEY, build_folder, clean_environment, start_versitygw
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "golden"
-NAMES = sorted(folder.parent.name for folder in GOLDEN.glob("sqlite-*/expected.json"))
+NAMES = sorted(folder.parent.name for folder in GOLDEN.glob("*/expected.json"))
 PREFIX = "some=folder/with: signs+and %"
 
 

@@ -88,3 +88,9 @@ def test_downloads_run_over_tls(secure_store, authority, tool, tmp_path):
     secure_store.client(verify=str(authority / "ca.pem")).put_object(Bucket="bucket", Key="prefix/big", Body=body)
     assert tool(secure_store, ca_path=authority / "ca.pem")("download", "big", tmp_path / "copy")["found"]
     assert (tmp_path / "copy").read_bytes() == body
+
+
+def test_a_proxy_of_the_environment_tunnels(secure_store, authority, proxy, tool):
+    environment = {"HTTPS_PROXY": proxy.url}
+    assert tool(secure_store, environment=environment, ca_path=authority / "ca.pem")("get", "key")["text"] == "secret"
+    assert [(seen.method, seen.path) for seen in proxy.seen] == [("CONNECT", f"127.0.0.1:{secure_store.port}")]

@@ -1,0 +1,233 @@
+/*
+ * Memory and threads that run out, at every place where they can: each allocation in turn fails, then each start of a
+ * thread. A call succeeds all the same or says what is out; nothing hangs, and what was made before is given back (which
+ * the address sanitizer sees).
+ */
+#include "base/memory.h"
+#include "base/thread.h"
+#include "support/reader_fixture.h"
+
+#include <cmocka_includes.h>
+
+/* What fails next: when the countdown reaches zero. The linker sends the library's calls to the functions below. */
+static atomic_long allocations_left;
+static atomic_long threads_left;
+static atomic_long num_failed;
+
+static bool fails_now(atomic_long *left) {
+  if (atomic_fetch_sub(left, 1) != 1)
+    return false;
+  atomic_fetch_add(&num_failed, 1);
+  return true;
+}
+
+void *__real_sf_calloc(size_t count, size_t size);
+void *__real_sf_reallocarray(void *memory, size_t count, size_t size);
+char *__real_sf_strdup(const char *text);
+char *__real_sf_memdup_string(const void *bytes, size_t length);
+int __real_sf_thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
+void *__wrap_sf_calloc(size_t count, size_t size);
+void *__wrap_sf_reallocarray(void *memory, size_t count, size_t size);
+char *__wrap_sf_strdup(const char *text);
+char *__wrap_sf_memdup_string(const void *bytes, size_t length);
+int __wrap_sf_thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
+
+void *__wrap_sf_calloc(size_t count, size_t size) {
+  return fails_now(&allocations_left) ? NULL : __real_sf_calloc(count, size);
+}
+
+void *__wrap_sf_reallocarray(void *memory, size_t count, size_t size) {
+  return fails_now(&allocations_left) ? NULL : __real_sf_reallocarray(memory, count, size);
+}
+
+char *__wrap_sf_strdup(const char *text) {
+  return text != NULL && fails_now(&allocations_left) ? NULL : __real_sf_strdup(text);
+}
+
+char *__wrap_sf_memdup_string(const void *bytes, size_t length) {
+  return fails_now(&allocations_left) ? NULL : __real_sf_memdup_string(bytes, length);
+}
+
+int __wrap_sf_thread_start(pthread_t *thread, void *(*run)(void *), void *argument) {
+  return fails_now(&threads_left) ? 11 : __real_sf_thread_start(thread, run, argument);
+}
+
+static void expect_code(sf_code code) {
+  if (code != SF_OK && code != SF_OUT_OF_MEMORY_ERROR && code != SF_POOL_EXHAUSTED_ERROR)
+    fail_msg("an error that says something else: %s", sf_code_name(code));
+}
+
+/* With memory of its own. */
+static void check_answer(const reader_fixture *fixture, size_t query, sf_search_response *response) {
+  long left = atomic_exchange(&allocations_left, 0);
+  assert_true(fixture_answers(fixture, 0, query, response));
+  atomic_store(&allocations_left, left);
+  sf_search_response_free(response);
+}
+
+static void search(const reader_fixture *fixture, sf_reader *reader) {
+  sf_search_request request = fixture_request(fixture, 1);
+  sf_search_response *response = NULL;
+  sf_code code = sf_reader_search(reader, &request, &response, NULL);
+  expect_code(code);
+  if (code == SF_OK)
+    check_answer(fixture, 1, response);
+}
+
+static void search_batch(const reader_fixture *fixture, sf_reader *reader) {
+  sf_search_request requests[2] = {fixture_request(fixture, 2), fixture_request(fixture, 3)};
+  sf_search_response *responses[2];
+  sf_code code = sf_reader_batch_search(reader, requests, 2, responses, NULL);
+  expect_code(code);
+  for (size_t i = 0; code == SF_OK && i < 2; i++)
+    check_answer(fixture, 2 + i, responses[i]);
+}
+
+static void finish(sf_code submitted, sf_operation *const *operation, sf_completion_queue *queue) {
+  expect_code(submitted);
+  if (submitted != SF_OK)
+    return;
+  assert_ptr_equal(sf_completion_queue_wait(queue, -1), *operation);
+  expect_code(sf_operation_result(*operation, NULL));
+}
+
+static void search_asynchronously(const reader_fixture *fixture, sf_reader *reader, sf_completion_queue *queue) {
+  sf_search_request request = fixture_request(fixture, 4);
+  sf_operation *operation = NULL;
+  finish(sf_reader_search_submit(reader, &request, queue, NULL, &operation, NULL), &operation, queue);
+  sf_operation_release(operation);
+}
+
+static void look(sf_reader *reader) {
+  sf_snapshot_info *info = NULL;
+  sf_shard_detail *details = NULL;
+  sf_health *health = NULL;
+  size_t count;
+  expect_code(sf_reader_snapshot_info(reader, &info, NULL));
+  expect_code(sf_reader_shard_details(reader, &details, &count, NULL));
+  expect_code(sf_reader_health(reader, -1, &health, NULL));
+  sf_free(info);
+  sf_free(details);
+  sf_free(health);
+}
+
+/* Refreshes succeed whatever happens: a snapshot that can't be loaded leaves the old one serving. */
+static void refresh(sf_reader *reader, sf_completion_queue *queue) {
+  sf_operation *operation = NULL;
+  finish(sf_reader_refresh_submit(reader, queue, NULL, &operation, NULL), &operation, queue);
+  sf_operation_release(operation);
+}
+
+static sf_reader *open_reader(const reader_fixture *fixture, sf_completion_queue *queue) {
+  sf_reader_options options = SF_READER_OPTIONS_INIT;
+  sf_operation *operation = NULL;
+  options.cache_dir = fixture->cache_dir;
+  options.preload_shards = true;
+  options.max_cached_shards = 1;
+  options.num_loaders = 2;
+  finish(sf_reader_open_submit(fixture->root, &options, NULL, queue, NULL, &operation, NULL), &operation, queue);
+  sf_reader *reader = operation == NULL ? NULL : sf_operation_take_reader(operation);
+  sf_operation_release(operation);
+  return reader;
+}
+
+static void look_at_snapshot(const reader_fixture *fixture) {
+  sf_published_manifest *manifests = NULL;
+  size_t count;
+  size_t num_broken = 0;
+  sf_reader_options options = SF_READER_OPTIONS_INIT;
+  options.cache_dir = fixture->cache_dir;
+  expect_code(sf_snapshot_history(fixture->root, &options, 0, &manifests, &count, NULL));
+  sf_free(manifests);
+  expect_code(sf_snapshot_verify(fixture->root, &options, NULL, NULL, &num_broken, NULL));
+  assert_int_equal(num_broken, 0);
+}
+
+static void use_everything(const reader_fixture *fixture) {
+  sf_completion_queue *queue = NULL;
+  expect_code(sf_completion_queue_create(&queue, NULL));
+  if (queue == NULL)
+    return;
+  sf_reader *reader = open_reader(fixture, queue);
+  if (reader != NULL) {
+    search(fixture, reader);
+    search_batch(fixture, reader);
+    search_asynchronously(fixture, reader, queue);
+    look(reader);
+    refresh(reader, queue);
+    sf_reader_free(reader);
+  }
+  sf_completion_queue_free(queue);
+}
+
+/* A snapshot of the production writer's, in Lance shards, routed by cluster; its shards are decoded anew. */
+static void search_golden(const reader_fixture *fixture) {
+  static const float query[64] = {1};
+  sf_reader_options options = SF_READER_OPTIONS_INIT;
+  sf_search_request request = SF_SEARCH_REQUEST_INIT;
+  sf_search_response *response = NULL;
+  sf_reader *reader = NULL;
+  options.cache_dir = fixture->cache_dir;
+  options.num_loaders = 1;
+  request.query = query;
+  request.dim = 64;
+  sf_code code = sf_reader_open(SF_TEST_GOLDEN "/lance21-cosine-cluster/snapshot", &options, &reader, NULL);
+  expect_code(code);
+  if (code != SF_OK)
+    return;
+  expect_code(sf_reader_search(reader, &request, &response, NULL));
+  sf_search_response_free(response);
+  sf_reader_free(reader);
+}
+
+/* One after the other fails, until a run ends before the next one's turn. */
+static void exhaust(atomic_long *left, const reader_fixture *fixture, void (*use)(const reader_fixture *fixture)) {
+  for (long place = 1;; place++) {
+    atomic_store(&num_failed, 0);
+    atomic_store(left, place);
+    use(fixture);
+    atomic_store(left, 0);
+    if (atomic_load(&num_failed) == 0) {
+      assert_true(place > 1);
+      return;
+    }
+  }
+}
+
+static void every_allocation_of_a_reader_may_fail(void **state) {
+  exhaust(&allocations_left, *state, use_everything);
+}
+
+static void every_allocation_of_a_look_at_the_snapshot_may_fail(void **state) {
+  exhaust(&allocations_left, *state, look_at_snapshot);
+}
+
+static void every_allocation_of_a_search_in_lance_shards_may_fail(void **state) {
+  exhaust(&allocations_left, *state, search_golden);
+}
+
+static void every_thread_may_fail_to_start(void **state) {
+  exhaust(&threads_left, *state, use_everything);
+}
+
+static int set_up(void **state) {
+  reader_fixture *fixture = fixture_make(8, 20);
+  use_everything(fixture); /* so that the shards are in the cache */
+  *state = fixture;
+  return 0;
+}
+
+static int tear_down(void **state) {
+  fixture_free(*state);
+  return 0;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_allocation_of_a_reader_may_fail),
+      cmocka_unit_test(every_allocation_of_a_look_at_the_snapshot_may_fail),
+      cmocka_unit_test(every_allocation_of_a_search_in_lance_shards_may_fail),
+      cmocka_unit_test(every_thread_may_fail_to_start),
+  };
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
