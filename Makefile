@@ -7,7 +7,7 @@ JOBS ?=
 ninja = ninja -C $(BUILD) $(if $(JOBS),-j$(JOBS))
 c_files = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all help deps check-deps configure demo test bench fuzz soak install format check-format lint clean
+.PHONY: all help deps check-deps configure demo test bench fuzz soak wheel docs install format check-format lint clean
 
 all: configure ## build the command and the libraries (the default)
 	$(ninja)
@@ -42,6 +42,12 @@ fuzz: ## run every fuzzer for SECONDS=60 (needs clang)
 
 soak: deps ## search under everything at once, and random snapshots, for SECONDS=60
 	tools/test --build $(BUILD) --soak $(SECONDS)
+
+wheel: deps ## build a self-contained Python wheel in build/wheels, and try it
+	tools/wheel --build $(BUILD)
+
+docs: deps ## build the documentation of the Python package in build/docs
+	tools/docs --build $(BUILD)
 
 install: all ## install below PREFIX=/usr/local; DESTDIR is put before it
 	cmake --install $(BUILD)

@@ -2,13 +2,80 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from shardyfusion._types import SearchResult, VectorIndexConfig
+from shardyfusion.errors import ConfigValidationError
+from shardyfusion.manifest import ParsedManifest
+
+if TYPE_CHECKING:
+    from shardyfusion.manifest import ManifestRef
+    from shardyfusion.vector.async_reader import AsyncShardedVectorReader
 
 
 class BuiltinReaderFactory:
-    """Fixes the format of the shards. The library opens and searches them itself."""
+    """Fixes the format of the shards. As `reader_factory`, the library opens and searches the shards itself; called, as a
+    factory of one's own may do to add to what it gives, it opens a single shard where the manifest says that it lies."""
 
     shard_format: ClassVar[str]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+    async def __call__(
+        self, *, db_url: str, local_dir: Path, index_config: VectorIndexConfig, manifest: ParsedManifest
+    ) -> OneShard:
+        """Opens the shard at `db_url`, one of the manifest's. `local_dir` is `<local_root>/shard_<db_id>`."""
+        from shardyfusion.vector.async_reader import AsyncShardedVectorReader
+
+        shard_id = next((shard.db_id for shard in manifest.shards if shard.db_url == db_url), None)
+        if shard_id is None:
+            raise ConfigValidationError(f"db_url: expected one of the manifest's shards, found {db_url!r}")
+        reader = await AsyncShardedVectorReader.open(
+            s3_prefix=manifest.required_build.s3_prefix,
+            local_root=Path(local_dir).parent,
+            manifest_store=_OneManifest(manifest),
+            reader_factory=self,
+        )
+        return OneShard(reader, shard_id)
+
+
+class OneShard:
+    """One open shard of the library's own formats."""
+
+    def __init__(self, reader: AsyncShardedVectorReader, shard_id: int) -> None:
+        self._reader = reader
+        self._shard_id = shard_id
+
+    async def search(self, query: Any, top_k: int) -> Sequence[SearchResult]:
+        """The nearest neighbours of the query in this shard, nearest first."""
+        response = await self._reader.search(query, top_k, shard_ids=[self._shard_id])
+        return response.results
+
+    async def close(self) -> None:
+        await self._reader.close()
+
+
+class _OneManifest:
+    """A store with one manifest, searched by the ids of its shards, so that no routing artifact is loaded."""
+
+    def __init__(self, manifest: ParsedManifest) -> None:
+        vector = dict(manifest.custom.get("vector", {})) | {"sharding_strategy": "explicit"}
+        self._manifest = dataclasses.replace(manifest, custom=dict(manifest.custom) | {"vector": vector})
+
+    async def load_current(self) -> ManifestRef:
+        from datetime import datetime, timezone
+
+        from shardyfusion.manifest import ManifestRef
+
+        run_id = self._manifest.required_build.run_id
+        return ManifestRef(f"manifest of {run_id}", run_id, datetime.now(timezone.utc))
+
+    async def load_manifest(self, ref: str, /) -> ParsedManifest:
+        return self._manifest
+
+    async def list_manifests(self, *, limit: int = 10) -> list[ManifestRef]:
+        return []

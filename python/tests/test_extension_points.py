@@ -15,6 +15,7 @@ from shardyfusion.errors import ConfigValidationError, ManifestParseError, Manif
 from shardyfusion.manifest import ManifestRef
 from shardyfusion.manifest_store import manifest_payload, parse_manifest_payload
 from shardyfusion.metrics import MetricEvent
+from shardyfusion.sqlite_vec_adapter import AsyncSqliteVecReaderFactory
 from shardyfusion.vector import AsyncShardedVectorReader, SearchResult, ShardedVectorReader
 
 
@@ -209,6 +210,19 @@ async def test_a_factory_of_ones_own_opens_and_searches_shards(published, where)
         assert len(await reader.search(queries[0])) == 10
     assert len(factory.closed) == len(factory.opened)
     assert {"search", "shard_search", "shard_load"} <= {event for event, _ in events}
+
+
+async def test_a_factory_can_add_to_the_librarys_own(published, where):
+    opened = []
+
+    async def factory(**arguments):
+        opened.append(arguments["db_url"])
+        return await AsyncSqliteVecReaderFactory()(**arguments)
+
+    async with await AsyncShardedVectorReader.open(**where, reader_factory=factory) as reader:
+        query = published.query()
+        assert [r.id for r in await reader.search(query)] == published.expected_ids(query)
+    assert len(opened) == 2
 
 
 def test_the_synchronous_reader_takes_a_synchronous_factory(published, where):

@@ -3,10 +3,12 @@
 #include "storage/s3/options.h"
 #include "storage/s3/retry.h"
 
+#include <curl/curl.h>
 #include <math.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_PROFILE_FILE ((size_t)1 << 20)
 #define DEFAULT_CONNECT_TIMEOUT_MS 5000
@@ -163,11 +165,31 @@ static sf_s3_addressing_style find_style(const sf_s3_options *options, const sf_
   return style != NULL && strcmp(style, "path") == 0 ? SF_S3_ADDRESSING_PATH : SF_S3_ADDRESSING_AUTO;
 }
 
+/* A libcurl that came from another distribution than the one that runs (as it does in a wheel) looks for the system's
+ * authorities where there are none: then they are taken from where the others keep them. NULL: where libcurl looks. */
+static const char *find_system_authorities(void) {
+  static const char *const paths[] = {
+      "/etc/ssl/certs/ca-certificates.crt", /* Debian, Ubuntu, Arch, Alpine */
+      "/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora, RHEL, Amazon Linux */
+      "/etc/ssl/ca-bundle.pem",             /* openSUSE */
+      "/etc/ssl/cert.pem",                  /* macOS, BSD */
+  };
+  const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+  if (info->cainfo == NULL || access(info->cainfo, R_OK) == 0)
+    return NULL;
+  for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+    if (access(paths[i], R_OK) == 0)
+      return paths[i];
+  return NULL;
+}
+
 static const char *find_ca_path(const sf_s3_options *options, const sf_s3_profiles *profiles, const char *profile) {
   if (options->ca_path != NULL && options->ca_path[0] != '\0')
     return options->ca_path;
   const char *ca_path = sf_s3_environment("AWS_CA_BUNDLE");
-  return ca_path != NULL ? ca_path : sf_s3_profiles_get(profiles, profile, "ca_bundle");
+  if (ca_path == NULL)
+    ca_path = sf_s3_profiles_get(profiles, profile, "ca_bundle");
+  return ca_path != NULL ? ca_path : find_system_authorities();
 }
 
 static const char *find_profile(const sf_s3_options *options) {
