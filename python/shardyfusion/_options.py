@@ -118,8 +118,10 @@ class Reporter:
     def report(self) -> None:
         """Raises what the collector raises, once all else was passed on."""
         records = self.sink.take()
-        if records is None:
-            return
+        if records is not None:
+            self._pass_on(records)
+
+    def _pass_on(self, records: list[tuple[str | int, Any]]) -> None:
         failure: BaseException | None = None
         for kind, content in records:
             try:

@@ -4,10 +4,12 @@ import array
 import asyncio
 import collections.abc
 import datetime
+import json
 import pickle
 
 import numpy as np
 import pytest
+from conftest import GOLDEN
 from shardyfusion.errors import ConfigValidationError, DbAdapterError, ReaderStateError, ShardyfusionError
 from shardyfusion.sqlite_vec_adapter import AsyncSqliteVecReaderFactory
 from shardyfusion.vector import (
@@ -19,6 +21,7 @@ from shardyfusion.vector import (
     VectorShardDetail,
     VectorShardingStrategy,
 )
+from shardyfusion.vector.adapters.lancedb_adapter import AsyncLanceDbReaderFactory
 
 
 async def test_the_example_of_the_documentation_runs(published, where):
@@ -338,3 +341,17 @@ def test_the_synchronous_reader_is_the_same_reader(published, where):
         reader.search(query)
     with pytest.raises(ConfigValidationError, match="max_workers"):
         ShardedVectorReader(**where, max_workers=0)
+
+
+async def test_lance_shards_are_read_and_the_format_can_be_fixed(where, tmp_path):
+    root = GOLDEN / "lance21-cosine-cluster"
+    queries = np.load(root / "queries.npy")
+    expected = json.loads((root / "expected.json").read_text())["cases"][0]
+    asked = {"num_probes": expected["num_probes"], "shard_ids": expected["shard_ids"]}
+    options = {"s3_prefix": root / "snapshot", "local_root": tmp_path / "lance"}
+    async with await AsyncShardedVectorReader.open(**options, reader_factory=AsyncLanceDbReaderFactory()) as reader:
+        response = await reader.search(queries[expected["query"]], expected["top_k"], **asked)
+        assert list(response.ids) == [result["id"] for result in expected["results"]]
+    async with await AsyncShardedVectorReader.open(**where, reader_factory=AsyncLanceDbReaderFactory()) as reader:
+        with pytest.raises(DbAdapterError, match="lance"):
+            await reader.search(np.ones(16))

@@ -247,7 +247,17 @@ class AsyncShardedVectorReader:
         operation = self._handle.search(
             queue.core, future, query, top_k, shard_ids, num_probes, routing_context
         )
-        return await self._finish(operation, future)
+        # As _finish does it, without another coroutine.
+        try:
+            response = await future
+        except asyncio.CancelledError:
+            operation.cancel()
+            raise
+        except BaseException:
+            self._reporter.report()
+            raise
+        self._reporter.report()
+        return response
 
     async def batch_search(
         self,
