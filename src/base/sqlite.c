@@ -1,6 +1,7 @@
 #include "base/sqlite.h"
 
 #include "base/memory.h"
+#include "base/sqlite_fork.h"
 
 #include <limits.h>
 #include <string.h>
@@ -66,6 +67,7 @@ sf_code sf_sqlite_open_immutable(const char *path, const char *what, sf_code cod
   char *uri = uri_of_path(path);
   if (uri == NULL)
     return sf_fail_memory(error, what);
+  sf_sqlite_prepare_for_forks();
   sqlite3 *opened = NULL;
   struct stat status = {0};
   const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
@@ -84,6 +86,7 @@ sf_code sf_sqlite_open_immutable(const char *path, const char *what, sf_code cod
 
 sf_code sf_sqlite_open_bytes(const void *bytes, size_t length, const char *what, sf_code code, sqlite3 **database,
                              sf_error *error) {
+  sf_sqlite_prepare_for_forks();
   sqlite3 *opened = NULL;
   sf_code outcome = SF_OK;
   if (sqlite3_open_v2(":memory:", &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
