@@ -6,7 +6,8 @@
  *
  * Conventions
  * - Every function that can fail returns an sf_code and fills the caller's sf_error (which may be NULL).
- * - Out-parameters are written on success only, unless a comment says otherwise.
+ * - Out-parameters mean something on success only, unless a comment says otherwise: on failure they are left as they were,
+ *   handles perhaps set to NULL.
  * - Any handle may be used from any thread unless its comment says otherwise.
  * - Every blocking call has an asynchronous twin, `..._submit`, which returns an sf_operation at once.
  * - Strings are UTF-8 and NUL-terminated unless a length stands beside them.
