@@ -75,12 +75,56 @@ AVX512 static void squared_l2_rows(const float *query, const float *rows, size_t
   all_rows(SQUARED_L2, query, rows, num_rows, dim, results);
 }
 
+/*
+ * The eight lanes of sf_exact_squared_norm in one register. A product of two float32 is exact in float64, so that fusing it
+ * with the addition changes no bit; adding the zeros of lanes that are off doesn't either.
+ */
+AVX512_INLINE __m512d exact_lanes_of_row(const float *row, size_t dim) {
+  enum { LANES = 8 };
+  __m512d lanes = _mm512_setzero_pd();
+  size_t i = 0;
+  for (; i + LANES <= dim; i += LANES) {
+    __m512d components = _mm512_cvtps_pd(_mm256_loadu_ps(row + i));
+    lanes = _mm512_fmadd_pd(components, components, lanes);
+  }
+  if (i < dim) {
+    __mmask16 rest = (__mmask16)((1U << (dim - i)) - 1);
+    __m512d components = _mm512_cvtps_pd(_mm512_castps512_ps256(_mm512_maskz_loadu_ps(rest, row + i)));
+    lanes = _mm512_fmadd_pd(components, components, lanes);
+  }
+  return lanes;
+}
+
+/* (0 + 4) + (2 + 6) and (1 + 5) + (3 + 7): what is left to add. */
+AVX512_INLINE __m128d halves_of_lanes(__m512d lanes) {
+  __m256d sums = _mm256_add_pd(_mm512_castpd512_pd256(lanes), _mm512_extractf64x4_pd(lanes, 1));
+  return _mm_add_pd(_mm256_castpd256_pd128(sums), _mm256_extractf128_pd(sums, 1));
+}
+
+AVX512 static void exact_squared_norms(const float *rows, size_t num_rows, size_t dim, double *results) {
+  size_t row = 0;
+  for (; row + 2 <= num_rows; row += 2) {
+    __m128d first = halves_of_lanes(exact_lanes_of_row(rows + row * dim, dim));
+    __m128d second = halves_of_lanes(exact_lanes_of_row(rows + (row + 1) * dim, dim));
+    _mm_storeu_pd(results + row, _mm_hadd_pd(first, second));
+  }
+  if (row < num_rows) {
+    __m128d last = halves_of_lanes(exact_lanes_of_row(rows + row * dim, dim));
+    _mm_store_sd(results + row, _mm_hadd_pd(last, last));
+  }
+}
+
 /* Asks for the operating system's support of the registers, too. */
 static bool supported(void) {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
 const sf_kernels sf_avx512_kernels = {
-    .name = "avx512", .supported = supported, .dot = dot_rows, .squared_l2 = squared_l2_rows};
+    .name = "avx512",
+    .supported = supported,
+    .dot = dot_rows,
+    .squared_l2 = squared_l2_rows,
+    .exact_squared_norms = exact_squared_norms,
+};
 
 #endif

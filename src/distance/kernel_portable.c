@@ -52,9 +52,19 @@ static void squared_l2_rows(const float *query, const float *rows, size_t num_ro
     results[row] = squared_l2(query, rows + row * dim, dim);
 }
 
+static void exact_squared_norms(const float *rows, size_t num_rows, size_t dim, double *results) {
+  for (size_t row = 0; row < num_rows; row++)
+    results[row] = sf_exact_squared_norm(rows + row * dim, dim);
+}
+
 static bool supported(void) {
   return true;
 }
 
 const sf_kernels sf_portable_kernels = {
-    .name = "portable", .supported = supported, .dot = dot_rows, .squared_l2 = squared_l2_rows};
+    .name = "portable",
+    .supported = supported,
+    .dot = dot_rows,
+    .squared_l2 = squared_l2_rows,
+    .exact_squared_norms = exact_squared_norms,
+};
