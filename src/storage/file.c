@@ -1,6 +1,8 @@
 /* Snapshots in a directory: a plain path, or a file:// URL. */
 #include "storage/storage.h"
 
+#include "base/files.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -111,18 +113,14 @@ static bool means_missing(int error_number) {
   return error_number == ENOENT || error_number == ENOTDIR || error_number == ENAMETOOLONG;
 }
 
-static sf_code fail_errno(sf_error *error, const char *action, const char *path, int error_number) {
-  return sf_fail(error, SF_ERROR, "can't %s %s: %s", action, path, strerror(error_number));
-}
-
 /* Opens a regular file. A missing one is *found = false with SF_OK. O_NONBLOCK: a FIFO must not hold us up. */
 static sf_code open_regular_file(const char *path, bool *found, int *descriptor, struct stat *status, sf_error *error) {
   *found = false;
   int opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (opened < 0)
-    return means_missing(errno) ? SF_OK : fail_errno(error, "open", path, errno);
+    return means_missing(errno) ? SF_OK : sf_fail_errno(error, "open", path, errno);
   if (fstat(opened, status) != 0) {
-    sf_code code = fail_errno(error, "look at", path, errno);
+    sf_code code = sf_fail_errno(error, "look at", path, errno);
     close(opened);
     return code;
   }
@@ -146,7 +144,7 @@ static sf_code read_exactly(int descriptor, const char *path, uint64_t offset, u
     if (got < 0 && errno == EINTR)
       continue;
     if (got < 0)
-      return fail_errno(error, "read", path, errno);
+      return sf_fail_errno(error, "read", path, errno);
     if (got == 0)
       return sf_fail(error, SF_ERROR, "can't read %s: expected %zu bytes at offset %llu, found %zu", path, length,
                      (unsigned long long)offset, done);
@@ -210,7 +208,7 @@ static sf_code file_head(sf_storage *storage, const char *key, const sf_cancella
   sf_code code = SF_OK;
   *found = false;
   if (stat(path, &status) != 0)
-    code = means_missing(errno) ? SF_OK : fail_errno(error, "look at", path, errno);
+    code = means_missing(errno) ? SF_OK : sf_fail_errno(error, "look at", path, errno);
   else if (S_ISREG(status.st_mode)) {
     *found = true;
     info->size = (uint64_t)status.st_size;
@@ -241,7 +239,7 @@ static sf_code list_directory(const char *path, sf_storage_list_callback callbac
   struct dirent **entries = NULL;
   int count = scandir(path, &entries, NULL, compare_entries);
   if (count < 0)
-    return means_missing(errno) ? SF_OK : fail_errno(error, "list", path, errno);
+    return means_missing(errno) ? SF_OK : sf_fail_errno(error, "list", path, errno);
   sf_code code = SF_OK;
   bool go_on = true;
   for (int i = 0; i < count; i++) {
