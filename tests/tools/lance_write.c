@@ -4,8 +4,7 @@
  *   lance_write DIRECTORY DIM
  *
  * DIRECTORY is made. A row, little-endian: u8 1 for an id that is an integer, then an int64; else 0, then u32 length and
- * bytes. u8 1 for a payload, then u32 length and bytes; else 0. DIM float32. Prints what memory the writer had at most,
- * in KiB, over what the program began with.
+ * bytes. u8 1 for a payload, then u32 length and bytes; else 0. DIM float32.
  */
 #include "base/files.h"
 #include "base/memory.h"
@@ -13,7 +12,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #define ROWS_AT_A_TIME 100
 
@@ -69,12 +67,6 @@ static sf_code write_rows(sf_shard_writer *writer, uint32_t dim, input_row *inpu
   }
 }
 
-static long most_memory(void) {
-  struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss;
-}
-
 int main(int argc, char **argv) {
   if (argc != 3) {
     fprintf(stderr, "usage: %s DIRECTORY DIM\n", argv[0]);
@@ -88,7 +80,6 @@ int main(int argc, char **argv) {
     if ((inputs[i].vector = sf_calloc(dim, sizeof(float))) == NULL)
       return 2;
   sf_shard_writer_options options = {.directory = argv[1], .dim = dim, .metric = SF_METRIC_COSINE};
-  long memory = most_memory();
   sf_code code = sf_make_folders(argv[1], &error);
   if (code == SF_OK)
     code = sf_shard_writer_create("lance", &options, &writer, &error);
@@ -99,7 +90,6 @@ int main(int argc, char **argv) {
   sf_shard_writer_free(writer);
   if (code != SF_OK)
     fprintf(stderr, "%s: %s\n", sf_code_name(code), error.message);
-  printf("%ld\n", most_memory() - memory);
   for (size_t i = 0; i < ROWS_AT_A_TIME; i++) {
     sf_buffer_free(&inputs[i].id);
     sf_buffer_free(&inputs[i].payload);
