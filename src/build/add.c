@@ -16,26 +16,23 @@ static sf_code make_slice(sf_builder *builder, sf_error *error) {
   sf_build_slice *slice = &builder->slice;
   const sf_build_plan *plan = &builder->plan;
   size_t row_bytes = plan->dim * sizeof(float);
-  size_t bytes = plan->max_memory_bytes / 16 < MAX_SLICE_BYTES ? (size_t)(plan->max_memory_bytes / 16) : MAX_SLICE_BYTES;
+  size_t bytes =
+      plan->max_memory_bytes / 16 < MAX_SLICE_BYTES ? (size_t)(plan->max_memory_bytes / 16) : MAX_SLICE_BYTES;
   size_t rows = bytes / row_bytes;
   slice->max_rows = rows < 1 ? 1 : rows > MAX_SLICE_ROWS ? MAX_SLICE_ROWS : rows;
   slice->rows = sf_calloc(slice->max_rows, sizeof(*slice->rows));
   slice->shard_ids = sf_calloc(slice->max_rows, sizeof(*slice->shard_ids));
   slice->hashes = sf_calloc(slice->max_rows, sizeof(*slice->hashes));
   slice->rewritten = sf_calloc(slice->max_rows, sizeof(char *));
-  bool made =
-      slice->rows != NULL && slice->shard_ids != NULL && slice->hashes != NULL && slice->rewritten != NULL;
+  bool made = slice->rows != NULL && slice->shard_ids != NULL && slice->hashes != NULL && slice->rewritten != NULL;
   return made ? SF_OK : sf_fail_memory(error, "rows");
 }
 
 sf_code sf_builder_begin_rows(sf_builder *builder, sf_error *error) {
   SF_TRY(sf_assigner_create(&builder->plan, &builder->assigner, error));
-  uint32_t num_threads = sf_team_size(builder->team);
-  builder->scratches = sf_calloc(num_threads, sizeof(*builder->scratches));
-  if (builder->scratches == NULL)
+  builder->scratch = sf_calloc((size_t)sf_team_size(builder->team) * builder->plan.num_dbs, sizeof(uint32_t));
+  if (builder->scratch == NULL)
     return sf_fail_memory(error, "rows");
-  for (uint32_t i = 0; i < num_threads; i++)
-    SF_TRY(sf_assign_scratch_make(builder->assigner, &builder->scratches[i], error));
   const sf_shard_set_source source = {.plan = &builder->plan,
                                       .team = builder->team,
                                       .storage = builder->storage,
@@ -46,7 +43,7 @@ sf_code sf_builder_begin_rows(sf_builder *builder, sf_error *error) {
 }
 
 /* At the first batch, when the dimension is known. */
-static sf_code begin(sf_builder *builder, const sf_row_batch *batch, sf_error *error) {
+static sf_code begin_batches(sf_builder *builder, const sf_row_batch *batch, sf_error *error) {
   SF_TRY(make_slice(builder, error));
   builder->ids_name = sf_strdup(sf_row_source(batch->ids_name, "ids"));
   builder->row_word = sf_strdup(sf_row_source(batch->row_word, "row"));
@@ -85,12 +82,12 @@ static sf_code assign_row(const checking *of, size_t slot, uint32_t thread, sf_e
   sf_builder *builder = of->builder;
   const sf_row_batch *batch = of->batch;
   size_t row = of->first + slot;
-  const sf_assign_row assigned = {
-      .vector = builder->slice.rows[slot].vector,
-      .shard_id = batch->shard_ids != NULL ? batch->shard_ids[row] : 0,
-      .routing_context = batch->routing_contexts != NULL ? batch->routing_contexts[row] : NULL};
-  return sf_assigner_assign(builder->assigner, &assigned, &builder->scratches[thread], &builder->slice.shard_ids[slot],
-                            error);
+  const sf_assign_row assigned = {.vector = builder->slice.rows[slot].vector,
+                                  .shard_id = batch->shard_ids != NULL ? batch->shard_ids[row] : 0,
+                                  .routing_context =
+                                      batch->routing_contexts != NULL ? batch->routing_contexts[row] : NULL};
+  return sf_assigner_assign(builder->assigner, &assigned, builder->scratch + (size_t)thread * builder->plan.num_dbs,
+                            &builder->slice.shard_ids[slot], error);
 }
 
 /* The array that decides where a row goes, for messages. */
@@ -112,7 +109,8 @@ static sf_code check_row(const checking *of, size_t slot, uint32_t thread, const
   const sf_row_batch *batch = of->batch;
   sf_shard_row *row = &slice->rows[slot];
   size_t number = of->first + slot;
-  float *converted = slice->converted != NULL ? slice->converted + slot * builder->plan.dim : NULL;
+  bool needs_room = sf_row_batch_needs_room(batch);
+  float *converted = needs_room ? slice->converted + slot * builder->plan.dim : NULL;
   *row = (sf_shard_row){0};
   *source = sf_row_source(batch->vectors_name, "vectors");
   SF_TRY(sf_row_vector(batch, number, converted, &row->vector, error));
@@ -123,7 +121,8 @@ static sf_code check_row(const checking *of, size_t slot, uint32_t thread, const
   *source = sf_row_source(batch->payloads_name, "payloads");
   SF_TRY(sf_row_payload(batch, number, row, &slice->rewritten[slot], error));
   *source = deciding_source(of);
-  return builder->assigner != NULL ? assign_row(of, slot, thread, error) : SF_OK;
+  bool is_assigned_alone = builder->assigner != NULL && !sf_assigner_takes_many(builder->assigner);
+  return is_assigned_alone ? assign_row(of, slot, thread, error) : SF_OK;
 }
 
 static void check_part(void *context, uint32_t thread) {
@@ -132,10 +131,17 @@ static void check_part(void *context, uint32_t thread) {
   size_t end = of->count * (thread + 1) / num_threads;
   slice_failure *failure = &of->failures[thread];
   failure->code = SF_OK;
-  for (size_t slot = of->count * thread / num_threads; slot < end && failure->code == SF_OK; slot++) {
+  size_t begin = of->count * thread / num_threads;
+  const sf_build_slice *slice = &of->builder->slice;
+  const sf_assigner *assigner = of->builder->assigner;
+  for (size_t slot = begin; slot < end && failure->code == SF_OK; slot++) {
     failure->row = of->first + slot;
     failure->code = check_row(of, slot, thread, &failure->source, &failure->error);
   }
+  /* The vectors of a slice are contiguous, in the caller's array or in `converted`. */
+  if (failure->code == SF_OK && begin < end && assigner != NULL && sf_assigner_takes_many(assigner))
+    failure->code = sf_assigner_assign_many(assigner, slice->rows[begin].vector, end - begin, slice->shard_ids + begin,
+                                            &failure->error);
 }
 
 /* Of what went wrong, the first row counts: threads have parts of the slice in their order. */
@@ -188,8 +194,8 @@ static sf_code take_slice(checking *of, sf_error *error) {
   if (builder->assigner == NULL)
     SF_TRY(sf_builder_keep_rows(builder, slice->rows, of->count, error));
   else
-    SF_TRY(sf_builder_write_rows(builder, slice->rows, contexts != NULL ? contexts + of->first : NULL,
-                                 slice->shard_ids, of->count, error));
+    SF_TRY(sf_builder_write_rows(builder, slice->rows, contexts != NULL ? contexts + of->first : NULL, slice->shard_ids,
+                                 of->count, error));
   builder->num_rows += of->count;
   SF_TRY(sf_run_record_renew(&builder->record, builder->storage, builder->cancellation, error));
   return sf_builder_tell(builder, error);
@@ -207,11 +213,11 @@ static sf_code prepare(sf_builder *builder, const sf_row_batch *batch, sf_error 
   SF_TRY(sf_build_plan_take_dim(&builder->plan, batch->dim, vectors, error));
   SF_TRY(sf_row_batch_check(batch, &builder->plan, error));
   if (builder->slice.rows == NULL)
-    SF_TRY(begin(builder, batch, error));
+    SF_TRY(begin_batches(builder, batch, error));
   bool has_ids = batch->integer_ids != NULL || batch->string_ids != NULL;
   if (has_ids != builder->has_given_ids)
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "ids: expected them with all batches of rows or with none");
-  if (batch->vector_type == SF_FLOAT32 || builder->slice.converted != NULL)
+  if (!sf_row_batch_needs_room(batch) || builder->slice.converted != NULL)
     return SF_OK;
   builder->slice.converted = sf_calloc(builder->slice.max_rows, builder->plan.dim * sizeof(float));
   return builder->slice.converted != NULL ? SF_OK : sf_fail_memory(error, "rows");
@@ -238,10 +244,12 @@ sf_code sf_builder_add(sf_builder *builder, const sf_row_batch *given, sf_error 
   sf_row_batch batch;
   uint64_t started = sf_monotonic_nanoseconds();
   SF_TRY(sf_builder_check(builder, error));
+  double trained = builder->training_seconds;
   sf_code code = sf_row_batch_read(given, &batch, error);
   if (code == SF_OK && batch.count > 0)
     code = add_batch(builder, &batch, error);
   builder->has_failed = code != SF_OK;
-  builder->adding_seconds += (double)(sf_monotonic_nanoseconds() - started) / 1e9;
+  builder->writing_seconds += (double)(sf_monotonic_nanoseconds() - started) / 1e9;
+  builder->writing_seconds -= builder->training_seconds - trained;
   return code;
 }

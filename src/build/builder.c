@@ -5,8 +5,6 @@
 #include "base/process.h"
 #include "build/publish.h"
 #include "reader/executor.h"
-#include "snapshot/reference.h"
-#include "snapshot/snapshot.h"
 
 #include <errno.h>
 #include <string.h>
@@ -24,6 +22,16 @@ const char *sf_build_phase_name(sf_build_phase phase) {
     return "publishing";
   }
   return "unknown";
+}
+
+sf_code sf_builder_check(const sf_builder *builder, sf_error *error) {
+  if (builder == NULL)
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "builder: expected one, found NULL");
+  SF_TRY(sf_process_check(builder->process, "the builder", error));
+  if (!builder->has_failed)
+    return SF_OK;
+  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "the builder has %s: make another",
+                 builder->is_published ? "finished" : "failed");
 }
 
 sf_code sf_builder_tell(sf_builder *builder, sf_error *error) {
@@ -182,9 +190,7 @@ static void free_slice(sf_build_slice *slice) {
 
 static void free_rows(sf_builder *builder) {
   sf_shard_set_free(builder->set);
-  for (uint32_t i = 0; builder->scratches != NULL && i < sf_team_size(builder->team); i++)
-    sf_assign_scratch_free(&builder->scratches[i]);
-  free(builder->scratches);
+  free(builder->scratch);
   sf_assigner_free(builder->assigner);
   sf_unique_ids_free(builder->ids);
   sf_spool_free(builder->spool);

@@ -17,7 +17,7 @@ typedef struct sf_build_slice {
   uint32_t *shard_ids;
   XXH128_hash_t *hashes;
   char **rewritten; /* payloads that had to be changed; NULL elsewhere */
-  float *converted; /* max_rows × dim, for vectors that are not float32 */
+  float *converted; /* max_rows × dim, for vectors that are not contiguous float32; NULL: none were */
 } sf_build_slice;
 
 struct sf_builder {
@@ -37,9 +37,9 @@ struct sf_builder {
   const sf_cancellation *cancellation; /* of a finish under way; NULL: none */
 
   sf_assigner *assigner; /* NULL: not before the first rows, or centroids are yet to be trained */
-  sf_assign_scratch *scratches; /* one for each thread */
-  sf_shard_set *set;            /* as long as the assigner */
-  sf_unique_ids *ids;           /* NULL: rows are numbered */
+  uint32_t *scratch;     /* num_dbs for each thread */
+  sf_shard_set *set;     /* as long as the assigner */
+  sf_unique_ids *ids;    /* NULL: rows are numbered */
   bool has_given_ids;
   sf_build_slice slice;
   sf_routing_check check;
@@ -60,12 +60,15 @@ struct sf_builder {
   void *progress_user_data;
   sf_build_progress state;
   double training_seconds;
-  double adding_seconds; /* training included */
+  double writing_seconds;
   double finishing_seconds;
   double publishing_seconds;
-  bool has_failed;
+  bool has_failed; /* or finished */
   bool is_published;
 };
+
+/* Fails where the builder can't be used: it has failed or finished, or is another process's. */
+sf_code sf_builder_check(const sf_builder *builder, sf_error *error);
 
 /* Tells how far the build is; fails with SF_CANCELLED_ERROR where the listener wants no more. */
 sf_code sf_builder_tell(sf_builder *builder, sf_error *error);

@@ -22,8 +22,7 @@ static const char schema[] = "CREATE TABLE build_meta ("
 /* Of the key-value data that a manifest may have beside vectors: there is none. */
 static const char sharding[] = "{\"cel_columns\": null, \"cel_expr\": null, \"hash_algorithm\": \"xxh3_64\", "
                                "\"routing_values\": null, \"strategy\": \"hash\"}";
-static const char writer_info[] =
-    "{\"attempt\": 0, \"duration_ms\": 0, \"stage_id\": null, \"task_attempt_id\": null}";
+static const char writer_info[] = "{\"attempt\": 0, \"duration_ms\": 0, \"stage_id\": null, \"task_attempt_id\": null}";
 
 /* ------------------------------------------------------------------------------------------- custom["vector"], in JSON */
 

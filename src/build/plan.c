@@ -27,7 +27,8 @@ sf_code sf_build_options_read(const sf_build_options *given, sf_build_options *o
   const size_t first_size = offsetof(sf_build_options, executor) + sizeof(given->executor);
   sf_build_options_init(options);
   if (given == NULL || given->size < first_size)
-    return sf_fail(error, invalid, "build options: expected them initialised, found %s", given == NULL ? "none" : "less");
+    return sf_fail(error, invalid, "build options: expected them initialised, found %s",
+                   given == NULL ? "none" : "less");
   memcpy(options, given, given->size < sizeof(*options) ? given->size : sizeof(*options));
   options->size = sizeof(*options);
   return SF_OK;
@@ -143,8 +144,7 @@ static sf_code plan_routing_values(const char *text, sf_build_plan *plan, sf_err
     return sf_fail(error, invalid, "routing_values: expected as many as num_dbs, %u, found %zu",
                    (unsigned)plan->num_dbs, count);
   plan->num_dbs = (uint32_t)count;
-  return as_option(
-      sf_routing_config_read_values(plan->routing_values, "routing_values", &plan->routing, error), error);
+  return as_option(sf_routing_config_read_values(plan->routing_values, "routing_values", &plan->routing, error), error);
 }
 
 static sf_code plan_cel(const sf_build_options *options, sf_build_plan *plan, sf_error *error) {
@@ -199,8 +199,7 @@ static sf_code refuse_strays(const sf_build_options *options, sf_error *error) {
 
 static sf_code make_plan(const sf_build_options *options, sf_build_plan *plan, sf_error *error) {
   SF_TRY(take_numbers(options, plan, error));
-  SF_TRY(
-      sf_shard_writer_find(options->backend != NULL ? options->backend : DEFAULT_BACKEND, &plan->format, error));
+  SF_TRY(sf_shard_writer_find(options->backend != NULL ? options->backend : DEFAULT_BACKEND, &plan->format, error));
   SF_TRY(plan->format->check(plan->metric, plan->dim, error));
   SF_TRY(refuse_strays(options, error));
   return plan_strategy(options, plan, error);

@@ -69,8 +69,8 @@ sf_code sf_routing_check_run(const sf_routing_check *check, const sf_build_plan 
     free(snapshot);
     return sf_fail_memory(error, "check of the routing");
   }
-  sf_code code = sf_manifest_parse(manifest->data, manifest->length, "the manifest to publish", &snapshot->manifest,
-                                   error);
+  sf_code code =
+      sf_manifest_parse(manifest->data, manifest->length, "the manifest to publish", &snapshot->manifest, error);
   if (code == SF_OK && (snapshot->manifest.dim != plan->dim || snapshot->manifest.num_dbs != plan->num_dbs))
     code = sf_fail(error, SF_ERROR, "the manifest to publish does not read as it was written");
   if (code == SF_OK)

@@ -15,8 +15,8 @@ enum { SF_ROUTING_CHECK_ROWS = 256 };
 typedef struct sf_routing_check {
   sf_random random;
   uint64_t seen;
-  float *vectors;                              /* SF_ROUTING_CHECK_ROWS × dim */
-  char *contexts[SF_ROUTING_CHECK_ROWS];       /* NULL: none */
+  float *vectors;                        /* SF_ROUTING_CHECK_ROWS × dim */
+  char *contexts[SF_ROUTING_CHECK_ROWS]; /* NULL: none */
   uint32_t shard_ids[SF_ROUTING_CHECK_ROWS];
 } sf_routing_check;
 

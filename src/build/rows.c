@@ -41,7 +41,8 @@ sf_code sf_row_batch_check(const sf_row_batch *batch, const sf_build_plan *plan,
     return sf_fail(error, invalid, "%s: row_stride: expected at least the %zu bytes of a row, found %zu", vectors,
                    batch->dim * element_size(batch->vector_type), batch->row_stride);
   if (plan->routing.strategy == SF_SHARDING_EXPLICIT && batch->shard_ids == NULL)
-    return sf_fail(error, invalid, "shard_ids: expected one for each row, because the sharding is explicit, found none");
+    return sf_fail(error, invalid,
+                   "shard_ids: expected one for each row, because the sharding is explicit, found none");
   if (plan->routing.strategy == SF_SHARDING_CEL && batch->routing_contexts == NULL)
     return sf_fail(error, invalid,
                    "routing_contexts: expected one for each row, because the sharding is cel, found none");
@@ -85,12 +86,19 @@ static sf_code fail_not_finite(const float *vector, size_t dim, sf_error *error)
                  (double)vector[component]);
 }
 
+bool sf_row_batch_needs_room(const sf_row_batch *batch) {
+  return batch->vector_type != SF_FLOAT32 ||
+         (batch->row_stride != 0 && batch->row_stride != batch->dim * sizeof(float));
+}
+
 sf_code sf_row_vector(const sf_row_batch *batch, size_t row, float *converted, const float **vector, sf_error *error) {
   size_t stride = batch->row_stride != 0 ? batch->row_stride : batch->dim * element_size(batch->vector_type);
   const void *at = (const char *)batch->vectors + row * stride;
   const float *taken = converted;
-  if (batch->vector_type == SF_FLOAT32) {
+  if (batch->vector_type == SF_FLOAT32 && !sf_row_batch_needs_room(batch)) {
     taken = at;
+  } else if (batch->vector_type == SF_FLOAT32) {
+    memcpy(converted, at, batch->dim * sizeof(float));
   } else if (batch->vector_type == SF_FLOAT16) {
     const uint16_t *halves = at;
     for (size_t i = 0; i < batch->dim; i++)
@@ -156,7 +164,8 @@ sf_code sf_row_payload(const sf_row_batch *batch, size_t row, sf_shard_row *desc
   return put_on_one_line(described, rewritten, error);
 }
 
-sf_code sf_row_name_failure(const sf_row_batch *batch, const char *source, uint64_t added, size_t row, sf_error *error) {
+sf_code sf_row_name_failure(const sf_row_batch *batch, const char *source, uint64_t added, size_t row,
+                            sf_error *error) {
   uint64_t first = batch->has_first_number ? batch->first_number : added;
   return sf_error_prefix(error, "%s: %s %llu", source, sf_row_source(batch->row_word, "row"),
                          (unsigned long long)(first + row));

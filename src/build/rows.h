@@ -10,7 +10,10 @@ sf_code sf_row_batch_read(const sf_row_batch *given, sf_row_batch *batch, sf_err
 /* Fails unless the batch has all that the plan asks for. */
 sf_code sf_row_batch_check(const sf_row_batch *batch, const sf_build_plan *plan, sf_error *error);
 
-/* The vector of a row as float32: in place where it is that already, else in `converted` (dim). Fails where a component
+/* Whether vectors have to be converted or moved to be contiguous float32. */
+bool sf_row_batch_needs_room(const sf_row_batch *batch);
+
+/* The vector of a row as float32: in place, or, where the batch needs room, in `converted` (dim). Fails where a component
  * is not finite; `row` is its position in the batch. */
 sf_code sf_row_vector(const sf_row_batch *batch, size_t row, float *converted, const float **vector, sf_error *error);
 

@@ -13,8 +13,8 @@ static const char updated_label[] = "\nupdated_at: '";
 static bool append_quoted(sf_buffer *text, const char *name, const char *value) {
   bool appended = sf_buffer_append_format(text, "%s: '", name);
   for (const char *next = value; appended && *next != '\0'; next++)
-    appended = sf_buffer_append(text, "''", *next == '\'' ? 2 : 0) &&
-               (*next == '\'' || sf_buffer_append(text, next, 1));
+    appended =
+        sf_buffer_append(text, "''", *next == '\'' ? 2 : 0) && (*next == '\'' || sf_buffer_append(text, next, 1));
   return appended && sf_buffer_append_text(text, "'\n");
 }
 
@@ -30,8 +30,7 @@ static sf_code write_record(sf_run_record *record, sf_storage *storage, const ch
               append_quoted(&text, "lease_expires_at", now) &&
               (manifest_ref != NULL ? append_quoted(&text, "manifest_ref", manifest_ref)
                                     : sf_buffer_append_text(&text, "manifest_ref: null\n")) &&
-              append_quoted(&text, "run_id", record->run_id) &&
-              append_quoted(&text, "s3_prefix", record->s3_prefix) &&
+              append_quoted(&text, "run_id", record->run_id) && append_quoted(&text, "s3_prefix", record->s3_prefix) &&
               sf_buffer_append_text(&text, "shard_prefix: shards\n") &&
               append_quoted(&text, "started_at", record->started_at) &&
               sf_buffer_append_format(&text, "status: %s\n", status) && append_quoted(&text, "updated_at", now) &&

@@ -2,6 +2,7 @@
 
 #include "base/files.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "build/upload.h"
 
 #include <stdatomic.h>
@@ -40,8 +41,8 @@ static sf_code make_set(sf_shard_set *set, sf_error *error) {
     return sf_fail_memory(error, "shards");
   if (fits_in_memory(plan))
     return SF_OK;
-  return sf_spool_create(set->source.staging_directory, plan->num_dbs, plan->dim,
-                         (size_t)(plan->max_memory_bytes / 4), &set->spool, error);
+  return sf_spool_create(set->source.staging_directory, plan->num_dbs, plan->dim, (size_t)(plan->max_memory_bytes / 4),
+                         &set->spool, error);
 }
 
 sf_code sf_shard_set_create(const sf_shard_set_source *source, sf_shard_set **created, sf_error *error) {

@@ -53,8 +53,8 @@ sf_code sf_spool_create(const char *directory, uint32_t num_lists, uint32_t dim,
   *spool = (sf_spool){.dim = dim, .num_lists = num_lists, .max_bytes = max_bytes, .file = -1};
   spool->list_bytes = max_bytes / num_lists > most ? most : max_bytes / num_lists;
   spool->lists = sf_calloc(num_lists, sizeof(*spool->lists));
-  sf_code code = spool->lists == NULL ? sf_fail_memory(error, "rows")
-                                      : sf_temporary_file_open(directory, &spool->file, error);
+  sf_code code =
+      spool->lists == NULL ? sf_fail_memory(error, "rows") : sf_temporary_file_open(directory, &spool->file, error);
   if (code == SF_OK)
     *created = spool;
   else

@@ -14,8 +14,8 @@ static sf_code fail_unknown(const char *name, sf_error *error) {
   bool made = true;
   for (size_t i = 0; i < NUM_FORMATS && made; i++)
     made = sf_buffer_append_format(&names, "%s%s", i == 0 ? "" : " or ", formats[i]->name);
-  sf_code code = made ? sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "backend: expected %s, which can be written, found %s",
-                                (const char *)names.data, name)
+  sf_code code = made ? sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
+                                "backend: expected %s, which can be written, found %s", (const char *)names.data, name)
                       : sf_fail_memory(error, "backend");
   sf_buffer_free(&names);
   return code;

@@ -75,7 +75,8 @@ static sf_code insert_chunk(sf_vec0_chunk_writer *writer, int64_t chunk_id, size
   SF_TRY(step(writer, writer->insert_chunk, error));
   sqlite3_bind_int64(writer->insert_vectors, 1, chunk_id);
   if (writer->piece_rows == SF_VEC0_CHUNK_SIZE)
-    sqlite3_bind_blob64(writer->insert_vectors, 2, writer->piece, SF_VEC0_CHUNK_SIZE * row_bytes(writer), SQLITE_STATIC);
+    sqlite3_bind_blob64(writer->insert_vectors, 2, writer->piece, SF_VEC0_CHUNK_SIZE * row_bytes(writer),
+                        SQLITE_STATIC);
   else
     sqlite3_bind_zeroblob64(writer->insert_vectors, 2, SF_VEC0_CHUNK_SIZE * row_bytes(writer));
   sf_code code = step(writer, writer->insert_vectors, error);
@@ -132,8 +133,7 @@ sf_code sf_vec0_chunk_writer_finish(sf_vec0_chunk_writer *writer, sf_error *erro
   if (writer->pending == 0)
     return SF_OK;
   /* Unused slots are zero, whatever the chunk before had there. */
-  memset(writer->piece + writer->pending * writer->dim, 0,
-         (writer->piece_rows - writer->pending) * row_bytes(writer));
+  memset(writer->piece + writer->pending * writer->dim, 0, (writer->piece_rows - writer->pending) * row_bytes(writer));
   return write_piece(writer, error);
 }
 

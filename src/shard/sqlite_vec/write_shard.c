@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* Nobody reads it before it is finished, and what a killed build leaves is removed: no journal, no syncing in between. */
@@ -65,7 +66,8 @@ static sf_code prepare(const sqlite_vec_writer *writer, const char *sql, sqlite3
 static sf_code prepare_all(sqlite_vec_writer *writer, sf_error *error) {
   SF_TRY(prepare(writer, "INSERT INTO vec_index_rowids (rowid, chunk_id, chunk_offset) VALUES (?1, ?2, ?3)",
                  &writer->insert_row, error));
-  SF_TRY(prepare(writer, "INSERT INTO vec_id_map (internal_id, original_id) VALUES (?1, ?2)", &writer->insert_id, error));
+  SF_TRY(
+      prepare(writer, "INSERT INTO vec_id_map (internal_id, original_id) VALUES (?1, ?2)", &writer->insert_id, error));
   return prepare(writer, "INSERT INTO vec_payloads (rowid, payload) VALUES (?1, ?2)", &writer->insert_payload, error);
 }
 

@@ -31,12 +31,13 @@ static sf_code declare_virtual_table(sqlite3 *database, uint32_t dim, sf_metric 
                                      sf_error *error) {
   char sql[512];
   sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL); /* some builds of SQLite begin with it on */
-  snprintf(sql, sizeof(sql),
-           "PRAGMA writable_schema=ON;"
-           "INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) VALUES ('table', 'vec_index', 'vec_index', 0,"
-           " 'CREATE VIRTUAL TABLE vec_index USING vec0(embedding float[%u] distance_metric=%s)');"
-           "PRAGMA writable_schema=OFF;",
-           (unsigned)dim, sf_metric_name(metric));
+  snprintf(
+      sql, sizeof(sql),
+      "PRAGMA writable_schema=ON;"
+      "INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) VALUES ('table', 'vec_index', 'vec_index', 0,"
+      " 'CREATE VIRTUAL TABLE vec_index USING vec0(embedding float[%u] distance_metric=%s)');"
+      "PRAGMA writable_schema=OFF;",
+      (unsigned)dim, sf_metric_name(metric));
   return run(database, sql, what, error);
 }
 

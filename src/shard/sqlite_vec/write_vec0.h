@@ -25,11 +25,11 @@ typedef struct sf_vec0_chunk_writer {
   sqlite3_stmt *insert_vectors;
   sqlite3_stmt *update_chunk;
   uint32_t dim;
-  size_t piece_rows;      /* rows that are written together: a chunk, or less where its vectors are large */
-  float *piece;           /* piece_rows × dim */
-  size_t pending;         /* rows in piece */
-  uint64_t rows;          /* added so far */
-  uint64_t written;       /* of them, in the database: a multiple of piece_rows until the end */
+  size_t piece_rows; /* rows that are written together: a chunk, or less where its vectors are large */
+  float *piece;      /* piece_rows × dim */
+  size_t pending;    /* rows in piece */
+  uint64_t rows;     /* added so far */
+  uint64_t written;  /* of them, in the database: a multiple of piece_rows until the end */
 } sf_vec0_chunk_writer;
 
 sf_code sf_vec0_chunk_writer_open(sf_vec0_chunk_writer *writer, sqlite3 *database, uint32_t dim, const char *what,
