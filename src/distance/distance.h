@@ -17,12 +17,24 @@ typedef void (*sf_rows_kernel)(const float *query, const float *rows, size_t num
 /* Σ xᵢ² of each of `num_rows` contiguous rows in float64: with every kernel the bits that sf_exact_squared_norm gives. */
 typedef void (*sf_norms_kernel)(const float *rows, size_t num_rows, size_t dim, double *results);
 
+/*
+ * Many rows against many columns: `results[row × num_columns + column]` = Σ rowᵢ columnᵢ, for SF_TILE_ROWS rows, which
+ * may be the same one more than once. `panel` holds component i of all columns, then component i + 1 (src/distance/panels.h
+ * packs them): dim × num_columns, a multiple of SF_TILE_COLUMNS and at most the kernels' panel_columns. A result is summed
+ * in the order of the components, whatever the shape.
+ */
+enum { SF_TILE_ROWS = 6, SF_TILE_COLUMNS = 16 };
+typedef void (*sf_tile_kernel)(const float *const *rows, const float *panel, size_t num_columns, size_t dim,
+                               float *results);
+
 typedef struct sf_kernels {
   const char *name;          /* "portable", "avx2", "avx512", "neon" */
   bool (*supported)(void);   /* whether this CPU has what it needs */
   sf_rows_kernel dot;        /* Σ qᵢxᵢ */
   sf_rows_kernel squared_l2; /* Σ (qᵢ − xᵢ)² */
   sf_norms_kernel exact_squared_norms;
+  sf_tile_kernel dot_tile;
+  size_t panel_columns; /* what dot_tile keeps in registers at once */
 } sf_kernels;
 
 /* The kernels in use: the best that the CPU supports, or what SHARDYFUSION_KERNEL in the environment names (a name that

@@ -42,25 +42,6 @@ static void sync_folder_of(const char *path) {
 
 /* ------------------------------------------------------------------------------------------------------------ Locking */
 
-/* flock gives no event to wait for beside a cancellation: it is tried again, at growing intervals. */
-static sf_code wait_for_lock(int descriptor, const char *path, const sf_cancellation *cancellation, sf_error *error) {
-  sf_waiter waiter;
-  uint64_t pause = 1000000;
-  SF_TRY(sf_waiter_init(&waiter, cancellation, error));
-  sf_code code = SF_OK;
-  while (code == SF_OK && flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK && errno != EINTR) {
-      code = sf_fail_errno(error, "lock", path, errno);
-      break;
-    }
-    sf_waiter_wait(&waiter, sf_monotonic_nanoseconds() + pause);
-    pause = pause < 64000000 ? pause * 2 : pause;
-    code = sf_cancellation_check(cancellation, error);
-  }
-  sf_waiter_destroy(&waiter);
-  return code;
-}
-
 sf_code sf_local_copy_lock(const char *path, const sf_cancellation *cancellation, int *lock, sf_error *error) {
   SF_TRY(make_folder_of(path, error));
   char *lock_path = sf_format("%s" LOCK_SUFFIX, path);
@@ -71,7 +52,7 @@ sf_code sf_local_copy_lock(const char *path, const sf_cancellation *cancellation
   if (descriptor < 0)
     code = sf_fail_errno(error, "make", lock_path, errno);
   if (code == SF_OK)
-    code = wait_for_lock(descriptor, lock_path, cancellation, error);
+    code = sf_wait_for_lock(descriptor, lock_path, cancellation, error);
   if (code == SF_OK)
     *lock = descriptor;
   else if (descriptor >= 0)
