@@ -363,6 +363,15 @@ static void a_folder_that_can_not_be_made_is_named(void **state) {
   assert_null(writer);
 }
 
+static void every_metric_and_dimension_of_the_format_is_taken(void **state) {
+  (void)state;
+  sf_error error = {0};
+  assert_int_equal(sf_lance_writer.check(SF_METRIC_DOT_PRODUCT, 0, &error), SF_OK);
+  assert_int_equal(sf_lance_writer.check(SF_METRIC_COSINE, INT32_MAX, &error), SF_OK);
+  assert_int_equal(sf_lance_writer.check(SF_METRIC_L2, (uint32_t)INT32_MAX + 1, &error), SF_CONFIG_VALIDATION_ERROR);
+  assert_non_null(strstr(error.message, "2147483648"));
+}
+
 /* As on a disk that is full, but for the reason. */
 static void a_file_that_can_not_grow_fails_the_writer(void **state) {
   (void)state;
@@ -399,6 +408,7 @@ int main(void) {
       cmocka_unit_test(a_shard_that_was_not_finished_is_none),
       cmocka_unit_test(a_folder_that_holds_a_shard_is_refused),
       cmocka_unit_test(a_folder_that_can_not_be_made_is_named),
+      cmocka_unit_test(every_metric_and_dimension_of_the_format_is_taken),
       cmocka_unit_test(a_file_that_can_not_grow_fails_the_writer),
   };
   return cmocka_run_group_tests_name("lance writer", tests, NULL, NULL);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #define VECTOR_PAGE_BYTES ((size_t)4 << 20)
-#define STRING_PAGE_BYTES ((size_t)1 << 20)
+#define STRING_PAGE_BYTES ((size_t)512 << 10)
 #define STRING_PAGE_ROWS ((size_t)1 << 16)
 
 /* An end with it is a null's: ends of a page are far below. */
@@ -117,7 +117,7 @@ static void adjust_nulls(sf_lance_string_page_writer *page, uint64_t null_adjust
 /* A string larger than a page leaves no more memory behind than pages take. */
 static void empty(sf_buffer *buffer) {
   buffer->length = 0;
-  if (buffer->capacity > 2 * STRING_PAGE_BYTES)
+  if (buffer->capacity > STRING_PAGE_BYTES + 1)
     sf_buffer_free(buffer);
 }
 
@@ -145,11 +145,19 @@ sf_code sf_lance_string_pages_flush(sf_lance_string_page_writer *page, sf_lance_
   return SF_OK;
 }
 
+/* All at once: a buffer that grows would come to take twice what a page needs. */
+static bool reserve(sf_lance_string_page_writer *page) {
+  return sf_buffer_reserve(&page->ends, STRING_PAGE_ROWS * sizeof(uint64_t)) &&
+         sf_buffer_reserve(&page->bytes, STRING_PAGE_BYTES);
+}
+
 sf_code sf_lance_string_pages_add(sf_lance_string_page_writer *page, sf_lance_column_role column, const char *text,
                                   size_t length, sf_lance_file_writer *file, sf_error *error) {
   size_t room = page->bytes.length < STRING_PAGE_BYTES ? STRING_PAGE_BYTES - page->bytes.length : 0;
   if (page->num_rows == STRING_PAGE_ROWS || (length > room && page->num_rows > 0))
     SF_TRY(sf_lance_string_pages_flush(page, column, file, error));
+  if (page->num_rows == 0 && !reserve(page))
+    return sf_fail_memory(error, "a page of strings");
   if (text != NULL && !sf_buffer_append(&page->bytes, text, length))
     return sf_fail_memory(error, "a page of strings");
   uint64_t end = page->bytes.length | (text == NULL ? NULL_MARK : 0);

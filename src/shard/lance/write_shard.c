@@ -35,6 +35,15 @@ static sf_code name_shard(const lance_writer *writer, sf_code code, sf_error *er
                                                          : sf_error_prefix(error, "shard %" PRIu32, writer->db_id);
 }
 
+/* Any metric: the dataset does not say which. Lance counts a vector's components with an int32. */
+static sf_code lance_check(sf_metric metric, uint32_t dim, sf_error *error) {
+  (void)metric;
+  if (dim > INT32_MAX)
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "backend lance: expected at most %d dimensions, found %" PRIu32,
+                   INT32_MAX, dim);
+  return SF_OK;
+}
+
 static void lance_free(sf_shard_writer *freed) {
   lance_writer *writer = lance_of(freed);
   sf_lance_file_close(&writer->file);
@@ -60,6 +69,7 @@ static sf_code open_writer(lance_writer *writer, sf_error *error) {
 }
 
 static sf_code lance_create(const sf_shard_writer_options *options, sf_shard_writer **created, sf_error *error) {
+  SF_TRY(lance_check(options->metric, options->dim, error));
   lance_writer *writer = sf_calloc(1, sizeof(*writer));
   if (writer == NULL)
     return sf_fail_memory(error, "writer of a shard");
@@ -160,6 +170,7 @@ static sf_code lance_finish(sf_shard_writer *to, sf_error *error) {
 
 const sf_shard_writer_format sf_lance_writer = {
     .name = "lance",
+    .check = lance_check,
     .create = lance_create,
     .add = lance_add,
     .finish = lance_finish,
