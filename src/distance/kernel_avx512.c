@@ -15,7 +15,7 @@ extern const sf_kernels sf_avx512_kernels;
 #define AVX512 __attribute__((target("avx512f,avx2,fma")))
 #define AVX512_INLINE static inline __attribute__((always_inline, target("avx512f,avx2,fma")))
 
-enum { WIDTH = 16, ROWS = 4 };
+enum { WIDTH = 16, ROWS = 4, MAX_VECTORS = 4 };
 
 enum metric { DOT, SQUARED_L2 };
 
@@ -75,12 +75,91 @@ AVX512 static void squared_l2_rows(const float *query, const float *rows, size_t
   all_rows(SQUARED_L2, query, rows, num_rows, dim, results);
 }
 
+/* 24 sums in registers, which no addition waits for; each component of a row is spread over a register once for all
+ * columns. `vectors` is a constant where this is inlined. */
+AVX512_INLINE void tile(const float *const *rows, const float *panel, size_t vectors, size_t dim, float *results) {
+  __m512 sums[SF_TILE_ROWS][MAX_VECTORS];
+  for (size_t row = 0; row < SF_TILE_ROWS; row++)
+    for (size_t vector = 0; vector < vectors; vector++)
+      sums[row][vector] = _mm512_setzero_ps();
+  for (size_t i = 0; i < dim; i++, panel += vectors * WIDTH) {
+    __m512 columns[MAX_VECTORS];
+    for (size_t vector = 0; vector < vectors; vector++)
+      columns[vector] = _mm512_loadu_ps(panel + vector * WIDTH);
+    for (size_t row = 0; row < SF_TILE_ROWS; row++) {
+      __m512 component = _mm512_set1_ps(rows[row][i]);
+      for (size_t vector = 0; vector < vectors; vector++)
+        sums[row][vector] = _mm512_fmadd_ps(component, columns[vector], sums[row][vector]);
+    }
+  }
+  for (size_t row = 0; row < SF_TILE_ROWS; row++)
+    for (size_t vector = 0; vector < vectors; vector++)
+      _mm512_storeu_ps(results + (row * vectors + vector) * WIDTH, sums[row][vector]);
+}
+
+AVX512 static void dot_tile(const float *const *rows, const float *panel, size_t num_columns, size_t dim,
+                            float *results) {
+  const float *const copies[SF_TILE_ROWS] = {rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]};
+  if (num_columns == 4 * WIDTH)
+    tile(copies, panel, 4, dim, results);
+  else if (num_columns == 3 * WIDTH)
+    tile(copies, panel, 3, dim, results);
+  else if (num_columns == 2 * WIDTH)
+    tile(copies, panel, 2, dim, results);
+  else
+    tile(copies, panel, 1, dim, results);
+}
+
+/*
+ * The eight lanes of sf_exact_squared_norm in one register. A product of two float32 is exact in float64, so that fusing it
+ * with the addition changes no bit; adding the zeros of lanes that are off doesn't either.
+ */
+AVX512_INLINE __m512d exact_lanes_of_row(const float *row, size_t dim) {
+  enum { LANES = 8 };
+  __m512d lanes = _mm512_setzero_pd();
+  size_t i = 0;
+  for (; i + LANES <= dim; i += LANES) {
+    __m512d components = _mm512_cvtps_pd(_mm256_loadu_ps(row + i));
+    lanes = _mm512_fmadd_pd(components, components, lanes);
+  }
+  if (i < dim) {
+    __mmask16 rest = (__mmask16)((1U << (dim - i)) - 1);
+    __m512d components = _mm512_cvtps_pd(_mm512_castps512_ps256(_mm512_maskz_loadu_ps(rest, row + i)));
+    lanes = _mm512_fmadd_pd(components, components, lanes);
+  }
+  return lanes;
+}
+
+/* (0 + 4) + (2 + 6) and (1 + 5) + (3 + 7): what is left to add. */
+AVX512_INLINE __m128d halves_of_lanes(__m512d lanes) {
+  __m256d sums = _mm256_add_pd(_mm512_castpd512_pd256(lanes), _mm512_extractf64x4_pd(lanes, 1));
+  return _mm_add_pd(_mm256_castpd256_pd128(sums), _mm256_extractf128_pd(sums, 1));
+}
+
+AVX512 static void exact_squared_norms(const float *rows, size_t num_rows, size_t dim, double *results) {
+  size_t row = 0;
+  for (; row + 2 <= num_rows; row += 2) {
+    __m128d first = halves_of_lanes(exact_lanes_of_row(rows + row * dim, dim));
+    __m128d second = halves_of_lanes(exact_lanes_of_row(rows + (row + 1) * dim, dim));
+    _mm_storeu_pd(results + row, _mm_hadd_pd(first, second));
+  }
+  if (row < num_rows) {
+    __m128d last = halves_of_lanes(exact_lanes_of_row(rows + row * dim, dim));
+    _mm_store_sd(results + row, _mm_hadd_pd(last, last));
+  }
+}
+
 /* Asks for the operating system's support of the registers, too. */
 static bool supported(void) {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-const sf_kernels sf_avx512_kernels = {
-    .name = "avx512", .supported = supported, .dot = dot_rows, .squared_l2 = squared_l2_rows};
+const sf_kernels sf_avx512_kernels = {.name = "avx512",
+                                      .supported = supported,
+                                      .dot = dot_rows,
+                                      .squared_l2 = squared_l2_rows,
+                                      .exact_squared_norms = exact_squared_norms,
+                                      .dot_tile = dot_tile,
+                                      .panel_columns = MAX_VECTORS * WIDTH};
 
 #endif

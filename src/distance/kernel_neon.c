@@ -8,7 +8,7 @@
 
 extern const sf_kernels sf_neon_kernels;
 
-enum { WIDTH = 4, SUMS = 4, ROWS = 4 };
+enum { WIDTH = 4, SUMS = 4, ROWS = 4, VECTORS = 4 };
 
 enum metric { DOT, SQUARED_L2 };
 
@@ -70,11 +70,65 @@ static void squared_l2_rows(const float *query, const float *rows, size_t num_ro
   all_rows(SQUARED_L2, query, rows, num_rows, dim, results);
 }
 
+/* 24 sums in registers, four of columns and one for a row's component. Unrolled by request: in a loop over the array, some
+ * compilers store every sum back to memory. */
+static void dot_tile(const float *const *rows, const float *panel, size_t num_columns, size_t dim, float *results) {
+  float32x4_t sums[SF_TILE_ROWS * VECTORS];
+#pragma GCC unroll 24
+  for (size_t i = 0; i < SF_TILE_ROWS * VECTORS; i++)
+    sums[i] = vdupq_n_f32(0);
+  const float *const copies[SF_TILE_ROWS] = {rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]};
+  for (size_t i = 0; i < dim; i++, panel += num_columns) {
+    float32x4_t columns[VECTORS] = {vld1q_f32(panel), vld1q_f32(panel + WIDTH), vld1q_f32(panel + 2 * WIDTH),
+                                    vld1q_f32(panel + 3 * WIDTH)};
+#pragma GCC unroll 6
+    for (size_t row = 0; row < SF_TILE_ROWS; row++) {
+      float32x4_t component = vld1q_dup_f32(copies[row] + i);
+#pragma GCC unroll 4
+      for (size_t vector = 0; vector < VECTORS; vector++)
+        sums[row * VECTORS + vector] = vfmaq_f32(sums[row * VECTORS + vector], component, columns[vector]);
+    }
+  }
+#pragma GCC unroll 24
+  for (size_t i = 0; i < SF_TILE_ROWS * VECTORS; i++)
+    vst1q_f32(results + i / VECTORS * num_columns + i % VECTORS * WIDTH, sums[i]);
+}
+
+/*
+ * The eight lanes of sf_exact_squared_norm in four registers. A product of two float32 is exact in float64, so that fusing it
+ * with the addition changes no bit; adding the zeros of lanes that are off doesn't either.
+ */
+static inline __attribute__((always_inline)) double exact_squared_norm(const float *row, size_t dim) {
+  float64x2_t lanes[4] = {vdupq_n_f64(0), vdupq_n_f64(0), vdupq_n_f64(0), vdupq_n_f64(0)};
+  for (size_t i = 0; i < dim; i += 2 * WIDTH) {
+    for (size_t half = 0; half < 2 && i + half * WIDTH < dim; half++) {
+      size_t begin = i + half * WIDTH;
+      float32x4_t loaded = begin + WIDTH <= dim ? vld1q_f32(row + begin) : load_first(row + begin, dim - begin);
+      float64x2_t first = vcvt_f64_f32(vget_low_f32(loaded));
+      float64x2_t second = vcvt_high_f64_f32(loaded);
+      lanes[2 * half] = vfmaq_f64(lanes[2 * half], first, first);
+      lanes[2 * half + 1] = vfmaq_f64(lanes[2 * half + 1], second, second);
+    }
+  }
+  float64x2_t even_and_odd = vaddq_f64(vaddq_f64(lanes[0], lanes[2]), vaddq_f64(lanes[1], lanes[3]));
+  return vaddvq_f64(even_and_odd);
+}
+
+static void exact_squared_norms(const float *rows, size_t num_rows, size_t dim, double *results) {
+  for (size_t row = 0; row < num_rows; row++)
+    results[row] = exact_squared_norm(rows + row * dim, dim);
+}
+
 static bool supported(void) {
   return true;
 }
 
-const sf_kernels sf_neon_kernels = {
-    .name = "neon", .supported = supported, .dot = dot_rows, .squared_l2 = squared_l2_rows};
+const sf_kernels sf_neon_kernels = {.name = "neon",
+                                    .supported = supported,
+                                    .dot = dot_rows,
+                                    .squared_l2 = squared_l2_rows,
+                                    .exact_squared_norms = exact_squared_norms,
+                                    .dot_tile = dot_tile,
+                                    .panel_columns = VECTORS * WIDTH};
 
 #endif

@@ -52,9 +52,30 @@ static void squared_l2_rows(const float *query, const float *rows, size_t num_ro
     results[row] = squared_l2(query, rows + row * dim, dim);
 }
 
+static void dot_tile(const float *const *rows, const float *panel, size_t num_columns, size_t dim, float *results) {
+  for (size_t row = 0; row < SF_TILE_ROWS; row++) {
+    float sums[SF_TILE_COLUMNS] = {0};
+    for (size_t i = 0; i < dim; i++)
+      for (size_t column = 0; column < SF_TILE_COLUMNS; column++)
+        sums[column] += rows[row][i] * panel[i * num_columns + column];
+    for (size_t column = 0; column < SF_TILE_COLUMNS; column++)
+      results[row * num_columns + column] = sums[column];
+  }
+}
+
+static void exact_squared_norms(const float *rows, size_t num_rows, size_t dim, double *results) {
+  for (size_t row = 0; row < num_rows; row++)
+    results[row] = sf_exact_squared_norm(rows + row * dim, dim);
+}
+
 static bool supported(void) {
   return true;
 }
 
-const sf_kernels sf_portable_kernels = {
-    .name = "portable", .supported = supported, .dot = dot_rows, .squared_l2 = squared_l2_rows};
+const sf_kernels sf_portable_kernels = {.name = "portable",
+                                        .supported = supported,
+                                        .dot = dot_rows,
+                                        .squared_l2 = squared_l2_rows,
+                                        .exact_squared_norms = exact_squared_norms,
+                                        .dot_tile = dot_tile,
+                                        .panel_columns = SF_TILE_COLUMNS};

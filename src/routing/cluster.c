@@ -44,6 +44,19 @@ static double distance(const sf_router_source *source, const double *centroid_no
   return -sf_route_dot(centroid, query, source->dim);
 }
 
+double sf_route_centroid_norm(const double *centroid, size_t dim) {
+  double sum = 0;
+  for (size_t i = 0; i < dim; i++)
+    sum += centroid[i] * centroid[i];
+  return sqrt(sum);
+}
+
+double sf_route_centroid_distance(const sf_router_source *source, const double *centroid_norms, const float *query,
+                                  uint32_t id) {
+  double query_norm = source->metric == SF_METRIC_COSINE ? norm(query, source->dim) : 0;
+  return distance(source, centroid_norms, query, query_norm, id);
+}
+
 /* Ascending by distance, ties by id: a total order, so that any sort is as good as a stable one. Centroids that are not
  * finite can give NaN, which comes last, as NumPy sorts it. */
 static int compare_candidates(const void *left, const void *right) {

@@ -27,13 +27,8 @@ static sf_code compute_centroid_norms(sf_router *router, sf_error *error) {
   router->centroid_norms = sf_calloc(source->num_dbs, sizeof(double));
   if (router->centroid_norms == NULL)
     return sf_fail_memory(error, "norms of centroids");
-  for (size_t i = 0; i < source->num_dbs; i++) {
-    const double *centroid = source->centroids + i * source->dim;
-    double sum = 0;
-    for (size_t j = 0; j < source->dim; j++)
-      sum += centroid[j] * centroid[j];
-    router->centroid_norms[i] = sqrt(sum);
-  }
+  for (size_t i = 0; i < source->num_dbs; i++)
+    router->centroid_norms[i] = sf_route_centroid_norm(source->centroids + i * source->dim, source->dim);
   return SF_OK;
 }
 

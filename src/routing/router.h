@@ -44,6 +44,11 @@ sf_code sf_route_lsh(const sf_router_source *source, const float *query, size_t 
 sf_code sf_route_cel(const sf_router_source *source, const sf_cel_program *program, const char *routing_context,
                      uint32_t *shard_id, sf_error *error);
 
+/* What cluster sorts by, least first, ties by id: the distance of the query from one centroid; and the norms it takes. */
+double sf_route_centroid_distance(const sf_router_source *source, const double *centroid_norms, const float *query,
+                                  uint32_t id);
+double sf_route_centroid_norm(const double *centroid, size_t dim);
+
 /* Σ aᵢbᵢ of float64 and float32, in a fixed order of operations. */
 double sf_route_dot(const double *a, const float *b, size_t dim);
 

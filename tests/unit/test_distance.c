@@ -198,6 +198,48 @@ static void exact_results_are_the_lanes_in_their_order_bit_for_bit(void **state)
   }
 }
 
+static void every_kernel_has_the_bits_of_the_exact_squared_norms(void **state) {
+  (void)state;
+  uint64_t random = 5;
+  for (size_t dim = 1; dim != 0; dim = next_dim(dim)) {
+    for (size_t num_rows = 0; num_rows <= 5; num_rows++) {
+      float *rows = random_vectors(num_rows, dim, scales[random_below(&random, NUM_SCALES)], &random);
+      for (size_t i = 0; sf_kernels_all()[i] != NULL; i++) {
+        double results[6] = {-1, -1, -1, -1, -1, -1};
+        if (!sf_kernels_all()[i]->supported())
+          continue;
+        sf_kernels_all()[i]->exact_squared_norms(rows, num_rows, dim, results);
+        for (size_t row = 0; row < num_rows; row++)
+          assert_same_bits(results[row], sf_exact_squared_norm(rows + row * dim, dim));
+        assert_true(results[num_rows] == -1);
+      }
+      free(rows);
+    }
+  }
+}
+
+static void exact_squared_norms_of_what_is_not_finite_are_not_finite(void **state) {
+  (void)state;
+  for (size_t dim = 1; dim < 40; dim++) {
+    float rows[3 * 40];
+    for (size_t place = 0; place < dim; place++) {
+      for (size_t i = 0; i < 3 * dim; i++)
+        rows[i] = FLT_MAX;
+      rows[place] = NAN;
+      rows[2 * dim + place] = -INFINITY;
+      for (size_t i = 0; sf_kernels_all()[i] != NULL; i++) {
+        double results[3];
+        if (!sf_kernels_all()[i]->supported())
+          continue;
+        sf_kernels_all()[i]->exact_squared_norms(rows, 3, dim, results);
+        assert_true(isnan(results[0]));
+        assert_true(isfinite(results[1]));
+        assert_true(isinf(results[2]));
+      }
+    }
+  }
+}
+
 static void exact_results_neither_overflow_nor_underflow(void **state) {
   (void)state;
   const float largest[2] = {FLT_MAX, -FLT_MAX};
@@ -284,6 +326,8 @@ int main(void) {
       cmocka_unit_test(a_row_near_the_query_is_within_the_error_bound),
       cmocka_unit_test(kernels_read_rows_of_any_alignment),
       cmocka_unit_test(exact_results_are_the_lanes_in_their_order_bit_for_bit),
+      cmocka_unit_test(every_kernel_has_the_bits_of_the_exact_squared_norms),
+      cmocka_unit_test(exact_squared_norms_of_what_is_not_finite_are_not_finite),
       cmocka_unit_test(exact_results_neither_overflow_nor_underflow),
       cmocka_unit_test(an_inverse_norm_is_given_only_where_float32_can_be_trusted),
       cmocka_unit_test(a_dim_without_a_float32_bound_has_an_infinite_one),

@@ -137,9 +137,7 @@ static sf_code look_at_rows(uint64_t first_row, const float *vectors, const int6
                             void *user_data, sf_error *error) {
   (void)first_row, (void)row_ids, (void)error;
   sf_shard *shard = user_data;
-  for (size_t i = 0; i < count; i++)
-    if (!sf_row_statistics_of(vectors + i * shard->dim, shard->dim).is_finite)
-      shard->num_not_finite++;
+  shard->num_not_finite += sf_count_not_finite(vectors, count, shard->dim);
   return SF_OK;
 }
 
