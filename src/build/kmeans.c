@@ -81,8 +81,8 @@ static sf_code measure(sf_kmeans *kmeans, sf_error *error) {
   size_t i = 0;
   while (isfinite(row[i]))
     i++;
-  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "training sample: row %zu: component %zu: expected a finite number, found %g",
-                 bad, i, (double)row[i]);
+  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
+                 "training sample: row %zu: component %zu: expected a finite number, found %g", bad, i, (double)row[i]);
 }
 
 static uint32_t choose_num_threads(const sf_kmeans_options *options) {
@@ -112,9 +112,8 @@ static void release(sf_kmeans *kmeans) {
   free(kmeans->counts);
 }
 
-sf_code sf_kmeans_train(const sf_kmeans_options *options, const float *sample, size_t n, uint32_t dim,
-                        float *centroids, sf_kmeans_report *report, const sf_cancellation *cancellation,
-                        sf_error *error) {
+sf_code sf_kmeans_train(const sf_kmeans_options *options, const float *sample, size_t n, uint32_t dim, float *centroids,
+                        sf_kmeans_report *report, const sf_cancellation *cancellation, sf_error *error) {
   SF_TRY(check_options(options, n, dim, error));
   sf_kmeans_report ignored;
   sf_kmeans kmeans = {.options = options,

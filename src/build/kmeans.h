@@ -42,8 +42,7 @@ typedef struct sf_kmeans_report {
  * Fails with SF_CONFIG_VALIDATION_ERROR where an option is out of its range or the sample has a component that is not
  * finite.
  */
-sf_code sf_kmeans_train(const sf_kmeans_options *options, const float *sample, size_t n, uint32_t dim,
-                        float *centroids, sf_kmeans_report *report, const sf_cancellation *cancellation,
-                        sf_error *error);
+sf_code sf_kmeans_train(const sf_kmeans_options *options, const float *sample, size_t n, uint32_t dim, float *centroids,
+                        sf_kmeans_report *report, const sf_cancellation *cancellation, sf_error *error);
 
 #endif

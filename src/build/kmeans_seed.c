@@ -15,11 +15,11 @@ enum { ROWS_PER_CLUSTER = 16, MIN_ROWS = 512, MAX_CANDIDATES = SF_TILE_COLUMNS, 
 
 typedef struct seeding {
   sf_kmeans *kmeans;
-  size_t count;        /* of rows that are looked at */
-  size_t *rows;        /* count: their numbers in the sample */
-  double *potentials;  /* count: how far each is from the nearest centroid so far */
-  float *products;     /* count × the panels' width: with the candidates */
-  sf_panels *panels;   /* the candidates */
+  size_t count;       /* of rows that are looked at */
+  size_t *rows;       /* count: their numbers in the sample */
+  double *potentials; /* count: how far each is from the nearest centroid so far */
+  float *products;    /* count × the panels' width: with the candidates */
+  sf_panels *panels;  /* the candidates */
   size_t width;
   size_t num_candidates;
   size_t candidates[MAX_CANDIDATES]; /* places in `rows` */
@@ -109,8 +109,8 @@ static double potential(const seeding *state, size_t place, size_t candidate) {
   if (!sf_kmeans_is_spherical(kmeans))
     distance = norm * norm - 2 * product + candidate_norm * candidate_norm;
   else
-    distance = sf_kmeans_weight(kmeans, state->rows[place]) *
-               (norm - (candidate_norm > 0 ? product / candidate_norm : 0));
+    distance =
+        sf_kmeans_weight(kmeans, state->rows[place]) * (norm - (candidate_norm > 0 ? product / candidate_norm : 0));
   /* NaN where a product of huge components overflowed: as far as can be. */
   double before = state->potentials[place];
   return distance < before ? fmax(distance, 0) : before;

@@ -27,10 +27,8 @@ sf_code sf_nearest_create(uint32_t num_points, size_t dim, bool squared_distance
   sf_nearest *nearest = sf_calloc(1, sizeof(*nearest));
   if (nearest == NULL)
     return sf_fail_memory(error, "nearest points");
-  *nearest = (sf_nearest){.num_points = num_points,
-                          .dim = dim,
-                          .squared_distances = squared_distances,
-                          .kernels = sf_kernels_get()};
+  *nearest = (sf_nearest){
+      .num_points = num_points, .dim = dim, .squared_distances = squared_distances, .kernels = sf_kernels_get()};
   sf_code code = sf_panels_create(num_points, dim, &nearest->panels, error);
   if (code != SF_OK)
     goto failed;

@@ -80,7 +80,8 @@ AVX2 static void squared_l2_rows(const float *query, const float *rows, size_t n
 
 /* Twelve sums in registers, two of columns and one for a row's component. Unrolled by request: in a loop over the array,
  * GCC 12 stores every sum back to memory. */
-AVX2 static void dot_tile(const float *const *rows, const float *panel, size_t num_columns, size_t dim, float *results) {
+AVX2 static void dot_tile(const float *const *rows, const float *panel, size_t num_columns, size_t dim,
+                          float *results) {
   __m256 sums[SF_TILE_ROWS][2];
 #pragma GCC unroll 6
   for (size_t row = 0; row < SF_TILE_ROWS; row++)
