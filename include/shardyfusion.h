@@ -319,7 +319,8 @@ SF_API void sf_reader_free(sf_reader *reader);
 
 /* ---------------------------------------------------------------------------------------------------------- Search */
 
-typedef enum sf_element_type { SF_FLOAT32 = 0, SF_FLOAT64 = 1 } sf_element_type;
+/* SF_FLOAT16 is for rows to add: a query can't have it. */
+typedef enum sf_element_type { SF_FLOAT32 = 0, SF_FLOAT64 = 1, SF_FLOAT16 = 2 } sf_element_type;
 
 typedef struct sf_search_request {
   size_t size; /* sizeof(sf_search_request) */
@@ -483,6 +484,212 @@ SF_API sf_code sf_snapshot_verify_submit(const char *root, const sf_reader_optio
                                          sf_completion_queue *queue, void *user_data, sf_operation **operation,
                                          sf_error *error);
 SF_API size_t sf_operation_verify_failed(const sf_operation *operation);
+
+/* -------------------------------------------------------------------------------------------------------- Building */
+
+/*
+ * A builder writes a snapshot: rows are added in batches, go to the shards that a reader would route them to, and finishing
+ * publishes them all at once. Until then, and when anything fails, the root's live snapshot stays what it was.
+ *
+ * Strategy cluster without centroids of its own needs a sample of the rows before it can place any. Either
+ * sf_builder_train is given one (all rows of a mapped array, say, of which it draws a sample) before the first row is
+ * added, or the rows are kept in a temporary file until there are enough of them, or no more come.
+ *
+ * A builder belongs to one thread at a time. After a failure there is nothing to do with it but to free it.
+ */
+typedef struct sf_builder sf_builder;
+
+typedef enum sf_build_phase {
+  SF_BUILD_TRAINING = 0,   /* finding centroids */
+  SF_BUILD_WRITING = 1,    /* rows go into shards */
+  SF_BUILD_FINISHING = 2,  /* shards are completed, and uploaded where the root is remote */
+  SF_BUILD_PUBLISHING = 3, /* the manifest and `_CURRENT` are written */
+} sf_build_phase;
+SF_API const char *sf_build_phase_name(sf_build_phase phase); /* "training", ..., "publishing" */
+
+/* How far a build is; what does not belong to the phase keeps its last value. */
+typedef struct sf_build_progress {
+  size_t size; /* sizeof(sf_build_progress), of the library that runs */
+  sf_build_phase phase;
+  uint64_t rows;         /* written so far */
+  uint32_t shards_done;  /* completed, and uploaded */
+  uint32_t shards_total; /* that have rows */
+  uint64_t bytes_done;   /* of completed shards */
+} sf_build_progress;
+
+/* Called now and then by the thread that adds or finishes. Return false to stop: SF_CANCELLED_ERROR. */
+typedef bool (*sf_build_callback)(const sf_build_progress *progress, void *user_data);
+
+/* Needed only until sf_builder_create returns. What is 0 or NULL has the default named here. */
+typedef struct sf_build_options {
+  size_t size; /* sizeof(sf_build_options) */
+  sf_metric metric;
+  sf_sharding_strategy strategy;
+  const char *backend;    /* NULL: "sqlite-vec", which does not take SF_METRIC_DOT_PRODUCT; "lance" */
+  uint32_t dim;           /* 0: as many components as the first rows have */
+  uint32_t num_dbs;       /* shards; 0: as many as there are centroids or routing_values, which go before */
+  uint32_t num_probes;    /* that the manifest names; 0: 1 */
+  const float *centroids; /* cluster: num_dbs × dim, both given; NULL: trained */
+  uint64_t training_rows; /* cluster: the most rows to train with; 0: 100,000, or what a quarter of the memory holds */
+  uint32_t training_iterations; /* cluster: the most rounds of k-means; 0: 25 */
+  uint32_t num_hash_bits;       /* lsh, 1 to 4096; 0: 8, or as many more as num_dbs needs */
+  const float *hyperplanes;     /* lsh: num_hash_bits × dim, all given; NULL: drawn, normally distributed */
+  const char *cel_expr;         /* cel: required */
+  const char *cel_columns;      /* cel: required: {"name": "int|string|bytes|double|bool|uint"} as JSON */
+  const char *routing_values;   /* cel: a JSON array of ints, strings and {"__bytes_hex__": "…"}; NULL: none */
+  uint64_t seed;                /* of training and hyperplanes: the same rows, options and seed give the same shards */
+  uint64_t max_memory_bytes; /* what the builder may use, about; 0: 512 MiB. What rows are read from is not counted */
+  uint32_t num_threads;      /* 0: one for each CPU */
+  const char *s3_prefix;     /* what references are written below; NULL: the root's own URL */
+  const char *run_id;        /* letters, digits, '-', '_' and '.'; new at this root. NULL: a random UUID */
+  /* For shards to upload, and for temporary files; NULL: the run's own folder where the root is a directory, else $TMPDIR
+   * or /tmp. What killed builds left there is removed. */
+  const char *staging_dir;
+  const sf_s3_options *s3;    /* for roots that begin with s3://; NULL: all from the environment */
+  sf_build_callback progress; /* NULL: nobody listens */
+  void *progress_user_data;
+  sf_log_callback log; /* NULL: silent */
+  void *log_user_data;
+  sf_executor *executor; /* that sf_builder_finish_submit runs on; NULL: it makes one */
+} sf_build_options;
+
+#define SF_BUILD_OPTIONS_INIT                                                                                          \
+  { .size = sizeof(sf_build_options) }
+
+/* The same as SF_BUILD_OPTIONS_INIT, for languages without macros. */
+SF_API void sf_build_options_init(sf_build_options *options);
+
+/* Opens the root (which need not exist) and checks the options. Nothing is written but a record of the run. */
+SF_API sf_code sf_builder_create(const char *root, const sf_build_options *options, sf_builder **builder,
+                                 sf_error *error);
+
+/* Rows to add, all borrowed for the call. Vectors are rounded to float32; one that is not finite then is refused. */
+typedef struct sf_row_batch {
+  size_t size; /* sizeof(sf_row_batch) */
+  size_t count;
+  const void *vectors; /* count rows of dim components, aligned as their type asks for */
+  size_t dim;
+  sf_element_type vector_type;
+  size_t row_stride; /* bytes from one row to the next; 0: they are contiguous */
+  /* Ids. A row whose string_ids entry is NULL has its integer_ids entry; without either array, rows are numbered from 0,
+   * in the order in which they are added. No id may occur twice in a snapshot (strings and integers differ). */
+  const int64_t *integer_ids;
+  const char *const *string_ids;
+  const size_t *string_id_lengths;     /* NULL: string_ids end in NUL */
+  const char *const *payloads;         /* JSON objects; an entry that is NULL: none. NULL: none at all */
+  const size_t *payload_lengths;       /* NULL: payloads end in NUL; else each also has a NUL behind it */
+  const int64_t *shard_ids;            /* explicit: required, from 0 to num_dbs - 1 */
+  const char *const *routing_contexts; /* cel: required: JSON objects that end in NUL */
+  /* What messages call where the rows come from, and how they count them; NULL: "vectors", "ids", "payloads",
+   * "shard_ids", "routing_contexts" and "row". */
+  const char *vectors_name;
+  const char *ids_name;
+  const char *payloads_name;
+  const char *shard_ids_name;
+  const char *routing_contexts_name;
+  const char *row_word;
+  bool has_first_number;
+  uint64_t first_number; /* of the first row, in messages; without it: as many as were added before */
+} sf_row_batch;
+
+#define SF_ROW_BATCH_INIT                                                                                              \
+  { .size = sizeof(sf_row_batch), .vector_type = SF_FLOAT32 }
+
+SF_API void sf_row_batch_init(sf_row_batch *batch);
+
+/* Trains centroids from `rows`, of which only the vectors are looked at: all of them, or a random sample where there are
+ * more than training_rows. Only before the first row is added; does nothing where no centroids are to be trained. */
+SF_API sf_code sf_builder_train(sf_builder *builder, const sf_row_batch *rows, sf_error *error);
+
+/* Adds rows, in their order. What is wrong with one is SF_CONFIG_VALIDATION_ERROR (a routing token that is not known:
+ * SF_UNKNOWN_ROUTING_TOKEN_ERROR), and the message says which. Batches of some MiB are best; any size is taken. */
+SF_API sf_code sf_builder_add(sf_builder *builder, const sf_row_batch *rows, sf_error *error);
+
+typedef struct sf_built_shard {
+  uint32_t db_id;
+  const char *db_url; /* NULL: the shard has no rows */
+  uint64_t num_rows;
+  uint64_t num_bytes;
+} sf_built_shard;
+
+/* What was built. Members may be added at the end: it is always the library that makes one. */
+typedef struct sf_build_result {
+  const char *run_id;
+  const char *manifest_ref;
+  uint64_t num_rows;
+  uint64_t num_bytes; /* of all shards */
+  uint32_t dim;
+  uint32_t num_dbs;
+  uint32_t num_shards;          /* that have rows */
+  const sf_built_shard *shards; /* num_dbs of them, by db_id */
+  double training_seconds;
+  double writing_seconds;    /* of the calls that add, less training */
+  double finishing_seconds;  /* completing and uploading */
+  double publishing_seconds; /* checking the routing, manifest, `_CURRENT` */
+} sf_build_result;
+
+/* Completes the shards, checks that a reader's routing is the one by which they were filled, writes the manifest and
+ * then makes it the live one. *result is one block for the caller to free with sf_free. The builder is still to be
+ * freed. */
+SF_API sf_code sf_builder_finish(sf_builder *builder, sf_build_result **result, sf_error *error);
+/* The builder must not be used, nor freed, until the operation has finished. */
+SF_API sf_code sf_builder_finish_submit(sf_builder *builder, sf_completion_queue *queue, void *user_data,
+                                        sf_operation **operation, sf_error *error);
+/* The result of a finished build, once; NULL if it failed or was taken. */
+SF_API sf_build_result *sf_operation_take_build_result(sf_operation *operation);
+
+/* Frees, and removes what was written where the build has not finished. NULL is allowed. */
+SF_API void sf_builder_free(sf_builder *builder);
+
+/* --------------------------------------------------------------------------------------------- Looking after a root */
+
+/* A run that left objects at a root without a manifest: it failed, was killed, or is still under way. */
+typedef struct sf_unreferenced_run {
+  const char *run_id;
+  uint64_t num_objects;
+  double age_seconds; /* since it last gave a sign of life; negative: not known */
+  bool is_removed;    /* or was to be, but for dry_run */
+} sf_unreferenced_run;
+
+/* Called for each such run, when it is done with. Return false to stop: SF_CANCELLED_ERROR. */
+typedef bool (*sf_cleanup_callback)(const sf_unreferenced_run *run, void *user_data);
+
+typedef struct sf_cleanup_options {
+  size_t size; /* sizeof(sf_cleanup_options) */
+  bool remove; /* else nothing is removed: a dry run */
+  /* Runs younger than this, and those whose age is not known unless it is 0, may still be under way: they are left alone. */
+  double min_age_seconds;
+  const sf_s3_options *s3;
+  sf_cleanup_callback callback; /* NULL: nobody listens */
+  void *callback_user_data;
+  sf_log_callback log; /* NULL: silent */
+  void *log_user_data;
+} sf_cleanup_options;
+
+#define SF_CLEANUP_OPTIONS_INIT                                                                                        \
+  { .size = sizeof(sf_cleanup_options), .min_age_seconds = 86400 }
+
+SF_API void sf_cleanup_options_init(sf_cleanup_options *options);
+
+/* Removes what no manifest names: shards and routing artifacts of runs that were never published. *num_runs says how many
+ * were removed, or would have been. */
+SF_API sf_code sf_snapshot_cleanup(const char *root, const sf_cleanup_options *options, size_t *num_runs,
+                                   sf_error *error);
+SF_API sf_code sf_snapshot_cleanup_submit(const char *root, const sf_cleanup_options *options, sf_executor *executor,
+                                          sf_completion_queue *queue, void *user_data, sf_operation **operation,
+                                          sf_error *error);
+SF_API size_t sf_operation_cleanup_runs(const sf_operation *operation);
+
+/* Makes an older (or newer) published manifest the live one: `target` is a run id, a manifest's reference, or "previous",
+ * the newest that is older than the live one. Its routing must load and its shards must be there. *manifest_ref is for
+ * the caller to free with sf_free. */
+SF_API sf_code sf_snapshot_rollback(const char *root, const sf_reader_options *options, const char *target,
+                                    char **manifest_ref, sf_error *error);
+SF_API sf_code sf_snapshot_rollback_submit(const char *root, const sf_reader_options *options, const char *target,
+                                           sf_executor *executor, sf_completion_queue *queue, void *user_data,
+                                           sf_operation **operation, sf_error *error);
+/* The manifest that a finished rollback made live, once; NULL if it failed or was taken. */
+SF_API char *sf_operation_take_rollback(sf_operation *operation);
 
 #ifdef __cplusplus
 }

@@ -69,6 +69,8 @@ static void free_outcome(sf_outcome *outcome) {
   free(outcome->responses);
   free(outcome->history);
   free(outcome->object);
+  free(outcome->build_result);
+  free(outcome->rollback);
   *outcome = (sf_outcome){0};
 }
 
@@ -238,6 +240,24 @@ void *sf_operation_take_object(sf_operation *operation, size_t *length) {
   return object;
 }
 
+sf_build_result *sf_operation_take_build_result(sf_operation *operation) {
+  if (!lock_here(operation))
+    return NULL;
+  sf_build_result *result = operation->outcome.build_result;
+  operation->outcome.build_result = NULL;
+  pthread_mutex_unlock(&operation->mutex);
+  return result;
+}
+
+char *sf_operation_take_rollback(sf_operation *operation) {
+  if (!lock_here(operation))
+    return NULL;
+  char *manifest_ref = operation->outcome.rollback;
+  operation->outcome.rollback = NULL;
+  pthread_mutex_unlock(&operation->mutex);
+  return manifest_ref;
+}
+
 bool sf_operation_refresh_changed(const sf_operation *operation) {
   sf_operation *locked = (sf_operation *)(uintptr_t)operation;
   if (!lock_here(locked))
@@ -245,6 +265,15 @@ bool sf_operation_refresh_changed(const sf_operation *operation) {
   bool changed = locked->outcome.refresh_changed;
   pthread_mutex_unlock(&locked->mutex);
   return changed;
+}
+
+size_t sf_operation_cleanup_runs(const sf_operation *operation) {
+  sf_operation *locked = (sf_operation *)(uintptr_t)operation;
+  if (!lock_here(locked))
+    return 0;
+  size_t runs = locked->outcome.cleanup_runs;
+  pthread_mutex_unlock(&locked->mutex);
+  return runs;
 }
 
 size_t sf_operation_verify_failed(const sf_operation *operation) {

@@ -17,6 +17,9 @@ typedef struct sf_outcome {
   size_t verify_failed;
   void *object; /* object_length bytes */
   size_t object_length;
+  sf_build_result *build_result;
+  size_t cleanup_runs;
+  char *rollback;
 } sf_outcome;
 
 /* An operation with two references: the submitter's and the runner's. `queue` may be NULL. */

@@ -16,56 +16,6 @@
 #define LOCK_NAME "shard.lock"
 #define IDENTITY_MAX_BYTES 65536
 
-static sf_code fail_errno(sf_error *error, const char *action, const char *path, int error_number) {
-  return sf_fail(error, SF_ERROR, "local cache: can't %s %s: %s", action, path, strerror(error_number));
-}
-
-sf_code sf_make_folders(const char *path, sf_error *error) {
-  char *partial = sf_strdup(path);
-  if (partial == NULL)
-    return sf_fail_memory(error, "path of the cache");
-  sf_code code = SF_OK;
-  size_t length = strlen(partial);
-  for (size_t i = 1; i <= length && code == SF_OK; i++) {
-    if (partial[i] != '/' && partial[i] != '\0')
-      continue;
-    char saved = partial[i];
-    partial[i] = '\0';
-    if (mkdir(partial, 0777) != 0 && errno != EEXIST)
-      code = fail_errno(error, "make the folder", partial, errno);
-    partial[i] = saved;
-  }
-  free(partial);
-  return code;
-}
-
-sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t length, uint64_t offset,
-                    sf_error *error) {
-  const char *next = bytes;
-  while (length > 0) {
-    ssize_t written = pwrite(descriptor, next, length, (off_t)offset);
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written < 0)
-      return fail_errno(error, "write", path, errno);
-    next += written;
-    offset += (uint64_t)written;
-    length -= (size_t)written;
-  }
-  return SF_OK;
-}
-
-sf_code sf_publish_file(int descriptor, const char *temporary_path, const char *path, sf_error *error) {
-  sf_code code = SF_OK;
-  if (fsync(descriptor) != 0)
-    code = fail_errno(error, "sync", temporary_path, errno);
-  else if (rename(temporary_path, path) != 0)
-    code = fail_errno(error, "rename to", path, errno);
-  if (code != SF_OK)
-    unlink(temporary_path);
-  return code;
-}
-
 static bool member_is(const json_object *identity, const char *name, const char *expected) {
   const char *found = NULL;
   if (sf_json_string(identity, name, false, IDENTITY_NAME, SF_ERROR, &found, NULL) != SF_OK)
@@ -148,7 +98,7 @@ static sf_code write_identity(const char *path, const char *db_url, const char *
   if (identity == NULL || text == NULL || final_path == NULL || temporary_path == NULL)
     code = sf_fail_memory(error, IDENTITY_NAME);
   else if ((descriptor = open(temporary_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
-    code = fail_errno(error, "make", temporary_path, errno);
+    code = sf_fail_errno(error, "make", temporary_path, errno);
   if (code == SF_OK)
     code = sf_write_at(descriptor, temporary_path, text, strlen(text), 0, error);
   if (code == SF_OK)
@@ -168,10 +118,10 @@ static sf_code take_lock(const char *path, int *lock, sf_error *error) {
   sf_code code = SF_OK;
   int descriptor = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor < 0)
-    code = fail_errno(error, "make", lock_path, errno);
+    code = sf_fail_errno(error, "make", lock_path, errno);
   while (code == SF_OK && flock(descriptor, LOCK_EX) != 0)
     if (errno != EINTR)
-      code = fail_errno(error, "lock", lock_path, errno);
+      code = sf_fail_errno(error, "lock", lock_path, errno);
   if (code == SF_OK)
     *lock = descriptor;
   else if (descriptor >= 0)
@@ -185,11 +135,11 @@ sf_code sf_cache_file_hold(const char *path, int *descriptor, bool *held, sf_err
   *held = false;
   int opened = open(path, O_RDONLY | O_CLOEXEC);
   if (opened < 0)
-    return errno == ENOENT ? SF_OK : fail_errno(error, "open", path, errno);
+    return errno == ENOENT ? SF_OK : sf_fail_errno(error, "open", path, errno);
   while (flock(opened, LOCK_SH) != 0) {
     if (errno == EINTR)
       continue;
-    sf_code code = fail_errno(error, "lock", path, errno);
+    sf_code code = sf_fail_errno(error, "lock", path, errno);
     close(opened);
     return code;
   }
@@ -209,11 +159,19 @@ static void give_lock_back(int lock) {
   close(lock);
 }
 
+/* Says that it is about the cache: nobody knows its files by their names. */
+static sf_code explain(sf_code code, sf_error *error) {
+  return code == SF_ERROR ? sf_error_prefix(error, "local cache") : code;
+}
+
 sf_code sf_cache_folder_open(const char *path, const char *db_url, const char *checkpoint_id,
                              const sf_cancellation *cancellation, sf_cache_folder *folder, sf_error *error) {
-  SF_TRY(sf_make_folders(path, error));
-  SF_TRY(take_lock(path, &folder->lock, error));
-  sf_code code = sf_cancellation_check(cancellation, error);
+  sf_code code = sf_make_folders(path, error);
+  if (code == SF_OK)
+    code = take_lock(path, &folder->lock, error);
+  if (code != SF_OK)
+    return explain(code, error);
+  code = sf_cancellation_check(cancellation, error);
   if (code == SF_OK && !sf_cache_folder_matches(path, db_url, checkpoint_id)) {
     remove_contents(path);
     code = write_identity(path, db_url, checkpoint_id, error);
@@ -223,7 +181,7 @@ sf_code sf_cache_folder_open(const char *path, const char *db_url, const char *c
     code = sf_fail_memory(error, "path of the cache");
   if (code != SF_OK)
     give_lock_back(folder->lock);
-  return code;
+  return explain(code, error);
 }
 
 void sf_cache_folder_close(sf_cache_folder *folder) {

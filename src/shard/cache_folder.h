@@ -7,6 +7,7 @@
 #define SF_SHARD_CACHE_FOLDER_H
 
 #include "base/cancellation.h"
+#include "base/files.h"
 
 /* A folder with its lock held: of this process's threads and of all processes, one at a time. */
 typedef struct sf_cache_folder {
@@ -28,17 +29,7 @@ bool sf_cache_folder_matches(const char *path, const char *db_url, const char *c
  * false when it is already gone. */
 sf_code sf_cache_file_hold(const char *path, int *descriptor, bool *held, sf_error *error);
 
-/* Makes a folder and those above it. */
-sf_code sf_make_folders(const char *path, sf_error *error);
-
 /* Removes a folder and the files in it, as far as that can be done. */
 void sf_remove_folder(const char *path);
-
-/* Syncs a file that was written at temporary_path and renames it to `path`; removes it where that fails. */
-sf_code sf_publish_file(int descriptor, const char *temporary_path, const char *path, sf_error *error);
-
-/* Writes all of `bytes` at `offset`. */
-sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t length, uint64_t offset,
-                    sf_error *error);
 
 #endif

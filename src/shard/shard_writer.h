@@ -32,6 +32,8 @@ typedef struct sf_shard_writer sf_shard_writer;
 
 typedef struct sf_shard_writer_format {
   const char *name; /* as sf_shard_format has it: "sqlite-vec", "lance" */
+  /* Whether it can hold such vectors (`dim` 0: not known yet); else SF_CONFIG_VALIDATION_ERROR. */
+  sf_code (*check)(sf_metric metric, uint32_t dim, sf_error *error);
   sf_code (*create)(const sf_shard_writer_options *options, sf_shard_writer **writer, sf_error *error);
   sf_code (*add)(sf_shard_writer *writer, const sf_shard_row *rows, size_t count, sf_error *error);
   /* Completes the shard: its files are whole, closed and on disk (fsync). Nothing may be added after it. */
@@ -46,6 +48,7 @@ struct sf_shard_writer {
 };
 
 /* Fails with SF_CONFIG_VALIDATION_ERROR where no format of that name can be written. */
+sf_code sf_shard_writer_find(const char *format_name, const sf_shard_writer_format **format, sf_error *error);
 sf_code sf_shard_writer_create(const char *format_name, const sf_shard_writer_options *options,
                                sf_shard_writer **writer, sf_error *error);
 sf_code sf_shard_writer_add(sf_shard_writer *writer, const sf_shard_row *rows, size_t count, sf_error *error);

@@ -1,12 +1,17 @@
 /* Snapshots in a directory: a plain path, or a file:// URL. */
-#include "storage/storage.h"
+#include "storage/file.h"
+
+#include "base/files.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 static int hexadecimal_digit(char character) {
   if (character >= '0' && character <= '9')
@@ -99,20 +104,16 @@ static bool key_is_safe(const char *key) {
   }
 }
 
-static sf_code path_of_key(const sf_storage *storage, const char *key, char **path, sf_error *error) {
+sf_code sf_file_path_of_key(const sf_storage *storage, const char *key, char **path, sf_error *error) {
   if (!key_is_safe(key))
     return sf_fail(error, SF_ERROR, "%s: the key '%s' leads out of the snapshot", storage->root, key);
   *path = sf_format("%s/%s", storage->root, key);
   return *path != NULL ? SF_OK : sf_fail_memory(error, "path of an object");
 }
 
-static bool means_missing(int error_number) {
+bool sf_file_means_missing(int error_number) {
   /* No object has a name that is too long for one. */
   return error_number == ENOENT || error_number == ENOTDIR || error_number == ENAMETOOLONG;
-}
-
-static sf_code fail_errno(sf_error *error, const char *action, const char *path, int error_number) {
-  return sf_fail(error, SF_ERROR, "can't %s %s: %s", action, path, strerror(error_number));
 }
 
 /* Opens a regular file. A missing one is *found = false with SF_OK. O_NONBLOCK: a FIFO must not hold us up. */
@@ -120,9 +121,9 @@ static sf_code open_regular_file(const char *path, bool *found, int *descriptor,
   *found = false;
   int opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (opened < 0)
-    return means_missing(errno) ? SF_OK : fail_errno(error, "open", path, errno);
+    return sf_file_means_missing(errno) ? SF_OK : sf_fail_errno(error, "open", path, errno);
   if (fstat(opened, status) != 0) {
-    sf_code code = fail_errno(error, "look at", path, errno);
+    sf_code code = sf_fail_errno(error, "look at", path, errno);
     close(opened);
     return code;
   }
@@ -146,7 +147,7 @@ static sf_code read_exactly(int descriptor, const char *path, uint64_t offset, u
     if (got < 0 && errno == EINTR)
       continue;
     if (got < 0)
-      return fail_errno(error, "read", path, errno);
+      return sf_fail_errno(error, "read", path, errno);
     if (got == 0)
       return sf_fail(error, SF_ERROR, "can't read %s: expected %zu bytes at offset %llu, found %zu", path, length,
                      (unsigned long long)offset, done);
@@ -155,10 +156,16 @@ static sf_code read_exactly(int descriptor, const char *path, uint64_t offset, u
   return SF_OK;
 }
 
+void sf_file_describe(sf_object_info *info, uint64_t size, XXH128_hash_t hash) {
+  info->size = size;
+  snprintf(info->etag, sizeof(info->etag), "\"%016" PRIx64 "%016" PRIx64 "\"", (uint64_t)hash.high64,
+           (uint64_t)hash.low64);
+}
+
 static sf_code file_get(sf_storage *storage, const char *key, size_t max_bytes, const sf_cancellation *cancellation,
-                        bool *found, sf_buffer *contents, sf_error *error) {
+                        bool *found, sf_buffer *contents, sf_object_info *info, sf_error *error) {
   char *path;
-  SF_TRY(path_of_key(storage, key, &path, error));
+  SF_TRY(sf_file_path_of_key(storage, key, &path, error));
   int descriptor = -1;
   struct stat status;
   sf_code code = open_regular_file(path, found, &descriptor, &status, error);
@@ -176,6 +183,8 @@ static sf_code file_get(sf_storage *storage, const char *key, size_t max_bytes, 
   }
   code = read_exactly(descriptor, path, 0, contents->data + contents->length, length, cancellation, error);
   if (code == SF_OK) {
+    if (info != NULL)
+      sf_file_describe(info, length, XXH3_128bits(contents->data + contents->length, length));
     contents->length += length;
     contents->data[contents->length] = '\0';
   }
@@ -189,7 +198,7 @@ done:
 static sf_code file_get_range(sf_storage *storage, const char *key, uint64_t offset, size_t length,
                               const sf_cancellation *cancellation, bool *found, void *bytes, sf_error *error) {
   char *path;
-  SF_TRY(path_of_key(storage, key, &path, error));
+  SF_TRY(sf_file_path_of_key(storage, key, &path, error));
   int descriptor = -1;
   struct stat status;
   sf_code code = open_regular_file(path, found, &descriptor, &status, error);
@@ -205,15 +214,15 @@ static sf_code file_head(sf_storage *storage, const char *key, const sf_cancella
                          sf_object_info *info, sf_error *error) {
   (void)cancellation;
   char *path;
-  SF_TRY(path_of_key(storage, key, &path, error));
+  SF_TRY(sf_file_path_of_key(storage, key, &path, error));
   struct stat status;
   sf_code code = SF_OK;
   *found = false;
   if (stat(path, &status) != 0)
-    code = means_missing(errno) ? SF_OK : fail_errno(error, "look at", path, errno);
+    code = sf_file_means_missing(errno) ? SF_OK : sf_fail_errno(error, "look at", path, errno);
   else if (S_ISREG(status.st_mode)) {
     *found = true;
-    info->size = (uint64_t)status.st_size;
+    *info = (sf_object_info){.size = (uint64_t)status.st_size};
   }
   free(path);
   return code;
@@ -241,7 +250,7 @@ static sf_code list_directory(const char *path, sf_storage_list_callback callbac
   struct dirent **entries = NULL;
   int count = scandir(path, &entries, NULL, compare_entries);
   if (count < 0)
-    return means_missing(errno) ? SF_OK : fail_errno(error, "list", path, errno);
+    return sf_file_means_missing(errno) ? SF_OK : sf_fail_errno(error, "list", path, errno);
   sf_code code = SF_OK;
   bool go_on = true;
   for (int i = 0; i < count; i++) {
@@ -264,7 +273,7 @@ static sf_code file_list(sf_storage *storage, const char *prefix, const sf_cance
                          sf_storage_list_callback callback, void *user_data, sf_error *error) {
   SF_TRY(sf_cancellation_check(cancellation, error));
   char *path;
-  SF_TRY(path_of_key(storage, prefix, &path, error));
+  SF_TRY(sf_file_path_of_key(storage, prefix, &path, error));
   sf_code code = list_directory(path, callback, user_data, error);
   free(path);
   return code;
@@ -275,7 +284,7 @@ static sf_code file_local_file(sf_storage *storage, const char *key, const char 
   (void)download_path;
   (void)cancellation;
   char *object_path;
-  SF_TRY(path_of_key(storage, key, &object_path, error));
+  SF_TRY(sf_file_path_of_key(storage, key, &object_path, error));
   int descriptor = -1;
   struct stat status;
   sf_code code = open_regular_file(object_path, found, &descriptor, &status, error);
@@ -297,4 +306,7 @@ const sf_storage_vtable sf_file_storage = {
     .head = file_head,
     .list = file_list,
     .local_file = file_local_file,
+    .put = sf_file_put,
+    .put_file = sf_file_put_file,
+    .remove = sf_file_remove,
 };

@@ -1,5 +1,6 @@
 #include "storage/local_copy.h"
 
+#include "base/files.h"
 #include "base/json.h"
 #include "base/time.h"
 #include "storage/waiter.h"
@@ -21,66 +22,25 @@
 #define RECORD_MAX_BYTES 16384
 #define READ_BYTES ((size_t)1 << 20)
 
-static sf_code fail_errno(sf_error *error, const char *action, const char *path, int error_number) {
-  return sf_fail(error, SF_ERROR, "local copy: can't %s %s: %s", action, path, strerror(error_number));
-}
-
 /* ------------------------------------------------------------------------------------------------------------ Folders */
 
-/* The folder that `path` lies in; NULL when memory is out. */
-static char *folder_of(const char *path) {
-  const char *slash = strrchr(path, '/');
-  if (slash == NULL)
-    return sf_strdup(".");
-  return sf_memdup_string(path, slash == path ? 1 : (size_t)(slash - path));
-}
-
 static sf_code make_folder_of(const char *path, sf_error *error) {
-  char *partial = sf_strdup(path);
-  if (partial == NULL)
+  char *folder = sf_folder_of(path);
+  if (folder == NULL)
     return sf_fail_memory(error, "path of a local copy");
-  sf_code code = SF_OK;
-  for (char *slash = strchr(partial + 1, '/'); slash != NULL && code == SF_OK; slash = strchr(slash + 1, '/')) {
-    *slash = '\0';
-    if (mkdir(partial, 0777) != 0 && errno != EEXIST)
-      code = fail_errno(error, "make the folder", partial, errno);
-    *slash = '/';
-  }
-  free(partial);
+  sf_code code = sf_make_folders(folder, error);
+  free(folder);
   return code;
 }
 
-/* A rename is on disk only once its folder is. Where folders can't be synced, the file system sees to it. */
 static void sync_folder_of(const char *path) {
-  char *folder = folder_of(path);
-  int descriptor = folder == NULL ? -1 : open(folder, O_RDONLY | O_CLOEXEC);
-  if (descriptor >= 0) {
-    (void)fsync(descriptor);
-    close(descriptor);
-  }
+  char *folder = sf_folder_of(path);
+  if (folder != NULL)
+    sf_sync_folder(folder);
   free(folder);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ Locking */
-
-/* flock gives no event to wait for beside a cancellation: it is tried again, at growing intervals. */
-static sf_code wait_for_lock(int descriptor, const char *path, const sf_cancellation *cancellation, sf_error *error) {
-  sf_waiter waiter;
-  uint64_t pause = 1000000;
-  SF_TRY(sf_waiter_init(&waiter, cancellation, error));
-  sf_code code = SF_OK;
-  while (code == SF_OK && flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK && errno != EINTR) {
-      code = fail_errno(error, "lock", path, errno);
-      break;
-    }
-    sf_waiter_wait(&waiter, sf_monotonic_nanoseconds() + pause);
-    pause = pause < 64000000 ? pause * 2 : pause;
-    code = sf_cancellation_check(cancellation, error);
-  }
-  sf_waiter_destroy(&waiter);
-  return code;
-}
 
 sf_code sf_local_copy_lock(const char *path, const sf_cancellation *cancellation, int *lock, sf_error *error) {
   SF_TRY(make_folder_of(path, error));
@@ -90,9 +50,9 @@ sf_code sf_local_copy_lock(const char *path, const sf_cancellation *cancellation
   sf_code code = SF_OK;
   int descriptor = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor < 0)
-    code = fail_errno(error, "make", lock_path, errno);
+    code = sf_fail_errno(error, "make", lock_path, errno);
   if (code == SF_OK)
-    code = wait_for_lock(descriptor, lock_path, cancellation, error);
+    code = sf_wait_for_lock(descriptor, lock_path, cancellation, error);
   if (code == SF_OK)
     *lock = descriptor;
   else if (descriptor >= 0)
@@ -123,7 +83,7 @@ static sf_code hash_file(int descriptor, const char *path, uint64_t from, uint64
     if (got < 0 && errno == EINTR)
       continue;
     if (got <= 0) {
-      code = got < 0 ? fail_errno(error, "read", path, errno)
+      code = got < 0 ? sf_fail_errno(error, "read", path, errno)
                      : sf_fail(error, SF_ERROR, "local copy %s: shorter than what was written", path);
       break;
     }
@@ -228,7 +188,7 @@ static bool ends_with(const char *text, const char *suffix) {
 
 /* Whoever holds the lock is the only one to write: every partial file of this copy is a left-over. */
 static void remove_leftovers(const char *path) {
-  char *folder = folder_of(path);
+  char *folder = sf_folder_of(path);
   const char *name = strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1;
   DIR *entries = folder == NULL ? NULL : opendir(folder);
   for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
@@ -257,7 +217,7 @@ sf_code sf_local_copy_begin(sf_local_copy *copy, const char *path, sf_error *err
   XXH3_64bits_reset(copy->hash);
   copy->descriptor = open(copy->temporary_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (copy->descriptor < 0) {
-    sf_code code = fail_errno(error, "make", copy->temporary_path, errno);
+    sf_code code = sf_fail_errno(error, "make", copy->temporary_path, errno);
     sf_local_copy_end(copy);
     return code;
   }
@@ -266,24 +226,9 @@ sf_code sf_local_copy_begin(sf_local_copy *copy, const char *path, sf_error *err
   return SF_OK;
 }
 
-static sf_code write_all(int descriptor, const char *path, uint64_t offset, const uint8_t *bytes, size_t length,
-                         sf_error *error) {
-  while (length > 0) {
-    ssize_t written = pwrite(descriptor, bytes, length, (off_t)offset);
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written < 0)
-      return fail_errno(error, "write", path, errno);
-    bytes += written;
-    offset += (uint64_t)written;
-    length -= (size_t)written;
-  }
-  return SF_OK;
-}
-
 sf_code sf_local_copy_write(sf_local_copy *copy, uint64_t offset, const uint8_t *bytes, size_t length,
                             sf_error *error) {
-  return write_all(copy->descriptor, copy->temporary_path, offset, bytes, length, error);
+  return sf_write_at(copy->descriptor, copy->temporary_path, bytes, length, offset, error);
 }
 
 sf_code sf_local_copy_hash(sf_local_copy *copy, uint64_t length, sf_local_copy_callback callback, void *user_data,
@@ -323,11 +268,11 @@ static sf_code write_record(const sf_local_copy *copy, const char *url, sf_error
   if (text == NULL || path == NULL || temporary_path == NULL)
     code = sf_fail_memory(error, "record of a local copy");
   else if ((descriptor = open(temporary_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
-    code = fail_errno(error, "make", temporary_path, errno);
+    code = sf_fail_errno(error, "make", temporary_path, errno);
   if (code == SF_OK)
-    code = write_all(descriptor, temporary_path, 0, (const uint8_t *)text, strlen(text), error);
-  if (code == SF_OK && (fsync(descriptor) != 0 || rename(temporary_path, path) != 0))
-    code = fail_errno(error, "put in place", path, errno);
+    code = sf_write_at(descriptor, temporary_path, text, strlen(text), 0, error);
+  if (code == SF_OK)
+    code = sf_publish_file(descriptor, temporary_path, path, error);
   if (descriptor >= 0)
     close(descriptor);
   free(temporary_path);
@@ -339,12 +284,12 @@ static sf_code write_record(const sf_local_copy *copy, const char *url, sf_error
 sf_code sf_local_copy_publish(sf_local_copy *copy, const char *url, sf_error *error) {
   /* Parts that were fetched of a longer version before it was replaced. */
   if (ftruncate(copy->descriptor, (off_t)copy->hashed) != 0)
-    return fail_errno(error, "cut", copy->temporary_path, errno);
+    return sf_fail_errno(error, "cut", copy->temporary_path, errno);
   if (fsync(copy->descriptor) != 0)
-    return fail_errno(error, "sync", copy->temporary_path, errno);
+    return sf_fail_errno(error, "sync", copy->temporary_path, errno);
   SF_TRY(write_record(copy, url, error));
   if (rename(copy->temporary_path, copy->path) != 0)
-    return fail_errno(error, "put in place", copy->path, errno);
+    return sf_fail_errno(error, "put in place", copy->path, errno);
   free(copy->temporary_path);
   copy->temporary_path = NULL;
   sync_folder_of(copy->path);

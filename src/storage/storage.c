@@ -30,7 +30,13 @@ void sf_storage_close(sf_storage *storage) {
 
 sf_code sf_storage_get(sf_storage *storage, const char *key, size_t max_bytes, const sf_cancellation *cancellation,
                        bool *found, sf_buffer *contents, sf_error *error) {
-  return storage->vtable->get(storage, key, max_bytes, cancellation, found, contents, error);
+  return storage->vtable->get(storage, key, max_bytes, cancellation, found, contents, NULL, error);
+}
+
+sf_code sf_storage_get_with_info(sf_storage *storage, const char *key, size_t max_bytes,
+                                 const sf_cancellation *cancellation, bool *found, sf_buffer *contents,
+                                 sf_object_info *info, sf_error *error) {
+  return storage->vtable->get(storage, key, max_bytes, cancellation, found, contents, info, error);
 }
 
 sf_code sf_storage_get_range(sf_storage *storage, const char *key, uint64_t offset, size_t length,
@@ -51,4 +57,95 @@ sf_code sf_storage_list(sf_storage *storage, const char *prefix, const sf_cancel
 sf_code sf_storage_local_file(sf_storage *storage, const char *key, const char *download_path,
                               const sf_cancellation *cancellation, bool *found, char **path, sf_error *error) {
   return storage->vtable->local_file(storage, key, download_path, cancellation, found, path, error);
+}
+
+sf_code sf_storage_put(sf_storage *storage, const char *key, const void *bytes, size_t length,
+                       const sf_put_condition *condition, const sf_cancellation *cancellation, bool *stored,
+                       sf_error *error) {
+  bool was_stored = false;
+  sf_code code = storage->vtable->put(storage, key, bytes, length, condition, cancellation, &was_stored, error);
+  if (code == SF_OK && stored != NULL)
+    *stored = was_stored;
+  return code;
+}
+
+sf_code sf_storage_put_file(sf_storage *storage, const char *key, const char *path, const sf_cancellation *cancellation,
+                            sf_error *error) {
+  return storage->vtable->put_file(storage, key, path, cancellation, error);
+}
+
+sf_code sf_storage_remove(sf_storage *storage, const char *key, const sf_cancellation *cancellation, sf_error *error) {
+  return storage->vtable->remove(storage, key, cancellation, error);
+}
+
+/* ------------------------------------------------------------------------------------------------- Removing a folder */
+
+/* Folders of snapshots are a few levels deep. */
+#define MAX_DEPTH 64
+
+typedef struct names {
+  char **names;
+  size_t count;
+  size_t capacity;
+  bool is_out_of_memory;
+} names;
+
+static bool add_name(const char *name, void *user_data) {
+  names *listed = user_data;
+  if (listed->count == listed->capacity) {
+    size_t capacity = listed->capacity == 0 ? 64 : listed->capacity * 2;
+    char **longer = sf_reallocarray(listed->names, capacity, sizeof(*longer));
+    listed->is_out_of_memory = longer == NULL;
+    if (longer == NULL)
+      return false;
+    listed->names = longer;
+    listed->capacity = capacity;
+  }
+  listed->names[listed->count] = sf_strdup(name);
+  listed->is_out_of_memory = listed->names[listed->count] == NULL;
+  listed->count += !listed->is_out_of_memory;
+  return !listed->is_out_of_memory;
+}
+
+static sf_code remove_folder(sf_storage *storage, const char *prefix, unsigned depth,
+                             const sf_cancellation *cancellation, sf_error *error);
+
+static sf_code remove_listed(sf_storage *storage, const char *prefix, const char *name, unsigned depth,
+                             const sf_cancellation *cancellation, sf_error *error) {
+  char *key = sf_format("%s%s", prefix, name);
+  if (key == NULL)
+    return sf_fail_memory(error, "key of an object");
+  bool is_folder = key[strlen(key) - 1] == '/';
+  sf_code code = SF_OK;
+  /* On this machine a folder can be a link to one elsewhere: then this removes the link, and there is nothing to list. */
+  if (!is_folder || !storage->vtable->is_remote)
+    code = sf_storage_remove(storage, key, cancellation, error);
+  if (code == SF_OK && is_folder)
+    code = remove_folder(storage, key, depth + 1, cancellation, error);
+  free(key);
+  return code;
+}
+
+static sf_code remove_folder(sf_storage *storage, const char *prefix, unsigned depth,
+                             const sf_cancellation *cancellation, sf_error *error) {
+  if (depth > MAX_DEPTH)
+    return sf_fail(error, SF_ERROR, "%s: folders more than %d deep are not removed", storage->root, MAX_DEPTH);
+  names listed = {0};
+  sf_code code = sf_storage_list(storage, prefix, cancellation, add_name, &listed, error);
+  if (code == SF_OK && listed.is_out_of_memory)
+    code = sf_fail_memory(error, "listing");
+  for (size_t i = 0; i < listed.count && code == SF_OK; i++)
+    code = remove_listed(storage, prefix, listed.names[i], depth, cancellation, error);
+  for (size_t i = 0; i < listed.count; i++)
+    free(listed.names[i]);
+  free(listed.names);
+  return code == SF_OK && prefix[0] != '\0' ? sf_storage_remove(storage, prefix, cancellation, error) : code;
+}
+
+sf_code sf_storage_remove_all(sf_storage *storage, const char *prefix, const sf_cancellation *cancellation,
+                              sf_error *error) {
+  size_t length = strlen(prefix);
+  if (length > 0 && prefix[length - 1] != '/')
+    return sf_fail(error, SF_ERROR, "%s: expected a folder that ends in '/', found '%s'", storage->root, prefix);
+  return remove_folder(storage, prefix, 0, cancellation, error);
 }

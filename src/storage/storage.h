@@ -1,5 +1,5 @@
 /*
- * Where a snapshot's objects lie. An sf_storage is opened on a root and reads objects by their key below it
+ * Where a snapshot's objects lie. An sf_storage is opened on a root and reads and writes objects by their key below it
  * ("_CURRENT", "manifests/…/manifest"). A storage is one file with one vtable, and one line in the table of storage.c.
  *
  * All calls block and may be made from any thread at once; they look at `cancellation` (which may be NULL) while they
@@ -22,9 +22,20 @@ typedef struct sf_storage_options {
   void *download_user_data;
 } sf_storage_options;
 
+#define SF_ETAG_SIZE 128
+
 typedef struct sf_object_info {
   uint64_t size; /* bytes */
+  /* Names this version of the object, for sf_put_condition; quotes included. "" where the storage has none for it, and of a
+   * head where finding it would mean to read the object (as in a directory). */
+  char etag[SF_ETAG_SIZE];
 } sf_object_info;
+
+/* What must hold for an object to be written. */
+typedef struct sf_put_condition {
+  bool if_none_match;   /* there is no such object yet */
+  const char *if_match; /* it is there, and this is its ETag; NULL: whichever it is */
+} sf_put_condition;
 
 /* Called for each key that a listing finds, in ascending order of bytes; false stops the listing. */
 typedef bool (*sf_storage_list_callback)(const char *key, void *user_data);
@@ -35,9 +46,9 @@ typedef struct sf_storage_vtable {
   /* `root` is a path, or a URL of that scheme; `options` may be NULL. */
   sf_code (*open)(const char *root, const sf_storage_options *options, sf_storage **storage, sf_error *error);
   void (*close)(sf_storage *storage);
-  /* The whole object, appended to `contents`. More than `max_bytes` is an error. */
+  /* The whole object, appended to `contents`. More than `max_bytes` is an error. `info` may be NULL. */
   sf_code (*get)(sf_storage *storage, const char *key, size_t max_bytes, const sf_cancellation *cancellation,
-                 bool *found, sf_buffer *contents, sf_error *error);
+                 bool *found, sf_buffer *contents, sf_object_info *info, sf_error *error);
   /* Exactly `length` bytes from `offset` into `bytes`; fewer is an error. */
   sf_code (*get_range)(sf_storage *storage, const char *key, uint64_t offset, size_t length,
                        const sf_cancellation *cancellation, bool *found, void *bytes, sf_error *error);
@@ -50,6 +61,17 @@ typedef struct sf_storage_vtable {
    * machine, else a download, made at `download_path` by way of a temporary file beside it. */
   sf_code (*local_file)(sf_storage *storage, const char *key, const char *download_path,
                         const sf_cancellation *cancellation, bool *found, char **path, sf_error *error);
+  /* Writes an object, whole or not at all; on disk, or with the store, when it returns. `condition` may be NULL; where it
+   * does not hold, nothing is written and *stored is false. Of several writers with one condition, one stores. */
+  sf_code (*put)(sf_storage *storage, const char *key, const void *bytes, size_t length,
+                 const sf_put_condition *condition, const sf_cancellation *cancellation, bool *stored, sf_error *error);
+  /* Writes an object from a local file, which must not change meanwhile, with a bounded amount of memory. What failed or was
+   * cancelled leaves no object, and nothing else that it could remove. */
+  sf_code (*put_file)(sf_storage *storage, const char *key, const char *path, const sf_cancellation *cancellation,
+                      sf_error *error);
+  /* Removes an object. One that is not there is no failure. A key that ends in '/' is a folder as listings show it: removed
+   * where it is a thing of its own and empty, else left. */
+  sf_code (*remove)(sf_storage *storage, const char *key, const sf_cancellation *cancellation, sf_error *error);
 } sf_storage_vtable;
 
 /* What every storage begins with. */
@@ -64,6 +86,10 @@ void sf_storage_close(sf_storage *storage); /* NULL is allowed */
 
 sf_code sf_storage_get(sf_storage *storage, const char *key, size_t max_bytes, const sf_cancellation *cancellation,
                        bool *found, sf_buffer *contents, sf_error *error);
+/* As get, with what names the version that was read. */
+sf_code sf_storage_get_with_info(sf_storage *storage, const char *key, size_t max_bytes,
+                                 const sf_cancellation *cancellation, bool *found, sf_buffer *contents,
+                                 sf_object_info *info, sf_error *error);
 sf_code sf_storage_get_range(sf_storage *storage, const char *key, uint64_t offset, size_t length,
                              const sf_cancellation *cancellation, bool *found, void *bytes, sf_error *error);
 sf_code sf_storage_head(sf_storage *storage, const char *key, const sf_cancellation *cancellation, bool *found,
@@ -72,6 +98,18 @@ sf_code sf_storage_list(sf_storage *storage, const char *prefix, const sf_cancel
                         sf_storage_list_callback callback, void *user_data, sf_error *error);
 sf_code sf_storage_local_file(sf_storage *storage, const char *key, const char *download_path,
                               const sf_cancellation *cancellation, bool *found, char **path, sf_error *error);
+
+/* `condition` and `stored` may be NULL: then the object is written in any case. */
+sf_code sf_storage_put(sf_storage *storage, const char *key, const void *bytes, size_t length,
+                       const sf_put_condition *condition, const sf_cancellation *cancellation, bool *stored,
+                       sf_error *error);
+sf_code sf_storage_put_file(sf_storage *storage, const char *key, const char *path, const sf_cancellation *cancellation,
+                            sf_error *error);
+sf_code sf_storage_remove(sf_storage *storage, const char *key, const sf_cancellation *cancellation, sf_error *error);
+/* Removes everything below the folder `prefix` ("shards/run_id=…/"), and the folder. Links to folders are removed, not
+ * followed. Objects that are written meanwhile may stay. */
+sf_code sf_storage_remove_all(sf_storage *storage, const char *prefix, const sf_cancellation *cancellation,
+                              sf_error *error);
 
 extern const sf_storage_vtable sf_file_storage;
 extern const sf_storage_vtable sf_s3_storage;

@@ -1,7 +1,11 @@
 #include "storage/waiter.h"
 
+#include "base/files.h"
 #include "base/thread.h"
 #include "base/time.h"
+
+#include <errno.h>
+#include <sys/file.h>
 
 static void wake(sf_cancellation_hook *hook) {
   sf_waiter_signal((sf_waiter *)hook);
@@ -64,4 +68,22 @@ void sf_waiter_wait(sf_waiter *waiter, uint64_t deadline) {
     continue;
   waiter->signalled = false;
   pthread_mutex_unlock(&waiter->mutex);
+}
+
+sf_code sf_wait_for_lock(int descriptor, const char *path, const sf_cancellation *cancellation, sf_error *error) {
+  sf_waiter waiter;
+  uint64_t pause = 1000000;
+  SF_TRY(sf_waiter_init(&waiter, cancellation, error));
+  sf_code code = SF_OK;
+  while (code == SF_OK && flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) {
+      code = sf_fail_errno(error, "lock", path, errno);
+      break;
+    }
+    sf_waiter_wait(&waiter, sf_monotonic_nanoseconds() + pause);
+    pause = pause < 64000000 ? pause * 2 : pause;
+    code = sf_cancellation_check(cancellation, error);
+  }
+  sf_waiter_destroy(&waiter);
+  return code;
 }

@@ -28,4 +28,8 @@ bool sf_waiter_flag_is_set(sf_waiter *waiter, const bool *flag);
 /* Sleeps until a signal since the last wait, or until `deadline` (nanoseconds of the monotonic clock; UINT64_MAX: none). */
 void sf_waiter_wait(sf_waiter *waiter, uint64_t deadline);
 
+/* Takes a lock of flock's, which gives no event to wait for beside a cancellation: it is tried again, at growing intervals.
+ * `path` is for the message. */
+sf_code sf_wait_for_lock(int descriptor, const char *path, const sf_cancellation *cancellation, sf_error *error);
+
 #endif

@@ -74,11 +74,11 @@ static sf_code gated_local_file(sf_storage *storage, const char *key, const char
 }
 
 static sf_code gated_get(sf_storage *storage, const char *key, size_t max_bytes, const sf_cancellation *cancellation,
-                         bool *found, sf_buffer *contents, sf_error *error) {
+                         bool *found, sf_buffer *contents, sf_object_info *info, sf_error *error) {
   bool is_lost;
   SF_TRY(pass(key, cancellation, &is_lost, error));
   *found = false;
-  return is_lost ? SF_OK : sf_file_storage.get(storage, key, max_bytes, cancellation, found, contents, error);
+  return is_lost ? SF_OK : sf_file_storage.get(storage, key, max_bytes, cancellation, found, contents, info, error);
 }
 
 static sf_storage_vtable gated_vtable;

@@ -24,8 +24,8 @@ static void remote_close(sf_storage *storage) {
 }
 
 static sf_code remote_get(sf_storage *storage, const char *key, size_t max_bytes, const sf_cancellation *cancellation,
-                          bool *found, sf_buffer *contents, sf_error *error) {
-  return sf_storage_get(count_request(storage), key, max_bytes, cancellation, found, contents, error);
+                          bool *found, sf_buffer *contents, sf_object_info *info, sf_error *error) {
+  return sf_storage_get_with_info(count_request(storage), key, max_bytes, cancellation, found, contents, info, error);
 }
 
 static sf_code remote_get_range(sf_storage *storage, const char *key, uint64_t offset, size_t length,

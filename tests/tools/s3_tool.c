@@ -4,14 +4,15 @@
  *
  *   s3_tool [-o NAME=VALUE]... ROOT
  *   get KEY | range KEY OFFSET LENGTH | head KEY | list PREFIX | download KEY PATH
- *   put KEY FILE [absent | match ETAG] | parallel COUNT COMMAND... | cancel MILLISECONDS COMMAND...
+ *   put KEY FILE [absent | match ETAG] | upload KEY FILE | remove KEY | remove_all PREFIX
+ *   parallel COUNT COMMAND... | cancel MILLISECONDS COMMAND...
  */
 #include "base/json.h"
 #include "base/thread.h"
 #include "base/time.h"
-#include "storage/s3/s3_storage.h"
 #include "storage/s3/settings.h"
 #include "storage/s3/sigv4.h"
+#include "storage/storage.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,7 +41,9 @@ static sf_code run_get(sf_storage *storage, char **words, const sf_cancellation 
                        sf_error *error) {
   bool found = false;
   sf_buffer contents = {0};
-  sf_code code = sf_storage_get(storage, words[1], MAX_OBJECT, cancellation, &found, &contents, error);
+  sf_object_info info = {0};
+  sf_code code = sf_storage_get_with_info(storage, words[1], MAX_OBJECT, cancellation, &found, &contents, &info, error);
+  json_object_object_add(answer, "etag", json_object_new_string(info.etag));
   json_object_object_add(answer, "found", json_object_new_boolean(found));
   set_contents(answer, contents.data, contents.length);
   sf_buffer_free(&contents);
@@ -69,6 +72,7 @@ static sf_code run_head(sf_storage *storage, char **words, const sf_cancellation
   sf_code code = sf_storage_head(storage, words[1], cancellation, &found, &info, error);
   json_object_object_add(answer, "found", json_object_new_boolean(found));
   set_number(answer, "size", info.size);
+  json_object_object_add(answer, "etag", json_object_new_string(info.etag));
   return code;
 }
 
@@ -102,14 +106,32 @@ static sf_code run_put(sf_storage *storage, char **words, const sf_cancellation 
   char *bytes = sf_s3_read_small_file(words[2], (size_t)64 << 20, &length);
   if (bytes == NULL)
     return sf_fail(error, SF_ERROR, "can't read %s", words[2]);
-  const sf_s3_put_condition condition = {
-      .only_if_absent = words[3] != NULL && strcmp(words[3], "absent") == 0,
+  const sf_put_condition condition = {
+      .if_none_match = words[3] != NULL && strcmp(words[3], "absent") == 0,
       .if_match = words[3] != NULL && strcmp(words[3], "match") == 0 ? words[4] : NULL,
   };
-  sf_code code = sf_s3_storage_put(storage, words[1], bytes, length, &condition, cancellation, &stored, error);
+  sf_code code = sf_storage_put(storage, words[1], bytes, length, &condition, cancellation, &stored, error);
   json_object_object_add(answer, "stored", json_object_new_boolean(stored));
   free(bytes);
   return code;
+}
+
+static sf_code run_upload(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_object *answer,
+                          sf_error *error) {
+  (void)answer;
+  return sf_storage_put_file(storage, words[1], words[2], cancellation, error);
+}
+
+static sf_code run_remove(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_object *answer,
+                          sf_error *error) {
+  (void)answer;
+  return sf_storage_remove(storage, words[1], cancellation, error);
+}
+
+static sf_code run_remove_all(sf_storage *storage, char **words, const sf_cancellation *cancellation,
+                              json_object *answer, sf_error *error) {
+  (void)answer;
+  return sf_storage_remove_all(storage, words[1], cancellation, error);
 }
 
 static const struct {
@@ -117,8 +139,9 @@ static const struct {
   int num_words;
   command_function run;
 } commands[] = {
-    {"get", 2, run_get},   {"range", 4, run_range},       {"head", 2, run_head},
-    {"list", 2, run_list}, {"download", 3, run_download}, {"put", 3, run_put},
+    {"get", 2, run_get},       {"range", 4, run_range},       {"head", 2, run_head},
+    {"list", 2, run_list},     {"download", 3, run_download}, {"put", 3, run_put},
+    {"upload", 3, run_upload}, {"remove", 2, run_remove},     {"remove_all", 2, run_remove_all},
 };
 
 static json_object *run_command(sf_storage *storage, char **words, const sf_cancellation *cancellation) {

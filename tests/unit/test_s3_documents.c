@@ -3,6 +3,7 @@
 #include "storage/s3/credentials.h"
 #include "storage/s3/ini.h"
 #include "storage/s3/responses.h"
+#include "storage/s3/upload.h"
 
 #include <string.h>
 
@@ -239,6 +240,48 @@ static void only_checksums_of_whole_objects_are_expected(void **state) {
   sf_buffer_free(&response.headers);
 }
 
+/* ------------------------------------------------------------------------------------------------------------ Uploads */
+
+static void an_upload_has_an_id_or_is_none(void **state) {
+  (void)state;
+  static const char document[] = "<InitiateMultipartUploadResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+                                 "<Bucket>b</Bucket><Key>k</Key><UploadId>a&amp;b</UploadId>"
+                                 "</InitiateMultipartUploadResult>";
+  char *id = sf_s3_parse_upload_id(document, strlen(document));
+  assert_string_equal(id, "a&b");
+  free(id);
+  static const char *const others[] = {
+      "", "x", "<InitiateMultipartUploadResult/>", "<UploadId>1</UploadId>",
+      "<InitiateMultipartUploadResult><UploadId></UploadId></InitiateMultipartUploadResult>"};
+  for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+    assert_null(sf_s3_parse_upload_id(others[i], strlen(others[i])));
+}
+
+static void parts_are_as_large_as_their_number_demands(void **state) {
+  (void)state;
+  const uint64_t part = SF_S3_UPLOAD_PART_SIZE;
+  assert_int_equal(sf_s3_upload_part_size(1), part);
+  assert_int_equal(sf_s3_upload_part_size(part * 10000), part);
+  assert_int_equal(sf_s3_upload_part_size(part * 10000 + 1), 2 * part);
+  assert_int_equal(sf_s3_upload_part_size(part * 40000), 4 * part);
+  assert_int_equal(sf_s3_upload_part_size(part * 40000 + 1), 0);
+  assert_int_equal(sf_s3_upload_part_size((uint64_t)INT64_MAX), 0);
+}
+
+/* The MD5s of "a" and "b"; md5 of both digests one after the other. */
+static void parts_make_an_etag_of_their_md5s(void **state) {
+  (void)state;
+  char a[] = "\"0cc175b9c0f1b6a831c399e269772661\"";
+  char b[] = "\"92eb5ffee6ae2fec3ad71c777531578f\"";
+  char other[] = "\"something else of the store's own\"";
+  char *const etags[] = {a, b};
+  char *const unknown[] = {a, other};
+  char etag[64];
+  assert_true(sf_s3_multipart_etag(etags, 2, etag));
+  assert_string_equal(etag, "\"96e024ba2074fe77e8e965ba43a704be-2\"");
+  assert_false(sf_s3_multipart_etag(unknown, 2, etag));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_error_document_is_read_whichever_service_wrote_it),
@@ -253,6 +296,9 @@ int main(void) {
       cmocka_unit_test(checksums_have_their_published_check_values),
       cmocka_unit_test(a_checksum_does_not_depend_on_how_the_bytes_come),
       cmocka_unit_test(only_checksums_of_whole_objects_are_expected),
+      cmocka_unit_test(an_upload_has_an_id_or_is_none),
+      cmocka_unit_test(parts_are_as_large_as_their_number_demands),
+      cmocka_unit_test(parts_make_an_etag_of_their_md5s),
   };
   return cmocka_run_group_tests_name("s3_documents", tests, NULL, NULL);
 }

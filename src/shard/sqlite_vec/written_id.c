@@ -58,3 +58,29 @@ bool sf_written_id_read(const char *text, size_t length, sf_written_id *id) {
   *id = read;
   return true;
 }
+
+static bool append_escaped(const char *string, size_t length, sf_buffer *text) {
+  const char *end = string + length;
+  for (const char *next = string; next < end;) {
+    const char *plain = next;
+    while (next < end && (unsigned char)*next >= ' ' && *next != '"' && *next != '\\')
+      next++;
+    if (!sf_buffer_append(text, plain, (size_t)(next - plain)))
+      return false;
+    if (next == end)
+      return true;
+    bool appended = *next == '"' || *next == '\\' ? sf_buffer_append_format(text, "\\%c", *next)
+                                                  : sf_buffer_append_format(text, "\\u%04x", (unsigned char)*next);
+    if (!appended)
+      return false;
+    next++;
+  }
+  return true;
+}
+
+bool sf_written_id_append(const sf_written_id *id, sf_buffer *text) {
+  if (id->type == SF_ID_INTEGER)
+    return sf_buffer_append_format(text, "{\"v\": %lld, \"t\": \"int\"}", (long long)id->integer);
+  return sf_buffer_append_text(text, "{\"v\": \"") && append_escaped(id->string, id->length, text) &&
+         sf_buffer_append_text(text, "\", \"t\": \"str\"}");
+}

@@ -6,7 +6,7 @@
 #ifndef SF_SHARD_SQLITE_VEC_WRITTEN_ID_H
 #define SF_SHARD_SQLITE_VEC_WRITTEN_ID_H
 
-#include "shardyfusion.h"
+#include "base/memory.h"
 
 typedef struct sf_written_id {
   sf_id_type type;
@@ -17,5 +17,9 @@ typedef struct sf_written_id {
 
 /* False, and nothing written, unless the whole text is of that spelling. What it reads is what JSON would. */
 bool sf_written_id_read(const char *text, size_t length, sf_written_id *id);
+
+/* Appends an id in that spelling; what is not printable ASCII stays UTF-8, and is escaped where JSON asks for it. False
+ * when memory is out. */
+bool sf_written_id_append(const sf_written_id *id, sf_buffer *text);
 
 #endif

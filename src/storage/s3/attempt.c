@@ -205,6 +205,8 @@ static void check_complete(sf_s3_attempt *attempt, sf_http_response *response) {
     begin(&attempt->sink, response); /* a body of no bytes */
   if (attempt->fault != SF_S3_FAULT_NONE || !has_body)
     return;
+  if (response->status == 204) /* has no body, and nothing says so */
+    return;
   if (!response->ends_clearly || (attempt->has_expected && attempt->received != attempt->expected))
     attempt->fault = SF_S3_FAULT_SHORT;
   else if (!checksum_holds(attempt, response))
@@ -228,7 +230,12 @@ sf_s3_verdict sf_s3_attempt_judge(sf_s3_attempt *attempt, sf_s3_error_document *
     check_complete(attempt, response);
   if (attempt->fault != SF_S3_FAULT_NONE)
     return verdict_of_fault(attempt->fault);
-  sf_s3_verdict verdict = sf_s3_judge(response->result, response->status, document->code);
+  int status = response->status;
+  if (status == 200 && attempt->call->request->may_fail_with_success) {
+    sf_s3_parse_error(attempt->body.data, attempt->body.length, document);
+    status = document->code[0] != '\0' ? 400 : status; /* codes that mean 'later' are known */
+  }
+  sf_s3_verdict verdict = sf_s3_judge(response->result, status, document->code);
   if (verdict == SF_S3_REFUSED && response->result == SF_HTTP_COMPLETE && points_elsewhere(attempt, response))
     return SF_S3_REDIRECTED;
   return verdict;

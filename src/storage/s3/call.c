@@ -98,7 +98,8 @@ static void succeed(sf_s3_call *call, sf_s3_attempt *attempt) {
 static void keep_progress(sf_s3_call *call, sf_s3_attempt *attempt) {
   const sf_http_response *response = sf_http_transfer_response(attempt->transfer);
   bool is_good = attempt->fault == SF_S3_FAULT_NONE || attempt->fault == SF_S3_FAULT_SHORT;
-  if (!is_good || attempt->received == 0)
+  bool writes = call->request->body != NULL; /* the answer to what is written is no part of an object */
+  if (!is_good || attempt->received == 0 || writes)
     return;
   if (sf_s3_strong_etag(response) == NULL || !take_over(call, attempt)) {
     forget_progress(call);
@@ -287,6 +288,7 @@ static void settle(sf_s3_call *call) {
     sf_s3_attempt *attempt = call->attempts[i];
     if (attempt == NULL || !sf_http_transfer_is_done(attempt->transfer))
       continue;
+    call->times_sent += sf_http_transfer_response(attempt->transfer)->times_sent;
     sf_s3_error_document document;
     sf_s3_verdict verdict = sf_s3_attempt_judge(attempt, &document);
     if (verdict == SF_S3_TRANSIENT && count_attempts(call) > 1) {

@@ -30,6 +30,7 @@ typedef struct sf_s3_call {
   sf_code code;
   sf_error error;
   sf_s3_verdict verdict; /* SUCCESS, NOT_FOUND, OUT_OF_RANGE, PRECONDITION come with SF_OK; others with a failure */
+  uint32_t times_sent;   /* when more than once, an earlier time may have been carried out unheard */
   sf_buffer body;        /* where the request has no sink */
   uint64_t received;     /* bytes of what the request wants that are there */
   uint64_t object_size;  /* of the whole object, where the store said */

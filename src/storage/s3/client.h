@@ -33,13 +33,14 @@ typedef struct sf_s3_request {
   uint64_t range_length; /* 0: all of them */
   const char *if_match;
   const char *if_none_match;
-  const void *body; /* PUT */
+  const void *body; /* PUT and POST; NULL: none */
   size_t body_length;
   bool wants_checksum;
   size_t max_body;         /* of what comes back, where no sink takes it */
   struct sf_s3_sink *sink; /* see call.h */
   bool is_bulk;
   bool may_hedge;
+  bool may_fail_with_success; /* an answer with status 200 can hold an error's document */
 } sf_s3_request;
 
 /* What one transfer of a request was signed with. */

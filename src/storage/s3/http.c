@@ -178,6 +178,7 @@ static int on_request(void *user_data, char *address, char *local_address, int p
   (void)address, (void)local_address, (void)port, (void)local_port;
   sf_http_transfer *transfer = user_data;
   transfer->watched_since = sf_monotonic_nanoseconds();
+  transfer->response.times_sent++;
   return CURL_PREREQFUNC_OK;
 }
 

@@ -41,6 +41,7 @@ typedef struct sf_http_response {
   sf_http_result result;
   int status;          /* 0: there was none */
   uint64_t started_at; /* monotonic nanoseconds, behind the wait for a free place; 0: it never began */
+  uint32_t times_sent; /* libcurl repeats a request by itself when a connection that was kept proves dead */
   bool ends_clearly;   /* a length, chunks or frames say where the body ends: one cut short is noticed */
   sf_buffer headers;   /* lower-case name, NUL, value, NUL; and so on */
   sf_buffer body;      /* where no sink took it */

@@ -9,6 +9,12 @@
 /* A page has 1,000 keys; no store sends many more. */
 #define MAX_KEYS_PER_PAGE 100000
 
+static bool replace_text(char **field, const char *text) {
+  free(*field);
+  *field = sf_strdup(text);
+  return *field != NULL;
+}
+
 /* ---------------------------------------------------------------------------------------------------------- Errors */
 
 static void copy_shown(char *field, size_t size, const char *text) {
@@ -82,11 +88,8 @@ static bool on_list_element(const char *path, const char *text, void *user_data)
     list->is_encoded = strcmp(text, "url") == 0;
   else if (strcmp(name, "/IsTruncated") == 0)
     list->page->is_truncated = strcmp(text, "true") == 0;
-  else if (strcmp(name, "/NextContinuationToken") == 0) {
-    free(list->page->continuation_token);
-    list->page->continuation_token = sf_strdup(text);
-    return list->page->continuation_token != NULL;
-  }
+  else if (strcmp(name, "/NextContinuationToken") == 0)
+    return replace_text(&list->page->continuation_token, text);
   return true;
 }
 
@@ -123,13 +126,21 @@ void sf_s3_list_page_clear(sf_s3_list_page *page) {
   *page = (sf_s3_list_page){0};
 }
 
-/* ----------------------------------------------------------------------------------------------------- Assumed roles */
+/* --------------------------------------------------------------------------------------------------------- Multipart */
 
-static bool replace_text(char **field, const char *text) {
-  free(*field);
-  *field = sf_strdup(text);
-  return *field != NULL;
+static bool on_upload_element(const char *path, const char *text, void *user_data) {
+  return strcmp(path, "/InitiateMultipartUploadResult/UploadId") != 0 || replace_text(user_data, text);
 }
+
+char *sf_s3_parse_upload_id(const void *bytes, size_t length) {
+  char *id = NULL;
+  if (length > 0 && sf_xml_parse(bytes, length, on_upload_element, &id) && id != NULL && id[0] != '\0')
+    return id;
+  free(id);
+  return NULL;
+}
+
+/* ----------------------------------------------------------------------------------------------------- Assumed roles */
 
 static bool on_role_element(const char *path, const char *text, void *user_data) {
   sf_s3_assumed_role *role = user_data;

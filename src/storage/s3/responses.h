@@ -29,6 +29,9 @@ typedef struct sf_s3_list_page {
 bool sf_s3_parse_list_page(const void *bytes, size_t length, sf_s3_list_page *page);
 void sf_s3_list_page_clear(sf_s3_list_page *page);
 
+/* <UploadId> of <InitiateMultipartUploadResult>, for the caller to free; NULL when there is none, or memory is out. */
+char *sf_s3_parse_upload_id(const void *bytes, size_t length);
+
 /* <Credentials> in the answers of AssumeRole and AssumeRoleWithWebIdentity. */
 typedef struct sf_s3_assumed_role {
   char *access_key_id;

@@ -1,8 +1,7 @@
 /* Snapshots below s3://bucket/prefix. */
-#include "storage/s3/s3_storage.h"
-
 #include "storage/s3/download.h"
 #include "storage/s3/fetch.h"
+#include "storage/s3/upload.h"
 #include "storage/storage.h"
 
 #include <inttypes.h>
@@ -74,8 +73,14 @@ static sf_code full_key(const s3_storage *storage, const char *key, char **full,
 
 /* ------------------------------------------------------------------------------------------------------------ Reading */
 
+static void describe(sf_object_info *info, uint64_t size, const char *etag) {
+  *info = (sf_object_info){.size = size};
+  if (etag != NULL && strlen(etag) < sizeof(info->etag))
+    memcpy(info->etag, etag, strlen(etag) + 1);
+}
+
 static sf_code s3_get(sf_storage *storage, const char *key, size_t max_bytes, const sf_cancellation *cancellation,
-                      bool *found, sf_buffer *contents, sf_error *error) {
+                      bool *found, sf_buffer *contents, sf_object_info *info, sf_error *error) {
   char *full;
   SF_TRY(full_key(of(storage), key, &full, error));
   const sf_s3_request request = {
@@ -83,6 +88,8 @@ static sf_code s3_get(sf_storage *storage, const char *key, size_t max_bytes, co
   sf_s3_call call;
   sf_code code = sf_s3_call_run(&call, of(storage)->client, &request, cancellation, error);
   *found = code == SF_OK && call.verdict == SF_S3_SUCCESS;
+  if (*found && info != NULL)
+    describe(info, call.body.length, call.etag);
   if (*found && contents->data == NULL) {
     *contents = call.body;
     call.body = (sf_buffer){0};
@@ -103,7 +110,7 @@ static sf_code s3_head(sf_storage *storage, const char *key, const sf_cancellati
   sf_code code = sf_s3_call_run(&call, of(storage)->client, &request, cancellation, error);
   *found = code == SF_OK && call.verdict == SF_S3_SUCCESS;
   if (*found && call.has_object_size)
-    info->size = call.object_size;
+    describe(info, call.object_size, call.etag);
   else if (*found)
     code = sf_fail(error, SF_ERROR, "s3://%s/%s: the store does not say how large it is", of(storage)->client->bucket,
                    full);
@@ -182,9 +189,25 @@ static sf_code s3_local_file(sf_storage *storage, const char *key, const char *d
 
 /* ------------------------------------------------------------------------------------------------------------ Writing */
 
-sf_code sf_s3_storage_put(sf_storage *storage, const char *key, const void *bytes, size_t length,
-                          const sf_s3_put_condition *condition, const sf_cancellation *cancellation, bool *stored,
-                          sf_error *error) {
+/* A try whose answer was lost may have stored the object, and its repetition then found the condition broken by ourselves.
+ * What is there now says which: the bytes that we put are the bytes that we put. */
+static sf_code find_what_was_put(sf_storage *storage, const char *key, const void *bytes, size_t length,
+                                 const sf_cancellation *cancellation, bool *stored, sf_error *error) {
+  sf_object_info info;
+  sf_buffer contents = {0};
+  bool found = false;
+  SF_TRY(s3_head(storage, key, cancellation, &found, &info, error));
+  if (!found || info.size != length)
+    return SF_OK;
+  sf_code code = s3_get(storage, key, length, cancellation, &found, &contents, NULL, error);
+  *stored = code == SF_OK && found && contents.length == length && memcmp(contents.data, bytes, length) == 0;
+  sf_buffer_free(&contents);
+  return code;
+}
+
+static sf_code s3_put(sf_storage *storage, const char *key, const void *bytes, size_t length,
+                      const sf_put_condition *condition, const sf_cancellation *cancellation, bool *stored,
+                      sf_error *error) {
   char *full;
   SF_TRY(full_key(of(storage), key, &full, error));
   const sf_s3_request request = {
@@ -193,12 +216,37 @@ sf_code sf_s3_storage_put(sf_storage *storage, const char *key, const void *byte
       .body = bytes != NULL ? bytes : "",
       .body_length = length,
       .if_match = condition != NULL ? condition->if_match : NULL,
-      .if_none_match = condition != NULL && condition->only_if_absent ? "*" : NULL,
+      .if_none_match = condition != NULL && condition->if_none_match ? "*" : NULL,
       .max_body = (size_t)64 << 10,
   };
   sf_s3_call call;
   sf_code code = sf_s3_call_run(&call, of(storage)->client, &request, cancellation, error);
   *stored = code == SF_OK && call.verdict == SF_S3_SUCCESS;
+  if (code == SF_OK && call.verdict == SF_S3_PRECONDITION && call.times_sent > 1)
+    code = find_what_was_put(storage, key, request.body, length, cancellation, stored, error);
+  else if (code == SF_OK && call.verdict == SF_S3_NOT_FOUND && request.if_match == NULL)
+    code = sf_fail(error, SF_ERROR, "PUT s3://%s/%s: the store does not find what is to be written",
+                   of(storage)->client->bucket, full);
+  sf_s3_call_clear(&call);
+  free(full);
+  return code;
+}
+
+static sf_code s3_put_file(sf_storage *storage, const char *key, const char *path, const sf_cancellation *cancellation,
+                           sf_error *error) {
+  char *full;
+  SF_TRY(full_key(of(storage), key, &full, error));
+  sf_code code = sf_s3_upload(of(storage)->client, full, path, cancellation, error);
+  free(full);
+  return code;
+}
+
+static sf_code s3_remove(sf_storage *storage, const char *key, const sf_cancellation *cancellation, sf_error *error) {
+  char *full;
+  SF_TRY(full_key(of(storage), key, &full, error));
+  const sf_s3_request request = {.method = "DELETE", .key = full, .max_body = (size_t)64 << 10};
+  sf_s3_call call;
+  sf_code code = sf_s3_call_run(&call, of(storage)->client, &request, cancellation, error);
   sf_s3_call_clear(&call);
   free(full);
   return code;
@@ -310,4 +358,7 @@ const sf_storage_vtable sf_s3_storage = {
     .head = s3_head,
     .list = s3_list,
     .local_file = s3_local_file,
+    .put = s3_put,
+    .put_file = s3_put_file,
+    .remove = s3_remove,
 };

@@ -22,6 +22,7 @@ class Fault:
     code: str = ""
     headers: dict = field(default_factory=dict)
     refuse: bool = False  # reset before any answer
+    lose_answer: bool = False  # the store does as it is asked, and nobody hears of it
     reset_after: int = -1  # bytes of the body; then the connection is reset
     cut_after: int = -1  # bytes of the body; then the connection is closed
     stall_after: int = -1  # bytes of the body; then nothing comes any more
@@ -114,6 +115,8 @@ class Handler(BaseHTTPRequestHandler):
         upstream.endheaders(body)
         answer = upstream.getresponse()
         seen.status = answer.status
+        if fault.lose_answer:
+            return self.reset()
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
             if name.lower() == "etag" and fault.etag:
@@ -123,7 +126,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.pass_body(fault, answer)
-        upstream.close()
+        return upstream.close()
 
     def pass_body(self, fault, answer):
         sent = 0

@@ -1,0 +1,75 @@
+#include "base/files.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+sf_code sf_fail_errno(sf_error *error, const char *action, const char *path, int error_number) {
+  return sf_fail(error, SF_ERROR, "can't %s %s: %s", action, path, strerror(error_number));
+}
+
+char *sf_folder_of(const char *path) {
+  const char *slash = strrchr(path, '/');
+  if (slash == NULL)
+    return sf_strdup(".");
+  return sf_memdup_string(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+sf_code sf_make_folders(const char *path, sf_error *error) {
+  char *partial = sf_strdup(path);
+  if (partial == NULL)
+    return sf_fail_memory(error, "path of a folder");
+  sf_code code = SF_OK;
+  size_t length = strlen(partial);
+  for (size_t i = 1; i <= length && code == SF_OK; i++) {
+    if (partial[i] != '/' && partial[i] != '\0')
+      continue;
+    char saved = partial[i];
+    partial[i] = '\0';
+    if (mkdir(partial, 0777) != 0 && errno != EEXIST)
+      code = sf_fail_errno(error, "make the folder", partial, errno);
+    partial[i] = saved;
+  }
+  free(partial);
+  return code;
+}
+
+sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t length, uint64_t offset,
+                    sf_error *error) {
+  const char *next = bytes;
+  while (length > 0) {
+    ssize_t written = pwrite(descriptor, next, length, (off_t)offset);
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written < 0)
+      return sf_fail_errno(error, "write", path, errno);
+    next += written;
+    offset += (uint64_t)written;
+    length -= (size_t)written;
+  }
+  return SF_OK;
+}
+
+void sf_sync_folder(const char *path) {
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+  if (descriptor < 0)
+    return;
+  (void)fsync(descriptor);
+  close(descriptor);
+}
+
+sf_code sf_publish_file(int descriptor, const char *temporary_path, const char *path, sf_error *error) {
+  sf_code code = SF_OK;
+  if (fsync(descriptor) != 0)
+    code = sf_fail_errno(error, "sync", temporary_path, errno);
+  else if (rename(temporary_path, path) != 0)
+    code = sf_fail_errno(error, "rename to", path, errno);
+  if (code != SF_OK)
+    unlink(temporary_path);
+  return code;
+}

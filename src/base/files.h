@@ -1,0 +1,26 @@
+/* Files that are made whole or not at all, and the folders that they lie in. */
+#ifndef SF_BASE_FILES_H
+#define SF_BASE_FILES_H
+
+#include "base/error.h"
+
+/* "can't <action> <path>: <what the system says>", as an SF_ERROR. */
+sf_code sf_fail_errno(sf_error *error, const char *action, const char *path, int error_number);
+
+/* The folder that `path` lies in, for the caller to free; NULL when memory is out. */
+char *sf_folder_of(const char *path);
+
+/* Makes a folder and those above it. */
+sf_code sf_make_folders(const char *path, sf_error *error);
+
+/* Writes all of `bytes` at `offset`. */
+sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t length, uint64_t offset,
+                    sf_error *error);
+
+/* A rename is on disk only once its folder is. Where folders can't be synced, the file system sees to it. */
+void sf_sync_folder(const char *path);
+
+/* Syncs a file that was written at temporary_path and renames it to `path`; removes it where that fails. */
+sf_code sf_publish_file(int descriptor, const char *temporary_path, const char *path, sf_error *error);
+
+#endif

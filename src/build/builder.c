@@ -1,0 +1,224 @@
+#include "build/builder.h"
+
+#include "base/files.h"
+#include "base/memory.h"
+#include "base/process.h"
+#include "build/publish.h"
+#include "reader/executor.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const char *sf_build_phase_name(sf_build_phase phase) {
+  switch (phase) {
+  case SF_BUILD_TRAINING:
+    return "training";
+  case SF_BUILD_WRITING:
+    return "writing";
+  case SF_BUILD_FINISHING:
+    return "finishing";
+  case SF_BUILD_PUBLISHING:
+    return "publishing";
+  }
+  return "unknown";
+}
+
+sf_code sf_builder_check(const sf_builder *builder, sf_error *error) {
+  if (builder == NULL)
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "builder: expected one, found NULL");
+  SF_TRY(sf_process_check(builder->process, "the builder", error));
+  if (!builder->has_failed)
+    return SF_OK;
+  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "the builder has %s: make another",
+                 builder->is_published ? "finished" : "failed");
+}
+
+sf_code sf_builder_tell(sf_builder *builder, sf_error *error) {
+  SF_TRY(sf_cancellation_check(builder->cancellation, error));
+  builder->state.size = sizeof(builder->state);
+  if (builder->progress == NULL || builder->progress(&builder->state, builder->progress_user_data))
+    return SF_OK;
+  return sf_fail(error, SF_CANCELLED_ERROR, "the build was stopped");
+}
+
+/* ------------------------------------------------------------------------------------------------------------- Opening */
+
+/* What is at the root already. */
+typedef struct present_runs {
+  const char *run_id;
+  bool is_taken;
+} present_runs;
+
+static bool see_name(const char *name, void *user_data) {
+  present_runs *present = user_data;
+  static const char separator[] = "run_id=";
+  const char *found = strstr(name, separator);
+  size_t length = found == NULL ? 0 : strcspn(found + sizeof(separator) - 1, "/");
+  if (length == strlen(present->run_id) && memcmp(found + sizeof(separator) - 1, present->run_id, length) == 0)
+    present->is_taken = true;
+  return !present->is_taken;
+}
+
+static sf_code require_new_run_id(sf_builder *builder, sf_error *error) {
+  static const char *const folders[] = {"shards/", "vector_meta/", "manifests/"};
+  present_runs present = {.run_id = builder->run_id};
+  for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+    SF_TRY(sf_storage_list(builder->storage, folders[i], NULL, see_name, &present, error));
+  return !present.is_taken ? SF_OK
+                           : sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
+                                     "run_id: expected one that is new at %s, found %s, which is there",
+                                     builder->storage->root, builder->run_id);
+}
+
+/* A root that is a directory: shards are written where they belong. Of builds with one run id, one makes the folder. */
+static sf_code open_directory(sf_builder *builder, const char *staging_dir, sf_error *error) {
+  char *above = sf_format("%s/shards", builder->storage->root);
+  builder->shards_directory = sf_format("%s/%s", builder->storage->root, builder->shards_key);
+  sf_code code = above == NULL || builder->shards_directory == NULL ? sf_fail_memory(error, "path of the shards")
+                                                                    : sf_make_folders(above, error);
+  if (code == SF_OK && mkdir(builder->shards_directory, 0777) != 0) {
+    code = sf_fail_errno(error, "make the folder", builder->shards_directory, errno);
+    /* It is another's then, to leave alone. */
+    free(builder->shards_directory);
+    builder->shards_directory = NULL;
+  }
+  free(above);
+  if (code == SF_OK && staging_dir != NULL)
+    code = sf_staging_open(staging_dir, builder->run_id, &builder->log, &builder->staging, error);
+  builder->temporary_directory = builder->staging.path != NULL ? builder->staging.path : builder->shards_directory;
+  return code;
+}
+
+static sf_code open_remote(sf_builder *builder, const char *staging_dir, sf_error *error) {
+  SF_TRY(sf_staging_open(staging_dir, builder->run_id, &builder->log, &builder->staging, error));
+  builder->temporary_directory = builder->staging.path;
+  builder->shards_directory = sf_format("%s/shards", builder->staging.path);
+  return builder->shards_directory != NULL ? SF_OK : sf_fail_memory(error, "path of the shards");
+}
+
+static sf_code choose_names(sf_builder *builder, const sf_build_options *options, sf_error *error) {
+  char uuid[SF_UUID_SIZE];
+  if (options->run_id != NULL)
+    SF_TRY(sf_run_id_check(options->run_id, error));
+  else
+    SF_TRY(sf_uuid_make(uuid, error));
+  builder->run_id = sf_strdup(options->run_id != NULL ? options->run_id : uuid);
+  builder->s3_prefix = options->s3_prefix != NULL ? sf_strdup(options->s3_prefix) : sf_root_url(builder->storage);
+  builder->shards_key = builder->run_id == NULL ? NULL : sf_format("shards/run_id=%s", builder->run_id);
+  if (builder->s3_prefix == NULL || builder->shards_key == NULL)
+    return sf_fail_memory(error, "names of the build");
+  for (size_t length = strlen(builder->s3_prefix); length > 0 && builder->s3_prefix[length - 1] == '/'; length--)
+    builder->s3_prefix[length - 1] = '\0';
+  return builder->s3_prefix[0] != '\0'
+             ? SF_OK
+             : sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "s3_prefix: expected a URL, found nothing");
+}
+
+static sf_code open_builder(sf_builder *builder, const char *root, const sf_build_options *options, sf_error *error) {
+  const sf_storage_options storage_options = {
+      .s3 = options->s3, .log = options->log, .log_user_data = options->log_user_data};
+  SF_TRY(sf_build_plan_make(options, &builder->plan, error));
+  SF_TRY(sf_storage_open(root, &storage_options, &builder->storage, error));
+  SF_TRY(choose_names(builder, options, error));
+  SF_TRY(require_new_run_id(builder, error));
+  if (builder->storage->vtable->is_remote)
+    SF_TRY(open_remote(builder, options->staging_dir, error));
+  else
+    SF_TRY(open_directory(builder, options->staging_dir, error));
+  SF_TRY(sf_run_record_begin(&builder->record, builder->storage, builder->run_id, builder->s3_prefix, NULL, error));
+  return sf_team_create(builder->plan.num_threads, &builder->team, error);
+}
+
+sf_code sf_builder_create(const char *root, const sf_build_options *given, sf_builder **created, sf_error *error) {
+  sf_build_options options;
+  SF_TRY(sf_build_options_read(given, &options, error));
+  if (options.executor != NULL)
+    SF_TRY(sf_executor_check(options.executor, error));
+  sf_builder *builder = sf_calloc(1, sizeof(*builder));
+  if (builder == NULL)
+    return sf_fail_memory(error, "builder");
+  *builder = (sf_builder){.process = sf_process_id(),
+                          .staging.lock = -1,
+                          .log = {.callback = options.log, .user_data = options.log_user_data},
+                          .progress = options.progress,
+                          .progress_user_data = options.progress_user_data,
+                          .executor = options.executor,
+                          .check.random.state = options.seed,
+                          .state.phase = SF_BUILD_WRITING};
+  if (builder->executor != NULL)
+    sf_executor_retain(builder->executor);
+  sf_code code = open_builder(builder, root, &options, error);
+  if (code == SF_OK)
+    *created = builder;
+  else
+    sf_builder_free(builder);
+  return code;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- Freeing */
+
+/* Whether anything could be left of the run: names it in the log if so. */
+static void remove_rests(sf_builder *builder) {
+  sf_error error;
+  sf_error_clear(&error);
+  char *artifacts = sf_format("vector_meta/run_id=%s/", builder->run_id);
+  char *shards = sf_format("%s/", builder->shards_key);
+  sf_code code = artifacts == NULL || shards == NULL ? SF_OUT_OF_MEMORY_ERROR : SF_OK;
+  /* Nothing was written before there was a record. */
+  if (code == SF_OK && (builder->storage->vtable->is_remote || builder->shards_directory != NULL))
+    code = sf_storage_remove_all(builder->storage, shards, NULL, &error);
+  if (code == SF_OK && builder->record.key != NULL)
+    code = sf_storage_remove_all(builder->storage, artifacts, NULL, &error);
+  if (code == SF_OK)
+    sf_run_record_remove(&builder->record, builder->storage);
+  else
+    sf_log_message(&builder->log, SF_LOG_WARNING,
+                   "%s: what the build %s wrote is left behind, for a cleanup to remove: %s", builder->storage->root,
+                   builder->run_id, error.message);
+  free(artifacts);
+  free(shards);
+}
+
+static void free_slice(sf_build_slice *slice) {
+  free(slice->rows);
+  free(slice->shard_ids);
+  free(slice->hashes);
+  free(slice->rewritten);
+  free(slice->converted);
+}
+
+static void free_rows(sf_builder *builder) {
+  sf_shard_set_free(builder->set);
+  free(builder->scratch);
+  sf_assigner_free(builder->assigner);
+  sf_unique_ids_free(builder->ids);
+  sf_spool_free(builder->spool);
+  free(builder->sample);
+  free_slice(&builder->slice);
+  sf_routing_check_free(&builder->check);
+}
+
+void sf_builder_free(sf_builder *builder) {
+  /* A fork's child has none of the threads, and what was written is its parent's. */
+  if (builder == NULL || sf_process_check(builder->process, "the builder", NULL) != SF_OK)
+    return;
+  free_rows(builder);
+  sf_team_free(builder->team);
+  if (!builder->is_published && builder->storage != NULL && builder->shards_key != NULL &&
+      (builder->record.key != NULL || builder->shards_directory != NULL))
+    remove_rests(builder);
+  sf_run_record_free(&builder->record);
+  sf_staging_close(&builder->staging);
+  sf_storage_close(builder->storage);
+  sf_build_plan_free(&builder->plan);
+  if (builder->executor != NULL)
+    sf_executor_release(builder->executor);
+  free(builder->run_id);
+  free(builder->s3_prefix);
+  free(builder->shards_key);
+  free(builder->shards_directory);
+  free(builder->ids_name);
+  free(builder->row_word);
+  free(builder);
+}

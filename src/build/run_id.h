@@ -1,0 +1,22 @@
+/* What runs and objects are called. */
+#ifndef SF_BUILD_RUN_ID_H
+#define SF_BUILD_RUN_ID_H
+
+#include "base/error.h"
+
+#define SF_UUID_SIZE 37      /* "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx" */
+#define SF_HEX_ID_SIZE 33    /* 32 hexadecimal digits */
+#define SF_TIMESTAMP_SIZE 28 /* "2026-01-02T03:04:05.000006Z" */
+
+/* A random UUID (RFC 9562, version 4). */
+sf_code sf_uuid_make(char uuid[SF_UUID_SIZE], sf_error *error);
+sf_code sf_hex_id_make(char id[SF_HEX_ID_SIZE], sf_error *error);
+
+/* Now, in UTC. */
+void sf_timestamp_now(char timestamp[SF_TIMESTAMP_SIZE]);
+
+/* Whether it can be part of keys, paths and file names: letters, digits, '-', '_' and '.', at most 128, not beginning with
+ * '.'. Fails with SF_CONFIG_VALIDATION_ERROR. */
+sf_code sf_run_id_check(const char *run_id, sf_error *error);
+
+#endif
