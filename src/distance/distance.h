@@ -14,13 +14,13 @@
 /* One query against `num_rows` contiguous rows of `dim` components (no alignment asked for), one result a row. */
 typedef void (*sf_rows_kernel)(const float *query, const float *rows, size_t num_rows, size_t dim, float *results);
 
-#define SF_TILE_QUERIES 4
+#define SF_SHARED_QUERIES 4
 
 /* The same for several queries, bit for bit what the rows kernel gives for each: a component is loaded once for all of
  * them. `results` has room for num_rows behind each of its pointers, two of which may be the same where their queries
  * are. */
-typedef void (*sf_tile_kernel)(const float *const queries[SF_TILE_QUERIES], const float *rows, size_t num_rows,
-                               size_t dim, float *const results[SF_TILE_QUERIES]);
+typedef void (*sf_shared_kernel)(const float *const queries[SF_SHARED_QUERIES], const float *rows, size_t num_rows,
+                                 size_t dim, float *const results[SF_SHARED_QUERIES]);
 
 typedef struct sf_kernels {
   const char *name;          /* "portable", "avx2", "avx512", "neon" */
@@ -28,8 +28,8 @@ typedef struct sf_kernels {
   sf_rows_kernel dot;        /* Σ qᵢxᵢ */
   sf_rows_kernel squared_l2; /* Σ (qᵢ − xᵢ)² */
   /* NULL: there is none, and queries are taken one by one. */
-  sf_tile_kernel dot_tile;
-  sf_tile_kernel squared_l2_tile;
+  sf_shared_kernel dot_shared;
+  sf_shared_kernel squared_l2_shared;
 } sf_kernels;
 
 /* The kernels in use: the best that the CPU supports, or what SHARDYFUSION_KERNEL in the environment names (a name that

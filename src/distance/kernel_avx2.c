@@ -12,7 +12,7 @@ extern const sf_kernels sf_avx2_kernels;
 #define AVX2 __attribute__((target("avx2,fma")))
 #define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma")))
 
-enum { WIDTH = 8, ROWS = 4, QUERIES = SF_TILE_QUERIES };
+enum { WIDTH = 8, ROWS = 4, QUERIES = SF_SHARED_QUERIES };
 
 /* What a tile takes at a time: their sums, two each, fill half of the registers. */
 enum { TILE_ROWS = 2, TILE_QUERIES = 2 };
@@ -150,13 +150,13 @@ AVX2 static void squared_l2_rows(const float *query, const float *rows, size_t n
   all_rows(SQUARED_L2, query, rows, num_rows, dim, results);
 }
 
-AVX2 static void dot_tile(const float *const queries[QUERIES], const float *rows, size_t num_rows, size_t dim,
-                          float *const results[QUERIES]) {
+AVX2 static void dot_shared(const float *const queries[QUERIES], const float *rows, size_t num_rows, size_t dim,
+                            float *const results[QUERIES]) {
   all_rows_of_tile(DOT, queries, rows, num_rows, dim, results);
 }
 
-AVX2 static void squared_l2_tile(const float *const queries[QUERIES], const float *rows, size_t num_rows, size_t dim,
-                                 float *const results[QUERIES]) {
+AVX2 static void squared_l2_shared(const float *const queries[QUERIES], const float *rows, size_t num_rows, size_t dim,
+                                   float *const results[QUERIES]) {
   all_rows_of_tile(SQUARED_L2, queries, rows, num_rows, dim, results);
 }
 
@@ -169,7 +169,7 @@ const sf_kernels sf_avx2_kernels = {.name = "avx2",
                                     .supported = supported,
                                     .dot = dot_rows,
                                     .squared_l2 = squared_l2_rows,
-                                    .dot_tile = dot_tile,
-                                    .squared_l2_tile = squared_l2_tile};
+                                    .dot_shared = dot_shared,
+                                    .squared_l2_shared = squared_l2_shared};
 
 #endif

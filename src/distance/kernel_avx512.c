@@ -15,7 +15,7 @@ extern const sf_kernels sf_avx512_kernels;
 #define AVX512 __attribute__((target("avx512f,avx2,fma")))
 #define AVX512_INLINE static inline __attribute__((always_inline, target("avx512f,avx2,fma")))
 
-enum { WIDTH = 16, ROWS = 4, QUERIES = SF_TILE_QUERIES };
+enum { WIDTH = 16, ROWS = 4, QUERIES = SF_SHARED_QUERIES };
 
 enum metric { DOT, SQUARED_L2 };
 
@@ -109,13 +109,13 @@ AVX512 static void squared_l2_rows(const float *query, const float *rows, size_t
   all_rows(SQUARED_L2, query, rows, num_rows, dim, results);
 }
 
-AVX512 static void dot_tile(const float *const queries[QUERIES], const float *rows, size_t num_rows, size_t dim,
-                            float *const results[QUERIES]) {
+AVX512 static void dot_shared(const float *const queries[QUERIES], const float *rows, size_t num_rows, size_t dim,
+                              float *const results[QUERIES]) {
   all_rows_of_tile(DOT, queries, rows, num_rows, dim, results);
 }
 
-AVX512 static void squared_l2_tile(const float *const queries[QUERIES], const float *rows, size_t num_rows, size_t dim,
-                                   float *const results[QUERIES]) {
+AVX512 static void squared_l2_shared(const float *const queries[QUERIES], const float *rows, size_t num_rows,
+                                     size_t dim, float *const results[QUERIES]) {
   all_rows_of_tile(SQUARED_L2, queries, rows, num_rows, dim, results);
 }
 
@@ -128,7 +128,7 @@ const sf_kernels sf_avx512_kernels = {.name = "avx512",
                                       .supported = supported,
                                       .dot = dot_rows,
                                       .squared_l2 = squared_l2_rows,
-                                      .dot_tile = dot_tile,
-                                      .squared_l2_tile = squared_l2_tile};
+                                      .dot_shared = dot_shared,
+                                      .squared_l2_shared = squared_l2_shared};
 
 #endif

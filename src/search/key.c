@@ -107,15 +107,15 @@ static bool is_by_distance(const sf_scan_query *scan_query) {
  * once more, which costs less than the rows do for one query alone. */
 static void compare_tile(const sf_scan_query *const *scan_queries, size_t num_queries, const float *rows, size_t count,
                          float *const *keys) {
-  const float *queries[SF_TILE_QUERIES];
-  float *results[SF_TILE_QUERIES];
-  for (size_t i = 0; i < SF_TILE_QUERIES; i++) {
+  const float *queries[SF_SHARED_QUERIES];
+  float *results[SF_SHARED_QUERIES];
+  for (size_t i = 0; i < SF_SHARED_QUERIES; i++) {
     size_t taken = i < num_queries ? i : num_queries - 1;
     queries[i] = compared_vector(scan_queries[taken]);
     results[i] = keys[taken];
   }
   const sf_kernels *kernels = scan_queries[0]->kernels;
-  sf_tile_kernel compare = is_by_distance(scan_queries[0]) ? kernels->squared_l2_tile : kernels->dot_tile;
+  sf_shared_kernel compare = is_by_distance(scan_queries[0]) ? kernels->squared_l2_shared : kernels->dot_shared;
   compare(queries, rows, count, scan_queries[0]->dim, results);
 }
 
@@ -150,15 +150,15 @@ void sf_keys_of_rows(const sf_scan_query *const *scan_queries, size_t num_querie
                      size_t begin, size_t count, float *const *keys) {
   const sf_scan_query *first = scan_queries[0];
   const float *rows = segment->vectors + begin * first->dim;
-  bool has_tile = first->kernels->dot_tile != NULL;
+  bool has_tile = first->kernels->dot_shared != NULL;
   if (first->score_convention == SF_SCORE_COSINE && segment->inverse_norms == NULL) {
     fill_unknown(num_queries, count, keys);
     return;
   }
   for (size_t i = 0; i < num_queries;) {
     size_t taken = has_tile && num_queries - i > 1 ? num_queries - i : 1;
-    if (taken > SF_TILE_QUERIES)
-      taken = SF_TILE_QUERIES;
+    if (taken > SF_SHARED_QUERIES)
+      taken = SF_SHARED_QUERIES;
     if (taken > 1)
       compare_tile(scan_queries + i, taken, rows, count, keys + i);
     else

@@ -105,11 +105,11 @@ static sf_code admit_block(struct scan *scan, const float *keys, size_t begin, s
   return SF_OK;
 }
 
-/* The rows of a block for up to SF_TILE_QUERIES of the parts. */
+/* The rows of a block for up to SF_SHARED_QUERIES of the parts. */
 static void scan_block(struct scan *const *scans, size_t count, size_t begin, size_t num_rows) {
-  float keys[SF_TILE_QUERIES][MAX_BLOCK_ROWS];
-  float *keys_of[SF_TILE_QUERIES];
-  const sf_scan_query *queries[SF_TILE_QUERIES];
+  float keys[SF_SHARED_QUERIES][MAX_BLOCK_ROWS];
+  float *keys_of[SF_SHARED_QUERIES];
+  const sf_scan_query *queries[SF_SHARED_QUERIES];
   for (size_t i = 0; i < count; i++) {
     keys_of[i] = keys[i];
     queries[i] = scans[i]->part->query;
@@ -136,8 +136,8 @@ static void scan_rows(struct scan **scans, size_t count, size_t begin, size_t en
   size_t block_rows = rows_per_block(scans[0]->part->query->dim);
   for (size_t row = begin; row < end && (count = keep_going(scans, count)) > 0;) {
     size_t num_rows = end - row < block_rows ? end - row : block_rows;
-    for (size_t i = 0; i < count; i += SF_TILE_QUERIES)
-      scan_block(scans + i, count - i < SF_TILE_QUERIES ? count - i : SF_TILE_QUERIES, row, num_rows);
+    for (size_t i = 0; i < count; i += SF_SHARED_QUERIES)
+      scan_block(scans + i, count - i < SF_SHARED_QUERIES ? count - i : SF_SHARED_QUERIES, row, num_rows);
     row += num_rows;
   }
 }
