@@ -128,7 +128,9 @@ typedef void (*sf_event_callback)(const sf_event *event, void *user_data);
 /* -------------------------------------------------------------------------------- Worker threads and asynchronous work */
 
 /*
- * Threads that scan shards and threads that load them. A reader makes its own unless it is given one to share.
+ * Threads that scan shards and threads that load them. A reader makes its own unless it is given one to share. They run
+ * at a lower priority than the process does (on Linux, their nice values are higher by 10): a program's event loop stays
+ * prompt while searches use every CPU.
  * Reference counted: readers and operations hold it; sf_executor_release drops the caller's reference.
  */
 typedef struct sf_executor sf_executor;

@@ -1,7 +1,6 @@
 #include "base/sqlite_fork.h"
 
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stddef.h>
 
 /* SQLite's static mutexes, each before those that SQLite takes while it holds it: a file is opened under OPEN (shared
@@ -29,7 +28,8 @@ static void prepare(void) {
   pthread_atfork(enter, leave, leave);
 }
 
-void sf_sqlite_prepare_for_forks(void) {
+int sf_sqlite_open(const char *name, int flags, sqlite3 **database) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, prepare);
+  return sqlite3_open_v2(name, database, flags, NULL);
 }
