@@ -56,7 +56,7 @@ static json_object *describe_response(const sf_search_response *response) {
 static sf_code search(const tool *used, const float *rows, size_t count, int64_t top_k, const int64_t *shard_ids,
                       size_t num_shard_ids, json_object *answer, sf_error *error) {
   sf_search_request *requests = sf_calloc(count, sizeof(*requests));
-  sf_search_response **responses = sf_calloc(count, sizeof(*responses));
+  sf_search_response **responses = sf_calloc(count, sizeof(void *));
   if (requests == NULL || responses == NULL)
     abort();
   for (size_t i = 0; i < count; i++) {

@@ -39,6 +39,37 @@ static void what_is_no_error_document_gives_an_empty_one(void **state) {
   }
 }
 
+/* libexpat still ends the empty element whose beginning stopped it. */
+static void an_empty_element_of_too_long_a_name_is_refused(void **state) {
+  (void)state;
+  char name[2000];
+  memset(name, 'n', sizeof(name) - 1);
+  name[sizeof(name) - 1] = '\0';
+  char *document = sf_format("<%s/>", name);
+  sf_s3_list_page page;
+  assert_false(sf_s3_parse_list_page(document, strlen(document), &page));
+  sf_s3_error_document error;
+  sf_s3_parse_error(document, strlen(document), &error);
+  assert_string_equal(error.code, "");
+  free(document);
+}
+
+/* Names that fill the path to its last character, and one more element in them. */
+static void elements_whose_names_together_are_too_long_are_refused(void **state) {
+  (void)state;
+  for (size_t length = 500; length <= 520; length++) {
+    char name[600];
+    memset(name, 'n', length);
+    name[length] = '\0';
+    char *document = sf_format("<%s><Code>x</Code><b><c/></b></%s>", name, name);
+    sf_s3_list_page page;
+    assert_false(sf_s3_parse_list_page(document, strlen(document), &page));
+    char *id = sf_s3_parse_upload_id(document, strlen(document));
+    assert_null(id);
+    free(document);
+  }
+}
+
 static void entities_and_document_types_are_refused(void **state) {
   (void)state;
   static const char bomb[] =
@@ -295,6 +326,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_error_document_is_read_whichever_service_wrote_it),
       cmocka_unit_test(what_is_no_error_document_gives_an_empty_one),
+      cmocka_unit_test(an_empty_element_of_too_long_a_name_is_refused),
+      cmocka_unit_test(elements_whose_names_together_are_too_long_are_refused),
       cmocka_unit_test(entities_and_document_types_are_refused),
       cmocka_unit_test(a_list_page_holds_keys_and_folders_decoded_where_they_are_encoded),
       cmocka_unit_test(what_is_no_list_page_is_refused),
