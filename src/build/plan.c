@@ -252,10 +252,10 @@ sf_code sf_build_plan_take_dim(sf_build_plan *plan, size_t dim, const char *what
   return needs_hyperplanes ? draw_hyperplanes(plan, error) : SF_OK;
 }
 
-uint64_t sf_build_plan_training_rows(const sf_build_plan *plan) {
+uint64_t sf_build_plan_training_rows(const sf_build_plan *plan, size_t dim) {
   if (plan->training_rows != 0)
     return plan->training_rows;
-  uint64_t affordable = plan->max_memory_bytes / 4 / (plan->dim * sizeof(float));
+  uint64_t affordable = plan->max_memory_bytes / 4 / (dim * sizeof(float));
   uint64_t rows = affordable < DEFAULT_TRAINING_ROWS ? affordable : DEFAULT_TRAINING_ROWS;
   return rows > plan->num_dbs ? rows : plan->num_dbs;
 }
