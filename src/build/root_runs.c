@@ -142,7 +142,8 @@ static sf_code take_references(const sf_manifest *manifest, sf_root_runs *runs, 
   return SF_OK;
 }
 
-/* A manifest that is malformed still refers to the run of its name. A folder without one is a rest of its run. */
+/* A manifest that is malformed still refers to the run of its name. A folder without one is a rest of its run. (The folder
+ * of a run that is referred to is not removed, but may have rests of its own.) */
 static sf_code take_manifest(sf_storage *storage, const char *prefix, const char *name,
                              const sf_cancellation *cancellation, sf_root_runs *runs, sf_error *error) {
   sf_manifest_name parsed;
@@ -155,9 +156,12 @@ static sf_code take_manifest(sf_storage *storage, const char *prefix, const char
     return sf_fail_memory(error, "runs");
   sf_code code = sf_snapshot_read_manifest(storage, key, key, cancellation, &manifest, &failure);
   free(key);
+  if (!add_folder(enter(runs, parsed.run_id, strlen(parsed.run_id)), prefix, name)) {
+    sf_manifest_free(&manifest);
+    return sf_fail_memory(error, "runs");
+  }
   if (code == SF_MANIFEST_STORE_ERROR) /* there is none */
-    return add_folder(enter(runs, parsed.run_id, strlen(parsed.run_id)), prefix, name) ? SF_OK
-                                                                                       : sf_fail_memory(error, "runs");
+    return SF_OK;
   if (code == SF_OK) {
     code = take_references(&manifest, runs, error);
     sf_manifest_free(&manifest);

@@ -107,12 +107,20 @@ static bool text_equals(const char *text, size_t length, const char *expected) {
   return length == strlen(expected) && memcmp(text, expected, length) == 0;
 }
 
+static const struct {
+  const char *descr;
+  sf_npy_type type;
+} types[] = {{"<f2", SF_NPY_FLOAT16}, {"<f4", SF_NPY_FLOAT32}, {"<f8", SF_NPY_FLOAT64}, {"<i4", SF_NPY_INT32},
+             {"<i8", SF_NPY_INT64},   {"<u4", SF_NPY_UINT32},  {"<u8", SF_NPY_UINT64}};
+
+static const char *descr_of(sf_npy_type type) {
+  size_t i = 0;
+  while (types[i].type != type)
+    i++;
+  return types[i].descr;
+}
+
 static sf_code parse_type(sf_cursor *header, const char *name, npy_header *parsed, sf_error *error) {
-  static const struct {
-    const char *descr;
-    sf_npy_type type;
-  } types[] = {{"<f2", SF_NPY_FLOAT16}, {"<f4", SF_NPY_FLOAT32}, {"<f8", SF_NPY_FLOAT64}, {"<i4", SF_NPY_INT32},
-               {"<i8", SF_NPY_INT64},   {"<u4", SF_NPY_UINT32},  {"<u8", SF_NPY_UINT64}};
   const char *descr;
   size_t length;
   if (!take_string(header, &descr, &length))
@@ -305,7 +313,8 @@ sf_code sf_npy_parse(const void *bytes, size_t length, const char *name, sf_npy 
   size_t offset;
   SF_TRY(parse_header(bytes, length, name, &header, &offset, error));
   if (!is_float(header.type))
-    return sf_fail(error, SF_READER_STATE_ERROR, "%s: integers, expected elements of type '<f2', '<f4' or '<f8'", name);
+    return sf_fail(error, SF_READER_STATE_ERROR, "%s: elements of type '%s', expected '<f2', '<f4' or '<f8'", name,
+                   descr_of(header.type));
   sf_npy result = {
       .num_rows = header.num_dimensions == 1 ? 1 : (size_t)header.shape[0],
       .num_columns = (size_t)header.shape[header.num_dimensions - 1],
