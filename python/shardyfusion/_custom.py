@@ -64,7 +64,9 @@ def merge(found: list[tuple[int, Sequence[SearchResult]]], top_k: int, started: 
 def index_config_of(handle: _core.Reader, manifest: ParsedManifest) -> VectorIndexConfig:
     info = snapshot_info_of(handle)
     vector = manifest.custom["vector"]
-    return VectorIndexConfig(info.dim, info.metric, vector.get("index_type"), vector.get("quantization"))
+    return VectorIndexConfig(
+        info.dim, info.metric, vector.get("index_type"), quantization=vector.get("quantization")
+    )
 
 
 def split_queries(queries: Queries) -> list[Query]:

@@ -65,7 +65,7 @@ static int execute(PyObject *module) {
     return -1;
   if (sf_py_add_operations(module, state) < 0 || sf_py_add_readers(module, state) < 0)
     return -1;
-  return 0;
+  return sf_py_add_builders(module, state);
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg) {
@@ -79,6 +79,8 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
   Py_VISIT(state->operation_type);
   Py_VISIT(state->sink_type);
   Py_VISIT(state->reader_type);
+  Py_VISIT(state->builder_type);
+  Py_VISIT(state->arrow_stream_type);
   Py_VISIT(state->json_loads);
   Py_VISIT(state->json_dumps);
   return 0;
@@ -95,6 +97,8 @@ static int clear(PyObject *module) {
   Py_CLEAR(state->operation_type);
   Py_CLEAR(state->sink_type);
   Py_CLEAR(state->reader_type);
+  Py_CLEAR(state->builder_type);
+  Py_CLEAR(state->arrow_stream_type);
   Py_CLEAR(state->json_loads);
   Py_CLEAR(state->json_dumps);
   return 0;

@@ -26,6 +26,8 @@ typedef struct sf_py_state {
   PyTypeObject *operation_type;
   PyTypeObject *sink_type;
   PyTypeObject *reader_type;
+  PyTypeObject *builder_type;
+  PyTypeObject *arrow_stream_type;
   PyObject *json_loads;
   PyObject *json_dumps;
 } sf_py_state;
@@ -43,6 +45,7 @@ int sf_py_add_errors(PyObject *module, sf_py_state *state);
 int sf_py_add_results(PyObject *module, sf_py_state *state);
 int sf_py_add_operations(PyObject *module, sf_py_state *state);
 int sf_py_add_readers(PyObject *module, sf_py_state *state);
+int sf_py_add_builders(PyObject *module, sf_py_state *state);
 
 /* Makes a type that belongs to the module; it is added under its name when `is_public`. */
 PyTypeObject *sf_py_add_type(PyObject *module, PyType_Spec *spec, int is_public);
