@@ -14,6 +14,13 @@
 /* One query against `num_rows` contiguous rows of `dim` components (no alignment asked for), one result a row. */
 typedef void (*sf_rows_kernel)(const float *query, const float *rows, size_t num_rows, size_t dim, float *results);
 
+enum { SF_SHARED_QUERIES = 4 };
+/* The same for several queries, bit for bit what the rows kernel gives for each: a component is loaded once for all of
+ * them. `results` has room for num_rows behind each of its pointers, two of which may be the same where their queries
+ * are. */
+typedef void (*sf_shared_kernel)(const float *const queries[SF_SHARED_QUERIES], const float *rows, size_t num_rows,
+                                 size_t dim, float *const results[SF_SHARED_QUERIES]);
+
 /* Σ xᵢ² of each of `num_rows` contiguous rows in float64: with every kernel the bits that sf_exact_squared_norm gives. */
 typedef void (*sf_norms_kernel)(const float *rows, size_t num_rows, size_t dim, double *results);
 
@@ -35,6 +42,9 @@ typedef struct sf_kernels {
   sf_norms_kernel exact_squared_norms;
   sf_tile_kernel dot_tile;
   size_t panel_columns; /* what dot_tile keeps in registers at once */
+  /* NULL: there is none, and queries are taken one by one. */
+  sf_shared_kernel dot_shared;
+  sf_shared_kernel squared_l2_shared;
 } sf_kernels;
 
 /* The kernels in use: the best that the CPU supports, or what SHARDYFUSION_KERNEL in the environment names (a name that

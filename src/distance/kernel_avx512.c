@@ -15,7 +15,7 @@ extern const sf_kernels sf_avx512_kernels;
 #define AVX512 __attribute__((target("avx512f,avx2,fma")))
 #define AVX512_INLINE static inline __attribute__((always_inline, target("avx512f,avx2,fma")))
 
-enum { WIDTH = 16, ROWS = 4, MAX_VECTORS = 4 };
+enum { WIDTH = 16, ROWS = 4, MAX_VECTORS = 4, QUERIES = SF_SHARED_QUERIES };
 
 enum metric { DOT, SQUARED_L2 };
 
@@ -65,6 +65,40 @@ AVX512_INLINE void all_rows(enum metric metric, const float *query, const float 
     __m512 sums[ROWS] = {sum_of_row(metric, query, rows + row * dim, dim)};
     _mm_store_ss(results + row, sums_of_lanes(sums));
   }
+}
+
+/* Adds to a sum for each query and row what their components from `i` on give, as sum_of_row does it. */
+AVX512_INLINE void add_to_tile(enum metric metric, __m512 sums[QUERIES][ROWS], __mmask16 lanes,
+                               const float *const queries[QUERIES], const float *rows, size_t dim, size_t i) {
+  __m512 row[ROWS];
+  for (size_t j = 0; j < ROWS; j++)
+    row[j] = _mm512_maskz_loadu_ps(lanes, rows + j * dim + i);
+  for (size_t k = 0; k < QUERIES; k++) {
+    __m512 query = _mm512_maskz_loadu_ps(lanes, queries[k] + i);
+    for (size_t j = 0; j < ROWS; j++)
+      sums[k][j] = accumulate(metric, sums[k][j], query, row[j]);
+  }
+}
+
+/* Four rows with four queries: in turn they take part in sixteen sums, which fill half of the registers. */
+AVX512_INLINE void all_rows_of_tile(enum metric metric, const float *const queries[QUERIES], const float *rows,
+                                    size_t num_rows, size_t dim, float *const results[QUERIES]) {
+  size_t row = 0;
+  for (; row + ROWS <= num_rows; row += ROWS) {
+    __m512 sums[QUERIES][ROWS];
+    for (size_t k = 0; k < QUERIES; k++)
+      for (size_t j = 0; j < ROWS; j++)
+        sums[k][j] = _mm512_setzero_ps();
+    size_t i = 0;
+    for (; i + WIDTH <= dim; i += WIDTH)
+      add_to_tile(metric, sums, 0xFFFF, queries, rows + row * dim, dim, i);
+    if (i < dim)
+      add_to_tile(metric, sums, (__mmask16)((1U << (dim - i)) - 1), queries, rows + row * dim, dim, i);
+    for (size_t k = 0; k < QUERIES; k++)
+      _mm_storeu_ps(results[k] + row, sums_of_lanes(sums[k]));
+  }
+  for (size_t k = 0; k < QUERIES; k++)
+    all_rows(metric, queries[k], rows + row * dim, num_rows - row, dim, results[k] + row);
 }
 
 AVX512 static void dot_rows(const float *query, const float *rows, size_t num_rows, size_t dim, float *results) {
@@ -149,6 +183,16 @@ AVX512 static void exact_squared_norms(const float *rows, size_t num_rows, size_
   }
 }
 
+AVX512 static void dot_shared(const float *const queries[QUERIES], const float *rows, size_t num_rows, size_t dim,
+                              float *const results[QUERIES]) {
+  all_rows_of_tile(DOT, queries, rows, num_rows, dim, results);
+}
+
+AVX512 static void squared_l2_shared(const float *const queries[QUERIES], const float *rows, size_t num_rows,
+                                     size_t dim, float *const results[QUERIES]) {
+  all_rows_of_tile(SQUARED_L2, queries, rows, num_rows, dim, results);
+}
+
 /* Asks for the operating system's support of the registers, too. */
 static bool supported(void) {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -160,6 +204,8 @@ const sf_kernels sf_avx512_kernels = {.name = "avx512",
                                       .squared_l2 = squared_l2_rows,
                                       .exact_squared_norms = exact_squared_norms,
                                       .dot_tile = dot_tile,
-                                      .panel_columns = MAX_VECTORS * WIDTH};
+                                      .panel_columns = MAX_VECTORS * WIDTH,
+                                      .dot_shared = dot_shared,
+                                      .squared_l2_shared = squared_l2_shared};
 
 #endif
