@@ -81,6 +81,9 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
   Py_VISIT(state->reader_type);
   Py_VISIT(state->json_loads);
   Py_VISIT(state->json_dumps);
+  Py_VISIT(state->done);
+  Py_VISIT(state->set_result);
+  Py_VISIT(state->set_exception);
   return 0;
 }
 
@@ -97,6 +100,9 @@ static int clear(PyObject *module) {
   Py_CLEAR(state->reader_type);
   Py_CLEAR(state->json_loads);
   Py_CLEAR(state->json_dumps);
+  Py_CLEAR(state->done);
+  Py_CLEAR(state->set_result);
+  Py_CLEAR(state->set_exception);
   return 0;
 }
 

@@ -28,6 +28,9 @@ typedef struct sf_py_state {
   PyTypeObject *reader_type;
   PyObject *json_loads;
   PyObject *json_dumps;
+  PyObject *done; /* the names of a future's methods */
+  PyObject *set_result;
+  PyObject *set_exception;
 } sf_py_state;
 
 /* Of the module that made the type of `object` (whose type is never a subtype). */
