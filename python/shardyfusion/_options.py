@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from shardyfusion import _core
+from shardyfusion._lazy import logging
 from shardyfusion.errors import ConfigValidationError
 from shardyfusion.metrics import MetricEvent, MetricsCollector
 from shardyfusion._types import (
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     from shardyfusion.credentials import CredentialProvider
     from shardyfusion.s3 import S3ConnectionOptions
 
-logger = logging.getLogger("shardyfusion")
-_LOG_LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _MAX_COUNT = 2**31 - 1
+
+
+def warn(message: str, *arguments: object) -> None:
+    """To the log."""
+    logging.getLogger("shardyfusion").warning(message, *arguments)
 
 
 def path_option(name: str, value: str | os.PathLike[str]) -> str:
@@ -126,7 +130,7 @@ class Reporter:
         for kind, content in records:
             try:
                 if isinstance(kind, int):
-                    logger.log(_LOG_LEVELS[kind], "%s", content)
+                    logging.getLogger("shardyfusion").log(getattr(logging, _LOG_LEVELS[kind]), "%s", content)
                 else:
                     self.emit(MetricEvent(kind), content)
             except BaseException as error:

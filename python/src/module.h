@@ -26,9 +26,8 @@ typedef struct sf_py_state {
   PyTypeObject *operation_type;
   PyTypeObject *sink_type;
   PyTypeObject *reader_type;
-  PyObject *json_loads;
-  PyObject *json_dumps;
-  PyObject *done; /* the names of a future's methods */
+  PyObject *json_loads; /* NULL: not asked for yet */
+  PyObject *done;       /* the names of a future's methods */
   PyObject *set_result;
   PyObject *set_exception;
 } sf_py_state;
@@ -49,6 +48,9 @@ int sf_py_add_readers(PyObject *module, sf_py_state *state);
 
 /* Makes a type that belongs to the module; it is added under its name when `is_public`. */
 PyTypeObject *sf_py_add_type(PyObject *module, PyType_Spec *spec, int is_public);
+
+/* An attribute of a module, which is imported when it is not yet: a new reference. */
+PyObject *sf_py_import(const char *module_name, const char *attribute);
 
 /* Frees an instance of a type that was made here. */
 void sf_py_free(PyObject *object);

@@ -178,7 +178,7 @@ static PyObject *json_value(PyObject *value) {
 }
 
 /* The context as JSON text: a new reference. */
-static PyObject *dump_context(const sf_py_state *state, PyObject *context) {
+static PyObject *dump_context(PyObject *context) {
   PyObject *copy = PyDict_New();
   PyObject *pairs = copy == NULL ? NULL : PyMapping_Items(context);
   Py_ssize_t count = pairs == NULL ? -1 : PyList_Size(pairs);
@@ -189,7 +189,9 @@ static PyObject *dump_context(const sf_py_state *state, PyObject *context) {
     failed = value == NULL || PyDict_SetItem(copy, PyTuple_GetItem(pair, 0), value) < 0;
     Py_XDECREF(value);
   }
-  PyObject *text = failed ? NULL : PyObject_CallFunctionObjArgs(state->json_dumps, copy, NULL);
+  PyObject *dumps = failed ? NULL : sf_py_import("json", "dumps");
+  PyObject *text = dumps == NULL ? NULL : PyObject_CallFunctionObjArgs(dumps, copy, NULL);
+  Py_XDECREF(dumps);
   Py_XDECREF(pairs);
   Py_XDECREF(copy);
   return text;
@@ -198,7 +200,7 @@ static PyObject *dump_context(const sf_py_state *state, PyObject *context) {
 static int read_context(const sf_py_state *state, PyObject *context, sf_search_request *request,
                         sf_py_routing *routing) {
   if (PyObject_HasAttrString(context, "items"))
-    routing->context_text = dump_context(state, context);
+    routing->context_text = dump_context(context);
   if (routing->context_text != NULL)
     request->routing_context = PyUnicode_AsUTF8AndSize(routing->context_text, NULL);
   if (request->routing_context != NULL)

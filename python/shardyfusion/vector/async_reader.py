@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import warnings
-from asyncio import get_running_loop
 from collections.abc import Iterable
 from datetime import timedelta
 from types import TracebackType
@@ -14,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from shardyfusion import _core
 from shardyfusion._builtin_factory import BuiltinReaderFactory
 from shardyfusion._custom import CustomShards, split_queries
+from shardyfusion._lazy import asyncio
 from shardyfusion._options import (
     ReaderOptions,
     Reporter,
     health_of,
     keyword_search,
-    logger,
     shard_details_of,
     shard_of,
     snapshot_info_of,
+    warn,
 )
 from shardyfusion._runtime import LoopQueue, queue_of, register_reader
 from shardyfusion._store import LoadedManifest, load_live
@@ -131,7 +130,7 @@ class AsyncShardedVectorReader:
             s3_connection_options=s3_connection_options,
         )
         reader._process = os.getpid()
-        reader._queue = queue_of(get_running_loop())
+        reader._queue = queue_of(asyncio.get_running_loop())
         reader._reporter = Reporter(metrics_collector)
         reader._limiter = rate_limiter
         reader._store = manifest_store
@@ -206,7 +205,7 @@ class AsyncShardedVectorReader:
     def _check(self) -> None:
         """Fails unless the reader is open, in its process and on its loop."""
         self._check_open()
-        if get_running_loop() is not self._queue.loop:
+        if asyncio.get_running_loop() is not self._queue.loop:
             raise ReaderStateError("the reader belongs to the loop that opened it: open one for this loop")
 
     async def search(
@@ -361,7 +360,7 @@ class AsyncShardedVectorReader:
             loaded = await load_live(store, self._reporter, 0, self._handle.manifest_ref())
         except ShardyfusionError as error:
             self._store_failure = str(error)
-            logger.warning("refresh: keeping the snapshot that is served: %s: %s", type(error).__name__, error)
+            warn("refresh: keeping the snapshot that is served: %s: %s", type(error).__name__, error)
             return False
         if loaded is None:
             return False
@@ -385,7 +384,7 @@ class AsyncShardedVectorReader:
         if self._closing is None:
             if self._is_closed:
                 return
-            if get_running_loop() is not self._queue.loop:
+            if asyncio.get_running_loop() is not self._queue.loop:
                 self._check()
             self._closing = asyncio.ensure_future(self._close())
         await asyncio.shield(self._closing)
