@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from shardyfusion._lazy import pathlib
-from shardyfusion._types import SearchResult, VectorIndexConfig
+from shardyfusion._lazy import dataclasses, pathlib
 from shardyfusion.errors import ConfigValidationError
-from shardyfusion.manifest import ParsedManifest
 
 if TYPE_CHECKING:
-    from shardyfusion.manifest import ManifestRef
+    from collections.abc import Sequence
+
+    from shardyfusion._types import SearchResult, VectorIndexConfig
+    from shardyfusion.manifest import ManifestRef, ParsedManifest
     from shardyfusion.vector.async_reader import AsyncShardedVectorReader
 
 
