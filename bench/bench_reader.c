@@ -3,8 +3,9 @@
  *
  *   bench_reader ROOT CACHE QUERIES DIM ROUNDS
  *
- * ROOT is a snapshot; QUERIES a file of float32 vectors. Every search goes over all shards that it is routed to with
- * num_probes = the number of shards. Prints one JSON object: medians in milliseconds, what is interleaved named alike.
+ * ROOT is a snapshot; QUERIES a file of float32 vectors. Searches go over all shards, unless `routed`: those go to the one
+ * shard that the query is nearest to. Prints one JSON object: medians in milliseconds, what is interleaved named alike;
+ * and searches a second with so many in flight.
  */
 #include "shardyfusion.h"
 
@@ -13,7 +14,8 @@
 #include <string.h>
 #include <time.h>
 
-#define IN_FLIGHT 64
+static const size_t in_flight[] = {1, 8, 64};
+enum { NUM_IN_FLIGHT = sizeof(in_flight) / sizeof(in_flight[0]), ALL_SHARDS = 1000000 };
 
 static double milliseconds(void) {
   struct timespec now;
@@ -60,12 +62,12 @@ static queries read_queries(const char *path, size_t dim) {
   return read;
 }
 
-static sf_search_request request_for(const queries *of, size_t number) {
+static sf_search_request request_for(const queries *of, size_t number, int64_t num_probes) {
   sf_search_request request = SF_SEARCH_REQUEST_INIT;
   request.query = of->values + number % of->count * of->dim;
   request.dim = of->dim;
   request.has_num_probes = true;
-  request.num_probes = 1000000;
+  request.num_probes = num_probes;
   return request;
 }
 
@@ -81,7 +83,7 @@ static sf_reader *open_reader(const char *root, const char *cache, uint32_t work
 
 /* The time of one search, by the thread that asks and the reader's other workers. */
 static double search(sf_reader *reader, const queries *of, size_t number) {
-  sf_search_request request = request_for(of, number);
+  sf_search_request request = request_for(of, number, ALL_SHARDS);
   sf_search_response *response;
   sf_error error;
   double start = milliseconds();
@@ -92,15 +94,16 @@ static double search(sf_reader *reader, const queries *of, size_t number) {
 }
 
 /* Searches a second with a number of them in flight. */
-static double throughput(sf_reader *reader, const queries *of, size_t total) {
+static double throughput(sf_reader *reader, const queries *of, size_t most_in_flight, int64_t num_probes,
+                         size_t total) {
   sf_completion_queue *queue;
   sf_error error;
   check(sf_completion_queue_create(&queue, &error), &error);
   double start = milliseconds();
   size_t submitted = 0;
   for (size_t finished = 0; finished < total;) {
-    while (submitted < total && submitted - finished < IN_FLIGHT) {
-      sf_search_request request = request_for(of, submitted++);
+    while (submitted < total && submitted - finished < most_in_flight) {
+      sf_search_request request = request_for(of, submitted++, num_probes);
       sf_operation *operation;
       check(sf_reader_search_submit(reader, &request, queue, NULL, &operation, &error), &error);
     }
@@ -112,6 +115,15 @@ static double throughput(sf_reader *reader, const queries *of, size_t total) {
   double elapsed = milliseconds() - start;
   sf_completion_queue_free(queue);
   return (double)total / elapsed * 1e3;
+}
+
+/* A member of the JSON object: searches a second, for each number in flight. */
+static void print_throughputs(const char *name, sf_reader *reader, const queries *of, int64_t num_probes,
+                              size_t total) {
+  printf("\"%s\": [", name);
+  for (size_t i = 0; i < NUM_IN_FLIGHT; i++)
+    printf("%s%.0f", i > 0 ? ", " : "", throughput(reader, of, in_flight[i], num_probes, total));
+  printf("], ");
 }
 
 /* KiB of memory that is this process's own, mapped files aside; 0 where the system doesn't say. */
@@ -158,11 +170,12 @@ int main(int argc, char **argv) {
     ones[i] = search(one, &asked, i);
     twos[i] = search(two, &asked, i);
   }
-  double per_second = throughput(two, &asked, rounds * 4);
-  printf("{\"open_ms\": %.3f, \"first_ms\": %.1f, \"one_ms\": %.3f, \"two_ms\": %.3f, \"per_second\": %.0f, "
-         "\"own_kib\": %ld, \"kernel\": \"%s\"}\n",
-         median(opens, rounds), first, median(ones, rounds), median(twos, rounds), per_second, own_memory(),
-         sf_kernel_name());
+  printf("{");
+  print_throughputs("per_second", two, &asked, ALL_SHARDS, rounds * 8);
+  print_throughputs("routed_per_second", two, &asked, 1, rounds * 64);
+  printf("\"open_ms\": %.3f, \"first_ms\": %.1f, \"one_ms\": %.3f, \"two_ms\": %.3f, \"own_kib\": %ld, "
+         "\"kernel\": \"%s\"}\n",
+         median(opens, rounds), first, median(ones, rounds), median(twos, rounds), own_memory(), sf_kernel_name());
   sf_reader_free(one);
   sf_reader_free(two);
   free(opens);

@@ -6,7 +6,8 @@
  *
  * Conventions
  * - Every function that can fail returns an sf_code and fills the caller's sf_error (which may be NULL).
- * - Out-parameters are written on success only, unless a comment says otherwise.
+ * - Out-parameters mean something on success only, unless a comment says otherwise: on failure they are left as they were,
+ *   handles perhaps set to NULL.
  * - Any handle may be used from any thread unless its comment says otherwise.
  * - Every blocking call has an asynchronous twin, `..._submit`, which returns an sf_operation at once.
  * - Strings are UTF-8 and NUL-terminated unless a length stands beside them.
@@ -127,7 +128,9 @@ typedef void (*sf_event_callback)(const sf_event *event, void *user_data);
 /* -------------------------------------------------------------------------------- Worker threads and asynchronous work */
 
 /*
- * Threads that scan shards and threads that load them. A reader makes its own unless it is given one to share.
+ * Threads that scan shards and threads that load them. A reader makes its own unless it is given one to share. They run
+ * at a lower priority than the process does (on Linux, their nice values are higher by 10): a program's event loop stays
+ * prompt while searches use every CPU.
  * Reference counted: readers and operations hold it; sf_executor_release drops the caller's reference.
  */
 typedef struct sf_executor sf_executor;

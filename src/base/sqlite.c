@@ -1,6 +1,7 @@
 #include "base/sqlite.h"
 
 #include "base/memory.h"
+#include "base/sqlite_fork.h"
 
 #include <limits.h>
 #include <string.h>
@@ -70,7 +71,7 @@ sf_code sf_sqlite_open_immutable(const char *path, const char *what, sf_code cod
   struct stat status = {0};
   const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   sf_code outcome = SF_OK;
-  if (sqlite3_open_v2(uri, &opened, flags, NULL) != SQLITE_OK || stat(path, &status) != 0)
+  if (sf_sqlite_open(uri, flags, &opened) != SQLITE_OK || stat(path, &status) != 0)
     outcome = sf_sqlite_fail(opened, what, "can't open the database", code, error);
   else
     outcome = harden(opened, (uint64_t)status.st_size, what, code, error);
@@ -86,7 +87,7 @@ sf_code sf_sqlite_open_bytes(const void *bytes, size_t length, const char *what,
                              sf_error *error) {
   sqlite3 *opened = NULL;
   sf_code outcome = SF_OK;
-  if (sqlite3_open_v2(":memory:", &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
+  if (sf_sqlite_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, &opened) != SQLITE_OK ||
       sqlite3_deserialize(opened, "main", (unsigned char *)(uintptr_t)bytes, (sqlite3_int64)length,
                           (sqlite3_int64)length, SQLITE_DESERIALIZE_READONLY) != SQLITE_OK)
     outcome = sf_sqlite_fail(opened, what, "can't open the database", code, error);

@@ -3,6 +3,12 @@
 #include <errno.h>
 #include <signal.h>
 
+#if defined(__APPLE__)
+#include <pthread/qos.h>
+#elif defined(__linux__)
+#include <sys/resource.h>
+#endif
+
 bool sf_condition_init(pthread_cond_t *condition) {
 #if defined(__APPLE__)
   return pthread_cond_init(condition, NULL) == 0;
@@ -32,3 +38,20 @@ int sf_thread_start(pthread_t *thread, void *(*run)(void *), void *argument) {
   pthread_sigmask(SIG_SETMASK, &previous, NULL);
   return failure;
 }
+
+#if defined(__linux__)
+enum { NICER_BY = 10, NICEST = 19 };
+
+/* Each thread has a nice value of its own here, and 0 means the calling one (setpriority(2), "C library/kernel
+ * differences"). An event loop among threads that compute waits for milliseconds when all are equal. */
+void sf_thread_give_way(void) {
+  int nice = getpriority(PRIO_PROCESS, 0) + NICER_BY;
+  setpriority(PRIO_PROCESS, 0, nice < NICEST ? nice : NICEST);
+}
+#else
+void sf_thread_give_way(void) {
+#if defined(__APPLE__)
+  pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
+#endif
+}
+#endif

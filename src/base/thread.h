@@ -24,4 +24,8 @@ bool sf_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, const 
 /* Starts a thread with all signals blocked, so that a host program's handlers run on its own threads. 0 or an errno. */
 int sf_thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
 
+/* Lowers the calling thread's priority, and no other's: threads of the program that have just become ready (an event
+ * loop's) run before it, and what they leave is its. Needs no rights; where a system can't, nothing changes. */
+void sf_thread_give_way(void);
+
 #endif

@@ -205,7 +205,7 @@ static void find_middle(const sf_kmeans *kmeans, uint32_t id, float *middle) {
     middle[i] = (float)(sum[i] / length);
 }
 
-/* Gives an empty cluster a half of the greatest: both centroids are the same but for a little, in opposite ways. */
+/* Gives an empty cluster a half of the greatest: their centroids go a little apart, in opposite directions. */
 static void split_greatest(sf_kmeans *kmeans, uint32_t empty, float *centroids) {
   static const double apart = 1.0 / 1024;
   uint32_t greatest = 0;
@@ -214,7 +214,7 @@ static void split_greatest(sf_kmeans *kmeans, uint32_t empty, float *centroids) 
   float *from = centroids + (size_t)greatest * kmeans->dim;
   float *to = centroids + (size_t)empty * kmeans->dim;
   for (size_t i = 0; i < kmeans->dim; i++) {
-    double away = i % 2 == 0 ? apart : -apart;
+    double away = sf_random_below(&kmeans->random, 2) == 0 ? apart : -apart;
     double middle = (double)from[i];
     to[i] = (float)(middle * (1 + away));
     from[i] = (float)(middle * (1 - away));

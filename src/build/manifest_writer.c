@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/sqlite.h"
+#include "base/sqlite_fork.h"
 #include "snapshot/manifest.h"
 
 #include <string.h>
@@ -178,7 +179,7 @@ static sf_code write_tables(sqlite3 *database, const sf_manifest_facts *facts, s
 
 sf_code sf_manifest_write(const sf_manifest_facts *facts, sf_buffer *bytes, sf_error *error) {
   sqlite3 *database = NULL;
-  sf_code code = sqlite3_open_v2(":memory:", &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK
+  sf_code code = sf_sqlite_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, &database) == SQLITE_OK
                      ? write_tables(database, facts, error)
                      : fail(database, error);
   if (code == SF_OK) {

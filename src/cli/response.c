@@ -38,31 +38,39 @@ static void fill_fields(sf_cli_field *fields, const sf_search_result *result, co
       sf_cli_json_field("payload", result->payload == NULL ? NULL : (const char *)payload->data, payload->length);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- JSON */
+/* What is done with the NUM_FIELDS fields of a result. */
+typedef sf_code (*result_visitor)(void *context, bool is_first, const sf_cli_field *fields, sf_error *error);
 
-static sf_code append_results(sf_buffer *line, const sf_search_response *response, sf_error *error) {
+static sf_code each_result(const sf_search_response *response, result_visitor visit, void *context, sf_error *error) {
   const sf_search_result *results = sf_search_response_results(response);
   size_t count = sf_search_response_count(response);
   sf_buffer payload = {0};
   sf_code code = SF_OK;
   for (size_t i = 0; i < count && code == SF_OK; i++) {
+    sf_cli_field fields[NUM_FIELDS];
     code = compact_payload(&results[i], &payload, error);
     if (code != SF_OK)
       break;
-    sf_cli_field fields[NUM_FIELDS];
     fill_fields(fields, &results[i], &payload);
-    if (!(i == 0 || sf_buffer_append_text(line, ", ")) || !sf_cli_append_object(line, fields, NUM_FIELDS))
-      code = sf_fail_memory(error, "a response");
+    code = visit(context, i == 0, fields, error);
   }
   sf_buffer_free(&payload);
   return code;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- JSON */
+
+static sf_code append_result(void *line, bool is_first, const sf_cli_field *fields, sf_error *error) {
+  if (!(is_first || sf_buffer_append_text(line, ", ")) || !sf_cli_append_object(line, fields, NUM_FIELDS))
+    return sf_fail_memory(error, "a response");
+  return SF_OK;
 }
 
 static sf_code append_response(sf_buffer *line, size_t query_number, const sf_search_response *response,
                                sf_error *error) {
   if (!sf_buffer_append_format(line, "{\"query\": %zu, \"results\": [", query_number))
     return sf_fail_memory(error, "a response");
-  SF_TRY(append_results(line, response, error));
+  SF_TRY(each_result(response, append_result, line, error));
   if (!sf_buffer_append_format(line, "], \"num_shards_queried\": %u, \"latency_ms\": %.3f}",
                                sf_search_response_num_shards_queried(response),
                                sf_search_response_latency_ms(response)))
@@ -81,25 +89,17 @@ static sf_code print_line(size_t query_number, const sf_search_response *respons
 
 /* --------------------------------------------------------------------------------------------------------------- Table */
 
+static sf_code print_row(void *output, bool is_first, const sf_cli_field *fields, sf_error *error) {
+  (void)is_first;
+  return sf_cli_output_record(output, fields, NUM_FIELDS, error);
+}
+
 static sf_code print_table(sf_cli_output *output, size_t query_number, const sf_search_response *response,
                            bool is_first, sf_error *error) {
-  const sf_search_result *results = sf_search_response_results(response);
-  size_t count = sf_search_response_count(response);
-  sf_buffer payload = {0};
-  sf_code code = SF_OK;
-  for (size_t i = 0; i < count && code == SF_OK; i++) {
-    code = compact_payload(&results[i], &payload, error);
-    if (code != SF_OK)
-      break;
-    sf_cli_field fields[NUM_FIELDS];
-    fill_fields(fields, &results[i], &payload);
-    code = sf_cli_output_record(output, fields, NUM_FIELDS, error);
-  }
-  sf_buffer_free(&payload);
-  if (code != SF_OK)
-    return code;
-  printf("%squery %zu: %zu results from %u shards in %.3f ms\n", is_first ? "" : "\n", query_number, count,
-         sf_search_response_num_shards_queried(response), sf_search_response_latency_ms(response));
+  SF_TRY(each_result(response, print_row, output, error));
+  printf("%squery %zu: %zu results from %u shards in %.3f ms\n", is_first ? "" : "\n", query_number,
+         sf_search_response_count(response), sf_search_response_num_shards_queried(response),
+         sf_search_response_latency_ms(response));
   return sf_cli_output_end_table(output, error);
 }
 

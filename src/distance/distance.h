@@ -14,6 +14,16 @@
 /* One query against `num_rows` contiguous rows of `dim` components (no alignment asked for), one result a row. */
 typedef void (*sf_rows_kernel)(const float *query, const float *rows, size_t num_rows, size_t dim, float *results);
 
+enum { SF_SHARED_QUERIES = 4 };
+/* The same for several queries, bit for bit what the rows kernel gives for each: a component is loaded once for all of
+ * them. `results` has room for num_rows behind each of its pointers, two of which may be the same where their queries
+ * are. */
+typedef void (*sf_shared_kernel)(const float *const queries[SF_SHARED_QUERIES], const float *rows, size_t num_rows,
+                                 size_t dim, float *const results[SF_SHARED_QUERIES]);
+
+/* Σ xᵢ² of each of `num_rows` contiguous rows in float64: with every kernel the bits that sf_exact_squared_norm gives. */
+typedef void (*sf_norms_kernel)(const float *rows, size_t num_rows, size_t dim, double *results);
+
 /*
  * Many rows against many columns: `results[row × num_columns + column]` = Σ rowᵢ columnᵢ, for SF_TILE_ROWS rows, which
  * may be the same one more than once. `panel` holds component i of all columns, then component i + 1 (src/distance/panels.h
@@ -29,8 +39,12 @@ typedef struct sf_kernels {
   bool (*supported)(void);   /* whether this CPU has what it needs */
   sf_rows_kernel dot;        /* Σ qᵢxᵢ */
   sf_rows_kernel squared_l2; /* Σ (qᵢ − xᵢ)² */
+  sf_norms_kernel exact_squared_norms;
   sf_tile_kernel dot_tile;
   size_t panel_columns; /* what dot_tile keeps in registers at once */
+  /* NULL: there is none, and queries are taken one by one. */
+  sf_shared_kernel dot_shared;
+  sf_shared_kernel squared_l2_shared;
 } sf_kernels;
 
 /* The kernels in use: the best that the CPU supports, or what SHARDYFUSION_KERNEL in the environment names (a name that
@@ -56,8 +70,8 @@ double sf_exact_squared_norm(const float *a, size_t dim);
 /* 1/|x|, rounded once to float32, as sf_vector_segment has it: 0 for a zero vector; NaN where |x| lies outside the
  * trusted norms or a component is not finite. */
 float sf_inverse_norm(const float *row, size_t dim);
-/* The same, from what sf_exact_squared_norm gave. */
-float sf_inverse_of_squared_norm(double squared_norm);
+/* The same for many rows, from what sf_exact_squared_norm gave. */
+void sf_inverses_of_squared_norms(const double *squared_norms, size_t count, float *inverse_norms);
 
 /*
  * |fast − exact| of any of the kernels, for any order of summation (Higham, Accuracy and Stability of Numerical

@@ -46,14 +46,20 @@ double sf_exact_squared_norm(const float *a, size_t dim) {
   return sf_exact_dot(a, a, dim);
 }
 
-float sf_inverse_of_squared_norm(double squared_norm) {
-  if (squared_norm == 0)
-    return 0;
-  double norm = sqrt(squared_norm);
-  bool trusted = norm >= SF_TRUSTED_NORM_MIN && norm <= SF_TRUSTED_NORM_MAX;
-  return trusted ? (float)(1 / norm) : NAN;
+/* Without branches, so that compilers take several roots and quotients at a time. */
+void sf_inverses_of_squared_norms(const double *squared_norms, size_t count, float *inverse_norms) {
+  for (size_t i = 0; i < count; i++) {
+    double norm = sqrt(squared_norms[i]);
+    double inverse = 1 / norm;
+    double untrusted = norm == 0 ? 0 : (double)NAN;
+    double trusted = norm >= SF_TRUSTED_NORM_MIN ? inverse : untrusted;
+    inverse_norms[i] = (float)(norm <= SF_TRUSTED_NORM_MAX ? trusted : (double)NAN);
+  }
 }
 
 float sf_inverse_norm(const float *row, size_t dim) {
-  return sf_inverse_of_squared_norm(sf_exact_squared_norm(row, dim));
+  double squared_norm = sf_exact_squared_norm(row, dim);
+  float inverse;
+  sf_inverses_of_squared_norms(&squared_norm, 1, &inverse);
+  return inverse;
 }

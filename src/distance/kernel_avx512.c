@@ -15,7 +15,7 @@ extern const sf_kernels sf_avx512_kernels;
 #define AVX512 __attribute__((target("avx512f,avx2,fma")))
 #define AVX512_INLINE static inline __attribute__((always_inline, target("avx512f,avx2,fma")))
 
-enum { WIDTH = 16, ROWS = 4, MAX_VECTORS = 4 };
+enum { WIDTH = 16, ROWS = 4, MAX_VECTORS = 4, QUERIES = SF_SHARED_QUERIES };
 
 enum metric { DOT, SQUARED_L2 };
 
@@ -67,6 +67,40 @@ AVX512_INLINE void all_rows(enum metric metric, const float *query, const float 
   }
 }
 
+/* Adds to a sum for each query and row what their components from `i` on give, as sum_of_row does it. */
+AVX512_INLINE void add_to_tile(enum metric metric, __m512 sums[QUERIES][ROWS], __mmask16 lanes,
+                               const float *const queries[QUERIES], const float *rows, size_t dim, size_t i) {
+  __m512 row[ROWS];
+  for (size_t j = 0; j < ROWS; j++)
+    row[j] = _mm512_maskz_loadu_ps(lanes, rows + j * dim + i);
+  for (size_t k = 0; k < QUERIES; k++) {
+    __m512 query = _mm512_maskz_loadu_ps(lanes, queries[k] + i);
+    for (size_t j = 0; j < ROWS; j++)
+      sums[k][j] = accumulate(metric, sums[k][j], query, row[j]);
+  }
+}
+
+/* Four rows with four queries: in turn they take part in sixteen sums, which fill half of the registers. */
+AVX512_INLINE void all_rows_of_tile(enum metric metric, const float *const queries[QUERIES], const float *rows,
+                                    size_t num_rows, size_t dim, float *const results[QUERIES]) {
+  size_t row = 0;
+  for (; row + ROWS <= num_rows; row += ROWS) {
+    __m512 sums[QUERIES][ROWS];
+    for (size_t k = 0; k < QUERIES; k++)
+      for (size_t j = 0; j < ROWS; j++)
+        sums[k][j] = _mm512_setzero_ps();
+    size_t i = 0;
+    for (; i + WIDTH <= dim; i += WIDTH)
+      add_to_tile(metric, sums, 0xFFFF, queries, rows + row * dim, dim, i);
+    if (i < dim)
+      add_to_tile(metric, sums, (__mmask16)((1U << (dim - i)) - 1), queries, rows + row * dim, dim, i);
+    for (size_t k = 0; k < QUERIES; k++)
+      _mm_storeu_ps(results[k] + row, sums_of_lanes(sums[k]));
+  }
+  for (size_t k = 0; k < QUERIES; k++)
+    all_rows(metric, queries[k], rows + row * dim, num_rows - row, dim, results[k] + row);
+}
+
 AVX512 static void dot_rows(const float *query, const float *rows, size_t num_rows, size_t dim, float *results) {
   all_rows(DOT, query, rows, num_rows, dim, results);
 }
@@ -110,6 +144,55 @@ AVX512 static void dot_tile(const float *const *rows, const float *panel, size_t
     tile(copies, panel, 1, dim, results);
 }
 
+/*
+ * The eight lanes of sf_exact_squared_norm in one register. A product of two float32 is exact in float64, so that fusing it
+ * with the addition changes no bit; adding the zeros of lanes that are off doesn't either.
+ */
+AVX512_INLINE __m512d exact_lanes_of_row(const float *row, size_t dim) {
+  enum { LANES = 8 };
+  __m512d lanes = _mm512_setzero_pd();
+  size_t i = 0;
+  for (; i + LANES <= dim; i += LANES) {
+    __m512d components = _mm512_cvtps_pd(_mm256_loadu_ps(row + i));
+    lanes = _mm512_fmadd_pd(components, components, lanes);
+  }
+  if (i < dim) {
+    __mmask16 rest = (__mmask16)((1U << (dim - i)) - 1);
+    __m512d components = _mm512_cvtps_pd(_mm512_castps512_ps256(_mm512_maskz_loadu_ps(rest, row + i)));
+    lanes = _mm512_fmadd_pd(components, components, lanes);
+  }
+  return lanes;
+}
+
+/* (0 + 4) + (2 + 6) and (1 + 5) + (3 + 7): what is left to add. */
+AVX512_INLINE __m128d halves_of_lanes(__m512d lanes) {
+  __m256d sums = _mm256_add_pd(_mm512_castpd512_pd256(lanes), _mm512_extractf64x4_pd(lanes, 1));
+  return _mm_add_pd(_mm256_castpd256_pd128(sums), _mm256_extractf128_pd(sums, 1));
+}
+
+AVX512 static void exact_squared_norms(const float *rows, size_t num_rows, size_t dim, double *results) {
+  size_t row = 0;
+  for (; row + 2 <= num_rows; row += 2) {
+    __m128d first = halves_of_lanes(exact_lanes_of_row(rows + row * dim, dim));
+    __m128d second = halves_of_lanes(exact_lanes_of_row(rows + (row + 1) * dim, dim));
+    _mm_storeu_pd(results + row, _mm_hadd_pd(first, second));
+  }
+  if (row < num_rows) {
+    __m128d last = halves_of_lanes(exact_lanes_of_row(rows + row * dim, dim));
+    _mm_store_sd(results + row, _mm_hadd_pd(last, last));
+  }
+}
+
+AVX512 static void dot_shared(const float *const queries[QUERIES], const float *rows, size_t num_rows, size_t dim,
+                              float *const results[QUERIES]) {
+  all_rows_of_tile(DOT, queries, rows, num_rows, dim, results);
+}
+
+AVX512 static void squared_l2_shared(const float *const queries[QUERIES], const float *rows, size_t num_rows,
+                                     size_t dim, float *const results[QUERIES]) {
+  all_rows_of_tile(SQUARED_L2, queries, rows, num_rows, dim, results);
+}
+
 /* Asks for the operating system's support of the registers, too. */
 static bool supported(void) {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -119,7 +202,10 @@ const sf_kernels sf_avx512_kernels = {.name = "avx512",
                                       .supported = supported,
                                       .dot = dot_rows,
                                       .squared_l2 = squared_l2_rows,
+                                      .exact_squared_norms = exact_squared_norms,
                                       .dot_tile = dot_tile,
-                                      .panel_columns = MAX_VECTORS * WIDTH};
+                                      .panel_columns = MAX_VECTORS * WIDTH,
+                                      .dot_shared = dot_shared,
+                                      .squared_l2_shared = squared_l2_shared};
 
 #endif

@@ -94,6 +94,31 @@ static void dot_tile(const float *const *rows, const float *panel, size_t num_co
     vst1q_f32(results + i / VECTORS * num_columns + i % VECTORS * WIDTH, sums[i]);
 }
 
+/*
+ * The eight lanes of sf_exact_squared_norm in four registers. A product of two float32 is exact in float64, so that fusing it
+ * with the addition changes no bit; adding the zeros of lanes that are off doesn't either.
+ */
+static inline __attribute__((always_inline)) double exact_squared_norm(const float *row, size_t dim) {
+  float64x2_t lanes[4] = {vdupq_n_f64(0), vdupq_n_f64(0), vdupq_n_f64(0), vdupq_n_f64(0)};
+  for (size_t i = 0; i < dim; i += 2 * WIDTH) {
+    for (size_t half = 0; half < 2 && i + half * WIDTH < dim; half++) {
+      size_t begin = i + half * WIDTH;
+      float32x4_t loaded = begin + WIDTH <= dim ? vld1q_f32(row + begin) : load_first(row + begin, dim - begin);
+      float64x2_t first = vcvt_f64_f32(vget_low_f32(loaded));
+      float64x2_t second = vcvt_high_f64_f32(loaded);
+      lanes[2 * half] = vfmaq_f64(lanes[2 * half], first, first);
+      lanes[2 * half + 1] = vfmaq_f64(lanes[2 * half + 1], second, second);
+    }
+  }
+  float64x2_t even_and_odd = vaddq_f64(vaddq_f64(lanes[0], lanes[2]), vaddq_f64(lanes[1], lanes[3]));
+  return vaddvq_f64(even_and_odd);
+}
+
+static void exact_squared_norms(const float *rows, size_t num_rows, size_t dim, double *results) {
+  for (size_t row = 0; row < num_rows; row++)
+    results[row] = exact_squared_norm(rows + row * dim, dim);
+}
+
 static bool supported(void) {
   return true;
 }
@@ -102,6 +127,7 @@ const sf_kernels sf_neon_kernels = {.name = "neon",
                                     .supported = supported,
                                     .dot = dot_rows,
                                     .squared_l2 = squared_l2_rows,
+                                    .exact_squared_norms = exact_squared_norms,
                                     .dot_tile = dot_tile,
                                     .panel_columns = VECTORS * WIDTH};
 

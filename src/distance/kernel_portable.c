@@ -63,6 +63,11 @@ static void dot_tile(const float *const *rows, const float *panel, size_t num_co
   }
 }
 
+static void exact_squared_norms(const float *rows, size_t num_rows, size_t dim, double *results) {
+  for (size_t row = 0; row < num_rows; row++)
+    results[row] = sf_exact_squared_norm(rows + row * dim, dim);
+}
+
 static bool supported(void) {
   return true;
 }
@@ -71,5 +76,6 @@ const sf_kernels sf_portable_kernels = {.name = "portable",
                                         .supported = supported,
                                         .dot = dot_rows,
                                         .squared_l2 = squared_l2_rows,
+                                        .exact_squared_norms = exact_squared_norms,
                                         .dot_tile = dot_tile,
                                         .panel_columns = SF_TILE_COLUMNS};

@@ -17,9 +17,9 @@ struct sf_completion_queue {
   pthread_mutex_t mutex;
   pthread_cond_t arrived;
   sf_queue_link ring; /* head: next is the first to pop */
-  bool signalled;     /* a byte is in the pipe: it is written once for all that arrive before it is read */
-  bool freed;         /* by the owner: nothing arrives any more */
-  int read_end;
+  bool signalled; /* a byte is in the pipe, or about to be: it is written once for all that arrive before it is read */
+  bool freed;     /* by the owner: nothing arrives any more */
+  int read_end;   /* both are open until the last reference goes: somebody may be about to write */
   int write_end;
 };
 
@@ -65,6 +65,8 @@ void sf_completion_queue_retain(sf_completion_queue *queue) {
 void sf_completion_queue_release(sf_completion_queue *queue) {
   if (atomic_fetch_sub_explicit(&queue->references, 1, memory_order_acq_rel) != 1)
     return;
+  close(queue->read_end);
+  close(queue->write_end);
   pthread_cond_destroy(&queue->arrived);
   pthread_mutex_destroy(&queue->mutex);
   free(queue);
@@ -77,37 +79,37 @@ static void unlink_first(sf_queue_link *link) {
   link->queued = false;
 }
 
-/* With the mutex held. The pipe holds one byte at most, so that the write can't block or fail for want of room. */
-static void signal_arrival(sf_completion_queue *queue) {
-  if (queue->signalled)
-    return;
-  while (write(queue->write_end, "", 1) < 0 && errno == EINTR)
-    ;
-  queue->signalled = true;
-}
-
-/* With the mutex held. */
+/* With the mutex held. A byte that is about to be written is left for the next time: the queue stays signalled. */
 static void quieten(sf_completion_queue *queue) {
   char byte;
+  ssize_t count = 0;
   if (!queue->signalled)
     return;
-  while (read(queue->read_end, &byte, 1) < 0 && errno == EINTR)
+  while ((count = read(queue->read_end, &byte, 1)) < 0 && errno == EINTR)
     ;
-  queue->signalled = false;
+  queue->signalled = count != 1;
 }
 
-void sf_completion_queue_push(sf_completion_queue *queue, sf_queue_link *link) {
+bool sf_completion_queue_push(sf_completion_queue *queue, sf_queue_link *link) {
   pthread_mutex_lock(&queue->mutex);
+  bool wakes = !queue->freed && !queue->signalled;
   if (!queue->freed) {
     link->queued = true;
     link->next = &queue->ring;
     link->previous = queue->ring.previous;
     link->previous->next = link;
     queue->ring.previous = link;
-    signal_arrival(queue);
+    queue->signalled = true;
     pthread_cond_signal(&queue->arrived);
   }
   pthread_mutex_unlock(&queue->mutex);
+  return wakes;
+}
+
+/* The pipe holds one byte at most, so that the write can't block or fail for want of room. */
+void sf_completion_queue_wake(sf_completion_queue *queue) {
+  while (write(queue->write_end, "", 1) < 0 && errno == EINTR)
+    ;
 }
 
 void sf_completion_queue_remove(sf_completion_queue *queue, sf_queue_link *link) {
@@ -162,8 +164,6 @@ void sf_completion_queue_free(sf_completion_queue *queue) {
   queue->freed = true;
   while (queue->ring.next != &queue->ring)
     unlink_first(queue->ring.next);
-  close(queue->read_end);
-  close(queue->write_end);
   pthread_mutex_unlock(&queue->mutex);
   sf_completion_queue_release(queue);
 }

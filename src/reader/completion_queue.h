@@ -19,8 +19,10 @@ sf_code sf_completion_queue_check(const sf_completion_queue *queue, sf_error *er
 void sf_completion_queue_retain(sf_completion_queue *queue);
 void sf_completion_queue_release(sf_completion_queue *queue);
 
-/* Puts a finished operation at the end, unless the queue was freed by its owner. */
-void sf_completion_queue_push(sf_completion_queue *queue, sf_queue_link *link);
+/* Puts a finished operation at the end, unless the queue was freed by its owner. Whether the caller has to wake the
+ * queue's owner, once it holds no lock that the owner will want at once. */
+bool sf_completion_queue_push(sf_completion_queue *queue, sf_queue_link *link);
+void sf_completion_queue_wake(sf_completion_queue *queue);
 /* Takes it out, if it is still there. */
 void sf_completion_queue_remove(sf_completion_queue *queue, sf_queue_link *link);
 

@@ -48,6 +48,7 @@ static void join_and_free(sf_executor *executor);
 static void *run_thread(void *argument) {
   lane *own = argument;
   sf_executor *executor = own->executor;
+  sf_thread_give_way();
   pthread_mutex_lock(&executor->mutex);
   for (;;) {
     own->num_idle++;

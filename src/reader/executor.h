@@ -3,7 +3,7 @@
  *   SCAN     scans shards; a thread for each CPU; its tasks never wait
  *   LOAD     loads shards; its tasks wait for storage, never for other tasks
  *   CONTROL  opens, refreshes, closes; its tasks may wait for those of the other lanes
- * Threads start when there is work for them, and end with the executor.
+ * Threads start when there is work for them, and end with the executor. They give way to the program's own (thread.h).
  */
 #ifndef SF_READER_EXECUTOR_H
 #define SF_READER_EXECUTOR_H

@@ -97,9 +97,11 @@ void sf_operation_complete(sf_operation *operation, sf_code code, const sf_error
   operation->cancel = NULL;
   pthread_cond_broadcast(&operation->finished);
   /* Within the mutex, so that a submitter that sees it done and lets go finds it in the queue to take out. */
-  if (operation->queue != NULL && !operation->is_released)
-    sf_completion_queue_push(operation->queue, &operation->link);
+  bool wakes = operation->queue != NULL && !operation->is_released &&
+               sf_completion_queue_push(operation->queue, &operation->link);
   pthread_mutex_unlock(&operation->mutex);
+  if (wakes)
+    sf_completion_queue_wake(operation->queue);
   if (holds_context)
     operation->release_context(operation->cancel_context);
   drop_reference(operation);

@@ -10,9 +10,13 @@
  * its own costs don't show. */
 #define SLICE_BYTES ((size_t)4 << 20)
 
+/* Searches for more results than this scan alone: what a company of searches holds in memory stays small. */
+#define MAX_SHARED_TOP_K 1024
+
 /* One shard of the search. */
 typedef struct slot {
   sf_shard_waiter waiter; /* first: the cache hands it back */
+  sf_scan_place place;    /* on the board while it has slices to take, for others to take along */
   sf_search *search;
   sf_shard *shard; /* lent by the cache, until given back */
   uint32_t db_id;
@@ -21,10 +25,11 @@ typedef struct slot {
   size_t row;
   uint64_t lent; /* when its shard was there to scan, and when that was done; sf_monotonic_nanoseconds */
   uint64_t finished;
-  uint64_t num_rows; /* of the shard */
-  size_t num_out;    /* slices being scanned */
-  bool has_winners;  /* rows of it were among the winners: its shard stays until their ids are fetched */
-  struct slot *next; /* in the list of ready slots, or of those to give back */
+  uint64_t num_rows;     /* of the shard */
+  size_t num_out;        /* slices being scanned */
+  bool has_winners;      /* rows of it were among the winners: its shard stays until their ids are fetched */
+  struct slot *next;     /* in the list of ready slots, or of those to give back */
+  struct slot *previous; /* in the list of ready slots */
 } slot;
 
 struct sf_search {
@@ -133,16 +138,25 @@ sf_code sf_search_create(const sf_search_source *source, sf_search **created, sf
 
 /* From here to the next line of this kind: with the mutex held. ------------------------------------------------- */
 
-static void push_ready(sf_search *search, slot *ready) {
-  ready->next = NULL;
-  *(search->last_ready != NULL ? &search->last_ready->next : &search->first_ready) = ready;
-  search->last_ready = ready;
+/* Lets other searches see where the slot's next slice begins. */
+static void show_place(const sf_search *search, slot *shown) {
+  if (search->winners.top_k <= MAX_SHARED_TOP_K)
+    sf_scan_board_put(sf_shard_cache_scan_board(search->cache), shown->db_id, &shown->place, shown->segment,
+                      shown->row);
 }
 
-static void pop_ready(sf_search *search) {
-  search->first_ready = search->first_ready->next;
-  if (search->first_ready == NULL)
-    search->last_ready = NULL;
+static void push_ready(sf_search *search, slot *ready) {
+  ready->next = NULL;
+  ready->previous = search->last_ready;
+  *(search->last_ready != NULL ? &search->last_ready->next : &search->first_ready) = ready;
+  search->last_ready = ready;
+  show_place(search, ready);
+}
+
+static void remove_ready(sf_search *search, slot *removed) {
+  *(removed->previous != NULL ? &removed->previous->next : &search->first_ready) = removed->next;
+  *(removed->next != NULL ? &removed->next->previous : &search->last_ready) = removed->previous;
+  sf_scan_board_remove(sf_shard_cache_scan_board(search->cache), removed->db_id, &removed->place);
 }
 
 /* Puts a shard that was lent on the list of those to give back. */
@@ -211,7 +225,7 @@ static void fail(sf_search *search, sf_code code, const sf_error *error) {
   sf_cancellation_request(&search->cancellation);
   while (search->first_ready != NULL) {
     slot *stopped = search->first_ready;
-    pop_ready(search);
+    remove_ready(search, stopped);
     stopped->segment = stopped->shard->num_segments;
     if (stopped->num_out == 0)
       finish_slot(search, stopped);
@@ -226,24 +240,24 @@ static void fail(sf_search *search, sf_code code, const sf_error *error) {
   }
 }
 
-static bool take_slice(sf_search *search, slice *taken) {
-  slot *from = search->first_ready;
-  if (from == NULL)
-    return false;
+/* The next slice of a slot that has any. */
+static slice take_slice(sf_search *search, slot *from) {
   const sf_vector_segment *segment = &from->shard->segments[from->segment];
   size_t row_bytes = (size_t)search->scan_query.dim * sizeof(float);
   size_t rows = SLICE_BYTES / row_bytes > 0 ? SLICE_BYTES / row_bytes : 1;
   size_t left = segment->num_rows - from->row;
-  *taken = (slice){.of = from, .segment = segment, .begin = from->row, .end = from->row + (left < rows ? left : rows)};
-  from->row = taken->end;
+  slice taken = {.of = from, .segment = segment, .begin = from->row, .end = from->row + (left < rows ? left : rows)};
+  from->row = taken.end;
   if (from->row == segment->num_rows) {
     from->segment++;
     from->row = 0;
   }
   from->num_out++;
-  if (!has_slices(from))
-    pop_ready(search);
-  return true;
+  if (has_slices(from))
+    show_place(search, from);
+  else
+    remove_ready(search, from);
+  return taken;
 }
 
 static void merge_slice(sf_search *search, const slice *scanned, const sf_neighbour *neighbours, size_t count) {
@@ -350,18 +364,115 @@ static void give_back(sf_search *search, slot *given) {
   }
 }
 
-static sf_code scan_slice(const sf_search *search, const slice *scanned, double limit, sf_neighbour **neighbours,
-                          size_t *count, sf_error *error) {
-  size_t rows = scanned->end - scanned->begin;
-  size_t top_k = search->winners.top_k < rows ? search->winners.top_k : rows;
-  sf_scan_query query = search->scan_query;
-  query.score_convention = scanned->of->shard->score_convention;
-  sf_neighbour *room = sf_reallocarray(*neighbours, top_k, sizeof(*room));
+/* Searches that one thread scans a slice for: the one that it helps, and others that stood at the same row. */
+typedef struct company {
+  size_t count;
+  slice slices[SF_MAX_SCAN_PARTS]; /* the same rows, each of a slot of its own search */
+  sf_scan_query queries[SF_MAX_SCAN_PARTS];
+  sf_scan_part parts[SF_MAX_SCAN_PARTS];
+  sf_error errors[SF_MAX_SCAN_PARTS];
+  sf_neighbour *neighbours; /* room for all parts; kept for the next slice */
+} company;
+
+/* With the search's mutex held: takes a slot's next slice for the company. */
+static void join(company *joined, sf_search *search, slot *from) {
+  size_t i = joined->count++;
+  joined->slices[i] = take_slice(search, from);
+  joined->queries[i] = search->scan_query;
+  joined->queries[i].score_convention = from->shard->score_convention;
+  sf_error_clear(&joined->errors[i]);
+  joined->parts[i] = (sf_scan_part){.query = &joined->queries[i],
+                                    .top_k = search->winners.top_k,
+                                    .score_limit = sf_winners_limit(&search->winners),
+                                    .cancellation = &search->cancellation,
+                                    .error = &joined->errors[i]};
+}
+
+static slot *slot_at(sf_scan_place *place) {
+  return (slot *)((char *)place - offsetof(slot, place));
+}
+
+static void keep_search_at(sf_scan_place *place) {
+  sf_search_retain(slot_at(place)->search);
+}
+
+/* Whether the slot stands where a slice begins: it may have gone on since it was found. */
+static bool stands_at(const slot *found, const slice *taken) {
+  return found->place.is_on_board && &found->shard->segments[found->segment] == taken->segment &&
+         found->row == taken->begin;
+}
+
+/* Takes along what other searches have at the same rows. Each keeps a reference and a helper until it is let go. */
+static void invite(company *inviting, const sf_search *search) {
+  const slice taken = inviting->slices[0];
+  sf_scan_place *found[SF_MAX_SCAN_PARTS - 1];
+  if (search->winners.top_k > MAX_SHARED_TOP_K)
+    return;
+  size_t segment = (size_t)(taken.segment - taken.of->shard->segments);
+  size_t count = sf_scan_board_find(sf_shard_cache_scan_board(search->cache), taken.of->db_id, segment, taken.begin,
+                                    keep_search_at, found, SF_MAX_SCAN_PARTS - 1);
+  for (size_t i = 0; i < count; i++) {
+    slot *guest = slot_at(found[i]);
+    sf_search *of = guest->search;
+    pthread_mutex_lock(&of->mutex);
+    bool joins = stands_at(guest, &taken);
+    if (joins) {
+      of->num_helpers++;
+      join(inviting, of, guest);
+    }
+    pthread_mutex_unlock(&of->mutex);
+    if (!joins)
+      sf_search_release(of);
+  }
+}
+
+/* Room for the neighbours of all. */
+static bool make_room(company *of) {
+  size_t rows = of->slices[0].end - of->slices[0].begin;
+  size_t total = 0;
+  for (size_t i = 0; i < of->count; i++) {
+    if (of->parts[i].top_k > rows)
+      of->parts[i].top_k = rows;
+    total += of->parts[i].top_k;
+  }
+  sf_neighbour *room = sf_reallocarray(of->neighbours, total, sizeof(*room));
   if (room == NULL)
-    return sf_fail_memory(error, "results");
-  *neighbours = room;
-  return sf_scan_segment(&query, scanned->segment, scanned->begin, scanned->end, top_k, limit, &search->cancellation,
-                         *neighbours, count, error);
+    return false;
+  of->neighbours = room;
+  for (size_t i = 0; i < of->count; room += of->parts[i++].top_k)
+    of->parts[i].neighbours = room;
+  return true;
+}
+
+static void scan_for(company *of) {
+  if (make_room(of)) {
+    const slice *scanned = &of->slices[0];
+    sf_scan_segment_together(of->parts, of->count, scanned->segment, scanned->begin, scanned->end);
+    return;
+  }
+  for (size_t i = 0; i < of->count; i++)
+    of->parts[i].code = sf_fail_memory(&of->errors[i], "results");
+}
+
+/* With the mutex of the search held. */
+static void return_part(sf_search *search, const company *of, size_t index) {
+  const sf_scan_part *part = &of->parts[index];
+  return_slice(search, &of->slices[index], part->code, part->error, part->neighbours, part->num_neighbours);
+}
+
+static void settle(sf_search *search);
+
+/* Brings the guests' slices back. */
+static void let_go(const company *of) {
+  for (size_t i = 1; i < of->count; i++) {
+    sf_search *guest = of->slices[i].of->search;
+    pthread_mutex_lock(&guest->mutex);
+    return_part(guest, of, i);
+    guest->num_helpers--;
+    pthread_mutex_unlock(&guest->mutex);
+    settle(guest);
+    sf_search_release(guest);
+  }
 }
 
 /* With the mutex held: lets others have part of what is ready now, which may be more than before. */
@@ -373,28 +484,31 @@ static void share_slices(sf_search *search) {
 
 /* Scans slices until none is ready. */
 static void help(sf_search *search, bool is_caller) {
-  sf_neighbour *neighbours = NULL;
+  company scanning; /* large: each member is set when a search joins */
+  scanning.neighbours = NULL;
   pthread_mutex_lock(&search->mutex);
   search->num_helpers++;
   if (is_caller)
     search->is_caller_waiting = false;
-  for (slice taken; take_slice(search, &taken);) {
-    double limit = sf_winners_limit(&search->winners);
+  while (search->first_ready != NULL) {
+    scanning.count = 0;
+    join(&scanning, search, search->first_ready);
     slot *given = take_to_give(search);
     pthread_mutex_unlock(&search->mutex);
     give_back(search, given);
-    sf_error error;
-    size_t count = 0;
-    sf_error_clear(&error);
-    sf_code code = scan_slice(search, &taken, limit, &neighbours, &count, &error);
+    invite(&scanning, search);
+    scan_for(&scanning);
     pthread_mutex_lock(&search->mutex);
-    return_slice(search, &taken, code, &error, neighbours, count);
+    return_part(search, &scanning, 0);
     if (search->first_ready != NULL)
       share_slices(search);
+    pthread_mutex_unlock(&search->mutex);
+    let_go(&scanning);
+    pthread_mutex_lock(&search->mutex);
   }
   search->num_helpers--;
   pthread_mutex_unlock(&search->mutex);
-  free(neighbours);
+  free(scanning.neighbours);
 }
 
 /* Where the winners of one shard go in the response. */

@@ -4,7 +4,11 @@
  * waits: a shard that is being loaded comes back by a callback. Whoever finishes the last slice fetches the winners' ids
  * and payloads and completes the search.
  *
- * Lock order: the search's mutex, then the shard cache's, then the executor's.
+ * Whoever scans a slice takes along the searches that stand at the same rows of the same shard (scan_board.h): with many
+ * searches under way, memory is read once for several of them. A search that is alone does not wait for others.
+ *
+ * Lock order: the search's mutex, then the shard cache's, then the executor's; the scan board's comes after the search's.
+ * No thread holds two searches' mutexes.
  */
 #ifndef SF_READER_SEARCH_H
 #define SF_READER_SEARCH_H

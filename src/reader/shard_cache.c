@@ -21,6 +21,7 @@ typedef struct entry {
 struct sf_shard_cache {
   sf_shard_cache_source source;
   char *cache_dir;
+  sf_scan_board *scan_board;
   atomic_uint references;
   pthread_mutex_t mutex; /* guards all below; the executor's may be taken inside */
   uint32_t num_loaded;
@@ -39,7 +40,10 @@ sf_code sf_shard_cache_create(const sf_shard_cache_source *source, sf_shard_cach
   cache->source = *source;
   cache->cache_dir = sf_strdup(source->cache_dir);
   cache->entries = sf_calloc(num_dbs, sizeof(*cache->entries));
-  if (cache->cache_dir == NULL || cache->entries == NULL || pthread_mutex_init(&cache->mutex, NULL) != 0) {
+  if (cache->cache_dir == NULL || cache->entries == NULL ||
+      sf_scan_board_create(num_dbs, &cache->scan_board, NULL) != SF_OK ||
+      pthread_mutex_init(&cache->mutex, NULL) != 0) {
+    sf_scan_board_free(cache->scan_board);
     free(cache->cache_dir);
     free(cache->entries);
     free(cache);
@@ -242,6 +246,7 @@ void sf_shard_cache_release(sf_shard_cache *cache) {
     sf_shard_close(cache->entries[i].shard);
   sf_shard_cache_source source = cache->source;
   pthread_mutex_destroy(&cache->mutex);
+  sf_scan_board_free(cache->scan_board);
   free(cache->entries);
   free(cache->cache_dir);
   free(cache);
@@ -250,4 +255,8 @@ void sf_shard_cache_release(sf_shard_cache *cache) {
 
 const sf_snapshot *sf_shard_cache_snapshot(const sf_shard_cache *cache) {
   return cache->source.snapshot;
+}
+
+sf_scan_board *sf_shard_cache_scan_board(const sf_shard_cache *cache) {
+  return cache->scan_board;
 }

@@ -7,6 +7,7 @@
 
 #include "base/event.h"
 #include "reader/executor.h"
+#include "reader/scan_board.h"
 #include "shard/shard.h"
 #include "snapshot/snapshot.h"
 
@@ -33,6 +34,8 @@ sf_code sf_shard_cache_create(const sf_shard_cache_source *source, sf_shard_cach
 void sf_shard_cache_retain(sf_shard_cache *cache);
 void sf_shard_cache_release(sf_shard_cache *cache);
 const sf_snapshot *sf_shard_cache_snapshot(const sf_shard_cache *cache);
+/* Where searches of these shards find one another; lives as long as the cache. */
+sf_scan_board *sf_shard_cache_scan_board(const sf_shard_cache *cache);
 
 /* Whoever waits for a shard; embedded. */
 typedef struct sf_shard_waiter {

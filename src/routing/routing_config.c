@@ -1,5 +1,6 @@
 #include "routing/routing_config.h"
 
+#include "base/hexadecimal.h"
 #include "base/memory.h"
 
 #include <string.h>
@@ -55,12 +56,6 @@ sf_code sf_routing_config_read_columns(const json_object *columns, const char *w
   return SF_OK;
 }
 
-static int hexadecimal_digit(char character) {
-  const char *digits = "0123456789abcdef0123456789ABCDEF";
-  const char *found = character == '\0' ? NULL : strchr(digits, character);
-  return found == NULL ? -1 : (int)((found - digits) % 16);
-}
-
 bool sf_routing_decode_bytes(const json_object *value, char **data, size_t *length) {
   if (!json_object_is_type(value, json_type_object) || json_object_object_length(value) != 1)
     return false;
@@ -71,8 +66,8 @@ bool sf_routing_decode_bytes(const json_object *value, char **data, size_t *leng
   size_t count = (size_t)json_object_get_string_len(member) / 2;
   char *decoded = sf_calloc(count + 1, 1);
   for (size_t i = 0; decoded != NULL && i < count; i++) {
-    int high = hexadecimal_digit(digits[2 * i]);
-    int low = hexadecimal_digit(digits[2 * i + 1]);
+    int high = sf_hexadecimal_digit(digits[2 * i]);
+    int low = sf_hexadecimal_digit(digits[2 * i + 1]);
     if (high < 0 || low < 0) {
       free(decoded);
       return false;

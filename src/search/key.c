@@ -94,35 +94,77 @@ float sf_highest_key_of_score(const sf_key_bounds *bounds, double score) {
   return float32_above(score - 1 + bounds->error + FLOAT64_SLACK * (1 + fabs(score) + bounds->error));
 }
 
-static void cosine_keys(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t count,
-                        float *keys) {
-  const float *rows = segment->vectors + begin * scan_query->dim;
-  if (segment->inverse_norms == NULL) {
-    for (size_t i = 0; i < count; i++)
-      keys[i] = NAN;
-    return;
-  }
-  scan_query->kernels->dot(scan_query->scaled, rows, count, scan_query->dim, keys);
-  const float *inverse_norms = segment->inverse_norms + begin;
-  for (size_t i = 0; i < count; i++)
-    keys[i] = -keys[i] * inverse_norms[i];
+/* What of the query goes to the kernels, and which of them. */
+static const float *compared_vector(const sf_scan_query *scan_query) {
+  return scan_query->score_convention == SF_SCORE_COSINE ? scan_query->scaled : scan_query->query;
 }
 
-void sf_keys_of_rows(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t count,
-                     float *keys) {
-  const float *rows = segment->vectors + begin * scan_query->dim;
-  switch (scan_query->score_convention) {
-  case SF_SCORE_COSINE:
-    cosine_keys(scan_query, segment, begin, count, keys);
+static bool is_by_distance(const sf_scan_query *scan_query) {
+  return scan_query->score_convention == SF_SCORE_L2 || scan_query->score_convention == SF_SCORE_SQUARED_L2;
+}
+
+/* Two queries or more on a tile, where there is a kernel for it. Places of the tile that are left get the last query
+ * once more, which costs less than the rows do for one query alone. */
+static void compare_tile(const sf_scan_query *const *scan_queries, size_t num_queries, const float *rows, size_t count,
+                         float *const *keys) {
+  const float *queries[SF_SHARED_QUERIES];
+  float *results[SF_SHARED_QUERIES];
+  for (size_t i = 0; i < SF_SHARED_QUERIES; i++) {
+    size_t taken = i < num_queries ? i : num_queries - 1;
+    queries[i] = compared_vector(scan_queries[taken]);
+    results[i] = keys[taken];
+  }
+  const sf_kernels *kernels = scan_queries[0]->kernels;
+  sf_shared_kernel compare = is_by_distance(scan_queries[0]) ? kernels->squared_l2_shared : kernels->dot_shared;
+  compare(queries, rows, count, scan_queries[0]->dim, results);
+}
+
+static void compare_rows(const sf_scan_query *scan_query, const float *rows, size_t count, float *keys) {
+  const sf_kernels *kernels = scan_query->kernels;
+  sf_rows_kernel compare = is_by_distance(scan_query) ? kernels->squared_l2 : kernels->dot;
+  compare(compared_vector(scan_query), rows, count, scan_query->dim, keys);
+}
+
+/* From what the kernels gave to keys. */
+static void turn_into_keys(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin,
+                           size_t count, float *results) {
+  if (is_by_distance(scan_query))
     return;
-  case SF_SCORE_L2:
-  case SF_SCORE_SQUARED_L2:
-    scan_query->kernels->squared_l2(scan_query->query, rows, count, scan_query->dim, keys);
-    return;
-  case SF_SCORE_ONE_MINUS_DOT:
-    scan_query->kernels->dot(scan_query->query, rows, count, scan_query->dim, keys);
+  if (scan_query->score_convention == SF_SCORE_ONE_MINUS_DOT) {
     for (size_t i = 0; i < count; i++)
-      keys[i] = -keys[i];
+      results[i] = -results[i];
     return;
   }
+  const float *inverse_norms = segment->inverse_norms + begin;
+  for (size_t i = 0; i < count; i++)
+    results[i] = -results[i] * inverse_norms[i];
+}
+
+static void fill_unknown(size_t num_queries, size_t count, float *const *keys) {
+  for (size_t i = 0; i < num_queries; i++)
+    for (size_t j = 0; j < count; j++)
+      keys[i][j] = NAN;
+}
+
+void sf_keys_of_rows(const sf_scan_query *const *scan_queries, size_t num_queries, const sf_vector_segment *segment,
+                     size_t begin, size_t count, float *const *keys) {
+  const sf_scan_query *first = scan_queries[0];
+  const float *rows = segment->vectors + begin * first->dim;
+  bool has_tile = first->kernels->dot_shared != NULL;
+  if (first->score_convention == SF_SCORE_COSINE && segment->inverse_norms == NULL) {
+    fill_unknown(num_queries, count, keys);
+    return;
+  }
+  for (size_t i = 0; i < num_queries;) {
+    size_t taken = has_tile && num_queries - i > 1 ? num_queries - i : 1;
+    if (taken > SF_SHARED_QUERIES)
+      taken = SF_SHARED_QUERIES;
+    if (taken > 1)
+      compare_tile(scan_queries + i, taken, rows, count, keys + i);
+    else
+      compare_rows(scan_queries[i], rows, count, keys[i]);
+    i += taken;
+  }
+  for (size_t i = 0; i < num_queries; i++)
+    turn_into_keys(scan_queries[i], segment, begin, count, keys[i]);
 }

@@ -22,8 +22,9 @@ double sf_highest_score_of_key(const sf_key_bounds *bounds, float key);
 /* No row with this score, or a lower one, has a higher key (it may have none: NaN). */
 float sf_highest_key_of_score(const sf_key_bounds *bounds, double score);
 
-/* The keys of segment rows [begin, begin + count). NaN where float32 can't tell. */
-void sf_keys_of_rows(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t count,
-                     float *keys);
+/* The keys of segment rows [begin, begin + count) for each of the queries, which are of one shard: the same in all but
+ * the vector. NaN where float32 can't tell. A query's keys don't depend on the others. */
+void sf_keys_of_rows(const sf_scan_query *const *scan_queries, size_t num_queries, const sf_vector_segment *segment,
+                     size_t begin, size_t count, float *const *keys);
 
 #endif

@@ -7,17 +7,16 @@
 #include <math.h>
 
 enum {
-  BLOCK_BYTES = 256 * 1024, /* of vectors between two looks at the cancellation */
+  BLOCK_BYTES = 256 * 1024, /* of vectors that stay in a CPU's own cache while all parts look at them */
   MAX_BLOCK_ROWS = 1024,    /* whose keys lie on the stack */
   GROUP_ROWS = 32,          /* keys that are compared together */
 };
 
+/* One search's part of the work. */
 struct scan {
-  const sf_scan_query *query;
+  sf_scan_part *part;
   const sf_vector_segment *segment;
-  const sf_cancellation *cancellation;
   sf_key_bounds bounds;
-  double score_limit;
   float key_limit;          /* falls; no row with a higher key is among the results */
   sf_candidates candidates; /* not scored yet */
   sf_top_k best;            /* scored */
@@ -46,14 +45,15 @@ static void drop_hopeless_candidates(struct scan *scan) {
   sf_candidates_drop_above(&scan->candidates, scan->key_limit);
 }
 
-static sf_code score_candidates(struct scan *scan, sf_error *error) {
-  size_t block_rows = rows_per_block(scan->query->dim);
+static sf_code score_candidates(struct scan *scan) {
+  const sf_scan_query *query = scan->part->query;
+  size_t block_rows = rows_per_block(query->dim);
   for (size_t i = 0; i < scan->candidates.count; i++) {
     if (i % block_rows == 0)
-      SF_TRY(sf_cancellation_check(scan->cancellation, error));
+      SF_TRY(sf_cancellation_check(scan->part->cancellation, scan->part->error));
     size_t row = scan->candidates.items[i].row;
-    double score = sf_scan_exact_score(scan->query, scan->segment->vectors + row * scan->query->dim);
-    if (score <= scan->score_limit)
+    double score = sf_scan_exact_score(query, scan->segment->vectors + row * query->dim);
+    if (score <= scan->part->score_limit)
       sf_top_k_add(&scan->best, (sf_neighbour){.score = score, .row = scan->segment->first_row + row});
   }
   scan->candidates.count = 0;
@@ -64,11 +64,11 @@ static sf_code score_candidates(struct scan *scan, sf_error *error) {
 }
 
 /* Dropping may free too little where float32 can't tell the rows apart: then float64 decides. */
-static sf_code make_room(struct scan *scan, sf_error *error) {
+static sf_code make_room(struct scan *scan) {
   drop_hopeless_candidates(scan);
   if (scan->candidates.count <= scan->candidates.capacity / 2)
     return SF_OK;
-  return score_candidates(scan, error);
+  return score_candidates(scan);
 }
 
 /* Not `key <= limit`: an unknown key, NaN, must be admitted. */
@@ -85,62 +85,121 @@ static bool any_may_be_admitted(const float *keys, size_t count, float limit) {
   return any != 0;
 }
 
-static sf_code admit_row(struct scan *scan, float key, size_t row, sf_error *error) {
+static sf_code admit_row(struct scan *scan, float key, size_t row) {
   if (!may_be_admitted(key, scan->key_limit) || is_excluded(scan->segment, row))
     return SF_OK;
   if (scan->candidates.count == scan->candidates.capacity)
-    SF_TRY(make_room(scan, error));
+    SF_TRY(make_room(scan));
   scan->candidates.items[scan->candidates.count++] = (sf_candidate){.key = key, .row = row};
   return SF_OK;
 }
 
-static sf_code admit_block(struct scan *scan, const float *keys, size_t begin, size_t count, sf_error *error) {
+static sf_code admit_block(struct scan *scan, const float *keys, size_t begin, size_t count) {
   for (size_t group = 0; group < count; group += GROUP_ROWS) {
     size_t rest = count - group;
     if (!any_may_be_admitted(keys + group, rest, scan->key_limit))
       continue;
     for (size_t i = group; i < group + (rest < GROUP_ROWS ? rest : GROUP_ROWS); i++)
-      SF_TRY(admit_row(scan, keys[i], begin + i, error));
+      SF_TRY(admit_row(scan, keys[i], begin + i));
   }
   return SF_OK;
 }
 
-static sf_code scan_rows(struct scan *scan, size_t begin, size_t end, sf_error *error) {
-  size_t block_rows = rows_per_block(scan->query->dim);
-  for (size_t row = begin; row < end;) {
-    SF_TRY(sf_cancellation_check(scan->cancellation, error));
-    float keys[MAX_BLOCK_ROWS];
-    size_t count = end - row < block_rows ? end - row : block_rows;
-    sf_keys_of_rows(scan->query, scan->segment, row, count, keys);
-    SF_TRY(admit_block(scan, keys, row, count, error));
-    row += count;
+/* The rows of a block for up to SF_SHARED_QUERIES of the parts. */
+static void scan_block(struct scan *const *scans, size_t count, size_t begin, size_t num_rows) {
+  float keys[SF_SHARED_QUERIES][MAX_BLOCK_ROWS];
+  float *keys_of[SF_SHARED_QUERIES];
+  const sf_scan_query *queries[SF_SHARED_QUERIES];
+  for (size_t i = 0; i < count; i++) {
+    keys_of[i] = keys[i];
+    queries[i] = scans[i]->part->query;
   }
-  drop_hopeless_candidates(scan);
-  return score_candidates(scan, error);
+  sf_keys_of_rows(queries, count, scans[0]->segment, begin, num_rows, keys_of);
+  for (size_t i = 0; i < count; i++)
+    scans[i]->part->code = admit_block(scans[i], keys[i], begin, num_rows);
+}
+
+/* Leaves out those that have failed or were cancelled; how many there are left. */
+static size_t keep_going(struct scan **scans, size_t count) {
+  size_t kept = 0;
+  for (size_t i = 0; i < count; i++) {
+    sf_scan_part *part = scans[i]->part;
+    if (part->code == SF_OK)
+      part->code = sf_cancellation_check(part->cancellation, part->error);
+    if (part->code == SF_OK)
+      scans[kept++] = scans[i];
+  }
+  return kept;
+}
+
+static void scan_rows(struct scan **scans, size_t count, size_t begin, size_t end) {
+  size_t block_rows = rows_per_block(scans[0]->part->query->dim);
+  for (size_t row = begin; row < end && (count = keep_going(scans, count)) > 0;) {
+    size_t num_rows = end - row < block_rows ? end - row : block_rows;
+    for (size_t i = 0; i < count; i += SF_SHARED_QUERIES)
+      scan_block(scans + i, count - i < SF_SHARED_QUERIES ? count - i : SF_SHARED_QUERIES, row, num_rows);
+    row += num_rows;
+  }
+}
+
+static sf_code begin_part(struct scan *scan, sf_scan_part *part, const sf_vector_segment *segment, size_t num_rows) {
+  *scan = (struct scan){
+      .part = part,
+      .segment = segment,
+      .bounds = sf_key_bounds_of(part->query, segment->max_norm),
+      .best = {.neighbours = part->neighbours, .capacity = part->top_k < num_rows ? part->top_k : num_rows},
+  };
+  scan->key_limit = sf_highest_key_of_score(&scan->bounds, part->score_limit);
+  return sf_candidates_init(&scan->candidates, scan->best.capacity, num_rows, part->error);
+}
+
+static void end_part(struct scan *scan) {
+  sf_scan_part *part = scan->part;
+  if (part->code == SF_OK) {
+    drop_hopeless_candidates(scan);
+    part->code = score_candidates(scan);
+  }
+  sf_candidates_free(&scan->candidates);
+  if (part->code != SF_OK)
+    return;
+  sf_top_k_sort(&scan->best);
+  part->num_neighbours = scan->best.count;
+}
+
+void sf_scan_segment_together(sf_scan_part *parts, size_t count, const sf_vector_segment *segment, size_t begin,
+                              size_t end) {
+  struct scan all[SF_MAX_SCAN_PARTS];
+  struct scan *scans[SF_MAX_SCAN_PARTS];
+  size_t num_scans = 0;
+  for (size_t i = 0; i < count; i++) {
+    sf_scan_part *part = &parts[i];
+    part->num_neighbours = 0;
+    part->code = sf_cancellation_check(part->cancellation, part->error);
+    if (part->code != SF_OK || begin >= end || part->top_k == 0)
+      continue;
+    part->code = begin_part(&all[num_scans], part, segment, end - begin);
+    if (part->code != SF_OK)
+      continue;
+    scans[num_scans] = &all[num_scans];
+    num_scans++;
+  }
+  if (num_scans == 0)
+    return;
+  scan_rows(scans, num_scans, begin, end);
+  for (size_t i = 0; i < num_scans; i++)
+    end_part(&all[i]);
 }
 
 sf_code sf_scan_segment(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t end,
                         size_t top_k, double score_limit, const sf_cancellation *cancellation, sf_neighbour *neighbours,
                         size_t *num_neighbours, sf_error *error) {
-  *num_neighbours = 0;
-  if (begin >= end || top_k == 0)
-    return sf_cancellation_check(cancellation, error);
-  size_t num_rows = end - begin;
-  struct scan scan = {
-      .query = scan_query,
-      .segment = segment,
-      .cancellation = cancellation,
-      .bounds = sf_key_bounds_of(scan_query, segment->max_norm),
-      .score_limit = score_limit,
-      .best = {.neighbours = neighbours, .capacity = top_k < num_rows ? top_k : num_rows},
-  };
-  scan.key_limit = sf_highest_key_of_score(&scan.bounds, score_limit);
-  SF_TRY(sf_candidates_init(&scan.candidates, scan.best.capacity, num_rows, error));
-  sf_code code = scan_rows(&scan, begin, end, error);
-  sf_candidates_free(&scan.candidates);
-  if (code != SF_OK)
-    return code;
-  sf_top_k_sort(&scan.best);
-  *num_neighbours = scan.best.count;
-  return SF_OK;
+  sf_scan_part part = {.query = scan_query,
+                       .top_k = top_k,
+                       .score_limit = score_limit,
+                       .cancellation = cancellation,
+                       .neighbours = neighbours,
+                       .error = error};
+  sf_scan_segment_together(&part, 1, segment, begin, end);
+  *num_neighbours = part.num_neighbours;
+  return part.code;
 }

@@ -36,12 +36,31 @@ void sf_scan_query_init(sf_scan_query *scan_query, const float *query, uint32_t 
  */
 double sf_scan_exact_score(const sf_scan_query *scan_query, const float *row);
 
+/* The most searches that scan together: their candidates stay in a CPU's own cache beside a block of rows. */
+#define SF_MAX_SCAN_PARTS 16
+
+/* What one search wants of a scan. */
+typedef struct sf_scan_part {
+  const sf_scan_query *query;
+  size_t top_k;
+  double score_limit; /* rows that score above it are left out, ones that equal it are kept; +infinity */
+  const sf_cancellation *cancellation; /* NULL: never cancelled */
+  sf_neighbour *neighbours;            /* room for top_k; after a failure its contents mean nothing */
+  size_t num_neighbours;               /* set by the scan, as are the two below */
+  sf_code code;
+  sf_error *error; /* borrowed; NULL: nobody wants to know */
+} sf_scan_part;
+
 /*
- * The (up to) `top_k` best rows of segment rows [begin, end), ascending, into `neighbours` (room for top_k);
- * *num_neighbours says how many. Rows that score above `score_limit` (+infinity: none) are left out; ones that equal it
- * are kept. Looks at `cancellation` every few hundred KiB. Allocates scratch memory bounded by top_k, and by the rows.
- * `neighbours` is scratch memory, too: after a failure its contents mean nothing.
+ * The (up to) `top_k` best rows of segment rows [begin, end), ascending, for each of 1 to SF_MAX_SCAN_PARTS parts, whose
+ * queries are alike in all but the vector. Each gets what it would get alone: the rows are read from memory once for all
+ * of them, a block at a time, and a part that fails or is cancelled leaves the others to go on. Looks at the
+ * cancellations every few hundred KiB. Allocates scratch memory bounded by top_k, and by the rows.
  */
+void sf_scan_segment_together(sf_scan_part *parts, size_t count, const sf_vector_segment *segment, size_t begin,
+                              size_t end);
+
+/* The same for one search. */
 sf_code sf_scan_segment(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t end,
                         size_t top_k, double score_limit, const sf_cancellation *cancellation, sf_neighbour *neighbours,
                         size_t *num_neighbours, sf_error *error);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Every shard format that can be written. */
-static const sf_shard_writer_format *const formats[] = {&sf_sqlite_vec_writer};
+static const sf_shard_writer_format *const formats[] = {&sf_sqlite_vec_writer, &sf_lance_writer};
 
 enum { NUM_FORMATS = sizeof(formats) / sizeof(formats[0]) };
 

@@ -119,6 +119,7 @@ struct sf_vector_file_writer {
   int descriptor;
   sf_vector_file_header header;
   sf_vector_layout layout; /* with a bitmap of excluded rows; it is cut off when there are none */
+  sf_vector_statistics statistics;
   uint8_t *excluded;
 };
 
@@ -178,19 +179,11 @@ static sf_code write_statistics(sf_vector_file_writer *writer, uint64_t first_ro
                                 sf_error *error) {
   float norms[512];
   const size_t batch = sizeof(norms) / sizeof(norms[0]);
+  const size_t dim = writer->header.dim;
   for (size_t done = 0; done < count;) {
     size_t rows = count - done < batch ? count - done : batch;
-    for (size_t i = 0; i < rows; i++) {
-      sf_row_statistics statistics =
-          sf_row_statistics_of(vectors + (done + i) * writer->header.dim, writer->header.dim);
-      uint64_t row = first_row + done + i;
-      norms[i] = statistics.inverse_norm;
-      if (!statistics.is_finite) {
-        writer->excluded[row / 8] |= (uint8_t)(1u << (row % 8));
-        writer->header.num_not_finite++;
-      } else if (statistics.norm > writer->header.max_norm)
-        writer->header.max_norm = statistics.norm;
-    }
+    SF_TRY(sf_vector_statistics_add(&writer->statistics, vectors + done * dim, first_row + done, rows, dim,
+                                    writer->excluded, writer->layout.has_norms ? norms : NULL, NULL, error));
     if (writer->layout.has_norms)
       SF_TRY(sf_write_at(writer->descriptor, writer->temporary_path, norms, rows * sizeof(float),
                          writer->layout.norms + (first_row + done) * sizeof(float), error));
@@ -223,6 +216,8 @@ static sf_code checksum_data(sf_vector_file_writer *writer, uint64_t *checksum, 
 static sf_code complete(sf_vector_file_writer *writer, sf_error *error) {
   sf_vector_file_header *header = &writer->header;
   const char *path = writer->temporary_path;
+  header->num_not_finite = writer->statistics.num_not_finite;
+  header->max_norm = writer->statistics.max_norm;
   bool has_excluded = header->num_not_finite > 0;
   if (has_excluded)
     SF_TRY(sf_write_at(writer->descriptor, path, writer->excluded, (size_t)(header->num_rows + 7) / 8,

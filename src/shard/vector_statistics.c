@@ -4,11 +4,88 @@
 
 #include <math.h>
 
-sf_row_statistics sf_row_statistics_of(const float *row, size_t dim) {
-  double squared = sf_exact_squared_norm(row, dim);
-  /* The squares of finite float32 can't overflow float64, so that only what is not finite shows as such. */
-  if (!isfinite(squared))
-    return (sf_row_statistics){.is_finite = false, .inverse_norm = NAN};
-  return (sf_row_statistics){
-      .is_finite = true, .norm = sqrt(squared), .inverse_norm = sf_inverse_of_squared_norm(squared)};
+enum {
+  BATCH_ROWS = 512,        /* whose norms lie on the stack */
+  WINDOW_BYTES = 1 << 20,  /* of vectors between two looks at the cancellation: what a second-level cache holds */
+  TOUCHED_BYTES = 1 << 16, /* what Linux maps around a page that is touched, in its default setting */
+};
+
+/*
+ * Vectors in a mapped file come page by page, and a page that isn't mapped yet stops the CPU's reading ahead. Touching
+ * a window's pages before its vectors are read makes one pass at the speed of memory, and costs next to nothing where
+ * they are mapped. (Asking the system for it with MADV_POPULATE_READ takes twice as long: it looks at every page.)
+ */
+static void touch_pages(const float *vectors, size_t length) {
+  const volatile uint8_t *bytes = (const volatile uint8_t *)vectors;
+  for (size_t offset = 0; offset < length; offset += TOUCHED_BYTES)
+    (void)bytes[offset];
+}
+
+static bool is_set(const uint8_t *bits, uint64_t index) {
+  return (bits[index / 8] >> (index % 8) & 1) != 0;
+}
+
+/* What is excluded counts as zero. The squares of finite float32 can't overflow float64, so that only what is not
+ * finite shows as such. Roots are rounded correctly, and so in the order of their squares: the largest square has the
+ * largest root. */
+static void look_at(sf_vector_statistics *statistics, double *squared_norms, size_t count, uint64_t first_row,
+                    uint8_t *excluded) {
+  double largest = 0;
+  for (size_t i = 0; i < count; i++) {
+    uint64_t row = first_row + i;
+    if (is_set(excluded, row)) {
+      squared_norms[i] = 0;
+    } else if (!isfinite(squared_norms[i])) {
+      excluded[row / 8] |= (uint8_t)(1U << (row % 8));
+      statistics->num_not_finite++;
+    } else if (squared_norms[i] > largest) {
+      largest = squared_norms[i];
+    }
+  }
+  statistics->max_norm = fmax(statistics->max_norm, sqrt(largest));
+}
+
+static void add_batch(sf_vector_statistics *statistics, const float *vectors, uint64_t first_row, size_t count,
+                      size_t dim, uint8_t *excluded, float *inverse_norms) {
+  double squared_norms[BATCH_ROWS];
+  sf_kernels_get()->exact_squared_norms(vectors, count, dim, squared_norms);
+  look_at(statistics, squared_norms, count, first_row, excluded);
+  if (inverse_norms != NULL)
+    sf_inverses_of_squared_norms(squared_norms, count, inverse_norms);
+}
+
+static size_t rows_per_window(size_t dim) {
+  size_t rows = WINDOW_BYTES / sizeof(float) / dim;
+  return rows < 1 ? 1 : rows;
+}
+
+static size_t smaller(size_t a, size_t b) {
+  return a < b ? a : b;
+}
+
+sf_code sf_vector_statistics_add(sf_vector_statistics *statistics, const float *vectors, uint64_t first_row,
+                                 size_t count, size_t dim, uint8_t *excluded, float *inverse_norms,
+                                 const sf_cancellation *cancellation, sf_error *error) {
+  size_t window_rows = rows_per_window(dim);
+  for (size_t window = 0; window < count; window += window_rows) {
+    SF_TRY(sf_cancellation_check(cancellation, error));
+    size_t end = smaller(window + window_rows, count);
+    touch_pages(vectors + window * dim, (end - window) * dim * sizeof(float));
+    for (size_t row = window; row < end; row += BATCH_ROWS)
+      add_batch(statistics, vectors + row * dim, first_row + row, smaller(end - row, BATCH_ROWS), dim, excluded,
+                inverse_norms == NULL ? NULL : inverse_norms + row);
+  }
+  return SF_OK;
+}
+
+uint64_t sf_count_not_finite(const float *vectors, size_t count, size_t dim) {
+  uint64_t num_not_finite = 0;
+  double squared_norms[BATCH_ROWS];
+  for (size_t row = 0; row < count; row += BATCH_ROWS) {
+    size_t rows = smaller(count - row, BATCH_ROWS);
+    sf_kernels_get()->exact_squared_norms(vectors + row * dim, rows, dim, squared_norms);
+    for (size_t i = 0; i < rows; i++)
+      num_not_finite += !isfinite(squared_norms[i]);
+  }
+  return num_not_finite;
 }

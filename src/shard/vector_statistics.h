@@ -1,16 +1,25 @@
-/* What is worth knowing of a stored vector before it is searched. */
+/* What is worth knowing of stored vectors before they are searched. */
 #ifndef SF_SHARD_VECTOR_STATISTICS_H
 #define SF_SHARD_VECTOR_STATISTICS_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "base/cancellation.h"
 
-typedef struct sf_row_statistics {
-  bool is_finite;     /* every component is */
-  double norm;        /* |x|; 0 where it is not finite */
-  float inverse_norm; /* as sf_vector_segment has it: 0 for a zero vector, NaN where float32 can't be trusted */
-} sf_row_statistics;
+/* Of all the rows that were looked at. Begin with zeros. */
+typedef struct sf_vector_statistics {
+  uint64_t num_not_finite;
+  double max_norm; /* the largest |x| of a finite row */
+} sf_vector_statistics;
 
-sf_row_statistics sf_row_statistics_of(const float *row, size_t dim);
+/*
+ * Looks at `count` rows. Their bits in the bitmap `excluded` begin at `first_row`: rows that are excluded already are
+ * passed over, their inverse norm is 0; those that are not finite are counted and become excluded. `inverse_norms`,
+ * `count` as sf_vector_segment has them, may be NULL. Vectors may be mapped: their pages are touched ahead of their use.
+ */
+sf_code sf_vector_statistics_add(sf_vector_statistics *statistics, const float *vectors, uint64_t first_row,
+                                 size_t count, size_t dim, uint8_t *excluded, float *inverse_norms,
+                                 const sf_cancellation *cancellation, sf_error *error);
+
+/* How many of the rows are not finite. */
+uint64_t sf_count_not_finite(const float *vectors, size_t count, size_t dim);
 
 #endif

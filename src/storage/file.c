@@ -2,6 +2,7 @@
 #include "storage/file.h"
 
 #include "base/files.h"
+#include "base/hexadecimal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,16 +14,6 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-static int hexadecimal_digit(char character) {
-  if (character >= '0' && character <= '9')
-    return character - '0';
-  if (character >= 'a' && character <= 'f')
-    return character - 'a' + 10;
-  if (character >= 'A' && character <= 'F')
-    return character - 'A' + 10;
-  return -1;
-}
-
 /* Decodes %XX (RFC 3986, section 2.1) in place; false when an escape is broken, or is a NUL. */
 static bool percent_decode(char *text) {
   size_t length = 0;
@@ -31,8 +22,8 @@ static bool percent_decode(char *text) {
       text[length++] = *next;
       continue;
     }
-    int high = hexadecimal_digit(next[1]);
-    int low = high < 0 ? -1 : hexadecimal_digit(next[2]);
+    int high = sf_hexadecimal_digit(next[1]);
+    int low = high < 0 ? -1 : sf_hexadecimal_digit(next[2]);
     if (low < 0 || (high == 0 && low == 0))
       return false;
     text[length++] = (char)(high * 16 + low);

@@ -1,6 +1,7 @@
 #include "shard/cache_folder.h"
 
 #include "cmocka_includes.h"
+#include "shard/scratch_folder.h"
 #include "shard/shard.h"
 #include "shard_files.h"
 #include "temporary_folder.h"
@@ -225,6 +226,28 @@ static void processes_that_make_the_same_file_at_once_all_succeed(void **state) 
   }
 }
 
+static void scratch_folders_of_the_dead_go_when_another_is_made(void **state) {
+  (void)state;
+  char path[PATH_SIZE];
+  sf_scratch_folder living = {.path = NULL};
+  sf_scratch_folder other = {.path = NULL};
+  put_text("cache/shard_00003.verify-dead/shard.db", "rest");
+  put_text("cache/shard_00007.verify-file", "rest");
+  assert_int_equal(sf_scratch_folder_make(folder_path(), &living, NULL), SF_OK);
+  assert_int_not_equal(access(path_of(path, "cache/shard_00003.verify-dead"), F_OK), 0);
+  assert_int_not_equal(access(path_of(path, "cache/shard_00007.verify-file"), F_OK), 0);
+  assert_int_equal(sf_scratch_folder_make(folder_path(), &other, NULL), SF_OK);
+  assert_string_not_equal(living.path, other.path);
+  assert_int_equal(access(living.path, F_OK), 0);
+  char *left = sf_strdup(living.path);
+  sf_scratch_folder_remove(&living);
+  assert_int_not_equal(access(left, F_OK), 0);
+  assert_int_equal(access(other.path, F_OK), 0);
+  sf_scratch_folder_remove(&other);
+  sf_scratch_folder_remove(&other);
+  free(left);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_folder_says_whose_it_is),
@@ -237,6 +260,7 @@ int main(void) {
       cmocka_unit_test(a_cancelled_opening_gives_the_lock_back),
       cmocka_unit_test(a_folder_that_cannot_be_made_is_named),
       cmocka_unit_test(processes_that_make_the_same_file_at_once_all_succeed),
+      cmocka_unit_test(scratch_folders_of_the_dead_go_when_another_is_made),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "base/thread.h"
 
 #include <cmocka_includes.h>
+#include <sys/resource.h>
 
 /* A task that waits to be let go, and notes when it ran. */
 typedef struct event {
@@ -185,14 +186,46 @@ static void threads_are_counted_once_however_often_they_are_used(void **state) {
   board_destroy(&on);
 }
 
+#if defined(__linux__)
+typedef struct priority_note {
+  event noting; /* first: the executor hands it back */
+  int nice;
+} priority_note;
+
+static void note_priority(sf_task *task) {
+  ((priority_note *)task)->nice = getpriority(PRIO_PROCESS, 0);
+  run_event(task);
+}
+
+static void its_threads_give_way_to_the_programs_own(void **state) {
+  (void)state;
+  int own = getpriority(PRIO_PROCESS, 0);
+  for (int lane = 0; lane < SF_NUM_LANES; lane++) {
+    board on;
+    board_init(&on);
+    sf_executor *executor = make_executor(1, 1);
+    priority_note note = {.noting = {.task.run = note_priority, .on = &on}};
+    assert_true(sf_executor_submit(executor, (sf_lane)lane, &note.noting.task));
+    await(&on, &on.ended, 1);
+    assert_int_equal(note.nice, own + 10 < 19 ? own + 10 : 19);
+    assert_int_equal(getpriority(PRIO_PROCESS, 0), own);
+    sf_executor_release(executor);
+    board_destroy(&on);
+  }
+}
+#endif
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(one_thread_runs_tasks_in_the_order_in_which_they_came),
-      cmocka_unit_test(a_lane_whose_threads_are_busy_holds_up_no_other),
-      cmocka_unit_test(as_many_tasks_run_at_once_as_the_lane_has_threads),
-      cmocka_unit_test(tasks_that_wait_when_the_executor_is_released_still_run),
-      cmocka_unit_test(the_last_reference_may_go_on_one_of_its_own_threads),
-      cmocka_unit_test(threads_are_counted_once_however_often_they_are_used),
+    cmocka_unit_test(one_thread_runs_tasks_in_the_order_in_which_they_came),
+    cmocka_unit_test(a_lane_whose_threads_are_busy_holds_up_no_other),
+    cmocka_unit_test(as_many_tasks_run_at_once_as_the_lane_has_threads),
+    cmocka_unit_test(tasks_that_wait_when_the_executor_is_released_still_run),
+    cmocka_unit_test(the_last_reference_may_go_on_one_of_its_own_threads),
+    cmocka_unit_test(threads_are_counted_once_however_often_they_are_used),
+#if defined(__linux__)
+    cmocka_unit_test(its_threads_give_way_to_the_programs_own),
+#endif
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,6 +144,52 @@ static void a_row_near_the_query_is_within_the_error_bound(void **state) {
   }
 }
 
+typedef struct tile_results {
+  float *alone;                       /* SF_SHARED_QUERIES × num_rows */
+  float *together[SF_SHARED_QUERIES]; /* num_rows each */
+} tile_results;
+
+static void assert_tile_is_rows(sf_shared_kernel tile, sf_rows_kernel rows_kernel,
+                                const float *const queries[SF_SHARED_QUERIES], const float *rows, size_t num_rows,
+                                size_t dim) {
+  tile_results results;
+  results.alone = random_vectors(SF_SHARED_QUERIES, num_rows, 0, &(uint64_t){1});
+  for (size_t i = 0; i < SF_SHARED_QUERIES; i++) {
+    results.together[i] = random_vectors(1, num_rows, 0, &(uint64_t){1});
+    rows_kernel(queries[i], rows, num_rows, dim, results.alone + i * num_rows);
+  }
+  tile(queries, rows, num_rows, dim, results.together);
+  for (size_t i = 0; i < SF_SHARED_QUERIES; i++) {
+    assert_memory_equal(results.together[i], results.alone + i * num_rows, num_rows * sizeof(float));
+    free(results.together[i]);
+  }
+  free(results.alone);
+}
+
+static void a_tile_gives_each_query_the_bits_that_it_gets_alone(void **state) {
+  (void)state;
+  uint64_t random = 6;
+  for (size_t dim = 1; dim != 0; dim = next_dim(dim)) {
+    for (size_t num_rows = 0; num_rows <= MAX_ROWS; num_rows += dim > 64 ? 4 : 1) {
+      float *rows = random_vectors(num_rows, dim, 1, &random);
+      float *queries[SF_SHARED_QUERIES];
+      for (size_t i = 0; i < SF_SHARED_QUERIES; i++)
+        queries[i] = random_vectors(1, dim, 1, &random);
+      for (size_t i = 0; sf_kernels_all()[i] != NULL; i++) {
+        const sf_kernels *kernels = sf_kernels_all()[i];
+        if (!kernels->supported() || kernels->dot_shared == NULL)
+          continue;
+        const float *const asked[SF_SHARED_QUERIES] = {queries[0], queries[1], queries[2], queries[3]};
+        assert_tile_is_rows(kernels->dot_shared, kernels->dot, asked, rows, num_rows, dim);
+        assert_tile_is_rows(kernels->squared_l2_shared, kernels->squared_l2, asked, rows, num_rows, dim);
+      }
+      for (size_t i = 0; i < SF_SHARED_QUERIES; i++)
+        free(queries[i]);
+      free(rows);
+    }
+  }
+}
+
 static void kernels_read_rows_of_any_alignment(void **state) {
   (void)state;
   uint64_t random = 3;
@@ -160,6 +206,42 @@ static void kernels_read_rows_of_any_alignment(void **state) {
   }
   free(query);
   free(rows);
+}
+
+static void assert_tile_within_bounds(const sf_kernels *kernels, const float *const *rows, const float *columns,
+                                      size_t num_columns, size_t dim) {
+  float *panel = malloc(num_columns * dim * sizeof(float));
+  float *results = malloc(SF_TILE_ROWS * num_columns * sizeof(float));
+  assert_true(panel != NULL && results != NULL);
+  for (size_t column = 0; column < num_columns; column++)
+    for (size_t i = 0; i < dim; i++)
+      panel[i * num_columns + column] = columns[column * dim + i];
+  kernels->dot_tile(rows, panel, num_columns, dim, results);
+  for (size_t row = 0; row < SF_TILE_ROWS; row++)
+    assert_dots_within_bound(results + row * num_columns, rows[row], columns, num_columns, dim);
+  free(panel);
+  free(results);
+}
+
+static void every_tile_kernel_is_within_its_error_bound(void **state) {
+  (void)state;
+  uint64_t random = 5;
+  const sf_kernels *const *all = sf_kernels_all();
+  for (size_t dim = 1; dim != 0; dim = dim < 40 ? dim + 1 : next_dim(dim + 60)) {
+    for (size_t i = 0; all[i] != NULL; i++) {
+      for (size_t num_columns = SF_TILE_COLUMNS; num_columns <= all[i]->panel_columns; num_columns += SF_TILE_COLUMNS) {
+        if (!all[i]->supported())
+          continue;
+        float *x = random_vectors(SF_TILE_ROWS - 1, dim, scales[random_below(&random, NUM_SCALES)], &random);
+        float *columns = random_vectors(num_columns, dim, scales[random_below(&random, NUM_SCALES)], &random);
+        /* In an order of their own, one of them twice. */
+        const float *rows[SF_TILE_ROWS] = {x + 3 * dim, x, x + 4 * dim, x + dim, x, x + 2 * dim};
+        assert_tile_within_bounds(all[i], rows, columns, num_columns, dim);
+        free(x);
+        free(columns);
+      }
+    }
+  }
 }
 
 /* Keeps compilers from making vectors of a loop, and so from changing anything. */
@@ -195,6 +277,48 @@ static void exact_results_are_the_lanes_in_their_order_bit_for_bit(void **state)
     free(a);
     free(b);
     free(c);
+  }
+}
+
+static void every_kernel_has_the_bits_of_the_exact_squared_norms(void **state) {
+  (void)state;
+  uint64_t random = 5;
+  for (size_t dim = 1; dim != 0; dim = next_dim(dim)) {
+    for (size_t num_rows = 0; num_rows <= 5; num_rows++) {
+      float *rows = random_vectors(num_rows, dim, scales[random_below(&random, NUM_SCALES)], &random);
+      for (size_t i = 0; sf_kernels_all()[i] != NULL; i++) {
+        double results[6] = {-1, -1, -1, -1, -1, -1};
+        if (!sf_kernels_all()[i]->supported())
+          continue;
+        sf_kernels_all()[i]->exact_squared_norms(rows, num_rows, dim, results);
+        for (size_t row = 0; row < num_rows; row++)
+          assert_same_bits(results[row], sf_exact_squared_norm(rows + row * dim, dim));
+        assert_true(results[num_rows] == -1);
+      }
+      free(rows);
+    }
+  }
+}
+
+static void exact_squared_norms_of_what_is_not_finite_are_not_finite(void **state) {
+  (void)state;
+  for (size_t dim = 1; dim < 40; dim++) {
+    float rows[3 * 40];
+    for (size_t place = 0; place < dim; place++) {
+      for (size_t i = 0; i < 3 * dim; i++)
+        rows[i] = FLT_MAX;
+      rows[place] = NAN;
+      rows[2 * dim + place] = -INFINITY;
+      for (size_t i = 0; sf_kernels_all()[i] != NULL; i++) {
+        double results[3];
+        if (!sf_kernels_all()[i]->supported())
+          continue;
+        sf_kernels_all()[i]->exact_squared_norms(rows, 3, dim, results);
+        assert_true(isnan(results[0]));
+        assert_true(isfinite(results[1]));
+        assert_true(isinf(results[2]));
+      }
+    }
   }
 }
 
@@ -282,8 +406,12 @@ int main(void) {
       cmocka_unit_test(threads_that_ask_at_once_get_the_same_kernels),
       cmocka_unit_test(every_kernel_is_within_its_error_bound),
       cmocka_unit_test(a_row_near_the_query_is_within_the_error_bound),
+      cmocka_unit_test(a_tile_gives_each_query_the_bits_that_it_gets_alone),
       cmocka_unit_test(kernels_read_rows_of_any_alignment),
+      cmocka_unit_test(every_tile_kernel_is_within_its_error_bound),
       cmocka_unit_test(exact_results_are_the_lanes_in_their_order_bit_for_bit),
+      cmocka_unit_test(every_kernel_has_the_bits_of_the_exact_squared_norms),
+      cmocka_unit_test(exact_squared_norms_of_what_is_not_finite_are_not_finite),
       cmocka_unit_test(exact_results_neither_overflow_nor_underflow),
       cmocka_unit_test(an_inverse_norm_is_given_only_where_float32_can_be_trusted),
       cmocka_unit_test(a_dim_without_a_float32_bound_has_an_infinite_one),

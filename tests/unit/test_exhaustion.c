@@ -5,7 +5,11 @@
  */
 #include "base/memory.h"
 #include "base/thread.h"
+#include "build/kmeans.h"
+#include "build/nearest_centroid.h"
+#include "shard/shard_writer.h"
 #include "support/reader_fixture.h"
+#include "support/scratch.h"
 
 #include <cmocka_includes.h>
 
@@ -180,6 +184,32 @@ static void search_golden(const reader_fixture *fixture) {
   sf_reader_free(reader);
 }
 
+/* A Lance shard, of a few rows. */
+static void write_shard(const reader_fixture *fixture) {
+  static const float vector[3] = {1, 2, 3};
+  const sf_shard_row rows[2] = {
+      {.vector = vector, .id_type = SF_ID_INTEGER, .id_integer = 1},
+      {.vector = vector,
+       .id_type = SF_ID_STRING,
+       .id_string = "a",
+       .id_length = 1,
+       .payload = "{}",
+       .payload_length = 2},
+  };
+  (void)fixture;
+  char *folder = scratch_make();
+  sf_shard_writer_options options = {.directory = folder, .dim = 3};
+  sf_shard_writer *writer = NULL;
+  sf_code code = sf_shard_writer_create("lance", &options, &writer, NULL);
+  if (code == SF_OK)
+    code = sf_shard_writer_add(writer, rows, 2, NULL);
+  if (code == SF_OK)
+    code = sf_shard_writer_finish(writer, NULL);
+  expect_code(code);
+  sf_shard_writer_free(writer);
+  scratch_remove(folder);
+}
+
 /* One after the other fails, until a run ends before the next one's turn. */
 static void exhaust(atomic_long *left, const reader_fixture *fixture, void (*use)(const reader_fixture *fixture)) {
   for (long place = 1;; place++) {
@@ -194,6 +224,32 @@ static void exhaust(atomic_long *left, const reader_fixture *fixture, void (*use
   }
 }
 
+/* Also with fewer threads than were asked for. */
+static void train_and_assign(const reader_fixture *fixture) {
+  (void)fixture;
+  enum { ROWS = 60, DIM = 3, CLUSTERS = 4 };
+  float rows[ROWS * DIM];
+  float centroids[CLUSTERS * DIM];
+  double wide[CLUSTERS * DIM];
+  uint32_t shard_ids[ROWS];
+  for (size_t i = 0; i < (size_t)ROWS * DIM; i++)
+    rows[i] = (float)(i * i % 17);
+  sf_kmeans_options options = {.num_clusters = CLUSTERS, .metric = SF_METRIC_COSINE, .iterations = 3, .num_threads = 3};
+  sf_code code = sf_kmeans_train(&options, rows, ROWS, DIM, centroids, NULL, NULL, NULL);
+  expect_code(code);
+  if (code != SF_OK)
+    return;
+  for (size_t i = 0; i < (size_t)CLUSTERS * DIM; i++)
+    wide[i] = (double)centroids[i];
+  sf_router_source source = {.num_dbs = CLUSTERS, .dim = DIM, .metric = SF_METRIC_COSINE, .centroids = wide};
+  sf_nearest_centroid *nearest = NULL;
+  code = sf_nearest_centroid_create(&source, &nearest, NULL);
+  expect_code(code);
+  if (code == SF_OK)
+    expect_code(sf_nearest_centroid_assign(nearest, rows, ROWS, shard_ids, NULL));
+  sf_nearest_centroid_free(nearest);
+}
+
 static void every_allocation_of_a_reader_may_fail(void **state) {
   exhaust(&allocations_left, *state, use_everything);
 }
@@ -206,8 +262,17 @@ static void every_allocation_of_a_search_in_lance_shards_may_fail(void **state) 
   exhaust(&allocations_left, *state, search_golden);
 }
 
+static void every_allocation_of_a_writer_of_a_lance_shard_may_fail(void **state) {
+  exhaust(&allocations_left, *state, write_shard);
+}
+
+static void every_allocation_of_a_training_may_fail(void **state) {
+  exhaust(&allocations_left, *state, train_and_assign);
+}
+
 static void every_thread_may_fail_to_start(void **state) {
   exhaust(&threads_left, *state, use_everything);
+  exhaust(&threads_left, *state, train_and_assign);
 }
 
 static int set_up(void **state) {
@@ -227,6 +292,8 @@ int main(void) {
       cmocka_unit_test(every_allocation_of_a_reader_may_fail),
       cmocka_unit_test(every_allocation_of_a_look_at_the_snapshot_may_fail),
       cmocka_unit_test(every_allocation_of_a_search_in_lance_shards_may_fail),
+      cmocka_unit_test(every_allocation_of_a_writer_of_a_lance_shard_may_fail),
+      cmocka_unit_test(every_allocation_of_a_training_may_fail),
       cmocka_unit_test(every_thread_may_fail_to_start),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -166,6 +167,64 @@ static void a_child_can_use_nothing_of_its_parents_and_hangs_nowhere(void **stat
   sf_completion_queue_free(left.queue);
 }
 
+typedef struct busy_searcher {
+  const reader_fixture *fixture;
+  sf_reader *reader;
+  atomic_bool stop;
+  atomic_uint failed;
+} busy_searcher;
+
+static void *search_on(void *argument) {
+  busy_searcher *busy = argument;
+  while (!atomic_load(&busy->stop)) {
+    sf_search_request request = fixture_request(busy->fixture, 0);
+    sf_search_response *response = NULL;
+    if (sf_reader_search(busy->reader, &request, &response, NULL) != SF_OK)
+      atomic_fetch_add(&busy->failed, 1);
+    sf_search_response_free(response);
+  }
+  return NULL;
+}
+
+static void search_in_child(const reader_fixture *fixture) {
+  sf_reader_options options = SF_READER_OPTIONS_INIT;
+  sf_search_request request = fixture_request(fixture, 0);
+  sf_search_response *response;
+  sf_reader *reader;
+  signal(SIGALRM, SIG_DFL);
+  alarm(60);
+  options.cache_dir = fixture->cache_dir;
+  CHECK(sf_reader_open(fixture->root, &options, &reader, NULL) == SF_OK);
+  CHECK(sf_reader_search(reader, &request, &response, NULL) == SF_OK);
+  CHECK(fixture_answers(fixture, 0, 0, response));
+  _exit(0);
+}
+
+/* SQLite's global locks among others: some thread is in one of them at most moments. */
+static void a_child_of_a_process_that_searches_opens_a_reader_of_its_own(void **state) {
+  enum { NUM_THREADS = 3, NUM_FORKS = 60 };
+  if (!ALLOCATOR_CAN_BE_FORKED)
+    skip();
+  sf_reader_options options = SF_READER_OPTIONS_INIT;
+  busy_searcher busy = {.fixture = *state, .reader = fixture_open(*state, &options)};
+  pthread_t threads[NUM_THREADS];
+  for (int i = 0; i < NUM_THREADS; i++)
+    assert_int_equal(pthread_create(&threads[i], NULL, search_on, &busy), 0);
+  for (int i = 0; i < NUM_FORKS; i++) {
+    pid_t child = fork();
+    if (child == 0)
+      search_in_child(*state);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+  }
+  atomic_store(&busy.stop, true);
+  for (int i = 0; i < NUM_THREADS; i++)
+    pthread_join(threads[i], NULL);
+  assert_int_equal(busy.failed, 0);
+  sf_reader_free(busy.reader);
+}
+
 static void a_lock_of_the_cache_is_given_back_although_a_child_has_inherited_it(void **state) {
   const reader_fixture *fixture = *state;
   sf_cache_folder folder;
@@ -202,6 +261,7 @@ static int tear_down(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(a_child_can_use_nothing_of_its_parents_and_hangs_nowhere, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_child_of_a_process_that_searches_opens_a_reader_of_its_own, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_lock_of_the_cache_is_given_back_although_a_child_has_inherited_it, set_up,
                                       tear_down),
   };

@@ -373,6 +373,102 @@ static void scores_follow_the_shards_convention(void **state) {
   }
 }
 
+/* Searches that scan one problem together, each with what it is to find. */
+struct party {
+  size_t count;
+  size_t dim;
+  float *queries; /* count × dim */
+  float *scaled;
+  sf_scan_query scan_queries[SF_MAX_SCAN_PARTS];
+  sf_scan_part parts[SF_MAX_SCAN_PARTS];
+  sf_error errors[SF_MAX_SCAN_PARTS];
+};
+
+/* Queries of their own, the first of them the problem's. */
+static void make_party(struct party *party, const struct problem *problem, size_t count, sf_score_convention convention,
+                       const sf_kernels *kernels, uint64_t *random) {
+  *party = (struct party){.count = count, .dim = problem->dim};
+  party->queries = exact_size(count * party->dim * sizeof(float));
+  party->scaled = exact_size(count * party->dim * sizeof(float));
+  memcpy(party->queries, problem->query, party->dim * sizeof(float));
+  for (size_t i = party->dim; i < count * party->dim; i++)
+    party->queries[i] = random_component(random);
+  for (size_t i = 0; i < count; i++) {
+    sf_scan_query_init(&party->scan_queries[i], party->queries + i * party->dim, (uint32_t)party->dim, convention,
+                       party->scaled + i * party->dim);
+    party->scan_queries[i].kernels = kernels;
+    size_t top_k = 1 + (size_t)random_below(random, 12);
+    party->parts[i] = (sf_scan_part){.query = &party->scan_queries[i],
+                                     .top_k = top_k,
+                                     .score_limit = random_limit(&party->scan_queries[i], problem, random),
+                                     .neighbours = exact_size(top_k * sizeof(sf_neighbour)),
+                                     .error = &party->errors[i]};
+  }
+}
+
+static void free_party(struct party *party) {
+  for (size_t i = 0; i < party->count; i++)
+    free(party->parts[i].neighbours);
+  free(party->queries);
+  free(party->scaled);
+}
+
+static void assert_part_found_what_it_finds_alone(const sf_scan_part *part, const struct problem *problem) {
+  sf_neighbour *expected = exact_size(problem->num_rows * sizeof(*expected));
+  size_t num_expected =
+      score_every_row(part->query, &problem->segment, 0, problem->num_rows, part->score_limit, expected);
+  assert_int_equal(part->code, SF_OK);
+  assert_int_equal(part->num_neighbours, num_expected < part->top_k ? num_expected : part->top_k);
+  for (size_t i = 0; i < part->num_neighbours; i++) {
+    assert_int_equal(part->neighbours[i].row, expected[i].row);
+    assert_memory_equal(&part->neighbours[i].score, &expected[i].score, sizeof(double));
+  }
+  free(expected);
+}
+
+static void scan_together(const sf_kernels *kernels) {
+  uint64_t random = 12;
+  for (size_t maker = 0; maker < NUM_MAKERS; maker++) {
+    for (size_t count = 1; count <= SF_MAX_SCAN_PARTS; count++) {
+      struct problem problem;
+      struct party party;
+      size_t num_rows = 1 + (size_t)random_below(&random, 3000);
+      make_problem(&problem, component_makers[maker], num_rows, 1 + (size_t)random_below(&random, 40), &random);
+      make_party(&party, &problem, count, conventions[(maker + count) % NUM_CONVENTIONS], kernels, &random);
+      sf_scan_segment_together(party.parts, count, &problem.segment, 0, num_rows);
+      for (size_t i = 0; i < count; i++)
+        assert_part_found_what_it_finds_alone(&party.parts[i], &problem);
+      free_party(&party);
+      free_problem(&problem);
+    }
+  }
+}
+
+static void searches_that_scan_together_find_what_each_finds_alone(void **state) {
+  (void)state;
+  for_every_supported_kernel(scan_together);
+}
+
+static void a_part_that_is_cancelled_leaves_the_others_to_go_on(void **state) {
+  (void)state;
+  uint64_t random = 13;
+  struct problem problem;
+  struct party party;
+  sf_cancellation cancellation = {0};
+  sf_cancellation_request(&cancellation);
+  make_problem(&problem, uniform, 500, 4, &random);
+  make_party(&party, &problem, 6, SF_SCORE_L2, sf_kernels_get(), &random);
+  party.parts[0].cancellation = party.parts[3].cancellation = &cancellation;
+  sf_scan_segment_together(party.parts, party.count, &problem.segment, 0, 500);
+  for (size_t i = 0; i < party.count; i++)
+    if (i % 3 != 0)
+      assert_part_found_what_it_finds_alone(&party.parts[i], &problem);
+    else
+      assert_int_equal(party.parts[i].code, SF_CANCELLED_ERROR);
+  free_party(&party);
+  free_problem(&problem);
+}
+
 static void a_cancelled_scan_says_so(void **state) {
   (void)state;
   uint64_t random = 11;
@@ -415,6 +511,8 @@ int main(void) {
       cmocka_unit_test(a_zero_vector_is_at_cosine_distance_one),
       cmocka_unit_test(a_vector_is_at_distance_zero_from_itself_whatever_its_size),
       cmocka_unit_test(scores_follow_the_shards_convention),
+      cmocka_unit_test(searches_that_scan_together_find_what_each_finds_alone),
+      cmocka_unit_test(a_part_that_is_cancelled_leaves_the_others_to_go_on),
       cmocka_unit_test(a_cancelled_scan_says_so),
       cmocka_unit_test(no_rows_give_no_neighbours),
   };

@@ -1,5 +1,6 @@
 #include "routing/cel/lexer.h"
 
+#include "base/hexadecimal.h"
 #include "base/utf8.h"
 
 #include <string.h>
@@ -82,10 +83,6 @@ static bool is_digit(char character) {
   return character >= '0' && character <= '9';
 }
 
-static bool is_hexadecimal_digit(char character) {
-  return is_digit(character) || (character >= 'a' && character <= 'f') || (character >= 'A' && character <= 'F');
-}
-
 static bool starts_name(char character) {
   return character == '_' || (character >= 'a' && character <= 'z') || (character >= 'A' && character <= 'Z');
 }
@@ -123,9 +120,9 @@ static size_t exponent_length(const sf_cel_lexer *lexer, size_t from) {
 static size_t number_length(const sf_cel_lexer *lexer, sf_cel_token_kind *kind) {
   size_t length = 0;
   *kind = SF_CEL_TOKEN_INT;
-  if (peek(lexer, 0) == '0' && peek(lexer, 1) == 'x' && is_hexadecimal_digit(peek(lexer, 2))) {
+  if (peek(lexer, 0) == '0' && peek(lexer, 1) == 'x' && sf_is_hexadecimal_digit(peek(lexer, 2))) {
     length = 3;
-    while (is_hexadecimal_digit(peek(lexer, length)))
+    while (sf_is_hexadecimal_digit(peek(lexer, length)))
       length++;
   } else {
     length = count_digits(lexer, 0);

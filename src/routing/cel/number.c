@@ -1,5 +1,7 @@
 #include "routing/cel/number.h"
 
+#include "base/hexadecimal.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,18 +38,10 @@ bool sf_cel_parse_int(sf_cel_text text, int64_t *value) {
   return true;
 }
 
-static int hexadecimal_digit(char character) {
-  if (is_digit(character))
-    return character - '0';
-  if (character >= 'a' && character <= 'f')
-    return character - 'a' + 10;
-  return character >= 'A' && character <= 'F' ? character - 'A' + 10 : -1;
-}
-
 bool sf_cel_parse_hexadecimal(sf_cel_text text, uint64_t *value) {
   uint64_t sum = 0;
   for (size_t i = 0; i < text.length; i++) {
-    int digit = hexadecimal_digit(text.data[i]);
+    int digit = sf_hexadecimal_digit(text.data[i]);
     if (digit < 0 || sum >> 60 != 0)
       return false;
     sum = sum << 4 | (uint64_t)digit;

@@ -1,5 +1,6 @@
 /* RE2's syntax read and written anew for PCRE2. Groups are kept on an explicit stack, so nothing here recurses. */
 #define PCRE2_CODE_UNIT_WIDTH 8
+#include "base/hexadecimal.h"
 #include "base/utf8.h"
 #include "routing/cel/limits.h"
 #include "routing/cel/number.h"
@@ -132,10 +133,6 @@ static bool is_punct(int character) {
   return is_graph(character) && !is_alnum(character);
 }
 
-static bool is_hexadecimal_digit(int character) {
-  return is_digit(character) || (character >= 'a' && character <= 'f') || (character >= 'A' && character <= 'F');
-}
-
 static bool is_ascii(int character) {
   return character < ASCII_SIZE;
 }
@@ -152,7 +149,7 @@ static const struct {
     {"graph", is_graph},   {"lower", is_lower},
     {"print", is_print},   {"punct", is_punct},
     {"space", is_space},   {"upper", is_upper},
-    {"word", is_word},     {"xdigit", is_hexadecimal_digit},
+    {"word", is_word},     {"xdigit", sf_is_hexadecimal_digit},
 };
 
 static character_class perl_class(char letter) {
@@ -250,7 +247,7 @@ static bool parse_numeric_escape(regex_translator *translator, uint32_t *code_po
   uint64_t value = 0;
   size_t length = 0;
   if (first == 'x' && peek(translator, 1) == '{') {
-    while (is_hexadecimal_digit((unsigned char)peek(translator, 2 + length)))
+    while (sf_is_hexadecimal_digit((unsigned char)peek(translator, 2 + length)))
       length++;
     if (peek(translator, 2 + length) != '}' ||
         !sf_cel_parse_hexadecimal((sf_cel_text){translator->pattern.data + translator->position + 2, length}, &value))

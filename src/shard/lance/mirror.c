@@ -4,6 +4,7 @@
 #include "shard/lance/cache_names.h"
 #include "shard/lance/data_file.h"
 #include "shard/lance/fetch_ranges.h"
+#include "shard/scratch_folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -222,7 +223,8 @@ static sf_code make_mirror(const char *path, const sf_lance_object *object, cons
 static sf_code make_nameless_mirror(const sf_shard_source *source, const sf_lance_object *object,
                                     const range_list *list, const sf_cancellation *cancellation,
                                     sf_lance_mirror_mapping *mirror, sf_error *error) {
-  char *path = sf_format("%s.verify-XXXXXX", source->cache_dir);
+  sf_scratch_remove_rests(source->cache_dir);
+  char *path = sf_format("%s" SF_SCRATCH_INFIX "XXXXXX", source->cache_dir);
   if (path == NULL)
     return sf_fail_memory(error, "path of the cache");
   char *slash = strrchr(path, '/');

@@ -4,9 +4,6 @@
 #include "shard/lance/cache_names.h"
 #include "shard/vector_statistics.h"
 
-/* Rows between two looks at the cancellation. */
-#define ROWS_PER_STEP ((size_t)1024)
-
 /* Remembers memory to free with the segments; frees it at once where that fails. */
 static sf_code own(sf_lance_segments *segments, void *memory, sf_error *error) {
   void **owned = sf_reallocarray(segments->owned, segments->num_owned + 1, sizeof(*owned));
@@ -41,31 +38,6 @@ static size_t count_bits(const uint8_t *bits, size_t num_bits) {
   return count;
 }
 
-/* Norms, what is not finite, and the largest norm of rows that are searched where they lie. */
-static sf_code compute_statistics(const sf_vector_segment *segment, uint32_t dim, uint8_t *excluded, float *norms,
-                                  double *max_norm, const sf_cancellation *cancellation, uint64_t *num_not_finite,
-                                  sf_error *error) {
-  for (size_t row = 0; row < segment->num_rows; row++) {
-    if (row % ROWS_PER_STEP == 0)
-      SF_TRY(sf_cancellation_check(cancellation, error));
-    if (sf_lance_bit(excluded, row)) {
-      if (norms != NULL)
-        norms[row] = 0;
-      continue;
-    }
-    sf_row_statistics statistics = sf_row_statistics_of(segment->vectors + row * dim, dim);
-    if (norms != NULL)
-      norms[row] = statistics.inverse_norm;
-    if (!statistics.is_finite) {
-      sf_lance_set_bit(excluded, row);
-      ++*num_not_finite;
-    } else if (statistics.norm > *max_norm) {
-      *max_norm = statistics.norm;
-    }
-  }
-  return SF_OK;
-}
-
 /* A page whose vectors are searched in the mapped file. */
 static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_source *source,
                               const sf_lance_fragment *fragment, const sf_lance_vector_page *page,
@@ -91,8 +63,11 @@ static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_source
   SF_TRY(sf_lance_vector_page_nulls(page, cancellation, excluded, error));
   segments->num_not_finite += count_bits(excluded, num_rows);
   sf_lance_deletions_mark(&fragment->deletions, page->page->first_row, num_rows, excluded);
-  SF_TRY(compute_statistics(&segment, source->dim, excluded, norms, &segment.max_norm, cancellation,
-                            &segments->num_not_finite, error));
+  sf_vector_statistics statistics = {0};
+  SF_TRY(sf_vector_statistics_add(&statistics, segment.vectors, 0, num_rows, source->dim, excluded, norms, cancellation,
+                                  error));
+  segments->num_not_finite += statistics.num_not_finite;
+  segment.max_norm = statistics.max_norm;
   size_t num_excluded = count_bits(excluded, num_rows);
   segment.inverse_norms = norms;
   segment.excluded = num_excluded > 0 ? excluded : NULL;
@@ -245,31 +220,27 @@ static sf_code add_file(sf_lance_segments *segments, const sf_shard_source *sour
 typedef struct looking {
   size_t dim;
   uint8_t *excluded;
-  uint64_t num_not_finite;
+  sf_vector_statistics statistics;
+  const sf_cancellation *cancellation;
 } looking;
 
 static sf_code look_at_rows(uint64_t first_row, const float *values, size_t count, void *user_data, sf_error *error) {
   looking *look = user_data;
-  (void)error;
-  for (size_t i = 0; i < count; i++)
-    if (!sf_row_statistics_of(values + i * look->dim, look->dim).is_finite) {
-      sf_lance_set_bit(look->excluded, (size_t)first_row + i);
-      look->num_not_finite++;
-    }
-  return SF_OK;
+  return sf_vector_statistics_add(&look->statistics, values, first_row, count, look->dim, look->excluded, NULL,
+                                  look->cancellation, error);
 }
 
 /* Reads what a search would read, and keeps only the counts. */
 static sf_code look_at_page(sf_lance_segments *segments, const sf_lance_fragment *fragment,
                             const sf_lance_vector_page *page, const sf_cancellation *cancellation, sf_error *error) {
   size_t num_rows = (size_t)page->page->num_rows;
-  looking look = {.dim = page->dim, .excluded = sf_calloc(num_rows / 8 + 1, 1)};
+  looking look = {.dim = page->dim, .excluded = sf_calloc(num_rows / 8 + 1, 1), .cancellation = cancellation};
   if (look.excluded == NULL)
     return sf_fail_memory(error, "a bitmap of rows");
   sf_code code = sf_lance_vector_page_decode(page, cancellation, look_at_rows, &look, error);
   sf_lance_deletions_mark(&fragment->deletions, page->page->first_row, num_rows, look.excluded);
   segments->num_rows += num_rows - count_bits(look.excluded, num_rows);
-  segments->num_not_finite += look.num_not_finite;
+  segments->num_not_finite += look.statistics.num_not_finite;
   free(look.excluded);
   return code;
 }

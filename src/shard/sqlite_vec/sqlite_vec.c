@@ -1,5 +1,6 @@
 /* Shards of the sqlite-vec backend: shard.db. */
 #include "shard/cache_folder.h"
+#include "shard/scratch_folder.h"
 #include "shard/shard_resources.h"
 #include "shard/sqlite_vec/vec0_rows.h"
 #include "shard/sqlite_vec/vec0_tables.h"
@@ -20,7 +21,7 @@ typedef struct sqlite_vec_shard {
   sf_connection_pool *connections; /* shared by the reader's shards */
   char *path;                      /* of shard.db on this machine */
   int held_file;                   /* descriptor of a download; -1: none */
-  char *scratch_folder;            /* of a download that is only verified, removed with the shard; or NULL */
+  sf_scratch_folder scratch;       /* of a download that is only verified, removed with the shard */
   char *name;                      /* "shard 3 (s3://…)": what messages begin with */
   sf_vector_file file;
 } sqlite_vec_shard;
@@ -60,14 +61,12 @@ static sf_code choose_download_path(const sf_shard_source *source, sqlite_vec_sh
                                     const sf_cancellation *cancellation, char **path, sf_error *error) {
   bool is_remote = source->storage->vtable->is_remote;
   if (is_remote && source->verify_only) {
-    shard->scratch_folder = sf_format("%s.verify.%lld", source->cache_dir, (long long)getpid());
-    if (shard->scratch_folder == NULL)
-      return sf_fail_memory(error, "path of a shard");
+    SF_TRY(sf_scratch_folder_make(source->cache_dir, &shard->scratch, error));
   } else if (is_remote) {
     SF_TRY(claim_cache_folder(source, cancellation, error));
   }
-  if (shard->scratch_folder != NULL)
-    *path = sf_format("%s/shard.db", shard->scratch_folder);
+  if (shard->scratch.path != NULL)
+    *path = sf_format("%s/shard.db", shard->scratch.path);
   else
     *path = sf_format("%s/shard.%016llx.db", source->cache_dir,
                       (unsigned long long)XXH3_64bits(source->db_url, strlen(source->db_url)));
@@ -137,9 +136,7 @@ static sf_code look_at_rows(uint64_t first_row, const float *vectors, const int6
                             void *user_data, sf_error *error) {
   (void)first_row, (void)row_ids, (void)error;
   sf_shard *shard = user_data;
-  for (size_t i = 0; i < count; i++)
-    if (!sf_row_statistics_of(vectors + i * shard->dim, shard->dim).is_finite)
-      shard->num_not_finite++;
+  shard->num_not_finite += sf_count_not_finite(vectors, count, shard->dim);
   return SF_OK;
 }
 
@@ -237,9 +234,7 @@ static void sqlite_vec_close(sf_shard *closed) {
   sf_vector_file_unmap(&shard->file);
   if (shard->held_file >= 0)
     close(shard->held_file);
-  if (shard->scratch_folder != NULL)
-    sf_remove_folder(shard->scratch_folder);
-  free(shard->scratch_folder);
+  sf_scratch_folder_remove(&shard->scratch);
   free(shard->path);
   free(shard->name);
   free(shard);

@@ -2,6 +2,7 @@
 #include "base/files.h"
 #include "base/memory.h"
 #include "base/sqlite.h"
+#include "base/sqlite_fork.h"
 #include "shard/sqlite_vec/write_vec0.h"
 #include "shard/sqlite_vec/written_id.h"
 
@@ -50,7 +51,7 @@ static int choose_page_size(uint32_t dim) {
 static sf_code open_database(sqlite_vec_writer *writer, const sf_shard_writer_options *options, sf_error *error) {
   char sql[sizeof(settings) + 16];
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-  if (sqlite3_open_v2(writer->path, &writer->database, flags, NULL) != SQLITE_OK)
+  if (sf_sqlite_open(writer->path, flags, &writer->database) != SQLITE_OK)
     return fail(writer, error);
   snprintf(sql, sizeof(sql), settings, choose_page_size(options->dim));
   SF_TRY(run(writer, sql, error));

@@ -221,6 +221,12 @@ static bool points_elsewhere(const sf_s3_attempt *attempt, const sf_http_respons
          strcmp(region, attempt->signature.endpoint.region) != 0;
 }
 
+/* HEAD has no document, so that an expired token is a 400 like any other: it is worth a try with new ones. */
+static bool may_have_expired(const sf_s3_attempt *attempt, const sf_http_response *response) {
+  return response->status == 400 && strcmp(attempt->call->request->method, "HEAD") == 0 &&
+         attempt->signature.credentials != NULL && !attempt->call->renewed_credentials;
+}
+
 sf_s3_verdict sf_s3_attempt_judge(sf_s3_attempt *attempt, sf_s3_error_document *document) {
   sf_http_response *response = sf_http_transfer_response(attempt->transfer);
   *document = (sf_s3_error_document){0};
@@ -238,6 +244,8 @@ sf_s3_verdict sf_s3_attempt_judge(sf_s3_attempt *attempt, sf_s3_error_document *
   sf_s3_verdict verdict = sf_s3_judge(response->result, status, document->code);
   if (verdict == SF_S3_REFUSED && response->result == SF_HTTP_COMPLETE && points_elsewhere(attempt, response))
     return SF_S3_REDIRECTED;
+  if (verdict == SF_S3_REFUSED && response->result == SF_HTTP_COMPLETE && may_have_expired(attempt, response))
+    return SF_S3_EXPIRED;
   return verdict;
 }
 

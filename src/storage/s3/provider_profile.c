@@ -86,6 +86,17 @@ static sf_code load_role(const search *searched, const char *profile, const char
   return code;
 }
 
+/* Signing on takes a browser, and a cache of tokens that only AWS's own tools keep. */
+static sf_code refuse_sso(const search *searched, const char *profile, sf_error *error) {
+  if (sf_s3_profiles_get(&searched->profiles, profile, "sso_session") == NULL &&
+      sf_s3_profiles_get(&searched->profiles, profile, "sso_start_url") == NULL)
+    return SF_OK;
+  return sf_fail(error, SF_ERROR,
+                 "profile '%.200s' signs on by SSO, which is not supported: name a profile whose credential_process is "
+                 "\"aws configure export-credentials --profile %.200s --format process\"",
+                 profile, profile);
+}
+
 static sf_code load_profile(const search *searched, const char *profile, unsigned depth,
                             sf_s3_credentials **credentials, sf_error *error) {
   if (depth > MAX_ROLE_CHAIN)
@@ -98,7 +109,7 @@ static sf_code load_profile(const search *searched, const char *profile, unsigne
     return SF_OK;
   const char *command = sf_s3_profiles_get(&searched->profiles, profile, "credential_process");
   if (command == NULL)
-    return SF_OK;
+    return refuse_sso(searched, profile, error);
   return sf_s3_run_credential_process(command, searched->context->cancellation, credentials, error);
 }
 

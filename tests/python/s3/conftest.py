@@ -70,14 +70,15 @@ def tool(tmp_path):
     home.mkdir()
     started = []
 
-    def start(server, root="s3://bucket/prefix", environment=None, keys=True, **options):
+    def start(server, root="s3://bucket/prefix", environment=None, keys=True, program="s3_tool", arguments=(), **options):
         variables = clean_environment(home)
         if keys:
             variables.update(AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY)
         if server is not None:
             variables["AWS_ENDPOINT_URL_S3"] = server if isinstance(server, str) else server.url
         variables.update(environment or {})
-        started.append(Tool(root, {k: str(v) for k, v in variables.items() if v is not None}, options))
+        variables = {k: str(v) for k, v in variables.items() if v is not None}
+        started.append(Tool(root, variables, options, program, arguments))
         return started[-1]
 
     start.home = home

@@ -1,11 +1,12 @@
 """An HTTP proxy in front of a store that breaks what it is told to break, and notes what passed."""
 
 import http.client
+import random
 import socket
 import struct
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -26,8 +27,9 @@ class Fault:
     reset_after: int = -1  # bytes of the body; then the connection is reset
     cut_after: int = -1  # bytes of the body; then the connection is closed
     stall_after: int = -1  # bytes of the body; then nothing comes any more
-    drip: float = 0  # seconds between single bytes
     corrupt_at: int = -1  # this byte of the body is inverted
+    fraction: float = -1  # of the body, instead of the bytes that the four before name
+    drip: float = 0  # seconds between single bytes
     etag: str = ""  # instead of the store's
     drop_headers: tuple = ()
 
@@ -50,10 +52,13 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def handle(self):
+        connections = self.server.owner.connections
+        connections.add(self.connection)
         try:
             super().handle()
-        except (ConnectionError, BrokenPipeError, TimeoutError):
+        except (OSError, ValueError):
             pass
+        connections.discard(self.connection)
 
     def serve(self):
         proxy = self.server.owner
@@ -130,6 +135,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def pass_body(self, fault, answer):
         sent = 0
+        if fault.fraction >= 0:
+            place = int(fault.fraction * int(answer.getheader("Content-Length") or 0))
+            names = ("reset_after", "cut_after", "stall_after", "corrupt_at")
+            fault = replace(fault, **{name: place for name in names if getattr(fault, name) >= 0})
         while chunk := answer.read(65536):
             chunk = bytearray(chunk)
             if sent <= fault.corrupt_at < sent + len(chunk):
@@ -182,11 +191,56 @@ class Server(ThreadingHTTPServer):
             pass
 
 
+# Whatever can go wrong, each with something at random. Of those that take time, none is waited for by a client whose
+# read timeout is a second.
+KINDS = {
+    "latency": lambda random: {"delay": random.uniform(0.01, 0.2)},
+    "refused": lambda random: {"refuse": True},
+    "reset": lambda random: {"reset_after": 0, "fraction": random.random()},
+    "503": lambda random: {"status": 503, "code": random.choice(["SlowDown", "ServiceUnavailable", ""])},
+    "500": lambda random: {"status": 500, "code": "InternalError"},
+    "truncated": lambda random: {"cut_after": 0, "fraction": random.random()},
+    "corrupted": lambda random: {"corrupt_at": 0, "fraction": random.random()},
+    "stalled": lambda random: {"stall_after": 0, "fraction": random.random()},
+    "dripping": lambda random: {"drip": 0.05},
+    "ETag": lambda random: {"etag": f'"{random.getrandbits(128):032x}"'},
+    "expired": lambda random: {"status": 400, "code": "ExpiredToken"},
+}
+
+
+class FaultyFifth:
+    """Lets one in five requests for each object fail, in ways at random: never more than two of them in a row, for a storage
+    that fails one request six times over has failed."""
+
+    def __init__(self, seed, kinds=tuple(KINDS)):
+        self.random = random.Random(seed)
+        self.kinds = kinds
+        self.left = {}  # of the five under way, for each object
+        self.last = {}  # kind of failure
+        self.counts = dict.fromkeys(kinds, 0)
+
+    def __call__(self, seen):
+        key = (seen.method, seen.path)
+        if not self.left.get(key):
+            self.left[key] = [True] + [False] * 4
+            self.random.shuffle(self.left[key])
+        if not self.left[key].pop():
+            self.last[key] = None
+            return Fault()
+        # Expired credentials are renewed once for a request.
+        kind = self.random.choice([kind for kind in self.kinds if kind != self.last.get(key) or kind != "expired"])
+        self.last[key] = kind
+        self.counts[kind] += 1
+        return Fault(**KINDS[kind](self.random))
+
+
 class FaultProxy:
     def __init__(self, upstream_port):
         self.upstream_port = upstream_port
         self.faults = []
+        self.choose = None  # the fault of a request for which none was added
         self.seen = []
+        self.connections = set()
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.server = Server(("127.0.0.1", 0), Handler)
@@ -202,6 +256,11 @@ class FaultProxy:
         self.stopping.set()
         self.server.shutdown()
         self.server.server_close()
+        for connection in list(self.connections):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it is closed already
 
     def add(self, **settings):
         self.faults.append(Fault(**settings))
@@ -214,4 +273,4 @@ class FaultProxy:
                         and (not fault.ranged or "range" in seen.headers)):
                     fault.times -= 1
                     return fault
-        return Fault()
+            return self.choose(seen) if self.choose else Fault()

@@ -110,10 +110,10 @@ def start_versitygw(program, folder, *arguments, port=None, scheme="http"):
 
 
 class Tool:
-    """One process with one storage: commands in, answers out."""
+    """One process with one storage, or one reader: commands in, answers out."""
 
-    def __init__(self, root, environment, options):
-        arguments = [str(build_folder() / "tests" / "s3_tool")]
+    def __init__(self, root, environment, options, program="s3_tool", arguments=()):
+        arguments = [str(build_folder() / "tests" / program), *map(str, arguments)]
         for name, value in options.items():
             arguments += ["-o", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
         self.process = subprocess.Popen(

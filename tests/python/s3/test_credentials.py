@@ -116,6 +116,14 @@ def test_a_credential_process_that_hangs_can_be_cancelled(versitygw, tool):
     assert answer["error"] == "CancelledError" and answer["ms"] < 10_000
 
 
+@pytest.mark.parametrize("setting", ["sso_session = ours", "sso_start_url = https://example.com/start"])
+def test_a_profile_that_signs_on_by_sso_is_refused_with_a_way_out(versitygw, tool, setting):
+    write_files(tool, f"[profile work]\n{setting}\nsso_account_id = 1\nsso_role_name = reader\n")
+    answer = tool(versitygw, keys=False, environment={"AWS_PROFILE": "work"})("get", "key")
+    assert answer["error"] == "ShardyfusionError"
+    assert "SSO" in answer["message"] and "export-credentials --profile work" in answer["message"]
+
+
 def test_instance_metadata_gives_the_role_of_the_machine(identity, versitygw, root, tool):
     environment = {"AWS_EC2_METADATA_DISABLED": None, "AWS_EC2_METADATA_SERVICE_ENDPOINT": identity.url}
     opens(tool(versitygw, root=root, keys=False, environment=environment))
