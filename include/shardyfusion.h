@@ -603,6 +603,9 @@ typedef struct sf_row_batch {
 
 SF_API void sf_row_batch_init(sf_row_batch *batch);
 
+/* How many rows of `dim` components training takes at most; 0: no centroids are to be trained. */
+SF_API uint64_t sf_builder_training_rows(const sf_builder *builder, size_t dim);
+
 /* Trains centroids from `rows`, of which only the vectors are looked at: all of them, or a random sample where there are
  * more than training_rows. Only before the first row is added; does nothing where no centroids are to be trained. */
 SF_API sf_code sf_builder_train(sf_builder *builder, const sf_row_batch *rows, sf_error *error);
@@ -654,7 +657,8 @@ typedef struct sf_unreferenced_run {
   const char *run_id;
   uint64_t num_objects;
   double age_seconds; /* since it last gave a sign of life; negative: not known */
-  bool is_removed;    /* or was to be, but for dry_run */
+  bool is_due;        /* old enough to be removed */
+  bool is_removed;
 } sf_unreferenced_run;
 
 /* Called for each such run, when it is done with. Return false to stop: SF_CANCELLED_ERROR. */

@@ -1,7 +1,7 @@
 """Types of the extension. Use the package `shardyfusion`, not this module."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, final, overload
 
 from shardyfusion._types import Queries, Query
@@ -84,6 +84,51 @@ class CompletionQueue:
 class Sink:
     def __new__(cls, wants_events: bool, /) -> Sink: ...
     def take(self) -> list[tuple[str | int, Any]] | None: ...
+
+@final
+class ArrowStream:
+    def __new__(cls, table: object, /) -> ArrowStream: ...
+    @property
+    def names(self) -> list[str]: ...
+    def select(
+        self,
+        vector: str,
+        id: str | None,
+        payload: str | None,
+        shard_id: str | None,
+        payload_members: Iterable[str] | None,
+        context_members: Iterable[str] | None,
+        /,
+    ) -> None: ...
+
+@final
+class Builder:
+    def __new__(
+        cls,
+        root: str,
+        sink: Sink,
+        progress: Callable[[str, int, int, int, int], object] | None,
+        options: dict[str, Any],
+        /,
+    ) -> Builder: ...
+    def train(self, vectors: object, /) -> None: ...
+    def add_records(self, records: Iterator[object], max_rows: int, /) -> int: ...
+    def add_stream(self, stream: ArrowStream, max_rows: int, /) -> int: ...
+    def add_array(
+        self,
+        vectors: object,
+        ids: Sequence[int | str] | None,
+        payloads: Sequence[Mapping[str, Any] | str | None] | None,
+        shard_ids: Sequence[int] | None,
+        routing_contexts: Sequence[Mapping[str, Any]] | None,
+        first: int,
+        max_rows: int,
+        /,
+    ) -> int: ...
+    def finish(
+        self,
+    ) -> tuple[str, str, int, int, list[tuple[int, str, int, int]], tuple[float, float, float, float]]: ...
+    def close(self) -> None: ...
 
 @final
 class Reader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -33,6 +33,7 @@ __all__ = [
     "SearchResult",
     "VectorIndexConfig",
     "VectorReaderHealth",
+    "VectorRecord",
     "VectorSearchResponse",
     "VectorShardDetail",
     "VectorShardingStrategy",
@@ -59,12 +60,32 @@ class VectorShardingStrategy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VectorIndexConfig:
-    """What a shard adapter has to know of the vectors: `index_config` of a custom reader factory."""
+    """What the vectors of a snapshot are: `index_config` of a write, and of a custom reader factory.
+
+    `index_type` and `index_params` are for engines that build an approximate index. Shards are searched exactly, without
+    one: a write takes both and uses neither. `quantization` can only be None in a write.
+    """
 
     dim: int
-    metric: DistanceMetric
-    index_type: str | None = None
+    metric: DistanceMetric = DistanceMetric.COSINE
+    index_type: str | None = "hnsw"
+    index_params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     quantization: str | None = None
+
+
+@dataclass(slots=True)
+class VectorRecord:
+    """A row to write.
+
+    `shard_id` is for explicit sharding, `routing_context` for CEL. A payload is what JSON can hold, or such an object as
+    text.
+    """
+
+    id: int | str
+    vector: Query
+    payload: Mapping[str, Any] | str | None = None
+    shard_id: int | None = None
+    routing_context: RoutingContext | None = None
 
 
 @dataclass(frozen=True, slots=True)

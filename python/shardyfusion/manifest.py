@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-__all__ = ["ManifestRef", "ParsedManifest", "RequiredBuildMeta", "RequiredShardMeta"]
+__all__ = [
+    "BuildDurations",
+    "BuildResult",
+    "BuildStats",
+    "ManifestRef",
+    "ParsedManifest",
+    "RequiredBuildMeta",
+    "RequiredShardMeta",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +64,34 @@ class ParsedManifest:
     required_build: RequiredBuildMeta
     shards: list[RequiredShardMeta]
     custom: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildDurations:
+    """How long the phases of a write took, in milliseconds: training, shards, manifest, all of it."""
+
+    sharding_ms: int
+    write_ms: int
+    manifest_ms: int
+    total_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildStats:
+    """What was written: shards that have rows (each was written once), and rows."""
+
+    durations: BuildDurations
+    num_attempt_results: int
+    num_winners: int
+    rows_written: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """What `write_sharded` made live: `winners` are the shards that have rows."""
+
+    run_id: str
+    winners: list[RequiredShardMeta]
+    manifest_ref: str
+    stats: BuildStats
+    run_record_ref: str | None = None

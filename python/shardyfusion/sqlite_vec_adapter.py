@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from shardyfusion._builtin_factory import BuiltinReaderFactory
 
-__all__ = ["AsyncSqliteVecReaderFactory", "SqliteVecReaderFactory"]
+__all__ = ["AsyncSqliteVecReaderFactory", "SqliteVecFactory", "SqliteVecReaderFactory"]
 
 
 class AsyncSqliteVecReaderFactory(BuiltinReaderFactory):
@@ -17,3 +18,11 @@ class AsyncSqliteVecReaderFactory(BuiltinReaderFactory):
 
 class SqliteVecReaderFactory(AsyncSqliteVecReaderFactory):
     """The same, for the synchronous reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteVecFactory:
+    """As `adapter_factory` of a write: its shards are sqlite-vec's, written by the library itself. Their vectors are
+    compared by cosine or L2."""
+
+    shard_format: ClassVar[str] = "sqlite-vec"

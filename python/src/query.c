@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-/* The element type of a buffer: 1 when it is one that the library takes as it is. */
-static int native_type(const Py_buffer *view, sf_element_type *type) {
+int sf_py_element_type(const Py_buffer *view, sf_element_type *type) {
   const char *format = view->format != NULL ? view->format : "B";
   const int little_endian = 1;
   int native_mark = *(const char *)&little_endian == 1 ? '<' : '>';
@@ -13,6 +12,8 @@ static int native_type(const Py_buffer *view, sf_element_type *type) {
     *type = SF_FLOAT32;
   else if (strcmp(format, "d") == 0 && view->itemsize == sizeof(double))
     *type = SF_FLOAT64;
+  else if (strcmp(format, "e") == 0 && view->itemsize == 2)
+    *type = SF_FLOAT16;
   else
     return 0;
   return 1;
@@ -42,7 +43,8 @@ static int read_buffer(PyObject *query, int num_dimensions, sf_py_vector *vector
   }
   vector->has_view = 1;
   const Py_buffer *view = &vector->view;
-  if (view->ndim != num_dimensions || !native_type(view, &vector->type)) {
+  /* A query of float16 is read as numbers: the library searches with none. */
+  if (view->ndim != num_dimensions || !sf_py_element_type(view, &vector->type) || vector->type == SF_FLOAT16) {
     sf_py_vector_release(vector);
     return 0;
   }
@@ -97,20 +99,27 @@ static int is_argument_error(void) {
          PyErr_ExceptionMatches(PyExc_OverflowError);
 }
 
-int sf_py_vector_read(const sf_py_state *state, PyObject *query, sf_py_vector *vector) {
-  int taken = read_buffer(query, 1, vector);
+int sf_py_vector_take(PyObject *object, sf_py_vector *vector) {
+  int taken = read_buffer(object, 1, vector);
   if (taken != 0)
-    return taken < 0 ? -1 : 0;
-  PyObject *numbers = is_text(query) || !PySequence_Check(query) ? NULL : PySequence_Tuple(query);
-  if (numbers == NULL || read_numbers(numbers, vector) < 0) {
-    Py_XDECREF(numbers);
-    sf_py_vector_release(vector);
-    if (!PyErr_Occurred() || is_argument_error())
-      fail_vector(state, query);
+    return taken;
+  PyObject *numbers = is_text(object) || !PySequence_Check(object) ? NULL : PySequence_Tuple(object);
+  taken = numbers != NULL && read_numbers(numbers, vector) == 0;
+  Py_XDECREF(numbers);
+  if (taken)
+    return 1;
+  sf_py_vector_release(vector);
+  if (PyErr_Occurred() && !is_argument_error())
     return -1;
-  }
-  Py_DECREF(numbers);
+  PyErr_Clear();
   return 0;
+}
+
+int sf_py_vector_read(const sf_py_state *state, PyObject *query, sf_py_vector *vector) {
+  int taken = sf_py_vector_take(query, vector);
+  if (taken == 0)
+    fail_vector(state, query);
+  return taken == 1 ? 0 : -1;
 }
 
 void sf_py_vector_release(sf_py_vector *vector) {
@@ -177,8 +186,15 @@ static PyObject *json_value(PyObject *value) {
   return PyObject_HasAttrString(value, "item") ? PyObject_CallMethod(value, "item", NULL) : Py_NewRef(value);
 }
 
-/* The context as JSON text: a new reference. */
-static PyObject *dump_context(const sf_py_state *state, PyObject *context) {
+/* JSON is imported for the first value that needs it. */
+PyObject *sf_py_dump_json(PyObject *value) {
+  PyObject *dumps = sf_py_import("json", "dumps");
+  PyObject *text = dumps == NULL ? NULL : PyObject_CallFunctionObjArgs(dumps, value, NULL);
+  Py_XDECREF(dumps);
+  return text;
+}
+
+PyObject *sf_py_dump_context(PyObject *context) {
   PyObject *copy = PyDict_New();
   PyObject *pairs = copy == NULL ? NULL : PyMapping_Items(context);
   Py_ssize_t count = pairs == NULL ? -1 : PyList_Size(pairs);
@@ -189,7 +205,7 @@ static PyObject *dump_context(const sf_py_state *state, PyObject *context) {
     failed = value == NULL || PyDict_SetItem(copy, PyTuple_GetItem(pair, 0), value) < 0;
     Py_XDECREF(value);
   }
-  PyObject *text = failed ? NULL : PyObject_CallFunctionObjArgs(state->json_dumps, copy, NULL);
+  PyObject *text = failed ? NULL : sf_py_dump_json(copy);
   Py_XDECREF(pairs);
   Py_XDECREF(copy);
   return text;
@@ -198,7 +214,7 @@ static PyObject *dump_context(const sf_py_state *state, PyObject *context) {
 static int read_context(const sf_py_state *state, PyObject *context, sf_search_request *request,
                         sf_py_routing *routing) {
   if (PyObject_HasAttrString(context, "items"))
-    routing->context_text = dump_context(state, context);
+    routing->context_text = sf_py_dump_context(context);
   if (routing->context_text != NULL)
     request->routing_context = PyUnicode_AsUTF8AndSize(routing->context_text, NULL);
   if (request->routing_context != NULL)

@@ -14,6 +14,19 @@ typedef struct sf_py_vector {
   sf_element_type type;
 } sf_py_vector;
 
+/* 1: the element type of a buffer is one that the library takes as it is (float16 only for rows). */
+int sf_py_element_type(const Py_buffer *view, sf_element_type *type);
+
+/* As sf_py_vector_read, also of float16 (which becomes float64): 1 when taken, 0 when it is no vector, -1 with an
+ * exception set. */
+int sf_py_vector_take(PyObject *object, sf_py_vector *vector);
+
+/* A mapping of routing variables as JSON text: a new reference, NULL with an exception set. */
+PyObject *sf_py_dump_context(PyObject *context);
+
+/* Any value as JSON text, as json.dumps makes it: a new reference, NULL with an exception set. */
+PyObject *sf_py_dump_json(PyObject *value);
+
 /* From anything with the buffer protocol (float32 or float64, one dimension) or a sequence of numbers. -1 with an
  * exception set when it is neither. */
 int sf_py_vector_read(const sf_py_state *state, PyObject *query, sf_py_vector *vector);

@@ -119,6 +119,11 @@ void sf_py_sink_attach(PyObject *object, sf_reader_options *options) {
   }
 }
 
+void sf_py_sink_attach_build(PyObject *object, sf_build_options *options) {
+  options->log = receive_log;
+  options->log_user_data = object;
+}
+
 /* Puts a value (taken over) into the fields; false when either fails. */
 static bool put(PyObject *fields, const char *name, PyObject *value) {
   bool done = value != NULL && PyDict_SetItemString(fields, name, value) == 0;

@@ -7,8 +7,10 @@
 
 #include "module.h"
 
-/* Sets the callbacks of the options. The sink has to outlive the reader that is opened with them. */
+/* Sets the callbacks of the options. The sink has to outlive the reader, or builder, that is made
+ * with them. */
 void sf_py_sink_attach(PyObject *sink, sf_reader_options *options);
+void sf_py_sink_attach_build(PyObject *sink, sf_build_options *options);
 
 /* How object storage is reached, as `core_options` of shardyfusion/s3.py has it; None: all from the environment. What it
  * points to is the dictionary's. Its `credential_provider` is asked by the library's threads, which take the GIL for it.

@@ -147,6 +147,22 @@ static sf_code plan_routing_values(const char *text, sf_build_plan *plan, sf_err
   return as_option(sf_routing_config_read_values(plan->routing_values, "routing_values", &plan->routing, error), error);
 }
 
+/* Now rather than at the first row. */
+static sf_code check_expression(const sf_build_plan *plan, sf_error *error) {
+  const sf_router_source source = {.config = &plan->routing, .num_dbs = plan->num_dbs, .metric = plan->metric};
+  sf_router *router;
+  sf_error failure;
+  sf_code code = sf_router_create(&source, &router, &failure);
+  if (code == SF_OK) {
+    sf_router_free(router);
+    return SF_OK;
+  }
+  sf_error_prefix(&failure, "cel_expr");
+  if (error != NULL)
+    *error = failure;
+  return code;
+}
+
 static sf_code plan_cel(const sf_build_options *options, sf_build_plan *plan, sf_error *error) {
   if (options->cel_expr == NULL || options->cel_columns == NULL)
     return sf_fail(error, invalid, "%s: expected one for strategy cel, found none",
@@ -159,7 +175,8 @@ static sf_code plan_cel(const sf_build_options *options, sf_build_plan *plan, sf
   plan->routing.cel_expression = sf_strdup(options->cel_expr);
   if (plan->routing.cel_expression == NULL)
     return sf_fail_memory(error, "cel_expr");
-  return require_num_dbs(plan, error);
+  SF_TRY(require_num_dbs(plan, error));
+  return check_expression(plan, error);
 }
 
 static sf_code plan_strategy(const sf_build_options *options, sf_build_plan *plan, sf_error *error) {
@@ -252,10 +269,10 @@ sf_code sf_build_plan_take_dim(sf_build_plan *plan, size_t dim, const char *what
   return needs_hyperplanes ? draw_hyperplanes(plan, error) : SF_OK;
 }
 
-uint64_t sf_build_plan_training_rows(const sf_build_plan *plan) {
+uint64_t sf_build_plan_training_rows(const sf_build_plan *plan, size_t dim) {
   if (plan->training_rows != 0)
     return plan->training_rows;
-  uint64_t affordable = plan->max_memory_bytes / 4 / (plan->dim * sizeof(float));
+  uint64_t affordable = plan->max_memory_bytes / 4 / (dim * sizeof(float));
   uint64_t rows = affordable < DEFAULT_TRAINING_ROWS ? affordable : DEFAULT_TRAINING_ROWS;
   return rows > plan->num_dbs ? rows : plan->num_dbs;
 }

@@ -32,8 +32,8 @@ void sf_build_plan_free(sf_build_plan *plan);
 /* Takes the dimension of the first rows, or checks that `dim` is the one that is known; draws hyperplanes. */
 sf_code sf_build_plan_take_dim(sf_build_plan *plan, size_t dim, const char *what, sf_error *error);
 
-/* How many rows are enough to train with. The dimension is known. */
-uint64_t sf_build_plan_training_rows(const sf_build_plan *plan);
+/* How many rows of so many components are enough to train with. */
+uint64_t sf_build_plan_training_rows(const sf_build_plan *plan, size_t dim);
 
 static inline bool sf_build_plan_needs_training(const sf_build_plan *plan) {
   return plan->routing.strategy == SF_SHARDING_CLUSTER && plan->centroids == NULL;

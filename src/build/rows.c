@@ -170,3 +170,15 @@ sf_code sf_row_name_failure(const sf_row_batch *batch, const char *source, uint6
   return sf_error_prefix(error, "%s: %s %llu", source, sf_row_source(batch->row_word, "row"),
                          (unsigned long long)(first + row));
 }
+
+sf_code sf_row_vector_named(const sf_row_batch *batch, size_t row, float *converted, const float **vector,
+                            sf_error *error) {
+  sf_error failure;
+  sf_code code = sf_row_vector(batch, row, converted, vector, &failure);
+  if (code == SF_OK)
+    return SF_OK;
+  sf_row_name_failure(batch, sf_row_source(batch->vectors_name, "vectors"), 0, row, &failure);
+  if (error != NULL)
+    *error = failure;
+  return code;
+}

@@ -17,6 +17,10 @@ bool sf_row_batch_needs_room(const sf_row_batch *batch);
  * is not finite; `row` is its position in the batch. */
 sf_code sf_row_vector(const sf_row_batch *batch, size_t row, float *converted, const float **vector, sf_error *error);
 
+/* As sf_row_vector, with a failure that names the row, of a batch before which none was added. */
+sf_code sf_row_vector_named(const sf_row_batch *batch, size_t row, float *converted, const float **vector,
+                            sf_error *error);
+
 /* The id of a row, checked; `number` is that of a row without one. */
 sf_code sf_row_id(const sf_row_batch *batch, size_t row, int64_t number, sf_shard_row *described, sf_error *error);
 

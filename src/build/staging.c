@@ -14,26 +14,28 @@
 
 #define NAME_PREFIX "shardyfusion-build-"
 
-/* Opens and locks the lock of a folder; -1 where there is none, or somebody holds it. */
-static int take_lock(const char *folder, int flags) {
-  char *path = sf_format("%s/lock", folder);
-  int lock = path == NULL ? -1 : open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
-  free(path);
-  if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) != 0) {
+/* Opens a folder of ours and locks it; -1 where it is another's, or somebody holds it. */
+static int take_lock(const char *folder) {
+  struct stat status;
+  int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+  if (lock >= 0 && (fstat(lock, &status) != 0 || status.st_uid != geteuid() || flock(lock, LOCK_EX | LOCK_NB) != 0)) {
     close(lock);
     lock = -1;
   }
   return lock;
 }
 
-static bool is_mine(const char *path) {
-  struct stat status;
-  return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid();
+/* Whether what is locked is what the path names: before it was locked, another build may have removed it. */
+static bool is_still_there(const char *folder, int lock) {
+  struct stat locked;
+  struct stat named;
+  return fstat(lock, &locked) == 0 && lstat(folder, &named) == 0 && locked.st_dev == named.st_dev &&
+         locked.st_ino == named.st_ino;
 }
 
 static void remove_if_left(const char *base, const char *name, const sf_log *log) {
   char *path = sf_format("%s/%s", base, name);
-  int lock = path != NULL && is_mine(path) ? take_lock(path, O_RDWR) : -1;
+  int lock = path != NULL ? take_lock(path) : -1;
   if (lock >= 0) {
     sf_log_message(log, SF_LOG_INFO, "removing %s, which a build that was killed left", path);
     sf_remove_tree(path);
@@ -58,6 +60,22 @@ static const char *choose_base(const char *given) {
   return temporary != NULL && temporary[0] != '\0' ? temporary : "/tmp";
 }
 
+/* Makes the folder and locks it. */
+static sf_code make_folder(const char *path, int *lock, sf_error *error) {
+  enum { MAX_TRIES = 100 };
+  for (int i = 0; i < MAX_TRIES; i++) {
+    if (mkdir(path, 0700) != 0)
+      return sf_fail_errno(error, "make the folder", path, errno);
+    *lock = take_lock(path);
+    if (*lock >= 0 && is_still_there(path, *lock))
+      return SF_OK;
+    if (*lock >= 0)
+      close(*lock);
+    rmdir(path);
+  }
+  return sf_fail(error, SF_ERROR, "can't lock the folder %s", path);
+}
+
 sf_code sf_staging_open(const char *given, const char *run_id, const sf_log *log, sf_staging *staging,
                         sf_error *error) {
   const char *base = choose_base(given);
@@ -67,10 +85,8 @@ sf_code sf_staging_open(const char *given, const char *run_id, const sf_log *log
   if (path == NULL)
     return sf_fail_memory(error, "path of the staging folder");
   sf_code code = sf_make_folders(base, error);
-  if (code == SF_OK && mkdir(path, 0700) != 0)
-    code = sf_fail_errno(error, "make the folder", path, errno);
-  if (code == SF_OK && (staging->lock = take_lock(path, O_RDWR | O_CREAT)) < 0)
-    code = sf_fail(error, SF_ERROR, "can't lock the folder %s", path);
+  if (code == SF_OK)
+    code = make_folder(path, &staging->lock, error);
   if (code == SF_OK)
     staging->path = path;
   else

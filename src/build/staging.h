@@ -1,5 +1,5 @@
 /*
- * A folder of a build's own on this machine. It holds a lock as long as it is used, so that the next build can tell what
+ * A folder of a build's own on this machine. It is locked as long as it is used, so that the next build can tell what
  * killed ones left, and removes it.
  */
 #ifndef SF_BUILD_STAGING_H

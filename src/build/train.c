@@ -37,19 +37,12 @@ static sf_code train(sf_builder *builder, const float *sample, size_t num_rows, 
 
 /* ---------------------------------------------------------------------------------------------------- From given rows */
 
-static sf_code take_sample_row(const sf_row_batch *batch, size_t row, float *to, sf_error *error) {
+/* All rows, as they lie there. */
+static sf_code train_in_place(sf_builder *builder, const sf_row_batch *batch, sf_error *error) {
   const float *vector;
-  sf_error failure;
-  sf_code code = sf_row_vector(batch, row, to, &vector, &failure);
-  if (code != SF_OK) {
-    sf_row_name_failure(batch, sf_row_source(batch->vectors_name, "vectors"), 0, row, &failure);
-    if (error != NULL)
-      *error = failure;
-    return code;
-  }
-  if (vector != to)
-    memcpy(to, vector, batch->dim * sizeof(float));
-  return SF_OK;
+  for (size_t row = 0; row < batch->count; row++)
+    SF_TRY(sf_row_vector_named(batch, row, NULL, &vector, error));
+  return train(builder, batch->vectors, batch->count, error);
 }
 
 /* `count` of the rows, in their order, each subset as likely as any other (Knuth, The Art of Computer Programming, volume 2,
@@ -61,8 +54,11 @@ static sf_code draw_sample(const sf_build_plan *plan, const sf_row_batch *batch,
   for (size_t row = 0; taken < count; row++) {
     if (sf_random_below(&random, batch->count - row) >= count - taken)
       continue;
-    SF_TRY(take_sample_row(batch, row, sample + taken * plan->dim, error));
-    taken++;
+    float *to = sample + taken++ * plan->dim;
+    const float *vector;
+    SF_TRY(sf_row_vector_named(batch, row, to, &vector, error));
+    if (vector != to)
+      memcpy(to, vector, plan->dim * sizeof(float));
   }
   return SF_OK;
 }
@@ -71,7 +67,9 @@ static sf_code train_from(sf_builder *builder, const sf_row_batch *batch, sf_err
   sf_build_plan *plan = &builder->plan;
   SF_TRY(sf_build_plan_take_dim(plan, batch->dim, sf_row_source(batch->vectors_name, "vectors"), error));
   SF_TRY(sf_row_batch_check(batch, plan, error));
-  uint64_t wanted = sf_build_plan_training_rows(plan);
+  uint64_t wanted = sf_build_plan_training_rows(plan, plan->dim);
+  if (batch->count <= wanted && !sf_row_batch_needs_room(batch))
+    return train_in_place(builder, batch, error);
   size_t count = batch->count < wanted ? batch->count : (size_t)wanted;
   float *sample = sf_calloc(count, plan->dim * sizeof(float));
   if (sample == NULL)
@@ -81,6 +79,11 @@ static sf_code train_from(sf_builder *builder, const sf_row_batch *batch, sf_err
     code = train(builder, sample, count, error);
   free(sample);
   return code;
+}
+
+uint64_t sf_builder_training_rows(const sf_builder *builder, size_t dim) {
+  bool needs_training = sf_builder_check(builder, NULL) == SF_OK && sf_build_plan_needs_training(&builder->plan);
+  return needs_training && dim > 0 ? sf_build_plan_training_rows(&builder->plan, dim) : 0;
 }
 
 sf_code sf_builder_train(sf_builder *builder, const sf_row_batch *given, sf_error *error) {
@@ -104,7 +107,7 @@ static sf_code make_sample_room(sf_builder *builder, sf_error *error) {
   if (builder->sample_rows < builder->sample_capacity)
     return SF_OK;
   size_t capacity = builder->sample_capacity == 0 ? 1024 : builder->sample_capacity * 2;
-  uint64_t most = sf_build_plan_training_rows(&builder->plan);
+  uint64_t most = sf_build_plan_training_rows(&builder->plan, builder->plan.dim);
   size_t bytes;
   if (capacity > most)
     capacity = (size_t)most;
@@ -169,7 +172,7 @@ sf_code sf_builder_train_kept(sf_builder *builder, sf_error *error) {
 
 sf_code sf_builder_keep_rows(sf_builder *builder, const sf_shard_row *rows, size_t count, sf_error *error) {
   const sf_build_plan *plan = &builder->plan;
-  uint64_t wanted = sf_build_plan_training_rows(plan);
+  uint64_t wanted = sf_build_plan_training_rows(plan, plan->dim);
   size_t kept = 0;
   if (builder->spool == NULL)
     SF_TRY(sf_spool_create(builder->temporary_directory, 1, plan->dim, (size_t)(plan->max_memory_bytes / 16),

@@ -59,6 +59,59 @@ static const option_spec option_table[] = {
     {"staleness-threshold", "SECONDS", "an older manifest counts as degraded (default: none does)",
      SF_CLI_TAKES_STALENESS, OPTION_NUMBER, AT(staleness_threshold), 0, 0},
     {"limit", "N", "the newest N only (default: all)", SF_CLI_TAKES_LIMIT, OPTION_INTEGER, AT(limit), 1, INT64_MAX},
+    {"vectors", "FILE", "the rows: a .npy array of two dimensions, float16, float32 or float64", SF_CLI_TAKES_BUILD,
+     OPTION_TEXT, AT(build.vectors), 0, 0},
+    {"ids", "FILE", "an id for each row: lines of text, or a .npy array of integers (default: row numbers)",
+     SF_CLI_TAKES_BUILD, OPTION_TEXT, AT(build.ids), 0, 0},
+    {"id-type", "auto|int|str", "what ids in lines of text are (default: int if all of them can be, else str)",
+     SF_CLI_TAKES_BUILD, OPTION_CHOICE, AT(build.id_type), 0, 0},
+    {"payloads", "FILE", "a JSON object, or null, on a line for each row", SF_CLI_TAKES_BUILD, OPTION_TEXT,
+     AT(build.payloads), 0, 0},
+    {"shard-ids", "FILE", "the shard of each row, for explicit: lines, or a .npy array of integers", SF_CLI_TAKES_BUILD,
+     OPTION_TEXT, AT(build.shard_ids), 0, 0},
+    {"routing-contexts", "FILE", "a JSON object on a line for each row, for cel", SF_CLI_TAKES_BUILD, OPTION_TEXT,
+     AT(build.routing_contexts), 0, 0},
+    {"jsonl", "FILE|-", "rows as JSON Lines: {\"id\", \"vector\", \"payload\", \"shard_id\", \"routing_context\"}",
+     SF_CLI_TAKES_BUILD, OPTION_TEXT, AT(build.jsonl), 0, 0},
+    {"metric", "cosine|l2|dot_product", "default: cosine", SF_CLI_TAKES_BUILD, OPTION_CHOICE, AT(build.metric), 0, 0},
+    {"backend", "sqlite|lance", "what shards are (default: sqlite)", SF_CLI_TAKES_BUILD, OPTION_CHOICE,
+     AT(build.backend), 0, 0},
+    {"strategy", "cluster|lsh|explicit|cel", "what decides the shard of a row (default: cluster)", SF_CLI_TAKES_BUILD,
+     OPTION_CHOICE, AT(build.strategy), 0, 0},
+    {"num-dbs", "N", "how many shards", SF_CLI_TAKES_BUILD, OPTION_INTEGER, AT(build.num_dbs), 1, 1000000},
+    {"num-probes", "N", "how many shards a query is routed to where it does not say (default: 1)", SF_CLI_TAKES_BUILD,
+     OPTION_INTEGER, AT(build.num_probes), 1, UINT32_MAX},
+    {"centroids", "FILE", "for cluster: a .npy array instead of training", SF_CLI_TAKES_BUILD, OPTION_TEXT,
+     AT(build.centroids), 0, 0},
+    {"training-rows", "N", "for cluster: the most rows to train with (default: 100000)", SF_CLI_TAKES_BUILD,
+     OPTION_INTEGER, AT(build.training_rows), 1, INT64_MAX},
+    {"iterations", "N", "for cluster: the most rounds of k-means (default: 25)", SF_CLI_TAKES_BUILD, OPTION_INTEGER,
+     AT(build.training_iterations), 1, UINT32_MAX},
+    {"num-hash-bits", "N", "for lsh (default: 8, or as many more as --num-dbs needs)", SF_CLI_TAKES_BUILD,
+     OPTION_INTEGER, AT(build.num_hash_bits), 1, 4096},
+    {"hyperplanes", "FILE", "for lsh: a .npy array instead of random ones", SF_CLI_TAKES_BUILD, OPTION_TEXT,
+     AT(build.hyperplanes), 0, 0},
+    {"cel-expr", "TEXT", "for cel: the expression", SF_CLI_TAKES_BUILD, OPTION_TEXT, AT(build.cel_expr), 0, 0},
+    {"cel-columns", "JSON", "for cel: an object of its variables' types, such as {\"lang\": \"string\"}",
+     SF_CLI_TAKES_BUILD, OPTION_JSON, AT(build.cel_columns), 0, 0},
+    {"routing-values", "JSON", "for cel: an array of what the expression can give, by shard", SF_CLI_TAKES_BUILD,
+     OPTION_JSON, AT(build.routing_values), 0, 0},
+    {"seed", "N", "of training and random hyperplanes (default: 0)", SF_CLI_TAKES_BUILD, OPTION_INTEGER, AT(build.seed),
+     0, INT64_MAX},
+    {"max-memory", "MIB", "about what building may use (default: 512)", SF_CLI_TAKES_BUILD, OPTION_INTEGER,
+     AT(build.max_memory), 16, 1 << 30},
+    {"threads", "N", "default: one for each CPU", SF_CLI_TAKES_BUILD, OPTION_INTEGER, AT(build.threads), 1, 1024},
+    {"s3-prefix", "URL", "what references are written below (default: ROOT's own URL)", SF_CLI_TAKES_BUILD, OPTION_TEXT,
+     AT(build.s3_prefix), 0, 0},
+    {"run-id", "NAME", "default: a random UUID", SF_CLI_TAKES_BUILD, OPTION_TEXT, AT(build.run_id), 0, 0},
+    {"staging-dir", "DIR", "for shards to upload and temporary files (default: $TMPDIR or /tmp)", SF_CLI_TAKES_BUILD,
+     OPTION_TEXT, AT(build.staging_dir), 0, 0},
+    {"yes", NULL, "remove; without it, only what would be removed is listed", SF_CLI_TAKES_CLEANUP, OPTION_FLAG,
+     AT(remove), 0, 0},
+    {"delete", NULL, "the same as --yes", SF_CLI_TAKES_CLEANUP, OPTION_FLAG, AT(remove), 0, 0},
+    {"older-than", "SECONDS", "leave alone what is younger, or of unknown age unless 0 (default: 86400)",
+     SF_CLI_TAKES_CLEANUP, OPTION_NUMBER, AT(older_than), 0, 0},
+    {"to", "RUN_ID|REF|previous", "the manifest to make live", SF_CLI_TAKES_ROLLBACK, OPTION_TEXT, AT(target), 0, 0},
     {"profile", "NAME", "profile of AWS's files for s3:// roots (default: $AWS_PROFILE)", SF_CLI_TAKES_ALWAYS,
      OPTION_TEXT, AT(profile), 0, 0},
     {"s3-option", "NAME=VALUE", "how s3:// roots are reached (endpoint_url=URL and others); repeatable",
@@ -247,10 +300,33 @@ static sf_cli_status parse_operand(const char *text, const char *command, sf_cli
   return SF_CLI_SUCCESS;
 }
 
+static sf_cli_status check_build(const char *command, const sf_cli_build_arguments *build) {
+  const struct {
+    const char *name;
+    const char *value;
+  } beside_vectors[] = {{"ids", build->ids},
+                        {"payloads", build->payloads},
+                        {"shard-ids", build->shard_ids},
+                        {"routing-contexts", build->routing_contexts}};
+  if ((build->vectors == NULL) == (build->jsonl == NULL))
+    return sf_cli_report_usage(command, "either --vectors FILE or --jsonl FILE, %s",
+                               build->vectors == NULL ? "found neither" : "not both");
+  for (size_t i = 0; i < sizeof(beside_vectors) / sizeof(beside_vectors[0]); i++)
+    if (beside_vectors[i].value != NULL && build->vectors == NULL)
+      return sf_cli_report_usage(command, "--%s goes with --vectors", beside_vectors[i].name);
+  if (build->id_type != 0 && build->ids == NULL)
+    return sf_cli_report_usage(command, "--id-type goes with --ids");
+  return SF_CLI_SUCCESS;
+}
+
 /* What the options say about one another. */
 static sf_cli_status check_combination(const char *command, unsigned takes, const sf_cli_arguments *arguments) {
   if (arguments->root == NULL)
     return sf_cli_report_usage(command, "ROOT is missing: shardyfusion %s ROOT", command);
+  if (takes & SF_CLI_TAKES_BUILD)
+    return check_build(command, &arguments->build);
+  if (takes & SF_CLI_TAKES_ROLLBACK && arguments->target == NULL)
+    return sf_cli_report_usage(command, "--to is missing: --to RUN_ID, a manifest's reference, or previous");
   if (!(takes & SF_CLI_TAKES_QUERY))
     return SF_CLI_SUCCESS;
   if (arguments->query == NULL && arguments->query_file == NULL)

@@ -16,6 +16,9 @@ enum {
   SF_CLI_TAKES_STALENESS = 1 << 4,
   SF_CLI_TAKES_LIMIT = 1 << 5,
   SF_CLI_TAKES_ALWAYS = 1 << 6,
+  SF_CLI_TAKES_BUILD = 1 << 7,
+  SF_CLI_TAKES_CLEANUP = 1 << 8,
+  SF_CLI_TAKES_ROLLBACK = 1 << 9,
 };
 
 typedef struct sf_cli_integer {
@@ -40,6 +43,36 @@ typedef enum sf_cli_format {
   SF_CLI_FORMAT_JSONL = 2
 } sf_cli_format;
 
+/* What build is given, as far as search has nothing of the name. */
+typedef struct sf_cli_build_arguments {
+  const char *vectors;
+  const char *ids;
+  const char *payloads;
+  const char *shard_ids;
+  const char *routing_contexts;
+  const char *jsonl;
+  int id_type;  /* 1: auto, 2: int, 3: str; 0: not given */
+  int metric;   /* an sf_metric + 1 */
+  int backend;  /* 1: sqlite, 2: lance */
+  int strategy; /* an sf_sharding_strategy + 1 */
+  sf_cli_integer num_dbs;
+  sf_cli_integer num_probes;
+  sf_cli_integer num_hash_bits;
+  const char *centroids;
+  const char *hyperplanes;
+  const char *cel_expr;
+  const char *cel_columns;
+  const char *routing_values;
+  sf_cli_integer seed;
+  sf_cli_integer training_rows;
+  sf_cli_integer training_iterations;
+  sf_cli_integer max_memory;
+  sf_cli_integer threads;
+  const char *s3_prefix;
+  const char *run_id;
+  const char *staging_dir;
+} sf_cli_build_arguments;
+
 /* Texts are borrowed from argv. */
 typedef struct sf_cli_arguments {
   const char *root;
@@ -56,6 +89,10 @@ typedef struct sf_cli_arguments {
   sf_cli_integer max_fallback_attempts;
   sf_cli_number staleness_threshold;
   sf_cli_integer limit;
+  sf_cli_build_arguments build;
+  bool remove;
+  sf_cli_number older_than;
+  const char *target; /* of a rollback */
   const char *profile;
   sf_s3_options s3; /* of --s3-option */
   int format;       /* an sf_cli_format */

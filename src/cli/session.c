@@ -100,6 +100,13 @@ sf_code sf_cli_session_check(const sf_cli_session *session, sf_error *error) {
   return sf_fail(error, SF_CANCELLED_ERROR, "interrupted: %s", strsignal(session->signal_number));
 }
 
+sf_code sf_cli_session_look(sf_cli_session *session, sf_error *error) {
+  unsigned char number;
+  if (read(session->signal_fd, &number, 1) == 1)
+    session->signal_number = number;
+  return sf_cli_session_check(session, error);
+}
+
 sf_code sf_cli_session_poll(sf_cli_session *session, int fd, bool *fd_is_readable, sf_error *error) {
   struct pollfd fds[] = {
       {.fd = session->signal_fd, .events = POLLIN},

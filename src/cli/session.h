@@ -32,6 +32,9 @@ sf_code sf_cli_session_wait(sf_cli_session *session, sf_operation *operation, sf
  * signal_number. The completions are for the caller to pop. */
 sf_code sf_cli_session_poll(sf_cli_session *session, int fd, bool *fd_is_readable, sf_error *error);
 
+/* Looks whether a signal has come since; SF_CANCELLED_ERROR if so. Never blocks. */
+sf_code sf_cli_session_look(sf_cli_session *session, sf_error *error);
+
 /* SF_CANCELLED_ERROR if a signal has come. */
 sf_code sf_cli_session_check(const sf_cli_session *session, sf_error *error);
 

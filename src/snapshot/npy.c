@@ -21,11 +21,19 @@ static size_t element_size(sf_npy_type type) {
   case SF_NPY_FLOAT16:
     return 2;
   case SF_NPY_FLOAT32:
+  case SF_NPY_INT32:
+  case SF_NPY_UINT32:
     return 4;
   case SF_NPY_FLOAT64:
+  case SF_NPY_INT64:
+  case SF_NPY_UINT64:
     return 8;
   }
   return 8;
+}
+
+static bool is_float(sf_npy_type type) {
+  return type == SF_NPY_FLOAT16 || type == SF_NPY_FLOAT32 || type == SF_NPY_FLOAT64;
 }
 
 /* ------------------------------------------------------------------------------ The header: a Python dictionary literal */
@@ -99,11 +107,20 @@ static bool text_equals(const char *text, size_t length, const char *expected) {
   return length == strlen(expected) && memcmp(text, expected, length) == 0;
 }
 
+static const struct {
+  const char *descr;
+  sf_npy_type type;
+} types[] = {{"<f2", SF_NPY_FLOAT16}, {"<f4", SF_NPY_FLOAT32}, {"<f8", SF_NPY_FLOAT64}, {"<i4", SF_NPY_INT32},
+             {"<i8", SF_NPY_INT64},   {"<u4", SF_NPY_UINT32},  {"<u8", SF_NPY_UINT64}};
+
+static const char *descr_of(sf_npy_type type) {
+  size_t i = 0;
+  while (types[i].type != type)
+    i++;
+  return types[i].descr;
+}
+
 static sf_code parse_type(sf_cursor *header, const char *name, npy_header *parsed, sf_error *error) {
-  static const struct {
-    const char *descr;
-    sf_npy_type type;
-  } types[] = {{"<f2", SF_NPY_FLOAT16}, {"<f4", SF_NPY_FLOAT32}, {"<f8", SF_NPY_FLOAT64}};
   const char *descr;
   size_t length;
   if (!take_string(header, &descr, &length))
@@ -115,8 +132,9 @@ static sf_code parse_type(sf_cursor *header, const char *name, npy_header *parse
       return SF_OK;
     }
   }
-  return sf_fail(error, SF_READER_STATE_ERROR, "%s: elements of type '%.*s', expected '<f2', '<f4' or '<f8'", name,
-                 (int)(length < 40 ? length : 40), descr);
+  return sf_fail(error, SF_READER_STATE_ERROR,
+                 "%s: elements of type '%.*s', expected '<f2', '<f4' or '<f8' (or integers, where these are asked for)",
+                 name, (int)(length < 40 ? length : 40), descr);
 }
 
 static sf_code parse_shape(sf_cursor *header, const char *name, npy_header *parsed, sf_error *error) {
@@ -230,15 +248,17 @@ static double load_element(const uint8_t *bytes, sf_npy_type type) {
     return (double)sf_load_f32(bytes);
   case SF_NPY_FLOAT64:
     return sf_load_f64(bytes);
+  default:
+    return (double)NAN;
   }
-  return (double)NAN;
 }
 
 /* The extents are whatever the header claims: they become sizes only when the file has the bytes for them. */
 static sf_code check_size(const npy_header *header, size_t num_bytes, const char *name, sf_error *error) {
   uint64_t rows = header->num_dimensions == 1 ? 1 : header->shape[0];
   uint64_t columns = header->shape[header->num_dimensions - 1];
-  if (columns == 0 || columns > SIZE_MAX)
+  bool may_be_empty = header->num_dimensions == 1 && !is_float(header->type);
+  if ((columns == 0 && !may_be_empty) || columns > SIZE_MAX)
     return sf_fail(error, SF_READER_STATE_ERROR, "%s: rows of %llu components, expected at least one", name,
                    (unsigned long long)columns);
   uint64_t expected;
@@ -261,13 +281,40 @@ static void load_elements(const uint8_t *bytes, const npy_header *header, sf_npy
   }
 }
 
-sf_code sf_npy_parse(const void *bytes, size_t length, const char *name, sf_npy *array, sf_error *error) {
+static sf_code parse_header(const void *bytes, size_t length, const char *name, npy_header *header, size_t *offset,
+                            sf_error *error) {
   sf_cursor file = sf_cursor_over(bytes, length);
   sf_cursor dictionary = {0};
-  npy_header header = {0};
   SF_TRY(parse_preamble(&file, name, &dictionary, error));
-  SF_TRY(parse_dictionary(&dictionary, name, &header, error));
-  SF_TRY(check_size(&header, sf_cursor_remaining(&file), name, error));
+  SF_TRY(parse_dictionary(&dictionary, name, header, error));
+  SF_TRY(check_size(header, sf_cursor_remaining(&file), name, error));
+  *offset = file.position;
+  return SF_OK;
+}
+
+sf_code sf_npy_parse_layout(const void *bytes, size_t length, const char *name, sf_npy_layout *layout,
+                            sf_error *error) {
+  npy_header header = {0};
+  size_t offset;
+  SF_TRY(parse_header(bytes, length, name, &header, &offset, error));
+  *layout = (sf_npy_layout){
+      .num_rows = header.num_dimensions == 1 ? 1 : (size_t)header.shape[0],
+      .num_columns = (size_t)header.shape[header.num_dimensions - 1],
+      .num_dimensions = header.num_dimensions,
+      .type = header.type,
+      .is_fortran_order = header.is_fortran_order,
+      .offset = offset,
+  };
+  return SF_OK;
+}
+
+sf_code sf_npy_parse(const void *bytes, size_t length, const char *name, sf_npy *array, sf_error *error) {
+  npy_header header = {0};
+  size_t offset;
+  SF_TRY(parse_header(bytes, length, name, &header, &offset, error));
+  if (!is_float(header.type))
+    return sf_fail(error, SF_READER_STATE_ERROR, "%s: elements of type '%s', expected '<f2', '<f4' or '<f8'", name,
+                   descr_of(header.type));
   sf_npy result = {
       .num_rows = header.num_dimensions == 1 ? 1 : (size_t)header.shape[0],
       .num_columns = (size_t)header.shape[header.num_dimensions - 1],
@@ -278,7 +325,7 @@ sf_code sf_npy_parse(const void *bytes, size_t length, const char *name, sf_npy 
   result.values = sf_calloc(result.num_rows * result.num_columns, sizeof(double));
   if (result.values == NULL)
     return sf_fail_memory(error, name);
-  load_elements(file.data + file.position, &header, &result);
+  load_elements((const uint8_t *)bytes + offset, &header, &result);
   *array = result;
   return SF_OK;
 }

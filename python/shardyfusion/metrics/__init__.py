@@ -1,6 +1,6 @@
 """What a metrics collector is told: any object with `emit(event, fields)`.
 
-`emit` is called on the loop's thread (of a synchronous reader: on the caller's) when an operation has ended, for all that
+`emit` is called on the loop's thread (of a synchronous reader and of a write: on the caller's) when an operation has ended, for all that
 happened since the last time. What it raises reaches the caller of that operation unchanged.
 """
 
@@ -13,7 +13,8 @@ __all__ = ["MetricEvent", "MetricsCollector"]
 
 
 class MetricEvent(StrEnum):
-    """What happens, and the fields that come with it. `duration_ms` comes with all but `FALLBACK`.
+    """What happens, and the fields that come with it. `duration_ms` comes with all but `FALLBACK`
+    and where it says so.
 
     Where `error` is a field, it is None or the name of the exception, and `message` says why.
     """
@@ -32,6 +33,12 @@ class MetricEvent(StrEnum):
     """A shard was loaded, or could not be: `shard_id`, `num_vectors`, `error`, `message`."""
     FALLBACK = "fallback"
     """A manifest is malformed, and older ones are tried: `manifest_ref`, `error`, `message`."""
+    VECTOR_WRITE_STARTED = "vector_write_started"
+    """A write begins: `s3_prefix`, and `run_id` where one was given (else None). No `duration_ms`."""
+    VECTOR_SHARD_WRITE_COMPLETED = "vector_shard_write_completed"
+    """A shard was written, and its snapshot is live: `db_id`, `row_count`. No `duration_ms`."""
+    VECTOR_WRITE_COMPLETED = "vector_write_completed"
+    """A snapshot was written and is live: `run_id`, `total_vectors`, `num_shards`."""
 
 
 class MetricsCollector(Protocol):

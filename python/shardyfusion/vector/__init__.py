@@ -1,17 +1,30 @@
-"""Nearest-neighbour search over sharded vector snapshots: the readers and their types."""
+"""Nearest-neighbour search over sharded vector snapshots: the readers, the writer and their types."""
 
-from shardyfusion.vector.async_reader import AsyncShardedVectorReader
-from shardyfusion.vector.reader import ShardedVectorReader
-from shardyfusion.vector.types import (
-    DistanceMetric,
-    SearchResult,
-    VectorIndexConfig,
-    VectorReaderHealth,
-    VectorSearchResponse,
-    VectorShardDetail,
-    VectorShardingStrategy,
-    VectorSnapshotInfo,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shardyfusion.vector.async_reader import AsyncShardedVectorReader
+    from shardyfusion.vector.config import (
+        VectorRecordInput,
+        VectorShardedWriteConfig,
+        VectorShardingConfig,
+        VectorShardingSpec,
+        VectorWriteOptions,
+    )
+    from shardyfusion.vector.reader import ShardedVectorReader
+    from shardyfusion.vector.types import (
+        DistanceMetric,
+        SearchResult,
+        VectorIndexConfig,
+        VectorReaderHealth,
+        VectorRecord,
+        VectorSearchResponse,
+        VectorShardDetail,
+        VectorShardingStrategy,
+        VectorSnapshotInfo,
+    )
+    from shardyfusion.vector.writer import write_sharded
 
 __all__ = [
     "AsyncShardedVectorReader",
@@ -20,8 +33,40 @@ __all__ = [
     "ShardedVectorReader",
     "VectorIndexConfig",
     "VectorReaderHealth",
+    "VectorRecord",
+    "VectorRecordInput",
     "VectorSearchResponse",
     "VectorShardDetail",
+    "VectorShardedWriteConfig",
+    "VectorShardingConfig",
+    "VectorShardingSpec",
     "VectorShardingStrategy",
     "VectorSnapshotInfo",
+    "VectorWriteOptions",
+    "write_sharded",
 ]
+
+# Where names are that are not in types.
+_MODULES = {
+    "AsyncShardedVectorReader": "async_reader",
+    "ShardedVectorReader": "reader",
+    "VectorRecordInput": "config",
+    "VectorShardedWriteConfig": "config",
+    "VectorShardingConfig": "config",
+    "VectorShardingSpec": "config",
+    "VectorWriteOptions": "config",
+    "write_sharded": "writer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for, and nothing else."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'types')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""What a reader takes and gives."""
+"""What readers and the writer take and give."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from shardyfusion._types import (
     SearchResult,
     VectorIndexConfig,
     VectorReaderHealth,
+    VectorRecord,
     VectorSearchResponse,
     VectorShardDetail,
     VectorShardingStrategy,
@@ -25,6 +26,7 @@ __all__ = [
     "SearchResult",
     "VectorIndexConfig",
     "VectorReaderHealth",
+    "VectorRecord",
     "VectorSearchResponse",
     "VectorShardDetail",
     "VectorShardingStrategy",

@@ -95,17 +95,19 @@ static sf_code align(sf_lance_file_writer *writer, sf_error *error) {
 }
 
 /* Repeated fields of messages that follow one another are joined: a page is added by appending a message with just it. */
-static sf_code append_page(sf_lance_written_column *column, Sf__Lance__Page *page, Sf__Lance__ArrayEncoding *array,
-                           sf_error *error) {
+static sf_code append_page(sf_lance_written_column *column, const Sf__Lance__Page *page,
+                           Sf__Lance__ArrayEncoding *array, sf_error *error) {
+  Sf__Lance__Page encoded = *page;
+  Sf__Lance__Page *pages = &encoded;
   Sf__Lance__ColumnMetadata metadata = SF__LANCE__COLUMN_METADATA__INIT;
   Sf__Lance__DirectEncoding direct;
   Sf__Lance__Encoding encoding;
   sf_buffer any = {0};
   sf_code code = append_any(&any, "/lance.encodings.ArrayEncoding", array, error);
   describe_encoding(&any, &direct, &encoding);
-  page->encoding = &encoding;
+  encoded.encoding = &encoding;
   metadata.n_pages = 1;
-  metadata.pages = &page;
+  metadata.pages = &pages;
   if (code == SF_OK)
     code = sf_lance_append_message(&column->metadata, &metadata, error);
   sf_buffer_free(&any);

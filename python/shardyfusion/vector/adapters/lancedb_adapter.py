@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from shardyfusion._builtin_factory import BuiltinReaderFactory
 
-__all__ = ["AsyncLanceDbReaderFactory", "LanceDbReaderFactory"]
+__all__ = ["AsyncLanceDbReaderFactory", "LanceDbReaderFactory", "LanceDbWriterFactory"]
 
 
 class AsyncLanceDbReaderFactory(BuiltinReaderFactory):
@@ -17,3 +18,10 @@ class AsyncLanceDbReaderFactory(BuiltinReaderFactory):
 
 class LanceDbReaderFactory(AsyncLanceDbReaderFactory):
     """The same, for the synchronous reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class LanceDbWriterFactory:
+    """As `adapter_factory` of a write: its shards are Lance datasets, written by the library itself."""
+
+    shard_format: ClassVar[str] = "lance"

@@ -1,0 +1,277 @@
+"""What a write of vectors is configured with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from shardyfusion._types import DistanceMetric, VectorIndexConfig, VectorShardingStrategy
+from shardyfusion.config import (
+    VectorColumnInput,
+    VectorWriteRateLimitConfig,
+    WriterLifecycleConfig,
+    WriterManifestConfig,
+    WriterObservabilityConfig,
+    WriterOutputConfig,
+    WriterStorageConfig,
+)
+from shardyfusion.errors import ConfigValidationError
+
+if TYPE_CHECKING:
+    from shardyfusion._types import Queries
+    from shardyfusion.credentials import CredentialProvider
+    from shardyfusion.metrics import MetricsCollector
+    from shardyfusion.s3 import S3ConnectionOptions
+
+__all__ = [
+    "VectorAdapterConfig",
+    "VectorColumnInput",
+    "VectorIndexConfig",
+    "VectorRecordInput",
+    "VectorShardedWriteConfig",
+    "VectorShardingConfig",
+    "VectorShardingSpec",
+    "VectorWriteOptions",
+]
+
+
+def _check_count(name: str, value: object, minimum: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value < 2**31:
+        raise ConfigValidationError(f"{name}: expected an integer of at least {minimum}, found {value!r}")
+
+
+@dataclass(slots=True)
+class VectorShardingConfig:
+    """How vectors are distributed over shards, and queries routed to them.
+
+    | strategy   | needs                                                                                     |
+    |------------|-------------------------------------------------------------------------------------------|
+    | `CLUSTER`  | `centroids` (`num_dbs` × `dim`), or `train_centroids` and `num_dbs`                       |
+    | `LSH`      | `num_dbs`; `hyperplanes` (`num_hash_bits` × `dim`) are drawn where there are none         |
+    | `EXPLICIT` | `num_dbs`, and with each row its shard                                                    |
+    | `CEL`      | `cel_expr`, `cel_columns` (`{"name": "int"}`), and `num_dbs` or the `routing_values`      |
+
+    Training looks at `centroids_training_sample_size` rows at most and takes `training_iterations` rounds at most. `seed`
+    is that of training and of hyperplanes: the same rows and seed give the same shards.
+    """
+
+    num_dbs: int | None = None
+    strategy: VectorShardingStrategy = VectorShardingStrategy.CLUSTER
+    num_probes: int = 1
+    centroids: Queries | None = None
+    train_centroids: bool = False
+    centroids_training_sample_size: int = 100_000
+    num_hash_bits: int = 8
+    hyperplanes: Queries | None = None
+    cel_expr: str | None = None
+    cel_columns: Mapping[str, str] | None = None
+    routing_values: Sequence[int | str | bytes] | None = None
+    training_iterations: int = 25
+    seed: int = 42
+
+    def validate(self) -> None:
+        """Raises `ConfigValidationError` where something is missing, or not what it has to be."""
+        try:
+            self.strategy = VectorShardingStrategy(self.strategy)
+        except ValueError:
+            names = ", ".join(VectorShardingStrategy)
+            raise ConfigValidationError(f"sharding.strategy: expected {names}, found {self.strategy!r}") from None
+        if self.num_dbs is not None:
+            _check_count("num_dbs", self.num_dbs, 1)
+        _check_count("sharding.num_probes", self.num_probes, 1)
+        _check_count("sharding.centroids_training_sample_size", self.centroids_training_sample_size, 1)
+        _check_count("sharding.training_iterations", self.training_iterations, 1)
+        _check_count("sharding.num_hash_bits", self.num_hash_bits, 1)
+        if not 0 <= self.seed < 2**64:
+            raise ConfigValidationError(f"sharding.seed: expected 0 to 2^64 - 1, found {self.seed!r}")
+        self._validate_strategy()
+
+    def _validate_strategy(self) -> None:
+        strategy = self.strategy
+        if strategy == VectorShardingStrategy.CLUSTER and self.centroids is None and not self.train_centroids:
+            raise ConfigValidationError("sharding: cluster: expected centroids, or train_centroids=True, found neither")
+        if strategy == VectorShardingStrategy.CEL and not (self.cel_expr and self.cel_columns):
+            raise ConfigValidationError("sharding: cel: expected cel_expr and cel_columns")
+        if strategy in (VectorShardingStrategy.CEL, VectorShardingStrategy.EXPLICIT) and self.num_probes > 1:
+            raise ConfigValidationError(f"sharding.num_probes: expected 1, which {strategy} needs, found {self.num_probes}")
+        inferred = (strategy == VectorShardingStrategy.CLUSTER and self.centroids is not None) or (
+            strategy == VectorShardingStrategy.CEL and self.routing_values is not None
+        )
+        if self.num_dbs is None and not inferred:
+            raise ConfigValidationError(f"num_dbs: expected the number of shards, because the sharding is {strategy}")
+
+
+VectorShardingSpec: TypeAlias = VectorShardingConfig
+
+
+@dataclass(slots=True)
+class VectorAdapterConfig:
+    """What shards are written: `adapter_factory` is `shardyfusion.vector.adapters.lancedb_adapter.LanceDbWriterFactory`
+    (the default) or `shardyfusion.sqlite_vec_adapter.SqliteVecFactory`. `batch_size` is the most rows that are taken at
+    once from records, a table or an array."""
+
+    adapter_factory: Any = None
+    reader_factory: Any = None
+    batch_size: int = 10_000
+
+    def validate(self) -> None:
+        _check_count("adapter.batch_size", self.batch_size, 1)
+        if self.adapter_factory is not None and not isinstance(getattr(self.adapter_factory, "shard_format", None), str):
+            expected = "LanceDbWriterFactory or SqliteVecFactory of this package"
+            raise ConfigValidationError(f"adapter_factory: expected {expected}, found {self.adapter_factory!r}")
+
+
+@dataclass(slots=True)
+class VectorRecordInput:
+    """That the input is `VectorRecord` objects. It never has to be said."""
+
+    def validate(self) -> None:
+        """Nothing can be wrong with it."""
+
+
+@dataclass(slots=True)
+class VectorWriteOptions:
+    """`verify_routing` stays on: a write is published only if a reader's routing is the one by which it was made.
+
+    `max_memory_bytes` bounds, about, what a write needs (None: 512 MiB), and `num_threads` is 0 for one for each CPU.
+    """
+
+    verify_routing: bool = True
+    max_memory_bytes: int | None = None
+    num_threads: int = 0
+
+    def validate(self) -> None:
+        _check_count("options.num_threads", self.num_threads, 0)
+        if self.max_memory_bytes is not None and self.max_memory_bytes < 1:
+            raise ConfigValidationError(f"options.max_memory_bytes: expected at least 1, found {self.max_memory_bytes!r}")
+
+
+def _no_conflict(group: str, config: object, **given: object) -> None:
+    present = [name for name, value in given.items() if value is not None]
+    if config is not None and present:
+        raise ConfigValidationError(f"{group}: can't be combined with {', '.join(present)}")
+
+
+@dataclass(slots=True, init=False)
+class VectorShardedWriteConfig:
+    """All of a write's settings. Those that are used most can be given without their group: `num_dbs` (of `sharding`),
+    `s3_prefix`, `credential_provider` and `s3_connection_options` (of `storage`), `adapter_factory`, `reader_factory` and
+    `batch_size` (of `adapter`), `max_writes_per_second`, `metrics_collector`."""
+
+    index_config: VectorIndexConfig
+    sharding: VectorShardingConfig
+    storage: WriterStorageConfig
+    output: WriterOutputConfig
+    manifest: WriterManifestConfig
+    adapter: VectorAdapterConfig
+    rate_limits: VectorWriteRateLimitConfig
+    observability: WriterObservabilityConfig
+    lifecycle: WriterLifecycleConfig
+    shard_id_col: str
+
+    def __init__(
+        self,
+        *,
+        index_config: VectorIndexConfig | None = None,
+        sharding: VectorShardingConfig | None = None,
+        storage: WriterStorageConfig | None = None,
+        output: WriterOutputConfig | None = None,
+        manifest: WriterManifestConfig | None = None,
+        adapter: VectorAdapterConfig | None = None,
+        rate_limits: VectorWriteRateLimitConfig | None = None,
+        observability: WriterObservabilityConfig | None = None,
+        lifecycle: WriterLifecycleConfig | None = None,
+        shard_id_col: str = "_vector_db_id",
+        num_dbs: int | None = None,
+        s3_prefix: str | os.PathLike[str] | None = None,
+        adapter_factory: Any = None,
+        reader_factory: Any = None,
+        batch_size: int | None = None,
+        max_writes_per_second: float | None = None,
+        credential_provider: CredentialProvider | None = None,
+        s3_connection_options: S3ConnectionOptions | None = None,
+        metrics_collector: MetricsCollector | None = None,
+        run_registry: None = None,
+    ) -> None:
+        _no_conflict(
+            "storage",
+            storage,
+            s3_prefix=s3_prefix,
+            credential_provider=credential_provider,
+            s3_connection_options=s3_connection_options,
+        )
+        _no_conflict(
+            "adapter", adapter, adapter_factory=adapter_factory, reader_factory=reader_factory, batch_size=batch_size
+        )
+        _no_conflict("rate_limits", rate_limits, max_writes_per_second=max_writes_per_second)
+        _no_conflict("observability", observability, metrics_collector=metrics_collector)
+        _no_conflict("lifecycle", lifecycle, run_registry=run_registry)
+        if sharding is not None and num_dbs is not None:
+            if sharding.num_dbs not in (None, num_dbs):
+                raise ConfigValidationError(f"num_dbs: expected sharding's {sharding.num_dbs}, found {num_dbs}")
+            sharding.num_dbs = num_dbs
+        self.index_config = VectorIndexConfig(dim=0) if index_config is None else index_config
+        self.sharding = sharding or VectorShardingConfig(num_dbs=num_dbs)
+        self.storage = storage or WriterStorageConfig(s3_prefix or "", credential_provider, s3_connection_options)
+        self.output = output or WriterOutputConfig()
+        self.manifest = manifest or WriterManifestConfig()
+        self.adapter = adapter or VectorAdapterConfig(
+            adapter_factory, reader_factory, 10_000 if batch_size is None else batch_size
+        )
+        self.rate_limits = rate_limits or VectorWriteRateLimitConfig(max_writes_per_second)
+        self.observability = observability or WriterObservabilityConfig(metrics_collector)
+        self.lifecycle = lifecycle or WriterLifecycleConfig(run_registry)
+        self.shard_id_col = shard_id_col
+        self.validate()
+
+    def validate(self) -> None:
+        """Raises `ConfigValidationError` where settings are missing or don't go together."""
+        _check_count("index_config.dim", self.index_config.dim, 1)
+        if self.index_config.metric not in list(DistanceMetric):
+            expected = ", ".join(DistanceMetric)
+            raise ConfigValidationError(f"index_config.metric: expected {expected}, found {self.index_config.metric!r}")
+        if self.index_config.quantization is not None:
+            found = self.index_config.quantization
+            raise ConfigValidationError(f"index_config.quantization: expected None: vectors are float32, found {found!r}")
+        for group in (self.sharding, self.storage, self.output, self.manifest, self.adapter):
+            group.validate()
+        for group in (self.rate_limits, self.observability, self.lifecycle):
+            group.validate()
+
+    @property
+    def num_dbs(self) -> int | None:
+        return self.sharding.num_dbs
+
+    @property
+    def s3_prefix(self) -> str | os.PathLike[str]:
+        return self.storage.s3_prefix
+
+    @property
+    def adapter_factory(self) -> Any:
+        return self.adapter.adapter_factory
+
+    @property
+    def reader_factory(self) -> Any:
+        return self.adapter.reader_factory
+
+    @property
+    def batch_size(self) -> int:
+        return self.adapter.batch_size
+
+    @property
+    def credential_provider(self) -> CredentialProvider | None:
+        return self.storage.credential_provider
+
+    @property
+    def s3_connection_options(self) -> S3ConnectionOptions | None:
+        return self.storage.s3_connection_options
+
+    @property
+    def metrics_collector(self) -> MetricsCollector | None:
+        return self.observability.metrics_collector
+
+    @property
+    def run_registry(self) -> None:
+        return self.lifecycle.run_registry

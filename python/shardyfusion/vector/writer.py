@@ -1,0 +1,272 @@
+"""Writing snapshots."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from shardyfusion import _core
+from shardyfusion._options import Reporter, path_option
+from shardyfusion._types import DistanceMetric, VectorRecord, VectorShardingStrategy
+from shardyfusion.config import VectorColumnInput
+from shardyfusion.errors import ConfigValidationError
+from shardyfusion.manifest import BuildDurations, BuildResult, BuildStats, RequiredShardMeta
+from shardyfusion.metrics import MetricEvent
+from shardyfusion.rate_limiter import TokenBucket
+from shardyfusion.s3 import core_options
+from shardyfusion.vector.config import (
+    VectorIndexConfig,
+    VectorRecordInput,
+    VectorShardedWriteConfig,
+    VectorShardingConfig,
+    VectorWriteOptions,
+)
+
+if TYPE_CHECKING:
+    from shardyfusion._types import Array
+    from typing_extensions import Buffer
+
+    class ArrowTable(Protocol):
+        """Tables of pyarrow, polars, DuckDB: anything with the Arrow PyCapsule interface."""
+
+        def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+    Rows: TypeAlias = Iterable[VectorRecord] | ArrowTable | Buffer | Array
+    """What is written: records, a table, or an array of two dimensions (float16, float32 or float64), one vector a row."""
+
+__all__ = [
+    "BuildProgress",
+    "BuildResult",
+    "VectorColumnInput",
+    "VectorIndexConfig",
+    "VectorRecord",
+    "VectorRecordInput",
+    "VectorShardedWriteConfig",
+    "VectorShardingConfig",
+    "VectorWriteOptions",
+    "write_sharded",
+]
+
+_METRICS = list(DistanceMetric)
+_STRATEGIES = list(VectorShardingStrategy)
+_SLICE_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BuildProgress:
+    """How far a write is. `phase` is "training", "writing", "finishing" or "publishing"."""
+
+    phase: str
+    rows: int
+    shards_done: int
+    shards_total: int
+    bytes_done: int
+
+
+def _routing_values(values: Sequence[int | str | bytes] | None) -> str | None:
+    if values is None:
+        return None
+    try:
+        return json.dumps([{"__bytes_hex__": value.hex()} if isinstance(value, bytes) else value for value in values])
+    except TypeError as error:
+        raise ConfigValidationError(f"sharding.routing_values: {error}") from None
+
+
+def _json(name: str, value: Mapping[str, Any] | None) -> str | None:
+    try:
+        return None if value is None else json.dumps(dict(value))
+    except (TypeError, ValueError) as error:
+        raise ConfigValidationError(f"{name}: {error}") from None
+
+
+def _core_build_options(config: VectorShardedWriteConfig, options: VectorWriteOptions) -> dict[str, Any]:
+    """As the extension's Builder takes them."""
+    sharding = config.sharding
+    strategy = sharding.strategy
+    is_cluster, is_lsh = strategy == VectorShardingStrategy.CLUSTER, strategy == VectorShardingStrategy.LSH
+    is_cel = strategy == VectorShardingStrategy.CEL
+    staging = path_option("output.local_root", config.output.local_root)
+    is_remote = os.fspath(config.s3_prefix).startswith("s3://")
+    if is_remote:
+        os.makedirs(staging, exist_ok=True)
+    return {
+        "metric": _METRICS.index(DistanceMetric(config.index_config.metric)),
+        "strategy": _STRATEGIES.index(strategy),
+        "backend": getattr(config.adapter_factory, "shard_format", "lance"),
+        "dim": config.index_config.dim,
+        "num_dbs": config.num_dbs or 0,
+        "num_probes": sharding.num_probes,
+        "centroids": sharding.centroids if is_cluster and not sharding.train_centroids else None,
+        "training_rows": sharding.centroids_training_sample_size,
+        "training_iterations": sharding.training_iterations,
+        "num_hash_bits": sharding.num_hash_bits,
+        "hyperplanes": sharding.hyperplanes if is_lsh else None,
+        "cel_expr": sharding.cel_expr if is_cel else None,
+        "cel_columns": _json("sharding.cel_columns", sharding.cel_columns) if is_cel else None,
+        "routing_values": _routing_values(sharding.routing_values) if is_cel else None,
+        "seed": sharding.seed,
+        "max_memory_bytes": options.max_memory_bytes or 0,
+        "num_threads": options.num_threads,
+        "run_id": config.output.run_id,
+        "staging_dir": staging if is_remote else None,
+        "s3": core_options(config.s3_connection_options, config.credential_provider) or None,
+    }
+
+
+def _select_columns(stream: _core.ArrowStream, columns: VectorColumnInput, config: VectorShardedWriteConfig) -> None:
+    names = set(stream.names)
+    strategy = config.sharding.strategy
+    payload = columns.payload_col
+    if payload is None and columns.payload_cols is None and "payload" in names:
+        payload = "payload"
+    contexts = columns.routing_context_cols
+    if contexts is None:
+        contexts = config.sharding.cel_columns or {}
+    stream.select(
+        columns.vector_col,
+        columns.id_col or ("id" if "id" in names else None),
+        payload,
+        (columns.shard_id_col or "shard_id") if strategy == VectorShardingStrategy.EXPLICIT else None,
+        None if columns.payload_cols is None else list(columns.payload_cols),
+        list(contexts) if strategy == VectorShardingStrategy.CEL else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What lies beside an array of vectors."""
+
+    ids: Sequence[int | str] | None
+    payloads: Sequence[Mapping[str, Any] | str | None] | None
+    shard_ids: Sequence[int] | None
+    routing_contexts: Sequence[Mapping[str, Any]] | None
+
+    def is_given(self) -> bool:
+        return any(value is not None for value in (self.ids, self.payloads, self.shard_ids, self.routing_contexts))
+
+
+def _is_array(rows: object) -> bool:
+    try:
+        with memoryview(rows) as view:  # type: ignore[arg-type]
+            return view.ndim == 2
+    except (TypeError, ValueError, BufferError):
+        return False
+
+
+def _slices(
+    builder: _core.Builder,
+    rows: Rows,
+    config: VectorShardedWriteConfig,
+    columns: VectorColumnInput | None,
+    beside: _Beside,
+) -> Iterator[int]:
+    """Adds the rows, a slice at a time: the sizes of the slices."""
+    batch_size = max(1, min(config.batch_size, _SLICE_BYTES // (4 * config.index_config.dim)))
+    if _is_array(rows):
+        if columns is not None:
+            raise ConfigValidationError("input: expected no columns with an array of vectors")
+        builder.train(rows)
+        first = 0
+        while added := builder.add_array(
+            rows, beside.ids, beside.payloads, beside.shard_ids, beside.routing_contexts, first, batch_size
+        ):
+            first += added
+            yield added
+        return
+    if beside.is_given():
+        raise ConfigValidationError(
+            "ids, payloads, shard_ids, routing_contexts: expected them only with an array of float16, float32 or float64 "
+            f"and two dimensions, found them with {type(rows).__name__}"
+        )
+    if hasattr(rows, "__arrow_c_stream__"):
+        stream = _core.ArrowStream(rows)
+        _select_columns(stream, columns or VectorColumnInput(), config)
+        while added := builder.add_stream(stream, batch_size):
+            yield added
+        return
+    if columns is not None or not isinstance(rows, Iterable):
+        expected = "a table (with __arrow_c_stream__)" if columns is not None else "VectorRecord objects, a table or an array"
+        raise ConfigValidationError(f"records: expected {expected}, found {type(rows).__name__}")
+    records = iter(rows)
+    while added := builder.add_records(records, batch_size):
+        yield added
+
+
+def _describe(built: tuple[Any, ...], seconds: float) -> BuildResult:
+    run_id, manifest_ref, num_rows, _num_dbs, shards, phases = built
+    training, writing, finishing, publishing = (round(1000 * phase) for phase in phases)
+    durations = BuildDurations(training, writing + finishing, publishing, round(1000 * seconds))
+    winners = [
+        RequiredShardMeta(db_id=db_id, db_url=db_url, attempt=0, row_count=row_count, db_bytes=db_bytes)
+        for db_id, db_url, row_count, db_bytes in shards
+    ]
+    return BuildResult(run_id, winners, manifest_ref, BuildStats(durations, len(winners), len(winners), num_rows))
+
+
+def _tell(reporter: Reporter, result: BuildResult) -> None:
+    for shard in result.winners:
+        fields = {"db_id": shard.db_id, "row_count": shard.row_count}
+        reporter.emit(MetricEvent.VECTOR_SHARD_WRITE_COMPLETED, fields)
+    reporter.emit(
+        MetricEvent.VECTOR_WRITE_COMPLETED,
+        {
+            "run_id": result.run_id,
+            "total_vectors": result.stats.rows_written,
+            "num_shards": len(result.winners),
+            "duration_ms": float(result.stats.durations.total_ms),
+        },
+    )
+
+
+def write_sharded(
+    records: Rows,
+    config: VectorShardedWriteConfig,
+    input: VectorRecordInput | VectorColumnInput | None = None,
+    options: VectorWriteOptions | None = None,
+    *,
+    ids: Sequence[int | str] | None = None,
+    payloads: Sequence[Mapping[str, Any] | str | None] | None = None,
+    shard_ids: Sequence[int] | None = None,
+    routing_contexts: Sequence[Mapping[str, Any]] | None = None,
+    progress: Callable[[BuildProgress], object] | None = None,
+) -> BuildResult:
+    """Writes a snapshot and makes it the live one of its root.
+
+    `records` is an iterable of `VectorRecord`; or a table, anything with `__arrow_c_stream__`, whose columns `input` names;
+    or an array of two dimensions, of which nothing is copied, with `ids`, `payloads`, `shard_ids` and `routing_contexts`
+    beside it, each as long as the array. Rows without ids are numbered from 0. No id may come twice.
+
+    Until the snapshot is published, and when anything fails, the root stays as it was: what is wrong with a row is a
+    `ConfigValidationError` that names it. The GIL is not held while rows are written. Ctrl-C stops the write, and so does
+    `progress` by raising: it is called now and then.
+    """
+    options = options or VectorWriteOptions()
+    columns = input if isinstance(input, VectorColumnInput) else None
+    for checked in (config, options, input):
+        if checked is not None:
+            checked.validate()
+    beside = _Beside(ids, payloads, shard_ids, routing_contexts)
+    root = path_option("s3_prefix", config.s3_prefix)
+    limit = config.rate_limits.max_writes_per_second
+    limiter = None if limit is None else TokenBucket(limit)
+    reporter = Reporter(config.metrics_collector)
+    listener = None if progress is None else lambda *state: progress(BuildProgress(*state))
+    started = time.monotonic()
+    reporter.emit(MetricEvent.VECTOR_WRITE_STARTED, {"s3_prefix": root, "run_id": config.output.run_id})
+    builder: _core.Builder | None = None
+    try:
+        builder = _core.Builder(root, reporter.sink, listener, _core_build_options(config, options))
+        for _ in _slices(builder, records, config, columns, beside):
+            if limiter is not None:
+                limiter.acquire()
+        result = _describe(builder.finish(), time.monotonic() - started)
+    finally:
+        if builder is not None:
+            builder.close()
+        reporter.report()
+    _tell(reporter, result)
+    return result

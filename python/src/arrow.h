@@ -1,0 +1,108 @@
+/*
+ * Apache Arrow's C data and C stream interfaces: https://arrow.apache.org/docs/format/CDataInterface.html and
+ * https://arrow.apache.org/docs/format/CStreamInterface.html, whose structures these are; layouts as
+ * https://arrow.apache.org/docs/format/Columnar.html has them.
+ */
+#ifndef SF_PYTHON_ARROW_H
+#define SF_PYTHON_ARROW_H
+
+#include "rows.h"
+
+struct ArrowSchema {
+  const char *format;
+  const char *name;
+  const char *metadata;
+  int64_t flags;
+  int64_t n_children;
+  struct ArrowSchema **children;
+  struct ArrowSchema *dictionary;
+  void (*release)(struct ArrowSchema *);
+  void *private_data;
+};
+
+struct ArrowArray {
+  int64_t length;
+  int64_t null_count;
+  int64_t offset;
+  int64_t n_buffers;
+  int64_t n_children;
+  const void **buffers;
+  struct ArrowArray **children;
+  struct ArrowArray *dictionary;
+  void (*release)(struct ArrowArray *);
+  void *private_data;
+};
+
+struct ArrowArrayStream {
+  int (*get_schema)(struct ArrowArrayStream *, struct ArrowSchema *out);
+  int (*get_next)(struct ArrowArrayStream *, struct ArrowArray *out);
+  const char *(*get_last_error)(struct ArrowArrayStream *);
+  void (*release)(struct ArrowArrayStream *);
+  void *private_data;
+};
+
+/* What a column holds, as far as rows are made of it. */
+typedef enum sf_py_arrow_kind {
+  SF_PY_ARROW_OTHER, /* none of these: refused by name */
+  SF_PY_ARROW_NULL,
+  SF_PY_ARROW_BOOL,
+  SF_PY_ARROW_INTEGER,   /* signed or not, 1 to 8 bytes */
+  SF_PY_ARROW_FLOAT,     /* 2, 4 or 8 bytes */
+  SF_PY_ARROW_TEXT,      /* UTF-8; also binary: see is_binary */
+  SF_PY_ARROW_TEXT_VIEW, /* the same as views */
+  SF_PY_ARROW_LIST,      /* with 32-bit or 64-bit offsets */
+  SF_PY_ARROW_FIXED_SIZE_LIST,
+  SF_PY_ARROW_STRUCT,
+} sf_py_arrow_kind;
+
+typedef struct sf_py_arrow_type {
+  sf_py_arrow_kind kind;
+  size_t width; /* of an element or an offset, in bytes */
+  bool is_signed;
+  bool is_binary;
+  int64_t list_size; /* of a fixed-size list */
+} sf_py_arrow_type;
+
+static inline const char *sf_py_arrow_name(const struct ArrowSchema *schema) {
+  return schema->name != NULL ? schema->name : "";
+}
+
+sf_py_arrow_type sf_py_arrow_type_of(const struct ArrowSchema *schema);
+
+/* A column of one chunk: `row` in what follows counts from 0 and has the array's offset still to be added. */
+typedef struct sf_py_arrow_column {
+  const struct ArrowSchema *schema;
+  const struct ArrowArray *array;
+  sf_py_arrow_type type;
+} sf_py_arrow_column;
+
+sf_py_arrow_column sf_py_arrow_child(const sf_py_arrow_column *parent, int64_t index);
+
+bool sf_py_arrow_is_null(const sf_py_arrow_column *column, int64_t row);
+/* False where it is above INT64_MAX. */
+bool sf_py_arrow_integer(const sf_py_arrow_column *column, int64_t row, int64_t *value);
+double sf_py_arrow_float(const sf_py_arrow_column *column, int64_t row);
+bool sf_py_arrow_bool(const sf_py_arrow_column *column, int64_t row);
+/* False where its place lies outside of the column's buffers, as far as these tell their size. */
+bool sf_py_arrow_text(const sf_py_arrow_column *column, int64_t row, const char **text, size_t *length);
+/* The elements of a list, by their rows in the child. False where they lie outside of it. */
+bool sf_py_arrow_list(const sf_py_arrow_column *column, int64_t row, int64_t *first, int64_t *count);
+
+/* JSON of what columns hold: text that grows, in memory of Python. Zero-initialise. */
+typedef struct sf_py_json {
+  char *text;
+  size_t length;
+  size_t capacity;
+} sf_py_json;
+
+void sf_py_json_free(sf_py_json *json);
+
+/* Whether values of the type can be written; if not, *format is what they are. */
+bool sf_py_json_can_write(const struct ArrowSchema *schema, const char **format);
+/* Appends the object that has a member for each column; columns whose value is null are left out. -1 with an exception
+ * set. */
+int sf_py_json_put_object(sf_py_json *json, const sf_py_arrow_column *columns, size_t count, int64_t row);
+/* Appends a struct's value, which is not null. */
+int sf_py_json_put_struct(sf_py_json *json, const sf_py_arrow_column *column, int64_t row);
+
+#endif

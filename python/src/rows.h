@@ -1,0 +1,78 @@
+/*
+ * Rows on their way from Python objects to a builder: a slice at a time, with what keeps their memory alive.
+ *
+ * What a slice holds is borrowed where it can be: components from buffers, text from the strings of Python.
+ */
+#ifndef SF_PYTHON_ROWS_H
+#define SF_PYTHON_ROWS_H
+
+#include "module.h"
+
+typedef struct sf_py_text_block sf_py_text_block;
+
+/* Room for `capacity` rows. Zero-initialise; sf_py_rows_release when done. */
+typedef struct sf_py_rows {
+  const sf_py_state *state;
+  sf_row_batch batch; /* what the builder is given: `count` rows, and the arrays below that are wanted */
+  size_t capacity;
+  size_t dim;     /* 0: that of the first vector */
+  float *vectors; /* capacity × dim, once there is one; NULL: they lie elsewhere */
+  void *strided;  /* a slice of an array that does not lie as the builder takes it */
+  int64_t *integer_ids;
+  const char **string_ids;
+  size_t *id_lengths;
+  const char **payloads;
+  size_t *payload_lengths;
+  int64_t *shard_ids;
+  const char **contexts;
+  PyObject *holders; /* a list: of what the pointers above point into */
+  sf_py_text_block *blocks;
+} sf_py_rows;
+
+/* Makes room; -1 with an exception set. */
+int sf_py_rows_make(const sf_py_state *state, size_t capacity, size_t dim, sf_py_rows *rows);
+void sf_py_rows_release(sf_py_rows *rows);
+
+/* Forgets the rows of the slice before. */
+void sf_py_rows_restart(sf_py_rows *rows);
+
+/* Copies text that nobody else holds, with a NUL behind it; NULL with an exception set. */
+const char *sf_py_rows_keep_text(sf_py_rows *rows, const char *text, size_t length);
+
+/* Each sets one member of the row at a place of the slice; None leaves it out. `name` and the row's `number` are for
+ * messages. -1 with an exception set. */
+typedef struct sf_py_place {
+  size_t row;
+  const char *name;
+  unsigned long long number;
+} sf_py_place;
+
+int sf_py_rows_set_vector(sf_py_rows *rows, const sf_py_place *place, PyObject *vector);
+int sf_py_rows_set_id(sf_py_rows *rows, const sf_py_place *place, PyObject *id);
+int sf_py_rows_set_payload(sf_py_rows *rows, const sf_py_place *place, PyObject *payload);
+int sf_py_rows_set_shard_id(sf_py_rows *rows, const sf_py_place *place, PyObject *shard_id);
+int sf_py_rows_set_context(sf_py_rows *rows, const sf_py_place *place, PyObject *context);
+
+/* Raises "name: row 17: message", with the batch's word for a row. Returns -1. */
+int sf_py_rows_fail(const sf_py_rows *rows, const sf_py_place *place, const char *format, ...);
+
+/* An array of vectors, one a row: any buffer of float16, float32 or float64 and two dimensions. */
+typedef struct sf_py_array {
+  Py_buffer view;
+  bool has_view;
+  sf_element_type type;
+  size_t count;
+  size_t dim;
+} sf_py_array;
+
+/* 1: taken; 0: it is no such array; -1: an exception is set. */
+int sf_py_array_read(PyObject *object, sf_py_array *array);
+void sf_py_array_release(sf_py_array *array);
+
+/* Points the batch at rows of the array, in place where the builder can take them so. */
+int sf_py_array_slice(const sf_py_array *array, size_t first, size_t count, sf_py_rows *rows);
+
+/* Whether all of it lies so that no slice is copied. */
+bool sf_py_array_is_in_place(const sf_py_array *array);
+
+#endif

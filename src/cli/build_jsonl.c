@@ -1,0 +1,260 @@
+/* Rows from JSON Lines: {"id", "vector", "payload", "shard_id", "routing_context"} a line. */
+#include "base/json.h"
+#include "cli/build_rows.h"
+#include "cli/lines.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_BATCH_ROWS ((size_t)4096)
+#define MAX_BATCH_BYTES ((size_t)8 << 20)
+
+static const sf_code invalid = SF_CONFIG_VALIDATION_ERROR;
+
+/* What there is of a text in the batch's texts. */
+typedef struct text_at {
+  bool is_there;
+  size_t offset;
+  size_t length;
+} text_at;
+
+typedef struct jsonl_row {
+  bool has_id;
+  bool has_integer_id;
+  int64_t integer_id;
+  text_at string_id;
+  text_at payload;
+  int64_t shard_id;
+  text_at routing_context;
+} jsonl_row;
+
+typedef struct jsonl {
+  sf_cli_lines lines;
+  sf_builder *builder;
+  bool needs_shard_id;
+  bool needs_context;
+  size_t dim;        /* of the first row; 0: there was none */
+  bool first_has_id; /* whether the first row has one: all have, or none */
+  sf_buffer vectors; /* rows of dim doubles */
+  sf_buffer texts;   /* each with a NUL behind it */
+  jsonl_row *rows;   /* MAX_BATCH_ROWS */
+  size_t count;
+  uint64_t first_line; /* of the batch */
+  /* The batch's arrays: */
+  int64_t *integer_ids;
+  const char **string_ids;
+  size_t *string_id_lengths;
+  const char **payloads;
+  size_t *payload_lengths;
+  int64_t *shard_ids;
+  const char **contexts;
+} jsonl;
+
+static sf_code fail(const jsonl *from, sf_error *error, const char *expected, json_object *found) {
+  return sf_fail(error, invalid, "%s: line %llu: expected %s, found %.80s", from->lines.path,
+                 (unsigned long long)from->lines.number, expected,
+                 found == NULL ? "nothing" : json_object_to_json_string_ext(found, JSON_C_TO_STRING_PLAIN));
+}
+
+/* ------------------------------------------------------------------------------------------------------------- A line */
+
+static sf_code keep_text(jsonl *from, const char *text, size_t length, text_at *kept, sf_error *error) {
+  *kept = (text_at){.is_there = true, .offset = from->texts.length, .length = length};
+  bool appended = sf_buffer_append(&from->texts, text, length) && sf_buffer_append(&from->texts, "", 1);
+  return appended ? SF_OK : sf_fail_memory(error, from->lines.path);
+}
+
+static sf_code take_id(jsonl *from, json_object *id, jsonl_row *row, sf_error *error) {
+  row->has_id = id != NULL;
+  if (from->dim == 0)
+    from->first_has_id = row->has_id;
+  if (row->has_id != from->first_has_id)
+    return fail(from, error,
+                from->first_has_id ? "an \"id\", as the first line has one" : "no \"id\", as the first line has none",
+                id);
+  if (id == NULL)
+    return SF_OK;
+  if (json_object_is_type(id, json_type_string))
+    return keep_text(from, json_object_get_string(id), (size_t)json_object_get_string_len(id), &row->string_id, error);
+  row->has_integer_id = true;
+  return sf_json_to_int64(id, &row->integer_id)
+             ? SF_OK
+             : fail(from, error, "\"id\" to be a string or an integer of 64 bits", id);
+}
+
+static sf_code take_vector(jsonl *from, json_object *vector, sf_error *error) {
+  if (!json_object_is_type(vector, json_type_array))
+    return fail(from, error, "\"vector\" to be an array of numbers", vector);
+  size_t count = json_object_array_length(vector);
+  if (from->dim == 0)
+    from->dim = count;
+  if (count == 0 || count != from->dim)
+    return sf_fail(error, invalid, "%s: line %llu: expected a vector of %zu components, found %zu", from->lines.path,
+                   (unsigned long long)from->lines.number, count == 0 ? (size_t)1 : from->dim, count);
+  for (size_t i = 0; i < count; i++) {
+    json_object *component = json_object_array_get_idx(vector, i);
+    if (!json_object_is_type(component, json_type_double) && !json_object_is_type(component, json_type_int))
+      return fail(from, error, "\"vector\" to be an array of numbers", component);
+    double value = json_object_get_double(component);
+    if (!sf_buffer_append(&from->vectors, &value, sizeof(value)))
+      return sf_fail_memory(error, from->lines.path);
+  }
+  return SF_OK;
+}
+
+static sf_code take_object(jsonl *from, const char *expected, json_object *object, text_at *kept, sf_error *error) {
+  if (object == NULL)
+    return SF_OK;
+  if (!json_object_is_type(object, json_type_object))
+    return fail(from, error, expected, object);
+  const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+  return text != NULL ? keep_text(from, text, strlen(text), kept, error) : sf_fail_memory(error, from->lines.path);
+}
+
+/* A member of another name is more likely a slip than meant to be left out. */
+static sf_code check_names(const jsonl *from, json_object *line, sf_error *error) {
+  static const char *const names[] = {"id", "vector", "payload", "shard_id", "routing_context"};
+  json_object_object_foreach(line, name, value) {
+    bool is_known = false;
+    (void)value;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+      is_known = is_known || strcmp(names[i], name) == 0;
+    if (!is_known)
+      return sf_fail(error, invalid,
+                     "%s: line %llu: expected id, vector, payload, shard_id and routing_context, found \"%.80s\"",
+                     from->lines.path, (unsigned long long)from->lines.number, name);
+  }
+  return SF_OK;
+}
+
+static sf_code take_members(jsonl *from, json_object *line, sf_error *error) {
+  jsonl_row *row = &from->rows[from->count];
+  *row = (jsonl_row){0};
+  SF_TRY(check_names(from, line, error));
+  SF_TRY(take_id(from, sf_json_member(line, "id"), row, error));
+  SF_TRY(take_vector(from, sf_json_member(line, "vector"), error));
+  SF_TRY(take_object(from, "\"payload\" to be an object", sf_json_member(line, "payload"), &row->payload, error));
+  SF_TRY(take_object(from, "\"routing_context\" to be an object", sf_json_member(line, "routing_context"),
+                     &row->routing_context, error));
+  json_object *shard_id = sf_json_member(line, "shard_id");
+  if ((shard_id != NULL || from->needs_shard_id) && !sf_json_to_int64(shard_id, &row->shard_id))
+    return fail(from, error, "\"shard_id\" to be an integer", shard_id);
+  if (from->needs_context && !row->routing_context.is_there)
+    return fail(from, error, "\"routing_context\" to be an object", NULL);
+  from->count++;
+  return SF_OK;
+}
+
+static sf_code take_line(jsonl *from, const char *line, size_t length, sf_error *error) {
+  char what[512];
+  json_object *object = NULL;
+  snprintf(what, sizeof(what), "%s: line %llu", from->lines.path, (unsigned long long)from->lines.number);
+  SF_TRY(sf_json_parse_object(line, length, what, invalid, &object, error));
+  sf_code code = take_members(from, object, error);
+  json_object_put(object);
+  return code;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- A batch */
+
+static const char *text_of(const jsonl *from, const text_at *at) {
+  return at->is_there ? (const char *)from->texts.data + at->offset : NULL;
+}
+
+static void fill_arrays(jsonl *from) {
+  for (size_t i = 0; i < from->count; i++) {
+    const jsonl_row *row = &from->rows[i];
+    from->integer_ids[i] = row->integer_id;
+    from->string_ids[i] = text_of(from, &row->string_id);
+    from->string_id_lengths[i] = row->string_id.length;
+    from->payloads[i] = text_of(from, &row->payload);
+    from->payload_lengths[i] = row->payload.length;
+    from->shard_ids[i] = row->shard_id;
+    from->contexts[i] = text_of(from, &row->routing_context);
+  }
+}
+
+static sf_code add_batch(jsonl *from, sf_error *error) {
+  sf_row_batch batch = SF_ROW_BATCH_INIT;
+  fill_arrays(from);
+  batch.count = from->count;
+  batch.vectors = from->vectors.data;
+  batch.dim = from->dim;
+  batch.vector_type = SF_FLOAT64;
+  batch.integer_ids = from->first_has_id ? from->integer_ids : NULL;
+  batch.string_ids = from->first_has_id ? from->string_ids : NULL;
+  batch.string_id_lengths = from->string_id_lengths;
+  batch.payloads = from->payloads;
+  batch.payload_lengths = from->payload_lengths;
+  batch.shard_ids = from->needs_shard_id ? from->shard_ids : NULL;
+  batch.routing_contexts = from->needs_context ? from->contexts : NULL;
+  batch.vectors_name = batch.ids_name = batch.payloads_name = batch.shard_ids_name = batch.routing_contexts_name =
+      from->lines.path;
+  batch.row_word = "line";
+  batch.has_first_number = true;
+  batch.first_number = from->first_line;
+  SF_TRY(sf_builder_add(from->builder, &batch, error));
+  from->count = 0;
+  from->vectors.length = 0;
+  from->texts.length = 0;
+  return SF_OK;
+}
+
+static sf_code add_all(sf_cli_session *session, jsonl *from, sf_error *error) {
+  char *line = NULL;
+  size_t length = 0;
+  do {
+    SF_TRY(sf_cli_lines_next(&from->lines, &line, &length, error));
+    if (from->count == 0)
+      from->first_line = from->lines.number;
+    if (line != NULL)
+      SF_TRY(take_line(from, line, length, error));
+    bool is_full = from->count == MAX_BATCH_ROWS || from->vectors.length + from->texts.length >= MAX_BATCH_BYTES;
+    if (from->count > 0 && (line == NULL || is_full)) {
+      SF_TRY(sf_cli_session_look(session, error));
+      SF_TRY(add_batch(from, error));
+    }
+  } while (line != NULL);
+  return SF_OK;
+}
+
+static bool make_arrays(jsonl *from) {
+  from->rows = sf_calloc(MAX_BATCH_ROWS, sizeof(*from->rows));
+  from->integer_ids = sf_calloc(MAX_BATCH_ROWS, sizeof(int64_t));
+  from->string_ids = sf_calloc(MAX_BATCH_ROWS, sizeof(char *));
+  from->string_id_lengths = sf_calloc(MAX_BATCH_ROWS, sizeof(size_t));
+  from->payloads = sf_calloc(MAX_BATCH_ROWS, sizeof(char *));
+  from->payload_lengths = sf_calloc(MAX_BATCH_ROWS, sizeof(size_t));
+  from->shard_ids = sf_calloc(MAX_BATCH_ROWS, sizeof(int64_t));
+  from->contexts = sf_calloc(MAX_BATCH_ROWS, sizeof(char *));
+  return from->rows != NULL && from->integer_ids != NULL && from->string_ids != NULL &&
+         from->string_id_lengths != NULL && from->payloads != NULL && from->payload_lengths != NULL &&
+         from->shard_ids != NULL && from->contexts != NULL;
+}
+
+static void free_arrays(jsonl *from) {
+  sf_buffer_free(&from->vectors);
+  sf_buffer_free(&from->texts);
+  free(from->rows);
+  free(from->integer_ids);
+  free(from->string_ids);
+  free(from->string_id_lengths);
+  free(from->payloads);
+  free(from->payload_lengths);
+  free(from->shard_ids);
+  free(from->contexts);
+}
+
+sf_code sf_cli_build_from_jsonl(sf_cli_session *session, sf_builder *builder, sf_error *error) {
+  const sf_cli_build_arguments *build = &session->arguments.build;
+  jsonl from = {.builder = builder,
+                .needs_shard_id = build->strategy == SF_SHARDING_EXPLICIT + 1,
+                .needs_context = build->strategy == SF_SHARDING_CEL + 1};
+  sf_code code =
+      make_arrays(&from) ? sf_cli_lines_open(&from.lines, build->jsonl, error) : sf_fail_memory(error, "rows");
+  if (code == SF_OK)
+    code = add_all(session, &from, error);
+  sf_cli_lines_close(&from.lines);
+  free_arrays(&from);
+  return code;
+}

@@ -1,0 +1,299 @@
+"""What is built is found: by the command, by brute force, and by the extension whose tables the shards are."""
+
+import json
+
+import numpy as np
+import pytest
+import snapshot_builder as builder
+from build_roots import all_files, live_manifest, open_shard, run_ids, shard_folder, shard_rows
+from conftest import assert_exact
+
+METRICS = ["cosine", "l2"]
+CEL = ["--cel-expr", "lang", "--cel-columns", '{"lang": "string"}', "--routing-values", '["de", "en", "fr"]']
+LANGUAGES = ["de", "en", "fr"]
+
+
+class Rows:
+    """Rows to build from, and their files."""
+
+    def __init__(self, folder, count, dim, seed, dtype="f4"):
+        rng = np.random.default_rng(seed)
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.vectors = rng.normal(size=(count, dim)).astype(dtype)
+        self.ids = [f"row {i} ä\"\\" for i in range(count)]
+        self.payloads = [{"n": i, "text": "x" * (i % 50), "ä": [1.5, None]} if i % 3 else None for i in range(count)]
+        self.places = rng.integers(0, 3, size=count)
+        np.save(folder / "vectors.npy", self.vectors)
+        (folder / "ids.txt").write_text("".join(f"{i}\n" for i in self.ids), encoding="utf-8")
+        (folder / "payloads.jsonl").write_text("".join(json.dumps(p) + "\n" for p in self.payloads), encoding="utf-8")
+        np.save(folder / "places.npy", self.places)
+        (folder / "contexts.jsonl").write_text(
+            "".join(json.dumps({"lang": LANGUAGES[p]}) + "\n" for p in self.places), encoding="utf-8"
+        )
+
+    def arguments(self, strategy):
+        given = ["--vectors", self.folder / "vectors.npy", "--ids", self.folder / "ids.txt"]
+        given += ["--payloads", self.folder / "payloads.jsonl", "--strategy", strategy]
+        if strategy == "cel":
+            return [*given, *CEL, "--routing-contexts", self.folder / "contexts.jsonl"]
+        if strategy == "explicit":
+            return [*given, "--num-dbs", 3, "--shard-ids", self.folder / "places.npy"]
+        return [*given, "--num-dbs", 3]
+
+    def lines(self):
+        for i, vector in enumerate(self.vectors):
+            line = {"id": self.ids[i], "vector": [float(x) for x in vector], "shard_id": int(self.places[i])}
+            line["routing_context"] = {"lang": LANGUAGES[self.places[i]]}
+            if self.payloads[i] is not None:
+                line["payload"] = self.payloads[i]
+            yield json.dumps(line) + "\n"
+
+    def expected(self, query, rows, metric, top_k=10):
+        scores = builder.brute_scores(np.asarray(query, "f8"), self.vectors[rows].astype("f8"), metric)
+        order = np.argsort(scores, kind="stable")[:top_k]
+        return [(self.ids[rows[i]], float(scores[i]), self.payloads[rows[i]]) for i in order]
+
+
+@pytest.fixture
+def rows(tmp_path):
+    return Rows(tmp_path / "rows", 2500, 24, seed=3)
+
+
+def placed_rows(root):
+    """Row numbers by shard, as the extension finds them, checked against the manifest."""
+    meta, shards = live_manifest(root)
+    placed = {}
+    for db_id, shard in shards.items():
+        path = shard_folder(root, shard, meta) / "shard.db"
+        found = shard_rows(path)
+        assert shard["row_count"] == len(found)
+        assert shard["db_bytes"] == path.stat().st_size
+        placed[db_id] = found
+    return meta, placed
+
+
+def questions(strategy, places):
+    """What has to be asked for all rows of the first shard, or all shards, to be looked at."""
+    if strategy == "explicit":
+        return [("--shard-ids", "0,1,2"), ("--shard-ids", "1")]
+    if strategy == "cel":
+        return [("--routing-context", json.dumps({"lang": lang})) for lang in LANGUAGES]
+    return [("--num-probes", 3), ("--num-probes", 1)]
+
+
+@pytest.mark.parametrize("strategy", ["cluster", "lsh", "explicit", "cel"])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("source", ["arrays", "lines"])
+def test_what_is_built_is_found_exactly(cli, tmp_path, rows, strategy, metric, source):
+    root = tmp_path / "root"
+    arguments = rows.arguments(strategy)
+    if source == "lines":
+        arguments = ["--jsonl", "-", *arguments[arguments.index("--strategy") :]]
+        for name in ("--routing-contexts", "--shard-ids"):
+            if name in arguments:
+                del arguments[arguments.index(name) : arguments.index(name) + 2]
+        built = cli.one("build", root, "--metric", metric, *arguments, input="".join(rows.lines()))
+    else:
+        built = cli.one("build", root, "--metric", metric, *arguments)
+    assert (built["num_rows"], built["dim"], built["num_dbs"]) == (2500, 24, 3)
+
+    meta, placed = placed_rows(root)
+    vector = meta["custom"]["vector"]
+    assert (vector["metric"], vector["sharding_strategy"], vector["total_vectors"]) == (metric, strategy, 2500)
+    number = {identifier: i for i, identifier in enumerate(rows.ids)}
+    members = {db_id: [number[i] for i, _, _ in found] for db_id, found in placed.items()}
+    assert sorted(sum(members.values(), [])) == list(range(2500))
+    for db_id, found in placed.items():
+        assert members[db_id] == sorted(members[db_id])
+        assert np.array_equal(np.stack([v for _, v, _ in found]), rows.vectors[members[db_id]])
+        assert [p for _, _, p in found] == [rows.payloads[i] for i in members[db_id]]
+        if strategy in ("explicit", "cel"):
+            assert members[db_id] == list(np.flatnonzero(rows.places == db_id))
+
+    for query in np.random.default_rng(5).normal(size=(4, 24)).astype("f4"):
+        for asked in questions(strategy, rows.places):
+            asked = list(map(str, asked))
+            answer = cli.search(root, query, *asked)
+            route = cli.one("route", root, "--query", json.dumps(query.tolist()), *asked)["route"] if (
+                strategy != "explicit") else [int(i) for i in asked[1].split(",")]
+            searched = sorted(sum((members.get(i, []) for i in route), []))
+            assert_exact(answer, rows.expected(query, searched, metric))
+
+
+@pytest.mark.parametrize("strategy", ["cluster", "lsh"])
+def test_each_row_lies_in_the_shard_that_its_vector_is_routed_to(cli, tmp_path, rows, strategy):
+    root = tmp_path / "root"
+    cli.one("build", root, *rows.arguments(strategy))
+    _, placed = placed_rows(root)
+    shard_of = {identifier: db_id for db_id, found in placed.items() for identifier, _, _ in found}
+    lines = cli.lines("route", root, "--query-file", rows.folder / "vectors.npy", "--num-probes", 1)
+    assert [line["route"] for line in lines] == [[shard_of[i]] for i in rows.ids]
+
+
+@pytest.mark.parametrize("dim", [1, 24, 1200, 2500])
+def test_the_extension_searches_inserts_and_deletes(cli, tmp_path, dim):
+    rows = Rows(tmp_path / "rows", 1500, dim, seed=dim)
+    root = tmp_path / "root"
+    cli.one("build", root, *rows.arguments("explicit"), "--metric", "l2")
+    meta, shards = live_manifest(root)
+    path = shard_folder(root, shards[1], meta) / "shard.db"
+    members = list(np.flatnonzero(rows.places == 1))
+    db = open_shard(path)
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    search = "SELECT rowid, distance FROM vec_index WHERE embedding MATCH ? AND k = 5 ORDER BY distance"
+    query = rows.vectors[members[7]]
+    found = db.execute(search, (query.tobytes(),)).fetchall()
+    distances = np.linalg.norm(rows.vectors[members].astype("f8") - query.astype("f8"), axis=1)
+    assert found[0] == (7, 0.0)
+    assert [d for _, d in found] == pytest.approx(sorted(distances)[:5], rel=1e-5, abs=1e-5)
+    db.execute("DELETE FROM vec_index WHERE rowid = 7")
+    assert db.execute(search, (query.tobytes(),)).fetchone()[0] != 7
+    for rowid in range(10_000, 11_100):  # into the last chunk, and another
+        db.execute("INSERT INTO vec_index (rowid, embedding) VALUES (?, ?)", (rowid, query.tobytes()))
+    db.execute("INSERT INTO vec_index (embedding) VALUES (?)", (query.tobytes(),))
+    assert db.execute("SELECT count(*) FROM vec_index").fetchone()[0] == len(members) - 1 + 1101
+    db.commit()
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
+
+
+def test_tables_are_those_that_the_extension_makes(cli, tmp_path, rows):
+    root = tmp_path / "root"
+    cli.one("build", root, *rows.arguments("explicit"))
+    meta, shards = live_manifest(root)
+    path = shard_folder(root, shards[0], meta) / "shard.db"
+    members = list(np.flatnonzero(rows.places == 0))
+    theirs = tmp_path / "theirs.db"
+    db = builder.sqlite3.connect(theirs)
+    db.enable_load_extension(True)
+    builder.sqlite_vec.load(db)
+    db.execute("CREATE TABLE kv (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID")
+    db.execute("CREATE VIRTUAL TABLE vec_index USING vec0(embedding float[24] distance_metric=cosine)")
+    for rowid, member in enumerate(members):
+        db.execute("INSERT INTO vec_index (rowid, embedding) VALUES (?, ?)", (rowid, rows.vectors[member].tobytes()))
+    db.commit()
+    db.close()
+
+    def contents(path):
+        db = open_shard(path, read_only=True)
+        schema = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE name LIKE 'vec_index%' OR name = 'kv'"))
+        tables = {
+            name: db.execute(f'SELECT * FROM "{name}"').fetchall()
+            for name in sorted(schema)
+            if name.startswith("vec_index_")
+        }
+        db.close()
+        return schema, tables
+
+    assert contents(path) == contents(theirs)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_vectors_of_every_precision_are_rounded_to_float32(cli, tmp_path, dtype):
+    rows = Rows(tmp_path / "rows", 300, 7, seed=9, dtype=dtype)
+    root = tmp_path / "root"
+    cli.one("build", root, *rows.arguments("explicit"))
+    _, placed = placed_rows(root)
+    for db_id, found in placed.items():
+        assert np.array_equal(np.stack([v for _, v, _ in found]), rows.vectors[rows.places == db_id].astype("f4"))
+
+
+def test_rows_without_ids_are_numbered(cli, tmp_path, rows):
+    root = tmp_path / "root"
+    cli.one("build", root, "--vectors", rows.folder / "vectors.npy", "--num-dbs", 2)
+    assert cli.search(root, rows.vectors[1234], "--top-k", 1)["results"][0]["id"] == 1234
+
+
+@pytest.mark.parametrize("given, id_type, expected", [
+    ("lines of integers", "auto", 70), ("lines of integers", "str", "70"), ("lines of both", "auto", "70"), ("array", None, 70),
+])
+def test_ids_are_integers_or_text(cli, tmp_path, rows, given, id_type, expected):
+    ids = [i * 10 for i in range(2500)]
+    path = tmp_path / ("ids.npy" if given == "array" else "ids.txt")
+    if given == "array":
+        np.save(path, np.array(ids))
+    else:
+        path.write_text("\n".join(map(str, ids[:-1] + ["007" if given == "lines of both" else ids[-1]])) + "\n")
+    arguments = ["--vectors", rows.folder / "vectors.npy", "--ids", path, "--num-dbs", 1]
+    cli.one("build", tmp_path / "root", *arguments, *(["--id-type", id_type] if id_type else []))
+    assert cli.search(tmp_path / "root", rows.vectors[7], "--top-k", 1)["results"][0]["id"] == expected
+
+
+def test_given_centroids_and_hyperplanes_are_used_as_they_are(cli, tmp_path, rows):
+    rng = np.random.default_rng(1)
+    centroids = rng.normal(size=(5, 24)).astype("f4")
+    np.save(tmp_path / "c.npy", centroids)
+    np.save(tmp_path / "h.npy", rng.normal(size=(6, 24)))
+    vectors = ["--vectors", rows.folder / "vectors.npy"]
+    assert cli.one("build", tmp_path / "a", *vectors, "--centroids", tmp_path / "c.npy")["num_dbs"] == 5
+    written = next((tmp_path / "a" / "vector_meta").rglob("centroids.npy"))
+    assert np.array_equal(np.load(written), centroids)
+    options = ["--strategy", "lsh", "--num-dbs", 7, "--hyperplanes", tmp_path / "h.npy"]
+    cli.one("build", tmp_path / "b", *vectors, *options)
+    assert live_manifest(tmp_path / "b")[0]["custom"]["vector"]["num_hash_bits"] == 6
+    written = next((tmp_path / "b" / "vector_meta").rglob("hyperplanes.npy"))
+    assert np.array_equal(np.load(written), np.load(tmp_path / "h.npy").astype("f4"))
+
+
+def test_the_seed_decides_centroids_and_hyperplanes(cli, tmp_path, rows):
+    def artifact(name, strategy, seed):
+        root = tmp_path / name
+        cli.one("build", root, "--vectors", rows.folder / "vectors.npy", "--strategy", strategy, "--num-dbs", 4, "--seed", seed)
+        return next((root / "vector_meta").rglob("*.npy")).read_bytes()
+
+    for strategy in ("cluster", "lsh"):
+        assert artifact(f"{strategy}1", strategy, 1) == artifact(f"{strategy}2", strategy, 1)
+        assert artifact(f"{strategy}1", strategy, 1) != artifact(f"{strategy}3", strategy, 2)
+
+
+@pytest.mark.parametrize("strategy", ["cluster", "explicit"])
+def test_more_shards_than_fit_into_memory_are_built_the_same(cli, tmp_path, strategy):
+    rows = Rows(tmp_path / "rows", 3000, 8, seed=4)
+    np.save(rows.folder / "places.npy", np.arange(3000) % 499)
+    arguments = rows.arguments(strategy)
+    arguments[arguments.index("--num-dbs") + 1] = 500
+    cli.one("build", tmp_path / "small", *arguments, "--max-memory", 16)
+    _, placed = placed_rows(tmp_path / "small")
+    found = [identifier for members in placed.values() for identifier, _, _ in members]
+    assert sorted(found) == sorted(rows.ids)
+    assert_exact(
+        cli.search(tmp_path / "small", rows.vectors[5], "--shard-ids", ",".join(map(str, range(500)))),
+        rows.expected(rows.vectors[5], list(range(3000)), "cosine"),
+    )
+
+
+def test_a_stream_that_is_longer_than_its_sample_is_built_in_order(cli, tmp_path, rows):
+    options = ["--strategy", "cluster", "--num-dbs", 3, "--training-rows", 700]
+    cli.one("build", tmp_path / "root", "--jsonl", "-", *options, input="".join(rows.lines()))
+    _, placed = placed_rows(tmp_path / "root")
+    number = {identifier: i for i, identifier in enumerate(rows.ids)}
+    members = [[number[i] for i, _, _ in found] for found in placed.values()]
+    assert all(part == sorted(part) for part in members)
+    assert sorted(sum(members, [])) == list(range(2500))
+
+
+def test_a_build_says_where_it_belongs(cli, tmp_path, rows):
+    root = tmp_path / "root with %"
+    built = cli.one("build", root, *rows.arguments("cluster"), "--run-id", "run-1", "--num-probes", 2)
+    meta, _ = live_manifest(root)
+    assert built["run_id"] == meta["run_id"] == "run-1"
+    assert built["manifest_ref"].startswith(f"file://{tmp_path}/root%20with%20%25/manifests/")
+    assert meta["custom"]["vector"]["num_probes"] == 2
+    assert cli.one("info", root)["total_vectors"] == 2500
+    assert all(line["status"] == "ok" for line in cli.lines("verify", root))
+    for folder in ("shards", "vector_meta", "runs", "manifests"):
+        assert len(run_ids(root, folder)) == 1
+    other = tmp_path / "other"
+    cli.one("build", other, *rows.arguments("cluster"), "--s3-prefix", "s3://bucket/elsewhere/")
+    assert live_manifest(other)[0]["s3_prefix"] == "s3://bucket/elsewhere"
+    assert all(line["status"] == "ok" for line in cli.lines("verify", other))
+
+
+def test_a_second_build_takes_over_and_the_first_stays(cli, tmp_path, rows):
+    root = tmp_path / "root"
+    first = cli.one("build", root, *rows.arguments("lsh"))
+    files = all_files(root)
+    second = cli.one("build", root, *rows.arguments("cluster"))
+    assert [line["run_id"] for line in cli.lines("history", root)] == [second["run_id"], first["run_id"]]
+    assert set(files) <= set(all_files(root))
