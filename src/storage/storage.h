@@ -62,7 +62,8 @@ typedef struct sf_storage_vtable {
   sf_code (*local_file)(sf_storage *storage, const char *key, const char *download_path,
                         const sf_cancellation *cancellation, bool *found, char **path, sf_error *error);
   /* Writes an object, whole or not at all; on disk, or with the store, when it returns. `condition` may be NULL; where it
-   * does not hold, nothing is written and *stored is false. Of several writers with one condition, one stores. */
+   * does not hold, nothing is written and *stored is false. Of several writers with one condition, one stores; a storage
+   * that is not on this machine may tell those apart by what they write alone, so that it should name its writer. */
   sf_code (*put)(sf_storage *storage, const char *key, const void *bytes, size_t length,
                  const sf_put_condition *condition, const sf_cancellation *cancellation, bool *stored, sf_error *error);
   /* Writes an object from a local file, which must not change meanwhile, with a bounded amount of memory. What failed or was

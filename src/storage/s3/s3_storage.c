@@ -200,7 +200,8 @@ static sf_code find_what_was_put(sf_storage *storage, const char *key, const voi
   if (!found || info.size != length)
     return SF_OK;
   sf_code code = s3_get(storage, key, length, cancellation, &found, &contents, NULL, error);
-  *stored = code == SF_OK && found && contents.length == length && memcmp(contents.data, bytes, length) == 0;
+  *stored =
+      code == SF_OK && found && contents.length == length && (length == 0 || memcmp(contents.data, bytes, length) == 0);
   sf_buffer_free(&contents);
   return code;
 }

@@ -43,6 +43,8 @@ def test_a_put_whose_answer_was_lost_is_known_for_ours(proxy, put, tool, file, c
     assert ours("put", "key", file("ours", b"ours"), *condition)["stored"]
     assert [seen.status for seen in proxy.seen if seen.method == "PUT"] == [200, 412]
     assert ours("get", "key")["text"] == "ours"
+    proxy.add(method="PUT", lose_answer=True)
+    assert ours("put", "empty", file("empty", b""), "absent")["stored"]
 
 
 def test_a_lost_answer_does_not_make_anothers_object_ours(proxy, put, tool, file):
