@@ -117,7 +117,7 @@ class Killing:
 
     def run_one(self, snapshot, cache, random, verifies):
         """Starts a process and kills it at a moment of its life, if it lives that long; else looks at what it says."""
-        moment = random.uniform(0, self.lifetimes[snapshot.name])
+        moment = random.uniform(0, 1.5 * self.lifetimes[snapshot.name])
         start = time.monotonic()
         options = EVICTING if random.random() < 0.3 else ()
         process = Process(snapshot, cache, self.environment, verifies, options)
