@@ -230,6 +230,7 @@ def test_control_c_ends_a_synchronous_wait(large, large_where):
     script = f"""
 import os, signal, threading, time, numpy as np
 from shardyfusion.vector import ShardedVectorReader
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 reader = ShardedVectorReader(**{large_where!r})
 queries = np.random.default_rng(1).standard_normal((20_000, {large.live.dim})).astype(np.float32)
 try:
