@@ -40,7 +40,7 @@ bench: deps configure ## build and run the benchmarks
 fuzz: ## run every fuzzer for SECONDS=60 (needs clang)
 	tools/fuzz --build $(BUILD)/fuzz --seconds $(SECONDS)
 
-soak: deps ## search under everything at once, and random snapshots, for SECONDS=60; kill 200 processes
+soak: deps ## search under everything at once, and random snapshots, for SECONDS=60; kill 600 processes
 	tools/test --build $(BUILD) --soak $(SECONDS)
 
 wheel: deps ## build a self-contained Python wheel in build/wheels, and try it
