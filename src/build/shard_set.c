@@ -268,7 +268,15 @@ static void sync_folders(const sf_shard_set *set) {
     free(above);
     free(folder);
   }
+  char *above = sf_folder_of(set->source.directory);
+  char *root = above != NULL ? sf_folder_of(above) : NULL;
   sf_sync_folder(set->source.directory);
+  if (root != NULL) {
+    sf_sync_folder(above);
+    sf_sync_folder(root);
+  }
+  free(above);
+  free(root);
 }
 
 sf_code sf_shard_set_finish(sf_shard_set *set, sf_shard_set_callback callback, void *user_data,
