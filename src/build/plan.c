@@ -24,7 +24,7 @@ void sf_build_options_init(sf_build_options *options) {
 }
 
 sf_code sf_build_options_read(const sf_build_options *given, sf_build_options *options, sf_error *error) {
-  const size_t first_size = offsetof(sf_build_options, executor) + sizeof(given->executor);
+  const size_t first_size = offsetof(sf_build_options, executor);
   sf_build_options_init(options);
   if (given == NULL || given->size < first_size)
     return sf_fail(error, invalid, "build options: expected them initialised, found %s",
