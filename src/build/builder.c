@@ -42,7 +42,7 @@ sf_code sf_builder_tell(sf_builder *builder, sf_error *error) {
   return sf_fail(error, SF_CANCELLED_ERROR, "the build was stopped");
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Opening */
+/* ---------------------------------------------------------------------------------------------------------- Opening */
 
 /* The run ids that a listing names, one after the other, each with a NUL. */
 typedef struct run_ids {
@@ -197,7 +197,7 @@ sf_code sf_builder_create(const char *root, const sf_build_options *given, sf_bu
   return code;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Freeing */
+/* ---------------------------------------------------------------------------------------------------------- Freeing */
 
 /* Whether anything could be left of the run: names it in the log if so. */
 static void remove_rests(sf_builder *builder) {

@@ -49,7 +49,7 @@ sf_code sf_row_batch_check(const sf_row_batch *batch, const sf_build_plan *plan,
   return SF_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Vectors */
+/* ---------------------------------------------------------------------------------------------------------- Vectors */
 
 /* IEEE 754 binary16 to binary32, exactly. */
 static float widen_f16(uint16_t bits) {
@@ -114,7 +114,7 @@ sf_code sf_row_vector(const sf_row_batch *batch, size_t row, float *converted, c
   return SF_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------------- Ids and payloads */
+/* ------------------------------------------------------------------------------------------------- Ids and payloads */
 
 sf_code sf_row_id(const sf_row_batch *batch, size_t row, int64_t number, sf_shard_row *described, sf_error *error) {
   const char *text = batch->string_ids != NULL ? batch->string_ids[row] : NULL;
