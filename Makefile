@@ -26,7 +26,7 @@ configure: check-deps
 	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_INSTALL_PREFIX=$(PREFIX) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@mv $(BUILD).log $(BUILD)/configure.log
 
-demo: deps ## build, and search the snapshot in examples/words
+demo: deps ## build, then build a snapshot from the words in examples/words and search it
 	@$(MAKE) --no-print-directory all
 	tools/demo $(BUILD)/shardyfusion
 
@@ -41,7 +41,7 @@ bench: deps configure ## build and run the benchmarks
 fuzz: ## run every fuzzer for SECONDS=60 (needs clang)
 	tools/fuzz --build $(BUILD)/fuzz --seconds $(SECONDS)
 
-soak: deps ## a million searches of the package (SEARCHES=N), the library under everything for SECONDS=60, kills
+soak: deps ## a million searches of the package (SEARCHES=N), the library under everything for SECONDS=60, 600 kills
 	tools/test --build $(BUILD) --soak $(SECONDS) --searches $(SEARCHES)
 
 wheel: deps ## build a self-contained Python wheel in build/wheels, and try it
