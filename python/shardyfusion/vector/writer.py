@@ -89,6 +89,7 @@ def _core_build_options(config: VectorShardedWriteConfig, options: VectorWriteOp
     strategy = sharding.strategy
     is_cluster, is_lsh = strategy == VectorShardingStrategy.CLUSTER, strategy == VectorShardingStrategy.LSH
     is_cel = strategy == VectorShardingStrategy.CEL
+    trains = is_cluster and sharding.train_centroids
     staging = path_option("output.local_root", config.output.local_root)
     is_remote = os.fspath(config.s3_prefix).startswith("s3://")
     if is_remote:
@@ -100,10 +101,10 @@ def _core_build_options(config: VectorShardedWriteConfig, options: VectorWriteOp
         "dim": config.index_config.dim,
         "num_dbs": config.num_dbs or 0,
         "num_probes": sharding.num_probes,
-        "centroids": sharding.centroids if is_cluster and not sharding.train_centroids else None,
-        "training_rows": sharding.centroids_training_sample_size,
-        "training_iterations": sharding.training_iterations,
-        "num_hash_bits": sharding.num_hash_bits,
+        "centroids": sharding.centroids if is_cluster and not trains else None,
+        "training_rows": sharding.centroids_training_sample_size if trains else 0,
+        "training_iterations": sharding.training_iterations if trains else 0,
+        "num_hash_bits": sharding.num_hash_bits if is_lsh else 0,
         "hyperplanes": sharding.hyperplanes if is_lsh else None,
         "cel_expr": sharding.cel_expr if is_cel else None,
         "cel_columns": _json("sharding.cel_columns", sharding.cel_columns) if is_cel else None,
