@@ -608,6 +608,20 @@ def test_collectors_are_told(root, vectors):
     assert last[0] == "vector_write_completed" and last[1]["total_vectors"] == ROWS
 
 
+def test_ready_collectors_take_the_events_of_a_write(root, vectors):
+    prometheus = pytest.importorskip("prometheus_client")
+    exported = pytest.importorskip("opentelemetry.sdk.metrics.export").InMemoryMetricReader()
+    from opentelemetry.sdk.metrics import MeterProvider
+    from shardyfusion.metrics.otel import OpenTelemetryCollector
+    from shardyfusion.metrics.prometheus import PrometheusCollector
+
+    registry = prometheus.CollectorRegistry()
+    write_sharded(vectors, configure(root, metrics_collector=PrometheusCollector(registry)))
+    assert registry.get_sample_value("shardyfusion_rows_written_total") == ROWS
+    write_sharded(vectors, configure(root, metrics_collector=OpenTelemetryCollector(MeterProvider([exported]))))
+    assert "shardyfusion.write.duration" in exported.get_metrics_data().to_json()
+
+
 def test_writes_can_be_limited(root, vectors):
     result = write_sharded(vectors, configure(root, max_writes_per_second=20, batch_size=16))
     assert result.stats.durations.total_ms >= 200  # 25 batches, the first 20 at once

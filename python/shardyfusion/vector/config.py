@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shardyfusion._types import DistanceMetric, VectorIndexConfig, VectorShardingStrategy
@@ -235,10 +235,14 @@ class VectorShardedWriteConfig:
         if self.index_config.quantization is not None:
             found = self.index_config.quantization
             raise ConfigValidationError(f"index_config.quantization: expected None: vectors are float32, found {found!r}")
-        for group in (self.sharding, self.storage, self.output, self.manifest, self.adapter):
-            group.validate()
-        for group in (self.rate_limits, self.observability, self.lifecycle):
-            group.validate()
+        self.sharding.validate()
+        self.storage.validate()
+        self.output.validate()
+        self.manifest.validate()
+        self.adapter.validate()
+        self.rate_limits.validate()
+        self.observability.validate()
+        self.lifecycle.validate()
 
     @property
     def num_dbs(self) -> int | None:

@@ -197,6 +197,13 @@ def _slices(
         yield added
 
 
+def _listener(progress: Callable[[BuildProgress], object]) -> Callable[[str, int, int, int, int], object]:
+    def listen(phase: str, rows: int, shards_done: int, shards_total: int, bytes_done: int) -> object:
+        return progress(BuildProgress(phase, rows, shards_done, shards_total, bytes_done))
+
+    return listen
+
+
 def _describe(built: tuple[Any, ...], seconds: float) -> BuildResult:
     run_id, manifest_ref, num_rows, _num_dbs, shards, phases = built
     training, writing, finishing, publishing = (round(1000 * phase) for phase in phases)
@@ -255,7 +262,7 @@ def write_sharded(
     limit = config.rate_limits.max_writes_per_second
     limiter = None if limit is None else TokenBucket(limit)
     reporter = Reporter(config.metrics_collector)
-    listener = None if progress is None else lambda *state: progress(BuildProgress(*state))
+    listener = None if progress is None else _listener(progress)
     started = time.monotonic()
     reporter.emit(MetricEvent.VECTOR_WRITE_STARTED, {"s3_prefix": root, "run_id": config.output.run_id})
     builder: _core.Builder | None = None
