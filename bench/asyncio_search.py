@@ -5,15 +5,18 @@
 
 FOLDER holds the snapshot; it is made when missing: clusters of vectors, one a shard, searched with num_probes=1. Prints,
 for both: queries a second with 64 in flight, the median latency with one in flight; for the reader also what Python adds
-to the core's own time, and how late a timer of 1 ms comes with 64 searches in flight.
+to the core's own time, how late a timer of 1 ms comes with 64 searches in flight (and with none, which is what the machine
+adds), and how much longer the package takes to import than the interpreter to start.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import pathlib
 import queue
 import statistics
+import subprocess
 import sys
 import time
 
@@ -117,16 +120,31 @@ async def added_by_python(reader, queries, seconds):
     return statistics.median(awaited) - statistics.median(waited)
 
 
-async def timer_delays(reader, queries, seconds):
-    """How late a timer of 1 ms comes with 64 searches in flight."""
+async def timer_delays(load):
+    """How late a timer of 1 ms comes until `load` ends: the 50th and the 99th percentile."""
     delays, loop = [], asyncio.get_running_loop()
-    load = asyncio.ensure_future(throughput(reader.search, queries, seconds))
+    load = asyncio.ensure_future(load)
     while not load.done():
         due = loop.time() + 0.001
         await asyncio.sleep(0.001)
         delays.append(loop.time() - due)
     await load
-    return delays
+    delays.sort()
+    return delays[len(delays) // 2], delays[int(len(delays) * 0.99)]
+
+
+def import_time():
+    """Seconds that importing the reader takes, beyond the start of the interpreter; medians of 30, in turns."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    times = {"pass": [], "import shardyfusion.vector.async_reader": []}
+    for i in range(31):
+        for code, found in times.items():
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+            if i > 0:  # the first one compiles
+                found.append(time.perf_counter() - started)
+    bare, imported = map(statistics.median, times.values())
+    return imported - bare
 
 
 async def measure(folder, arguments):
@@ -154,10 +172,16 @@ async def measure(folder, arguments):
             "sqlite_vec_median_ms": statistics.median(await latencies(other.search, queries, arguments.seconds)) * 1e3,
             "added_by_python_us": await added_by_python(reader, queries, arguments.seconds) * 1e6,
         }
-        delays = sorted(await timer_delays(reader, queries, arguments.seconds))
-        facts["timer_p99_delay_ms"] = delays[int(len(delays) * 0.99)] * 1e3
+        for name, load in (
+            ("timer", throughput(reader.search, queries, arguments.seconds)),
+            ("idle_timer", asyncio.sleep(arguments.seconds)),
+        ):
+            median, p99 = await timer_delays(load)
+            facts |= {f"{name}_median_delay_ms": median * 1e3, f"{name}_p99_delay_ms": p99 * 1e3}
+    facts["import_ms"] = import_time() * 1e3
     facts["times_the_queries"] = facts["queries_per_second"] / facts["sqlite_vec_queries_per_second"]
     facts["part_of_the_latency"] = facts["median_ms"] / facts["sqlite_vec_median_ms"]
+    facts["load"] = os.getloadavg()[0]
     for name, value in facts.items():
         print(f"{name:32} {value:.2f}" if isinstance(value, float) else f"{name:32} {value}")
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from shardyfusion._types import SearchResult, VectorIndexConfig
+from shardyfusion._lazy import dataclasses, pathlib
 from shardyfusion.errors import ConfigValidationError
-from shardyfusion.manifest import ParsedManifest
 
 if TYPE_CHECKING:
-    from shardyfusion.manifest import ManifestRef
+    from collections.abc import Sequence
+
+    from shardyfusion._types import SearchResult, VectorIndexConfig
+    from shardyfusion.manifest import ManifestRef, ParsedManifest
     from shardyfusion.vector.async_reader import AsyncShardedVectorReader
 
 
@@ -26,7 +25,7 @@ class BuiltinReaderFactory:
         return f"{type(self).__name__}()"
 
     async def __call__(
-        self, *, db_url: str, local_dir: Path, index_config: VectorIndexConfig, manifest: ParsedManifest
+        self, *, db_url: str, local_dir: pathlib.Path, index_config: VectorIndexConfig, manifest: ParsedManifest
     ) -> OneShard:
         """Opens the shard at `db_url`, one of the manifest's. `local_dir` is `<local_root>/shard_<db_id>`."""
         from shardyfusion.vector.async_reader import AsyncShardedVectorReader
@@ -36,7 +35,7 @@ class BuiltinReaderFactory:
             raise ConfigValidationError(f"db_url: expected one of the manifest's shards, found {db_url!r}")
         reader = await AsyncShardedVectorReader.open(
             s3_prefix=manifest.required_build.s3_prefix,
-            local_root=Path(local_dir).parent,
+            local_root=pathlib.Path(local_dir).parent,
             manifest_store=_OneManifest(manifest),
             reader_factory=self,
         )

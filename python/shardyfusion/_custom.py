@@ -5,14 +5,13 @@ Routing stays the library's. Everything else about such shards is the factory's.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from shardyfusion import _core
+from shardyfusion._lazy import asyncio, pathlib
 from shardyfusion._options import ReaderOptions, Reporter, shard_details_of, snapshot_info_of
 from shardyfusion.errors import ConfigValidationError, ReaderStateError
 from shardyfusion.manifest import ParsedManifest
@@ -40,7 +39,7 @@ class AsyncReaderFactory(Protocol):
     """Opens a shard. `local_dir` is a folder for what the shard wants to keep on disk; it may not exist yet."""
 
     def __call__(
-        self, *, db_url: str, local_dir: Path, index_config: VectorIndexConfig, manifest: ParsedManifest
+        self, *, db_url: str, local_dir: pathlib.Path, index_config: VectorIndexConfig, manifest: ParsedManifest
     ) -> Awaitable[AsyncShardReader]: ...
 
 
@@ -253,7 +252,7 @@ class CustomShards:
             raise ReaderStateError(f"shard {shard_id}: expected a db_url, found none")
         reader = await self._factory(
             db_url=url,
-            local_dir=Path(self._options.local_root) / f"shard_{shard_id:05d}",
+            local_dir=pathlib.Path(self._options.local_root) / f"shard_{shard_id:05d}",
             index_config=snapshot.index_config,
             manifest=snapshot.manifest,
         )

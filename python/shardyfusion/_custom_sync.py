@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shardyfusion import _core
+from shardyfusion._lazy import pathlib
 from shardyfusion._custom import check_top_k, index_config_of, merge
 from shardyfusion._options import ReaderOptions, Reporter, shard_details_of
 from shardyfusion.manifest import ParsedManifest
@@ -33,7 +33,7 @@ class ReaderFactory(Protocol):
     """Opens a shard."""
 
     def __call__(
-        self, *, db_url: str, local_dir: Path, index_config: VectorIndexConfig, manifest: ParsedManifest
+        self, *, db_url: str, local_dir: pathlib.Path, index_config: VectorIndexConfig, manifest: ParsedManifest
     ) -> ShardReader: ...
 
 
@@ -135,7 +135,7 @@ class SyncCustomShards:
             assert url is not None
             reader = self._factory(
                 db_url=url,
-                local_dir=Path(self._options.local_root) / f"shard_{shard_id:05d}",
+                local_dir=pathlib.Path(self._options.local_root) / f"shard_{shard_id:05d}",
                 index_config=snapshot.index_config,
                 manifest=snapshot.manifest,
             )

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shardyfusion import _core
+from shardyfusion._lazy import logging, types
 from shardyfusion.errors import ConfigValidationError
 from shardyfusion.metrics import MetricEvent, MetricsCollector
-from shardyfusion._types import (
-    DistanceMetric,
-    VectorReaderHealth,
-    VectorShardDetail,
-    VectorShardingStrategy,
-    VectorSnapshotInfo,
-)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import timedelta
+
+    from shardyfusion._types import VectorReaderHealth, VectorShardDetail, VectorSnapshotInfo
     from shardyfusion.credentials import CredentialProvider
     from shardyfusion.s3 import S3ConnectionOptions
 
-logger = logging.getLogger("shardyfusion")
-_LOG_LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _MAX_COUNT = 2**31 - 1
+
+
+def warn(message: str, *arguments: object) -> None:
+    """To the log."""
+    logging.getLogger("shardyfusion").warning(message, *arguments)
 
 
 def path_option(name: str, value: str | os.PathLike[str]) -> str:
@@ -48,8 +46,7 @@ def _count(name: str, value: int | None, minimum: int) -> int:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class ReaderOptions:
+class ReaderOptions(NamedTuple):
     """The options of a reader, checked."""
 
     root: str
@@ -126,7 +123,7 @@ class Reporter:
         for kind, content in records:
             try:
                 if isinstance(kind, int):
-                    logger.log(_LOG_LEVELS[kind], "%s", content)
+                    logging.getLogger("shardyfusion").log(getattr(logging, _LOG_LEVELS[kind]), "%s", content)
                 else:
                     self.emit(MetricEvent(kind), content)
             except BaseException as error:
@@ -142,13 +139,19 @@ class Reporter:
 
 def snapshot_info_of(handle: _core.Reader) -> VectorSnapshotInfo:
     run_id, num_dbs, dim, metric, sharding, manifest_ref, total_vectors = handle.snapshot_info()
-    return VectorSnapshotInfo(
-        run_id, num_dbs, dim, DistanceMetric(metric), VectorShardingStrategy(sharding), manifest_ref, total_vectors
+    return types.VectorSnapshotInfo(
+        run_id,
+        num_dbs,
+        dim,
+        types.DistanceMetric(metric),
+        types.VectorShardingStrategy(sharding),
+        manifest_ref,
+        total_vectors,
     )
 
 
 def shard_details_of(handle: _core.Reader) -> list[VectorShardDetail]:
-    return [VectorShardDetail(*row) for row in handle.shard_details()]
+    return [types.VectorShardDetail(*row) for row in handle.shard_details()]
 
 
 def shard_of(details: list[VectorShardDetail], shard_id: int) -> VectorShardDetail:
@@ -163,7 +166,7 @@ def health_of(
     """`store_failure` is why a manifest store could not refresh the reader, which the library does not know."""
     seconds = -1.0 if staleness_threshold is None else max(0.0, staleness_threshold.total_seconds())
     status, manifest_ref, age_seconds, num_shards, is_closed, refresh_error = handle.health(seconds)
-    return VectorReaderHealth(
+    return types.VectorReaderHealth(
         status, manifest_ref, age_seconds, num_shards, is_closed, store_failure or refresh_error
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 import threading
@@ -10,6 +9,7 @@ import weakref
 from typing import Protocol, TypeVar
 
 from shardyfusion import _core
+from shardyfusion._lazy import asyncio
 
 _T = TypeVar("_T")
 

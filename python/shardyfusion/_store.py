@@ -9,7 +9,7 @@ from datetime import timezone
 from typing import Any, Protocol, TypeVar
 
 from shardyfusion import _core
-from shardyfusion._options import Reporter, logger
+from shardyfusion._options import Reporter, warn
 from shardyfusion.errors import ConfigValidationError, ManifestParseError, ReaderStateError
 from shardyfusion.manifest import ManifestRef, ParsedManifest
 from shardyfusion.manifest_store import manifest_payload
@@ -107,15 +107,15 @@ async def load_live(
     reporter.emit(
         MetricEvent.FALLBACK, {"manifest_ref": current.ref, "error": type(first).__name__, "message": str(first)}
     )
-    logger.warning("falling back: %s", first)
+    warn("falling back: %s", first)
     older = await store.list_manifests(limit=max_fallback_attempts + 1)
     for ref in [ref for ref in older if ref.ref != current.ref][:max_fallback_attempts]:
         try:
             loaded = await _load(store, ref)
         except ManifestParseError as error:
-            logger.warning("fallback: %s", error)
+            warn("fallback: %s", error)
         else:
-            logger.warning("serving the older manifest %s", loaded.ref)
+            warn("serving the older manifest %s", loaded.ref)
             return loaded
     raise first
 

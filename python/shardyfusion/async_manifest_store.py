@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shardyfusion import _core
+from shardyfusion._lazy import asyncio, json
 from shardyfusion._options import path_option
 from shardyfusion._runtime import queue_of
 from shardyfusion._store import AsyncManifestStore

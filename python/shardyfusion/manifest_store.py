@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from contextlib import closing
 from typing import Any
 
 from shardyfusion import _core
+from shardyfusion._lazy import json, sqlite3
 from shardyfusion.errors import ManifestParseError
 from shardyfusion.manifest import ParsedManifest, RequiredBuildMeta, RequiredShardMeta
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from typing import Protocol
 
+from shardyfusion._lazy import asyncio
 from shardyfusion.errors import ConfigValidationError
 
 __all__ = ["AsyncRateLimiter", "RateLimiter", "TokenBucket"]

@@ -58,14 +58,6 @@ static PyObject *foreign_type(const error_row *row) {
   return NULL;
 }
 
-/* asyncio's own, because that is what a cancelled task gets. */
-static PyObject *import_cancelled_error(void) {
-  PyObject *module = PyImport_ImportModule("asyncio.exceptions");
-  PyObject *type = module == NULL ? NULL : PyObject_GetAttrString(module, "CancelledError");
-  Py_XDECREF(module);
-  return type;
-}
-
 static PyObject *make_type(const sf_py_state *state, const error_row *row) {
   PyObject *bases = NULL;
   PyObject *members = Py_BuildValue("{s:O}", "retryable", row->retryable ? Py_True : Py_False);
@@ -89,27 +81,31 @@ int sf_py_add_errors(PyObject *module, sf_py_state *state) {
   for (size_t i = 0; i < NUM_ROWS; i++) {
     const error_row *row = &rows[i];
     PyObject *foreign = foreign_type(row);
-    PyObject *type;
-    if (foreign != NULL)
-      type = Py_NewRef(foreign);
-    else if (row->code == SF_CANCELLED_ERROR)
-      type = import_cancelled_error();
-    else
-      type = make_type(state, row);
+    if (row->code == SF_CANCELLED_ERROR)
+      continue;
+    PyObject *type = foreign != NULL ? Py_NewRef(foreign) : make_type(state, row);
     state->errors[row->code] = type;
-    if (type == NULL)
-      return -1;
-    if (foreign == NULL && row->code != SF_CANCELLED_ERROR && PyModule_AddObjectRef(module, row->name, type) < 0)
+    if (type == NULL || (foreign == NULL && PyModule_AddObjectRef(module, row->name, type) < 0))
       return -1;
   }
   return 0;
 }
 
+/* A new reference. What is cancelled raises asyncio's own error, because that is what a cancelled task gets; importing
+ * asyncio takes longer than all else here, so that it waits until then. */
+static PyObject *type_of(const sf_py_state *state, sf_code code) {
+  size_t index = (size_t)code;
+  if (code == SF_CANCELLED_ERROR)
+    return sf_py_import("asyncio.exceptions", "CancelledError");
+  return Py_NewRef(index < SF_PY_NUM_CODES && state->errors[index] != NULL ? state->errors[index] : PyExc_RuntimeError);
+}
+
 PyObject *sf_py_make_error(const sf_py_state *state, const sf_error *error) {
   size_t index = (size_t)error->code;
-  PyObject *type = index < SF_PY_NUM_CODES && state->errors[index] != NULL ? state->errors[index] : PyExc_RuntimeError;
+  PyObject *type = type_of(state, error->code);
   PyObject *message = PyUnicode_DecodeUTF8(error->message, (Py_ssize_t)strlen(error->message), "replace");
-  PyObject *made = message == NULL ? NULL : PyObject_CallFunctionObjArgs(type, message, NULL);
+  PyObject *made = type == NULL || message == NULL ? NULL : PyObject_CallFunctionObjArgs(type, message, NULL);
+  Py_XDECREF(type);
   Py_XDECREF(message);
   if (made == NULL || index >= SF_PY_NUM_CODES || error->retryable == sf_code_retryable(error->code))
     return made;

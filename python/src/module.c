@@ -48,7 +48,7 @@ static PyMethodDef functions[] = {
      "The distance kernels in use: \"avx512\", \"avx2\", \"neon\", \"portable\"."},
     {NULL, NULL, 0, NULL}};
 
-static PyObject *import_attribute(const char *module_name, const char *attribute) {
+PyObject *sf_py_import(const char *module_name, const char *attribute) {
   PyObject *module = PyImport_ImportModule(module_name);
   PyObject *value = module == NULL ? NULL : PyObject_GetAttrString(module, attribute);
   Py_XDECREF(module);
@@ -57,10 +57,6 @@ static PyObject *import_attribute(const char *module_name, const char *attribute
 
 static int execute(PyObject *module) {
   sf_py_state *state = PyModule_GetState(module);
-  state->json_loads = import_attribute("json", "loads");
-  state->json_dumps = import_attribute("json", "dumps");
-  if (state->json_loads == NULL || state->json_dumps == NULL)
-    return -1;
   if (sf_py_add_errors(module, state) < 0 || sf_py_add_results(module, state) < 0)
     return -1;
   if (sf_py_add_operations(module, state) < 0 || sf_py_add_readers(module, state) < 0)
@@ -82,7 +78,9 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
   Py_VISIT(state->builder_type);
   Py_VISIT(state->arrow_stream_type);
   Py_VISIT(state->json_loads);
-  Py_VISIT(state->json_dumps);
+  Py_VISIT(state->done);
+  Py_VISIT(state->set_result);
+  Py_VISIT(state->set_exception);
   return 0;
 }
 
@@ -100,7 +98,9 @@ static int clear(PyObject *module) {
   Py_CLEAR(state->builder_type);
   Py_CLEAR(state->arrow_stream_type);
   Py_CLEAR(state->json_loads);
-  Py_CLEAR(state->json_dumps);
+  Py_CLEAR(state->done);
+  Py_CLEAR(state->set_result);
+  Py_CLEAR(state->set_exception);
   return 0;
 }
 

@@ -28,8 +28,10 @@ typedef struct sf_py_state {
   PyTypeObject *reader_type;
   PyTypeObject *builder_type;
   PyTypeObject *arrow_stream_type;
-  PyObject *json_loads;
-  PyObject *json_dumps;
+  PyObject *json_loads; /* NULL: not asked for yet */
+  PyObject *done;       /* the names of a future's methods */
+  PyObject *set_result;
+  PyObject *set_exception;
 } sf_py_state;
 
 /* Of the module that made the type of `object` (whose type is never a subtype). */
@@ -49,6 +51,9 @@ int sf_py_add_builders(PyObject *module, sf_py_state *state);
 
 /* Makes a type that belongs to the module; it is added under its name when `is_public`. */
 PyTypeObject *sf_py_add_type(PyObject *module, PyType_Spec *spec, int is_public);
+
+/* An attribute of a module, which is imported when it is not yet: a new reference. */
+PyObject *sf_py_import(const char *module_name, const char *attribute);
 
 /* Frees an instance of a type that was made here. */
 void sf_py_free(PyObject *object);

@@ -143,30 +143,32 @@ static PyObject *finish(sf_py_operation *self) {
 }
 
 /* A future that nobody waits for any more takes nothing. */
-static int is_done(PyObject *future) {
-  PyObject *done = PyObject_CallMethod(future, "done", NULL);
+static int is_done(const sf_py_state *state, PyObject *future) {
+  PyObject *done = PyObject_CallMethodObjArgs(future, state->done, NULL);
   int result = done == NULL ? -1 : PyObject_IsTrue(done);
   Py_XDECREF(done);
   return result;
 }
 
-/* Sets the future from the outcome (taken over), or from the exception that is set. */
-static int resolve(PyObject *future, PyObject *outcome) {
+/* The exception that is set, which it is no longer. */
+static PyObject *take_exception(void) {
   PyObject *type = NULL;
   PyObject *value = NULL;
   PyObject *traceback = NULL;
-  const char *method = outcome != NULL ? "set_result" : "set_exception";
-  if (outcome == NULL) {
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    outcome = Py_XNewRef(value);
-  }
+  PyErr_Fetch(&type, &value, &traceback);
+  PyErr_NormalizeException(&type, &value, &traceback);
   Py_XDECREF(type);
-  Py_XDECREF(value);
   Py_XDECREF(traceback);
-  int done = is_done(future);
-  PyObject *set = done == 0 ? PyObject_CallMethod(future, method, "(O)", outcome) : NULL;
-  Py_XDECREF(outcome);
+  return value;
+}
+
+/* Sets the future from the outcome (taken over), or from the exception that is set. */
+static int resolve(const sf_py_state *state, PyObject *future, PyObject *outcome) {
+  PyObject *method = outcome != NULL ? state->set_result : state->set_exception;
+  PyObject *value = outcome != NULL ? outcome : take_exception();
+  int done = is_done(state, future);
+  PyObject *set = done == 0 ? PyObject_CallMethodObjArgs(future, method, value, NULL) : NULL;
+  Py_XDECREF(value);
   Py_XDECREF(set);
   return done > 0 || set != NULL ? 0 : -1;
 }
@@ -333,6 +335,7 @@ static PyObject *queue_fileno(PyObject *object, PyObject *unused) {
 
 static PyObject *queue_drain(PyObject *object, PyObject *unused) {
   (void)unused;
+  const sf_py_state *state = sf_py_state_of(object);
   sf_py_queue *self = (sf_py_queue *)object;
   int failed = 0;
   for (int i = 0; i < MAX_DRAINED && !failed; i++) {
@@ -341,7 +344,7 @@ static PyObject *queue_drain(PyObject *object, PyObject *unused) {
       break;
     sf_py_operation *operation = sf_operation_user_data(finished);
     unlink_operation(operation);
-    failed = resolve(operation->future, finish(operation)) < 0;
+    failed = resolve(state, operation->future, finish(operation)) < 0;
     Py_DECREF(operation);
   }
   return failed ? NULL : Py_NewRef(Py_None);
@@ -372,6 +375,11 @@ static PyType_Spec queue_spec = {.name = "shardyfusion._core.CompletionQueue",
                                  .slots = queue_slots};
 
 int sf_py_add_operations(PyObject *module, sf_py_state *state) {
+  state->done = PyUnicode_InternFromString("done");
+  state->set_result = PyUnicode_InternFromString("set_result");
+  state->set_exception = PyUnicode_InternFromString("set_exception");
+  if (state->done == NULL || state->set_result == NULL || state->set_exception == NULL)
+    return -1;
   state->operation_type = sf_py_add_type(module, &operation_spec, 1);
   if (state->operation_type == NULL)
     return -1;

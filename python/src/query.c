@@ -186,7 +186,15 @@ static PyObject *json_value(PyObject *value) {
   return PyObject_HasAttrString(value, "item") ? PyObject_CallMethod(value, "item", NULL) : Py_NewRef(value);
 }
 
-PyObject *sf_py_dump_context(const sf_py_state *state, PyObject *context) {
+/* JSON is imported for the first value that needs it. */
+PyObject *sf_py_dump_json(PyObject *value) {
+  PyObject *dumps = sf_py_import("json", "dumps");
+  PyObject *text = dumps == NULL ? NULL : PyObject_CallFunctionObjArgs(dumps, value, NULL);
+  Py_XDECREF(dumps);
+  return text;
+}
+
+PyObject *sf_py_dump_context(PyObject *context) {
   PyObject *copy = PyDict_New();
   PyObject *pairs = copy == NULL ? NULL : PyMapping_Items(context);
   Py_ssize_t count = pairs == NULL ? -1 : PyList_Size(pairs);
@@ -197,7 +205,7 @@ PyObject *sf_py_dump_context(const sf_py_state *state, PyObject *context) {
     failed = value == NULL || PyDict_SetItem(copy, PyTuple_GetItem(pair, 0), value) < 0;
     Py_XDECREF(value);
   }
-  PyObject *text = failed ? NULL : PyObject_CallFunctionObjArgs(state->json_dumps, copy, NULL);
+  PyObject *text = failed ? NULL : sf_py_dump_json(copy);
   Py_XDECREF(pairs);
   Py_XDECREF(copy);
   return text;
@@ -206,7 +214,7 @@ PyObject *sf_py_dump_context(const sf_py_state *state, PyObject *context) {
 static int read_context(const sf_py_state *state, PyObject *context, sf_search_request *request,
                         sf_py_routing *routing) {
   if (PyObject_HasAttrString(context, "items"))
-    routing->context_text = sf_py_dump_context(state, context);
+    routing->context_text = sf_py_dump_context(context);
   if (routing->context_text != NULL)
     request->routing_context = PyUnicode_AsUTF8AndSize(routing->context_text, NULL);
   if (request->routing_context != NULL)

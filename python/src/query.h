@@ -22,7 +22,10 @@ int sf_py_element_type(const Py_buffer *view, sf_element_type *type);
 int sf_py_vector_take(PyObject *object, sf_py_vector *vector);
 
 /* A mapping of routing variables as JSON text: a new reference, NULL with an exception set. */
-PyObject *sf_py_dump_context(const sf_py_state *state, PyObject *context);
+PyObject *sf_py_dump_context(PyObject *context);
+
+/* Any value as JSON text, as json.dumps makes it: a new reference, NULL with an exception set. */
+PyObject *sf_py_dump_json(PyObject *value);
 
 /* From anything with the buffer protocol (float32 or float64, one dimension) or a sequence of numbers. -1 with an
  * exception set when it is neither. */

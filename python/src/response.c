@@ -234,20 +234,12 @@ static PyObject *repr(PyObject *object) {
 }
 
 static PyObject *compare(PyObject *left, PyObject *right, int operation) {
-  if ((operation != Py_EQ && operation != Py_NE) || Py_TYPE(left) != Py_TYPE(right))
-    Py_RETURN_NOTIMPLEMENTED;
-  PyObject *left_fields = fields(left);
-  PyObject *right_fields = left_fields == NULL ? NULL : fields(right);
-  PyObject *same = right_fields == NULL ? NULL : PyObject_RichCompare(left_fields, right_fields, operation);
-  Py_XDECREF(left_fields);
-  Py_XDECREF(right_fields);
-  return same;
+  return sf_py_compare(left, right, operation, fields);
 }
 
 static PyObject *reduce(PyObject *object, PyObject *unused) {
   (void)unused;
-  PyObject *all = fields(object);
-  return all == NULL ? NULL : Py_BuildValue("(ON)", Py_TYPE(object), all);
+  return sf_py_reduce(object, fields);
 }
 
 static PyGetSetDef properties[] = {

@@ -117,11 +117,18 @@ static void fail_payload(const sf_py_state *state, const char *found) {
   Py_XDECREF(traceback);
 }
 
-static PyObject *decode_payload(const sf_py_state *state, const sf_search_result *row) {
+/* Many results are read for their ids and scores alone: JSON is imported for the first payload. */
+static PyObject *load_json(sf_py_state *state, PyObject *text) {
+  if (state->json_loads == NULL)
+    state->json_loads = sf_py_import("json", "loads");
+  return state->json_loads == NULL ? NULL : PyObject_CallFunctionObjArgs(state->json_loads, text, NULL);
+}
+
+static PyObject *decode_payload(sf_py_state *state, const sf_search_result *row) {
   if (row->payload == NULL)
     return Py_NewRef(Py_None);
   PyObject *text = PyUnicode_DecodeUTF8(row->payload, (Py_ssize_t)row->payload_length, NULL);
-  PyObject *decoded = text == NULL ? NULL : PyObject_CallFunctionObjArgs(state->json_loads, text, NULL);
+  PyObject *decoded = text == NULL ? NULL : load_json(state, text);
   Py_XDECREF(text);
   if (decoded == NULL && PyErr_ExceptionMatches(PyExc_ValueError))
     fail_payload(state, "text that is not JSON");
@@ -163,20 +170,12 @@ static PyObject *repr(PyObject *object) {
 }
 
 static PyObject *compare(PyObject *left, PyObject *right, int operation) {
-  if ((operation != Py_EQ && operation != Py_NE) || Py_TYPE(left) != Py_TYPE(right))
-    Py_RETURN_NOTIMPLEMENTED;
-  PyObject *left_fields = fields(left);
-  PyObject *right_fields = left_fields == NULL ? NULL : fields(right);
-  PyObject *same = right_fields == NULL ? NULL : PyObject_RichCompare(left_fields, right_fields, operation);
-  Py_XDECREF(left_fields);
-  Py_XDECREF(right_fields);
-  return same;
+  return sf_py_compare(left, right, operation, fields);
 }
 
 static PyObject *reduce(PyObject *object, PyObject *unused) {
   (void)unused;
-  PyObject *all = fields(object);
-  return all == NULL ? NULL : Py_BuildValue("(ON)", Py_TYPE(object), all);
+  return sf_py_reduce(object, fields);
 }
 
 static PyGetSetDef properties[] = {

@@ -200,8 +200,7 @@ int sf_py_rows_set_id(sf_py_rows *rows, const sf_py_place *place, PyObject *id) 
 int sf_py_rows_set_payload(sf_py_rows *rows, const sf_py_place *place, PyObject *payload) {
   if (payload == Py_None)
     return 0;
-  PyObject *text = PyUnicode_Check(payload) ? Py_NewRef(payload)
-                                            : PyObject_CallFunctionObjArgs(rows->state->json_dumps, payload, NULL);
+  PyObject *text = PyUnicode_Check(payload) ? Py_NewRef(payload) : sf_py_dump_json(payload);
   rows->batch.payloads = rows->payloads;
   rows->batch.payload_lengths = rows->payload_lengths;
   if (text != NULL)
@@ -220,7 +219,7 @@ int sf_py_rows_set_shard_id(sf_py_rows *rows, const sf_py_place *place, PyObject
 int sf_py_rows_set_context(sf_py_rows *rows, const sf_py_place *place, PyObject *context) {
   size_t length;
   rows->batch.routing_contexts = rows->contexts;
-  PyObject *text = PyObject_HasAttrString(context, "items") ? sf_py_dump_context(rows->state, context) : NULL;
+  PyObject *text = PyObject_HasAttrString(context, "items") ? sf_py_dump_context(context) : NULL;
   if (text != NULL)
     rows->contexts[place->row] = read_text(rows, text, &length);
   Py_XDECREF(text);

@@ -1,26 +1,30 @@
 """Nearest-neighbour search over sharded vector snapshots: the readers, the writer and their types."""
 
-from shardyfusion.vector.async_reader import AsyncShardedVectorReader
-from shardyfusion.vector.config import (
-    VectorRecordInput,
-    VectorShardedWriteConfig,
-    VectorShardingConfig,
-    VectorShardingSpec,
-    VectorWriteOptions,
-)
-from shardyfusion.vector.reader import ShardedVectorReader
-from shardyfusion.vector.types import (
-    DistanceMetric,
-    SearchResult,
-    VectorIndexConfig,
-    VectorReaderHealth,
-    VectorRecord,
-    VectorSearchResponse,
-    VectorShardDetail,
-    VectorShardingStrategy,
-    VectorSnapshotInfo,
-)
-from shardyfusion.vector.writer import write_sharded
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shardyfusion.vector.async_reader import AsyncShardedVectorReader
+    from shardyfusion.vector.config import (
+        VectorRecordInput,
+        VectorShardedWriteConfig,
+        VectorShardingConfig,
+        VectorShardingSpec,
+        VectorWriteOptions,
+    )
+    from shardyfusion.vector.reader import ShardedVectorReader
+    from shardyfusion.vector.types import (
+        DistanceMetric,
+        SearchResult,
+        VectorIndexConfig,
+        VectorReaderHealth,
+        VectorRecord,
+        VectorSearchResponse,
+        VectorShardDetail,
+        VectorShardingStrategy,
+        VectorSnapshotInfo,
+    )
+    from shardyfusion.vector.writer import write_sharded
 
 __all__ = [
     "AsyncShardedVectorReader",
@@ -41,3 +45,28 @@ __all__ = [
     "VectorWriteOptions",
     "write_sharded",
 ]
+
+# Where names are that are not in types.
+_MODULES = {
+    "AsyncShardedVectorReader": "async_reader",
+    "ShardedVectorReader": "reader",
+    "VectorRecordInput": "config",
+    "VectorShardedWriteConfig": "config",
+    "VectorShardingConfig": "config",
+    "VectorShardingSpec": "config",
+    "VectorWriteOptions": "config",
+    "write_sharded": "writer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for, and nothing else."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'types')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

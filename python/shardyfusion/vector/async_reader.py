@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import warnings
-from asyncio import get_running_loop
-from collections.abc import Iterable
-from datetime import timedelta
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from shardyfusion import _core
 from shardyfusion._builtin_factory import BuiltinReaderFactory
-from shardyfusion._custom import CustomShards, split_queries
+from shardyfusion._lazy import asyncio, custom, store
 from shardyfusion._options import (
     ReaderOptions,
     Reporter,
     health_of,
     keyword_search,
-    logger,
     shard_details_of,
     shard_of,
     snapshot_info_of,
+    warn,
 )
 from shardyfusion._runtime import LoopQueue, queue_of, register_reader
-from shardyfusion._store import LoadedManifest, load_live
 from shardyfusion.errors import ReaderStateError, ShardyfusionError
-from shardyfusion.vector.types import (
-    VectorReaderHealth,
-    VectorSearchResponse,
-    VectorShardDetail,
-    VectorSnapshotInfo,
-)
 
 if TYPE_CHECKING:
-    from shardyfusion._custom import AsyncReaderFactory
-    from shardyfusion._store import AsyncManifestStore
+    from collections.abc import Iterable
+    from datetime import timedelta
+    from types import TracebackType
+
+    from shardyfusion._custom import AsyncReaderFactory, CustomShards
+    from shardyfusion._store import AsyncManifestStore, LoadedManifest
     from shardyfusion.credentials import CredentialProvider
     from shardyfusion.metrics import MetricsCollector
     from shardyfusion.rate_limiter import AsyncRateLimiter
     from shardyfusion.s3 import S3ConnectionOptions
-    from shardyfusion.vector.types import Queries, Query, RoutingContext
+    from shardyfusion.vector.types import (
+        Queries,
+        Query,
+        RoutingContext,
+        VectorReaderHealth,
+        VectorSearchResponse,
+        VectorShardDetail,
+        VectorSnapshotInfo,
+    )
 
 __all__ = ["AsyncShardedVectorReader"]
 
@@ -131,7 +131,7 @@ class AsyncShardedVectorReader:
             s3_connection_options=s3_connection_options,
         )
         reader._process = os.getpid()
-        reader._queue = queue_of(get_running_loop())
+        reader._queue = queue_of(asyncio.get_running_loop())
         reader._reporter = Reporter(metrics_collector)
         reader._limiter = rate_limiter
         reader._store = manifest_store
@@ -147,7 +147,7 @@ class AsyncShardedVectorReader:
     async def _open(self) -> None:
         keywords = self._options.for_core()
         if self._store is not None:
-            loaded = await load_live(self._store, self._reporter, self._options.max_fallback_attempts)
+            loaded = await store.load_live(self._store, self._reporter, self._options.max_fallback_attempts)
             assert loaded is not None
             self._payload = loaded
             keywords |= {
@@ -164,7 +164,7 @@ class AsyncShardedVectorReader:
         register_reader(self)
 
     async def _open_custom(self, factory: AsyncReaderFactory, preload_shards: bool) -> None:
-        self._custom = CustomShards(factory, self._options, self._reporter, self._read_manifest, preload_shards)
+        self._custom = custom.CustomShards(factory, self._options, self._reporter, self._read_manifest, preload_shards)
         try:
             await self._custom.use_live(self._handle)
         except BaseException:
@@ -206,7 +206,7 @@ class AsyncShardedVectorReader:
     def _check(self) -> None:
         """Fails unless the reader is open, in its process and on its loop."""
         self._check_open()
-        if get_running_loop() is not self._queue.loop:
+        if asyncio.get_running_loop() is not self._queue.loop:
             raise ReaderStateError("the reader belongs to the loop that opened it: open one for this loop")
 
     async def search(
@@ -279,7 +279,7 @@ class AsyncShardedVectorReader:
         if self._custom is not None:
             return await self._batch_custom(queries, top_k, keyword_search(shard_ids, num_probes, routing_context))
         if not isinstance(queries, (list, tuple)) and self._limiter is not None:
-            queries = split_queries(queries)
+            queries = custom.split_queries(queries)
         if self._limiter is not None:
             await self._acquire(len(queries))  # type: ignore[arg-type]
         queue = self._queue
@@ -293,7 +293,7 @@ class AsyncShardedVectorReader:
         self, queries: Queries, top_k: int, keywords: tuple[Any, Any, Any]
     ) -> list[VectorSearchResponse]:
         assert self._custom is not None
-        all_queries = split_queries(queries)
+        all_queries = custom.split_queries(queries)
         await self._acquire(len(all_queries))
         searches = [self._custom.search(self._handle, query, top_k, keywords) for query in all_queries]
         tasks = [asyncio.ensure_future(search) for search in searches]
@@ -355,13 +355,13 @@ class AsyncShardedVectorReader:
             await self._custom.use_live(self._handle)
         return changed
 
-    async def _refresh_from(self, store: AsyncManifestStore) -> bool:
+    async def _refresh_from(self, manifest_store: AsyncManifestStore) -> bool:
         self._store_failure = None
         try:
-            loaded = await load_live(store, self._reporter, 0, self._handle.manifest_ref())
+            loaded = await store.load_live(manifest_store, self._reporter, 0, self._handle.manifest_ref())
         except ShardyfusionError as error:
             self._store_failure = str(error)
-            logger.warning("refresh: keeping the snapshot that is served: %s: %s", type(error).__name__, error)
+            warn("refresh: keeping the snapshot that is served: %s: %s", type(error).__name__, error)
             return False
         if loaded is None:
             return False
@@ -385,7 +385,7 @@ class AsyncShardedVectorReader:
         if self._closing is None:
             if self._is_closed:
                 return
-            if get_running_loop() is not self._queue.loop:
+            if asyncio.get_running_loop() is not self._queue.loop:
                 self._check()
             self._closing = asyncio.ensure_future(self._close())
         await asyncio.shield(self._closing)

@@ -19,10 +19,10 @@ from shardyfusion._options import (
     Reporter,
     health_of,
     keyword_search,
-    logger,
     shard_details_of,
     shard_of,
     snapshot_info_of,
+    warn,
 )
 from shardyfusion._runtime import register_reader
 from shardyfusion._store import LoadedManifest, SyncStore, load_live, run_unwaiting
@@ -240,7 +240,7 @@ class ShardedVectorReader:
             loaded = run_unwaiting(load_live(store, self._reporter, 0, self._handle.manifest_ref()))
         except ShardyfusionError as error:
             self._store_failure = str(error)
-            logger.warning("refresh: keeping the snapshot that is served: %s: %s", type(error).__name__, error)
+            warn("refresh: keeping the snapshot that is served: %s: %s", type(error).__name__, error)
             return False
         if loaded is None:
             return False

@@ -1,0 +1,39 @@
+"""Modules that are imported when something of them is first used: asyncio alone takes longer than all of this package, and
+whoever has a loop has it already. `custom`, `store` and `types` are our own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__all__ = ["asyncio", "custom", "dataclasses", "json", "logging", "pathlib", "sqlite3", "store", "types"]
+
+if TYPE_CHECKING:
+    import asyncio
+    import dataclasses
+    import json
+    import logging
+    import pathlib
+    import sqlite3
+
+    from shardyfusion import _custom as custom
+    from shardyfusion import _store as store
+    from shardyfusion import _types as types
+else:
+    from importlib import import_module
+    from types import ModuleType
+
+    class LazyModule(ModuleType):
+        def __getattr__(self, name):
+            value = getattr(import_module(self.__name__), name)
+            setattr(self, name, value)  # found at once the next time
+            return value
+
+    asyncio = LazyModule("asyncio")
+    dataclasses = LazyModule("dataclasses")
+    json = LazyModule("json")
+    logging = LazyModule("logging")
+    pathlib = LazyModule("pathlib")
+    sqlite3 = LazyModule("sqlite3")
+    custom = LazyModule("shardyfusion._custom")
+    store = LazyModule("shardyfusion._store")
+    types = LazyModule("shardyfusion._types")
