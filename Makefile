@@ -25,7 +25,7 @@ configure: check-deps
 	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_INSTALL_PREFIX=$(PREFIX) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@mv $(BUILD).log $(BUILD)/configure.log
 
-demo: deps ## build, and search the snapshot in examples/words
+demo: deps ## build, then build a snapshot from the words in examples/words and search it
 	@$(MAKE) --no-print-directory all
 	tools/demo $(BUILD)/shardyfusion
 

@@ -5,10 +5,13 @@
 #include "build/builder.h"
 #include "build/rows.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #define MAX_SLICE_BYTES ((size_t)16 << 20)
 #define MAX_SLICE_ROWS ((size_t)16384)
+/* What a thread takes at a time. */
+#define BLOCK_ROWS ((size_t)128)
 
 /* --------------------------------------------------------------------------------------------------- What takes rows */
 
@@ -76,6 +79,7 @@ typedef struct checking {
   size_t first; /* row of the batch */
   size_t count;
   slice_failure *failures; /* one for each thread */
+  atomic_size_t next_row;  /* that no thread has taken yet */
 } checking;
 
 static sf_code assign_row(const checking *of, size_t slot, uint32_t thread, sf_error *error) {
@@ -125,13 +129,8 @@ static sf_code check_row(const checking *of, size_t slot, uint32_t thread, const
   return is_assigned_alone ? assign_row(of, slot, thread, error) : SF_OK;
 }
 
-static void check_part(void *context, uint32_t thread) {
-  checking *of = context;
-  uint32_t num_threads = sf_team_size(of->builder->team);
-  size_t end = of->count * (thread + 1) / num_threads;
-  slice_failure *failure = &of->failures[thread];
-  failure->code = SF_OK;
-  size_t begin = of->count * thread / num_threads;
+/* Checks the rows of a block and, where rows are assigned many at a time, assigns them while they are in the cache. */
+static void check_block(checking *of, size_t begin, size_t end, uint32_t thread, slice_failure *failure) {
   const sf_build_slice *slice = &of->builder->slice;
   const sf_assigner *assigner = of->builder->assigner;
   for (size_t slot = begin; slot < end && failure->code == SF_OK; slot++) {
@@ -139,25 +138,41 @@ static void check_part(void *context, uint32_t thread) {
     failure->code = check_row(of, slot, thread, &failure->source, &failure->error);
   }
   /* The vectors of a slice are contiguous, in the caller's array or in `converted`. */
-  if (failure->code == SF_OK && begin < end && assigner != NULL && sf_assigner_takes_many(assigner))
+  if (failure->code == SF_OK && assigner != NULL && sf_assigner_takes_many(assigner))
     failure->code = sf_assigner_assign_many(assigner, slice->rows[begin].vector, end - begin, slice->shard_ids + begin,
                                             &failure->error);
 }
 
-/* Of what went wrong, the first row counts: threads have parts of the slice in their order. */
+/* Blocks are taken in their order, so that none before a failure is left out. */
+static void check_blocks(void *context, uint32_t thread) {
+  checking *of = context;
+  slice_failure *failure = &of->failures[thread];
+  failure->code = SF_OK;
+  while (failure->code == SF_OK) {
+    size_t begin = atomic_fetch_add(&of->next_row, BLOCK_ROWS);
+    if (begin >= of->count)
+      return;
+    size_t end = of->count - begin < BLOCK_ROWS ? of->count : begin + BLOCK_ROWS;
+    check_block(of, begin, end, thread, failure);
+  }
+}
+
+/* Of what went wrong, the first row counts. */
 static sf_code report_failure(const checking *of, sf_error *error) {
   const sf_builder *builder = of->builder;
+  slice_failure *failure = NULL;
   for (uint32_t thread = 0; thread < sf_team_size(builder->team); thread++) {
-    slice_failure *failure = &of->failures[thread];
-    if (failure->code == SF_OK)
-      continue;
-    if (failure->code != SF_OUT_OF_MEMORY_ERROR)
-      sf_row_name_failure(of->batch, failure->source, builder->num_rows - of->first, failure->row, &failure->error);
-    if (error != NULL)
-      *error = failure->error;
-    return failure->code;
+    slice_failure *candidate = &of->failures[thread];
+    if (candidate->code != SF_OK && (failure == NULL || candidate->row < failure->row))
+      failure = candidate;
   }
-  return SF_OK;
+  if (failure == NULL)
+    return SF_OK;
+  if (failure->code != SF_OUT_OF_MEMORY_ERROR)
+    sf_row_name_failure(of->batch, failure->source, builder->num_rows - of->first, failure->row, &failure->error);
+  if (error != NULL)
+    *error = failure->error;
+  return failure->code;
 }
 
 static sf_code check_slice(checking *of, sf_error *error) {
@@ -165,7 +180,8 @@ static sf_code check_slice(checking *of, sf_error *error) {
   of->failures = sf_calloc(sf_team_size(builder->team), sizeof(*of->failures));
   if (of->failures == NULL)
     return sf_fail_memory(error, "rows");
-  sf_team_run(builder->team, check_part, of);
+  atomic_init(&of->next_row, 0);
+  sf_team_run(builder->team, check_blocks, of);
   sf_code code = report_failure(of, error);
   free(of->failures);
   return code;

@@ -10,6 +10,12 @@
 
 enum { VALIDITY_BYTES = SF_VEC0_CHUNK_SIZE / 8, ROWIDS_BYTES = SF_VEC0_CHUNK_SIZE * 8 };
 
+/* Rows ?1 to ?2 − 1 of chunk ?3, whose slots begin with row ?4: together, because a statement that writes to a table with
+ * AUTOINCREMENT also writes to sqlite_sequence. */
+static const char insert_rowids[] =
+    "WITH RECURSIVE row(id) AS (VALUES (?1) UNION ALL SELECT id + 1 FROM row WHERE id + 1 < ?2) "
+    "INSERT INTO vec_index_rowids (rowid, chunk_id, chunk_offset) SELECT id, ?3, id - ?4 FROM row";
+
 static sf_code fail(const sf_vec0_chunk_writer *writer, sf_error *error) {
   return sf_sqlite_fail(writer->database, writer->what, "can't write vectors", SF_ERROR, error);
 }
@@ -41,8 +47,9 @@ sf_code sf_vec0_chunk_writer_open(sf_vec0_chunk_writer *writer, sqlite3 *databas
                  &writer->insert_chunk, error));
   SF_TRY(prepare(writer, "INSERT INTO vec_index_vector_chunks00 (_rowid_, rowid, vectors) VALUES (?1, ?1, ?2)",
                  &writer->insert_vectors, error));
-  return prepare(writer, "UPDATE vec_index_chunks SET validity=?2, rowids=?3 WHERE chunk_id=?1", &writer->update_chunk,
-                 error);
+  SF_TRY(prepare(writer, "UPDATE vec_index_chunks SET validity=?2, rowids=?3 WHERE chunk_id=?1", &writer->update_chunk,
+                 error));
+  return prepare(writer, insert_rowids, &writer->insert_rowids, error);
 }
 
 static sf_code step(const sf_vec0_chunk_writer *writer, sqlite3_stmt *statement, sf_error *error) {
@@ -106,6 +113,14 @@ static sf_code write_into_chunk(sf_vec0_chunk_writer *writer, int64_t chunk_id, 
   return code;
 }
 
+static sf_code insert_rows(const sf_vec0_chunk_writer *writer, int64_t chunk_id, sf_error *error) {
+  sqlite3_bind_int64(writer->insert_rowids, 1, (sqlite3_int64)writer->written);
+  sqlite3_bind_int64(writer->insert_rowids, 2, (sqlite3_int64)(writer->written + writer->pending));
+  sqlite3_bind_int64(writer->insert_rowids, 3, chunk_id);
+  sqlite3_bind_int64(writer->insert_rowids, 4, (chunk_id - 1) * SF_VEC0_CHUNK_SIZE);
+  return step(writer, writer->insert_rowids, error);
+}
+
 /* Writes the pending rows: a chunk at once, or a piece of one. */
 static sf_code write_piece(sf_vec0_chunk_writer *writer, sf_error *error) {
   int64_t chunk_id = (int64_t)(writer->written / SF_VEC0_CHUNK_SIZE) + 1;
@@ -117,6 +132,7 @@ static sf_code write_piece(sf_vec0_chunk_writer *writer, sf_error *error) {
     SF_TRY(update_chunk(writer, chunk_id, used_slots, error));
   if (writer->piece_rows < SF_VEC0_CHUNK_SIZE)
     SF_TRY(write_into_chunk(writer, chunk_id, first_slot, error));
+  SF_TRY(insert_rows(writer, chunk_id, error));
   writer->written += writer->pending;
   writer->pending = 0;
   return SF_OK;
@@ -141,6 +157,7 @@ void sf_vec0_chunk_writer_close(sf_vec0_chunk_writer *writer) {
   sqlite3_finalize(writer->insert_chunk);
   sqlite3_finalize(writer->insert_vectors);
   sqlite3_finalize(writer->update_chunk);
+  sqlite3_finalize(writer->insert_rowids);
   free(writer->piece);
   *writer = (sf_vec0_chunk_writer){0};
 }

@@ -25,7 +25,6 @@ typedef struct sqlite_vec_writer {
   char *what; /* "shard 3": what messages begin with */
   sqlite3 *database;
   sf_vec0_chunk_writer chunks;
-  sqlite3_stmt *insert_row;
   sqlite3_stmt *insert_id;
   sqlite3_stmt *insert_payload;
   sf_buffer id; /* the text of one */
@@ -65,8 +64,6 @@ static sf_code prepare(const sqlite_vec_writer *writer, const char *sql, sqlite3
 }
 
 static sf_code prepare_all(sqlite_vec_writer *writer, sf_error *error) {
-  SF_TRY(prepare(writer, "INSERT INTO vec_index_rowids (rowid, chunk_id, chunk_offset) VALUES (?1, ?2, ?3)",
-                 &writer->insert_row, error));
   SF_TRY(
       prepare(writer, "INSERT INTO vec_id_map (internal_id, original_id) VALUES (?1, ?2)", &writer->insert_id, error));
   return prepare(writer, "INSERT INTO vec_payloads (rowid, payload) VALUES (?1, ?2)", &writer->insert_payload, error);
@@ -75,7 +72,6 @@ static sf_code prepare_all(sqlite_vec_writer *writer, sf_error *error) {
 static void sqlite_vec_free(sf_shard_writer *freed) {
   sqlite_vec_writer *writer = sqlite_vec_of(freed);
   sf_vec0_chunk_writer_close(&writer->chunks);
-  sqlite3_finalize(writer->insert_row);
   sqlite3_finalize(writer->insert_id);
   sqlite3_finalize(writer->insert_payload);
   sqlite3_close(writer->database);
@@ -136,10 +132,6 @@ static sf_code add_row(sqlite_vec_writer *writer, const sf_shard_row *row, sf_er
   writer->id.length = 0;
   if (!sf_written_id_append(&id, &writer->id))
     return sf_fail_memory(error, writer->what);
-  sqlite3_bind_int64(writer->insert_row, 1, row_id);
-  sqlite3_bind_int64(writer->insert_row, 2, row_id / SF_VEC0_CHUNK_SIZE + 1);
-  sqlite3_bind_int64(writer->insert_row, 3, row_id % SF_VEC0_CHUNK_SIZE);
-  SF_TRY(step(writer, writer->insert_row, error));
   sqlite3_bind_int64(writer->insert_id, 1, row_id);
   sqlite3_bind_text64(writer->insert_id, 2, (const char *)writer->id.data, writer->id.length, SQLITE_STATIC,
                       SQLITE_UTF8);
@@ -172,10 +164,9 @@ static sf_code sqlite_vec_finish(sf_shard_writer *finished, sf_error *error) {
   SF_TRY(sf_vec0_chunk_writer_finish(&writer->chunks, error));
   SF_TRY(run(writer, "COMMIT", error));
   sf_vec0_chunk_writer_close(&writer->chunks);
-  sqlite3_finalize(writer->insert_row);
   sqlite3_finalize(writer->insert_id);
   sqlite3_finalize(writer->insert_payload);
-  writer->insert_row = writer->insert_id = writer->insert_payload = NULL;
+  writer->insert_id = writer->insert_payload = NULL;
   if (sqlite3_close(writer->database) != SQLITE_OK)
     return fail(writer, error);
   writer->database = NULL;

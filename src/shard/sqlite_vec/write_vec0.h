@@ -24,6 +24,7 @@ typedef struct sf_vec0_chunk_writer {
   sqlite3_stmt *insert_chunk;
   sqlite3_stmt *insert_vectors;
   sqlite3_stmt *update_chunk;
+  sqlite3_stmt *insert_rowids;
   uint32_t dim;
   size_t piece_rows; /* rows that are written together: a chunk, or less where its vectors are large */
   float *piece;      /* piece_rows × dim */

@@ -59,6 +59,17 @@ bool sf_written_id_read(const char *text, size_t length, sf_written_id *id) {
   return true;
 }
 
+/* printf takes as long as SQLite for the whole row. */
+static bool append_integer(int64_t integer, sf_buffer *text) {
+  char digits[20];
+  size_t first = sizeof(digits);
+  uint64_t left = integer < 0 ? 0 - (uint64_t)integer : (uint64_t)integer;
+  do
+    digits[--first] = (char)('0' + left % 10);
+  while ((left /= 10) > 0);
+  return sf_buffer_append(text, "-", integer < 0) && sf_buffer_append(text, digits + first, sizeof(digits) - first);
+}
+
 static bool append_escaped(const char *string, size_t length, sf_buffer *text) {
   const char *end = string + length;
   for (const char *next = string; next < end;) {
@@ -80,7 +91,8 @@ static bool append_escaped(const char *string, size_t length, sf_buffer *text) {
 
 bool sf_written_id_append(const sf_written_id *id, sf_buffer *text) {
   if (id->type == SF_ID_INTEGER)
-    return sf_buffer_append_format(text, "{\"v\": %lld, \"t\": \"int\"}", (long long)id->integer);
+    return sf_buffer_append_text(text, "{\"v\": ") && append_integer(id->integer, text) &&
+           sf_buffer_append_text(text, ", \"t\": \"int\"}");
   return sf_buffer_append_text(text, "{\"v\": \"") && append_escaped(id->string, id->length, text) &&
          sf_buffer_append_text(text, "\", \"t\": \"str\"}");
 }
