@@ -1,5 +1,6 @@
 """What write_sharded writes is found again, and what it can't write is refused before anything is published."""
 
+import ctypes
 import dataclasses
 import itertools
 import json
@@ -522,6 +523,66 @@ def test_a_stream_that_fails_says_why(root, vectors, pa):
     with pytest.raises(OSError, match="the disk is gone"):
         write_sharded(pa.RecordBatchReader.from_batches(schema, batches()), configure(root))
     assert not (root / "_CURRENT").exists()
+
+
+class ArrowArray(ctypes.Structure):
+    """As the Arrow C data interface has it."""
+
+
+ArrowArray._fields_ = [
+    *((name, ctypes.c_int64) for name in ("length", "null_count", "offset", "n_buffers", "n_children")),
+    ("buffers", ctypes.POINTER(ctypes.c_void_p)),
+    ("children", ctypes.POINTER(ctypes.POINTER(ArrowArray))),
+    *((name, ctypes.c_void_p) for name in ("dictionary", "release", "private_data")),
+]
+
+
+class TamperedStream:
+    """A table whose chunks something is done to before they are given away."""
+
+    def __init__(self, table, tamper):
+        self.address = (ctypes.c_void_p * 5)()
+        table.to_reader()._export_to_c(ctypes.addressof(self.address))
+        prototype = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ArrowArray))
+        get_next = prototype(self.address[1])
+
+        def tampered(stream, array):
+            status = get_next(stream, array)
+            if status == 0 and array.contents.release:
+                tamper(array.contents)
+            return status
+
+        self.callback = prototype(tampered)
+        self.address[1] = ctypes.cast(self.callback, ctypes.c_void_p).value
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        new = ctypes.pythonapi.PyCapsule_New
+        new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+        return new(ctypes.addressof(self.address), b"arrow_array_stream", None)
+
+
+def set_long_list(array):
+    offsets = ctypes.cast(array.children[1].contents.buffers[1], ctypes.POINTER(ctypes.c_int32))
+    offsets[ROWS] = 2**31 - 1
+
+
+TAMPERINGS = {
+    "a column that is too short": lambda array: setattr(array.children[0].contents, "length", 3),
+    "no children": lambda array: setattr(array, "n_children", 0),
+    "no buffers": lambda array: setattr(array.children[0].contents, "n_buffers", 0),
+    "a negative offset": lambda array: setattr(array.children[1].contents, "offset", -1),
+    "a list that ends outside": set_long_list,
+    "elements that are too few": lambda array: setattr(array.children[1].contents.children[0].contents, "length", 30),
+}
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS)
+def test_chunks_that_contradict_themselves_are_refused(root, vectors, pa, tampering):
+    table = pa.table({"id": [str(row) for row in range(ROWS)], "vector": vector_column(pa, vectors, "list", np.float32)})
+    write_sharded(TamperedStream(table, lambda array: None), configure(root))
+    assert_finds(root, vectors)
+    with pytest.raises((ValueError, ConfigValidationError), match="does not fit its schema|within the column's array"):
+        write_sharded(TamperedStream(table, TAMPERINGS[tampering]), configure(root))
 
 
 def test_tables_of_polars_are_taken(root, vectors):
