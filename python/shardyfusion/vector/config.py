@@ -46,12 +46,12 @@ def _check_count(name: str, value: object, minimum: int) -> None:
 class VectorShardingConfig:
     """How vectors are distributed over shards, and queries routed to them.
 
-    | strategy   | needs                                                                                     |
-    |------------|-------------------------------------------------------------------------------------------|
-    | `CLUSTER`  | `centroids` (`num_dbs` × `dim`), or `train_centroids` and `num_dbs`                       |
-    | `LSH`      | `num_dbs`; `hyperplanes` (`num_hash_bits` × `dim`) are drawn where there are none         |
-    | `EXPLICIT` | `num_dbs`, and with each row its shard                                                    |
-    | `CEL`      | `cel_expr`, `cel_columns` (`{"name": "int"}`), and `num_dbs` or the `routing_values`      |
+    What each strategy needs:
+
+    - `CLUSTER`: `centroids` (`num_dbs` × `dim`), or `train_centroids` and `num_dbs`
+    - `LSH`: `num_dbs`; `hyperplanes` (`num_hash_bits` × `dim`) are drawn where there are none
+    - `EXPLICIT`: `num_dbs`, and with each row its shard
+    - `CEL`: `cel_expr`, `cel_columns` (`{"name": "int"}`), and `num_dbs` or the `routing_values`
 
     Training looks at `centroids_training_sample_size` rows at most and takes `training_iterations` rounds at most. `seed`
     is that of training and of hyperplanes: the same rows and seed give the same shards.
