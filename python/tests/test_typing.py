@@ -20,11 +20,31 @@ from shardyfusion import TokenBucket
 from shardyfusion.errors import ShardyfusionError
 from shardyfusion.vector import AsyncShardedVectorReader, SearchResult, ShardedVectorReader
 from shardyfusion.vector.async_reader import AsyncShardedVectorReader as Same
+from shardyfusion.vector.writer import (
+    BuildResult, VectorColumnInput, VectorIndexConfig, VectorRecord, VectorShardedWriteConfig, VectorShardingConfig, write_sharded
+)
 
 
 class Collector:
     def emit(self, event: str, fields: dict[str, object]) -> None:
         print(event, fields)
+
+
+class Table:
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return requested_schema
+
+
+def write() -> None:
+    config = VectorShardedWriteConfig(
+        index_config=VectorIndexConfig(dim=3),
+        sharding=VectorShardingConfig(centroids=np.zeros((2, 3), np.float32)),
+        s3_prefix="x",
+    )
+    result: BuildResult = write_sharded([VectorRecord(1, [0.5, 1.0, 2.0], {"a": 1}), VectorRecord("x", np.zeros(3))], config)
+    write_sharded(np.zeros((4, 3), np.float32), config, ids=["a", "b", "c", "d"], progress=lambda state: print(state.rows))
+    write_sharded(Table(), config, VectorColumnInput(vector_col="embedding", payload_cols=["title"]))
+    print(result.manifest_ref, [shard.row_count for shard in result.winners], result.stats.durations.total_ms)
 
 
 async def main() -> None:
