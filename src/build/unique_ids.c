@@ -133,7 +133,8 @@ sf_code sf_unique_ids_add(sf_unique_ids *ids, XXH128_hash_t hash, uint64_t row, 
 }
 
 static void find_same(hashed_id *sorted, size_t count, sf_same_ids *same) {
-  qsort(sorted, count, sizeof(*sorted), compare_ids);
+  if (count > 1) /* of none, there is no array */
+    qsort(sorted, count, sizeof(*sorted), compare_ids);
   for (size_t i = 1; i < count; i++) {
     if (sorted[i].high != sorted[i - 1].high || sorted[i].low != sorted[i - 1].low)
       continue;

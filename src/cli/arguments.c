@@ -142,7 +142,7 @@ static const option_spec *find_option(const char *name, size_t length, unsigned 
   return NULL;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- Values */
+/* ----------------------------------------------------------------------------------------------------------- Values */
 
 /* The integer at `text`, all digits and a sign; `end` is where it stops. */
 static bool read_integer(const char *text, int64_t *value, const char **end) {
@@ -231,7 +231,7 @@ static bool store_value(const option_spec *option, const char *text, sf_cli_argu
   return false;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Mistakes */
+/* --------------------------------------------------------------------------------------------------------- Mistakes */
 
 static sf_cli_status report_unknown_option(const char *command, const char *name, size_t length, unsigned takes) {
   char mistyped[64];
@@ -267,7 +267,7 @@ static sf_cli_status report_bad_value(const char *command, const option_spec *op
   }
 }
 
-/* -------------------------------------------------------------------------------------------------------------- Parsing */
+/* ---------------------------------------------------------------------------------------------------------- Parsing */
 
 /* The option at argv[*index], which begins with "--"; moves *index past its value. */
 static sf_cli_status parse_option(int argc, char **argv, int *index, const char *command, unsigned takes,

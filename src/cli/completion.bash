@@ -8,8 +8,12 @@ _shardyfusion() {
     return
   fi
   case $previous in
-  --query-file) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
-  --cache-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
+  --query-file | --vectors | --ids | --payloads | --shard-ids | --routing-contexts | --jsonl | --centroids | --hyperplanes)
+    mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
+  --cache-dir | --staging-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
+  --metric) mapfile -t COMPREPLY < <(compgen -W "cosine l2 dot_product" -- "$current") && return ;;
+  --backend) mapfile -t COMPREPLY < <(compgen -W "sqlite lance" -- "$current") && return ;;
+  --strategy) mapfile -t COMPREPLY < <(compgen -W "cluster lsh explicit cel" -- "$current") && return ;;
   --format) mapfile -t COMPREPLY < <(compgen -W "table jsonl" -- "$current") && return ;;
   esac
   if [[ $current == -* ]]; then

@@ -115,8 +115,9 @@ def test_what_is_built_is_found_exactly(cli, tmp_path, rows, strategy, metric, s
         for asked in questions(strategy, rows.places):
             asked = list(map(str, asked))
             answer = cli.search(root, query, *asked)
-            route = cli.one("route", root, "--query", json.dumps(query.tolist()), *asked)["route"] if (
-                strategy != "explicit") else [int(i) for i in asked[1].split(",")]
+            route = [int(i) for i in asked[1].split(",")] if strategy == "explicit" else None
+            if route is None:
+                route = cli.one("route", root, "--query", json.dumps(query.tolist()), *asked)["route"]
             searched = sorted(sum((members.get(i, []) for i in route), []))
             assert_exact(answer, rows.expected(query, searched, metric))
 
@@ -129,6 +130,41 @@ def test_each_row_lies_in_the_shard_that_its_vector_is_routed_to(cli, tmp_path, 
     shard_of = {identifier: db_id for db_id, found in placed.items() for identifier, _, _ in found}
     lines = cli.lines("route", root, "--query-file", rows.folder / "vectors.npy", "--num-probes", 1)
     assert [line["route"] for line in lines] == [[shard_of[i]] for i in rows.ids]
+
+
+def lance_scores(query, vectors, metric):
+    """As Lance states them: l2 is squared, a dot product's distance is 1 minus it."""
+    if metric == "dot_product":
+        return 1 - vectors @ query
+    scores = builder.brute_scores(query, vectors, metric)
+    return scores**2 if metric == "l2" else scores
+
+
+@pytest.mark.parametrize("strategy", ["cluster", "lsh", "explicit", "cel"])
+@pytest.mark.parametrize("metric", ["cosine", "l2", "dot_product"])
+def test_what_is_built_of_lance_shards_is_found_exactly(cli, tmp_path, rows, strategy, metric):
+    root = tmp_path / "root"
+    built = cli.one("build", root, "--backend", "lance", "--metric", metric, *rows.arguments(strategy))
+    assert built["num_rows"] == 2500
+    assert all(line["status"] == "ok" for line in cli.lines("verify", root))
+    places = rows.places
+    if strategy in ("cluster", "lsh"):
+        lines = cli.lines("route", root, "--query-file", rows.folder / "vectors.npy", "--num-probes", 1)
+        places = np.array([line["route"][0] for line in lines])
+    counts = {line["db_id"]: line["vector_count"] for line in cli.lines("shards", root)}
+    assert counts == {i: int(np.sum(places == i)) for i in range(3)}
+    for query in np.random.default_rng(5).normal(size=(3, 24)).astype("f4"):
+        for asked in questions(strategy, places):
+            asked = list(map(str, asked))
+            if strategy == "explicit":
+                route = [int(i) for i in asked[1].split(",")]
+            else:
+                route = cli.one("route", root, "--query", json.dumps(query.tolist()), *asked)["route"]
+            searched = np.flatnonzero(np.isin(places, route))
+            scores = lance_scores(query.astype("f8"), rows.vectors[searched].astype("f8"), metric)
+            order = np.argsort(scores, kind="stable")[:10]
+            expected = [(rows.ids[searched[i]], float(scores[i]), rows.payloads[searched[i]]) for i in order]
+            assert_exact(cli.search(root, query, *asked), expected)
 
 
 @pytest.mark.parametrize("dim", [1, 24, 1200, 2500])
@@ -288,6 +324,12 @@ def test_a_build_says_where_it_belongs(cli, tmp_path, rows):
     cli.one("build", other, *rows.arguments("cluster"), "--s3-prefix", "s3://bucket/elsewhere/")
     assert live_manifest(other)[0]["s3_prefix"] == "s3://bucket/elsewhere"
     assert all(line["status"] == "ok" for line in cli.lines("verify", other))
+
+
+def test_a_build_says_what_others_left_behind(cli, tmp_path, rows):
+    (tmp_path / "root" / "shards" / "run_id=dead").mkdir(parents=True)
+    done = cli.run("build", tmp_path / "root", *rows.arguments("lsh"))
+    assert done.returncode == 0 and "1 runs that were never published" in done.stderr
 
 
 def test_a_second_build_takes_over_and_the_first_stays(cli, tmp_path, rows):
