@@ -373,12 +373,14 @@ static void scores_follow_the_shards_convention(void **state) {
   }
 }
 
-/* Searches that scan one problem together, each with what it is to find. */
+enum { MAX_PARTY_DIM = 40, MAX_PARTY_TOP_K = 12 };
+
+/* Searches that scan one problem together. */
 struct party {
   size_t count;
-  size_t dim;
-  float *queries; /* count × dim */
-  float *scaled;
+  float queries[SF_MAX_SCAN_PARTS][MAX_PARTY_DIM];
+  float scaled[SF_MAX_SCAN_PARTS][MAX_PARTY_DIM];
+  sf_neighbour neighbours[SF_MAX_SCAN_PARTS][MAX_PARTY_TOP_K];
   sf_scan_query scan_queries[SF_MAX_SCAN_PARTS];
   sf_scan_part parts[SF_MAX_SCAN_PARTS];
   sf_error errors[SF_MAX_SCAN_PARTS];
@@ -387,30 +389,19 @@ struct party {
 /* Queries of their own, the first of them the problem's. */
 static void make_party(struct party *party, const struct problem *problem, size_t count, sf_score_convention convention,
                        const sf_kernels *kernels, uint64_t *random) {
-  *party = (struct party){.count = count, .dim = problem->dim};
-  party->queries = exact_size(count * party->dim * sizeof(float));
-  party->scaled = exact_size(count * party->dim * sizeof(float));
-  memcpy(party->queries, problem->query, party->dim * sizeof(float));
-  for (size_t i = party->dim; i < count * party->dim; i++)
-    party->queries[i] = random_component(random);
+  *party = (struct party){.count = count};
   for (size_t i = 0; i < count; i++) {
-    sf_scan_query_init(&party->scan_queries[i], party->queries + i * party->dim, (uint32_t)party->dim, convention,
-                       party->scaled + i * party->dim);
+    for (size_t j = 0; j < problem->dim; j++)
+      party->queries[i][j] = i == 0 ? problem->query[j] : random_component(random);
+    sf_scan_query_init(&party->scan_queries[i], party->queries[i], (uint32_t)problem->dim, convention,
+                       party->scaled[i]);
     party->scan_queries[i].kernels = kernels;
-    size_t top_k = 1 + (size_t)random_below(random, 12);
     party->parts[i] = (sf_scan_part){.query = &party->scan_queries[i],
-                                     .top_k = top_k,
+                                     .top_k = 1 + (size_t)random_below(random, MAX_PARTY_TOP_K),
                                      .score_limit = random_limit(&party->scan_queries[i], problem, random),
-                                     .neighbours = exact_size(top_k * sizeof(sf_neighbour)),
+                                     .neighbours = party->neighbours[i],
                                      .error = &party->errors[i]};
   }
-}
-
-static void free_party(struct party *party) {
-  for (size_t i = 0; i < party->count; i++)
-    free(party->parts[i].neighbours);
-  free(party->queries);
-  free(party->scaled);
 }
 
 static void assert_part_found_what_it_finds_alone(const sf_scan_part *part, const struct problem *problem) {
@@ -433,12 +424,12 @@ static void scan_together(const sf_kernels *kernels) {
       struct problem problem;
       struct party party;
       size_t num_rows = 1 + (size_t)random_below(&random, 3000);
-      make_problem(&problem, component_makers[maker], num_rows, 1 + (size_t)random_below(&random, 40), &random);
+      make_problem(&problem, component_makers[maker], num_rows, 1 + (size_t)random_below(&random, MAX_PARTY_DIM),
+                   &random);
       make_party(&party, &problem, count, conventions[(maker + count) % NUM_CONVENTIONS], kernels, &random);
       sf_scan_segment_together(party.parts, count, &problem.segment, 0, num_rows);
       for (size_t i = 0; i < count; i++)
         assert_part_found_what_it_finds_alone(&party.parts[i], &problem);
-      free_party(&party);
       free_problem(&problem);
     }
   }
@@ -465,7 +456,6 @@ static void a_part_that_is_cancelled_leaves_the_others_to_go_on(void **state) {
       assert_part_found_what_it_finds_alone(&party.parts[i], &problem);
     else
       assert_int_equal(party.parts[i].code, SF_CANCELLED_ERROR);
-  free_party(&party);
   free_problem(&problem);
 }
 
