@@ -349,7 +349,7 @@ static int fill_vectors(const slice *of, size_t count) {
   sf_py_arrow_column components = sf_py_arrow_child(&vectors, 0);
   int64_t first = 0;
   for (size_t row = 0; row < count; row++) {
-    int64_t begin;
+    int64_t begin = 0;
     if (check_vector(of, &vectors, &components, row, &begin) < 0)
       return -1;
     first = row == 0 ? begin : first;

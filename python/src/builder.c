@@ -34,6 +34,7 @@ typedef struct builder {
   pthread_mutex_t mutex; /* guards `latest` */
   bool has_mutex;
   sf_build_progress latest;
+  uint64_t news; /* counts what came to `latest`; guarded, too */
   bool is_busy;
   long process;
   size_t dim;
@@ -70,6 +71,7 @@ static bool tell(const sf_build_progress *progress, void *user_data) {
   builder *self = user_data;
   pthread_mutex_lock(&self->mutex);
   memcpy(&self->latest, progress, progress->size < sizeof(self->latest) ? progress->size : sizeof(self->latest));
+  self->news++;
   pthread_mutex_unlock(&self->mutex);
   if (self->thread == NULL || now() - self->told_at < TELL_INTERVAL_NANOSECONDS)
     return true;
@@ -514,24 +516,27 @@ static PyObject *describe(const sf_build_result *result) {
                        result->finishing_seconds, result->publishing_seconds);
 }
 
-static sf_build_progress latest_progress(builder *self) {
+/* Looks for signals, and tells the caller what is new since `news`. */
+static int report_news(builder *self, uint64_t *news) {
   pthread_mutex_lock(&self->mutex);
   sf_build_progress latest = self->latest;
+  bool is_new = self->news != *news;
+  *news = self->news;
   pthread_mutex_unlock(&self->mutex);
-  return latest;
+  return is_new ? report(self, &latest) : PyErr_CheckSignals();
 }
 
 /* Waits for the library's thread; a signal, or a progress function that raises, cancels what it does. */
 static sf_code wait_for_finish(builder *self, sf_operation *operation, sf_error *error) {
   bool is_finished = false;
   bool is_stopped = false;
+  uint64_t news = 0;
   while (!is_finished) {
     self->thread = NULL;
     PyThreadState *thread = PyEval_SaveThread();
     is_finished = sf_operation_wait(operation, is_stopped ? -1 : WAIT_INTERVAL_MS);
     PyEval_RestoreThread(thread);
-    sf_build_progress latest = latest_progress(self);
-    if (is_stopped || report(self, &latest) == 0)
+    if (is_stopped || report_news(self, &news) == 0)
       continue;
     is_stopped = true;
     sf_operation_cancel(operation);

@@ -12,8 +12,9 @@ PAGES = sorted((pathlib.Path(__file__).resolve().parents[2] / "docs" / "python")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_code_of_a_page_runs(page, published, where):
+def test_the_code_of_a_page_runs(page, published, where, tmp_path):
     names = {"SNAPSHOT": where["s3_prefix"], "CACHE": where["local_root"], "query": published.query()}
+    names["ROOT"] = str(tmp_path / "written")
 
     async def run():
         for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):

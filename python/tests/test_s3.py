@@ -9,11 +9,19 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from shardyfusion.async_manifest_store import AsyncS3ManifestStore
+from shardyfusion.config import WriterOutputConfig
 from shardyfusion.credentials import S3Credentials, StaticCredentialProvider
 from shardyfusion.errors import S3TransientError
 from shardyfusion.vector import AsyncShardedVectorReader, ShardedVectorReader
+from shardyfusion.vector.writer import (
+    VectorIndexConfig,
+    VectorShardedWriteConfig,
+    VectorShardingConfig,
+    write_sharded,
+)
 
 boto3 = pytest.importorskip("boto3")
 
@@ -126,3 +134,25 @@ async def test_a_cancelled_transfer_ends_at_once(tmp_path):
     with pytest.raises(S3TransientError) as caught:
         await AsyncShardedVectorReader.open(**where, s3_connection_options=options | {"max_attempts": 1})
     assert caught.value.retryable is True
+
+
+def test_a_snapshot_is_written_to_a_bucket(stored, tmp_path):
+    vectors = np.random.default_rng(3).standard_normal((200, 8)).astype(np.float32)
+    provider = Provider()
+    config = VectorShardedWriteConfig(
+        index_config=VectorIndexConfig(dim=8),
+        sharding=VectorShardingConfig(num_dbs=3, train_centroids=True),
+        output=WriterOutputConfig(local_root=tmp_path / "staging"),
+        s3_prefix=stored["s3_prefix"] + "/written",
+        s3_connection_options=stored["s3_connection_options"],
+        credential_provider=provider,
+    )
+    result = write_sharded(vectors, config)
+    assert provider.count >= 1
+    assert all(shard.db_url.startswith("s3://") for shard in result.winners)
+    with ShardedVectorReader(**stored | {"s3_prefix": config.s3_prefix}) as reader:
+        assert reader.snapshot_info().run_id == result.run_id
+        assert [found.id for found in reader.search(vectors[17], top_k=1)] == ["17"]
+    provider.failure = Boom("no keys")
+    with pytest.raises(Boom, match="no keys"):
+        write_sharded(vectors, config)

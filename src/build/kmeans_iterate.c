@@ -320,6 +320,9 @@ static sf_code iterate_once(iterating *state, sf_kmeans_report *report, size_t *
     return SF_OK;
   report->objective = objective(state);
   move_centroids(state);
+  const sf_kmeans_options *options = kmeans->options;
+  if (options->goes_on != NULL && !options->goes_on(options->goes_on_context))
+    return sf_fail(error, SF_CANCELLED_ERROR, "the training was stopped");
   return SF_OK;
 }
 

@@ -288,5 +288,8 @@ sf_code sf_shard_set_finish(sf_shard_set *set, sf_shard_set_callback callback, v
     SF_TRY(sf_spool_flush(set->spool, error));
   SF_TRY(run_shared(&work, finish_shards, error));
   sync_folders(set);
+  /* The last of them may have been another thread's. */
+  if (!callback(work.shards_done, work.shards_total, work.bytes_done, user_data))
+    return sf_fail(error, SF_CANCELLED_ERROR, "the build was stopped");
   return SF_OK;
 }

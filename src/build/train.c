@@ -7,6 +7,10 @@
 
 #include <string.h>
 
+static bool goes_on(void *context) {
+  return sf_builder_tell(context, NULL) == SF_OK;
+}
+
 /* Trains from num_rows × dim, and makes what takes rows. */
 static sf_code train(sf_builder *builder, const float *sample, size_t num_rows, sf_error *error) {
   sf_build_plan *plan = &builder->plan;
@@ -15,7 +19,9 @@ static sf_code train(sf_builder *builder, const float *sample, size_t num_rows, 
                                      .metric = plan->metric,
                                      .iterations = plan->training_iterations,
                                      .seed = plan->seed,
-                                     .num_threads = plan->num_threads};
+                                     .num_threads = plan->num_threads,
+                                     .goes_on = goes_on,
+                                     .goes_on_context = builder};
   if (num_rows < plan->num_dbs)
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
                    "training: expected at least as many rows as num_dbs, %u, found %zu", (unsigned)plan->num_dbs,

@@ -50,6 +50,8 @@ static const option_spec option_table[] = {
      OPTION_JSON, AT(routing_context), 0, 0},
     {"cache-dir", "DIR", "where shards are cached (default: $XDG_CACHE_HOME/shardyfusion)", SF_CLI_TAKES_READER,
      OPTION_TEXT, AT(cache_dir), 0, 0},
+    {"max-cache-bytes", "N", "shards that were not used for longest leave a larger cache (default: no bound)",
+     SF_CLI_TAKES_READER, OPTION_INTEGER, AT(max_cache_bytes), 1, INT64_MAX},
     {"max-concurrency", "N", "the most shards that a search works on at a time (default: no bound)",
      SF_CLI_TAKES_READER, OPTION_INTEGER, AT(max_concurrency), 1, UINT32_MAX},
     {"max-fallback-attempts", "N", "how many older manifests to try if the live one is malformed (default: 3)",

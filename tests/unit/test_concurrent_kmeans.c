@@ -350,6 +350,28 @@ static void training_can_be_cancelled(void **state) {
   free(rows);
 }
 
+static bool count_down(void *context) {
+  return --*(int *)context > 0;
+}
+
+static void who_trains_may_stop_after_an_iteration(void **state) {
+  (void)state;
+  enum { N = 500, DIM = 4, K = 9 };
+  float centroids[K * DIM];
+  float *rows = make_groups(N, DIM, 1, 1, 91);
+  int left = 3;
+  sf_kmeans_options options = {.num_clusters = K,
+                               .metric = SF_METRIC_L2,
+                               .iterations = 10,
+                               .num_threads = 2,
+                               .goes_on = count_down,
+                               .goes_on_context = &left};
+  sf_error error = {0};
+  assert_int_equal(sf_kmeans_train(&options, rows, N, DIM, centroids, NULL, NULL, &error), SF_CANCELLED_ERROR);
+  assert_int_equal(left, 0);
+  free(rows);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_iteration_is_one_of_lloyd),
@@ -365,6 +387,7 @@ int main(void) {
       cmocka_unit_test(rows_of_any_length_are_trained_with),
       cmocka_unit_test(what_can_not_be_trained_is_refused_by_name),
       cmocka_unit_test(training_can_be_cancelled),
+      cmocka_unit_test(who_trains_may_stop_after_an_iteration),
   };
   return cmocka_run_group_tests_name("kmeans", tests, NULL, NULL);
 }

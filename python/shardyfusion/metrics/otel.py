@@ -18,6 +18,7 @@ _DURATIONS = {
     MetricEvent.READER_REFRESHED: ("reader.refresh.duration", "How long refreshes took."),
     MetricEvent.READER_INITIALIZED: ("reader.open.duration", "How long opening readers took."),
     MetricEvent.READER_CLOSED: ("reader.close.duration", "How long closing readers took."),
+    MetricEvent.VECTOR_WRITE_COMPLETED: ("write.duration", "How long writing a snapshot took."),
 }
 
 
@@ -40,6 +41,8 @@ class OpenTelemetryCollector:
     def emit(self, event: MetricEvent, fields: dict[str, Any], /) -> None:
         if event is MetricEvent.FALLBACK:
             self._fallbacks.add(1)
+            return
+        if event not in self._durations:
             return
         attributes: dict[str, str | bool] = {}
         if fields.get("error"):

@@ -37,6 +37,8 @@ class _Metrics:
         self.fallbacks = counter("fallbacks", "Malformed manifests that made older ones be tried.")
         self.opened = counter("readers_opened", "Readers that were opened.")
         self.closed = counter("readers_closed", "Readers that were closed.")
+        self.writes = counter("writes", "Snapshots that were written.")
+        self.rows_written = counter("rows_written", "Rows of snapshots that were written.")
 
 
 _lock = threading.Lock()
@@ -74,6 +76,11 @@ class PrometheusCollector:
                 metrics.opened.inc()
             case MetricEvent.READER_CLOSED:
                 metrics.closed.inc()
+            case MetricEvent.VECTOR_WRITE_COMPLETED:
+                metrics.writes.inc()
+                metrics.rows_written.inc(fields["total_vectors"])
+            case MetricEvent.VECTOR_WRITE_STARTED | MetricEvent.VECTOR_SHARD_WRITE_COMPLETED:
+                pass
 
     @staticmethod
     def _timed(count: Counter, seconds: Histogram, fields: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shardyfusion._types import DistanceMetric, VectorIndexConfig, VectorShardingStrategy
@@ -46,12 +46,12 @@ def _check_count(name: str, value: object, minimum: int) -> None:
 class VectorShardingConfig:
     """How vectors are distributed over shards, and queries routed to them.
 
-    | strategy   | needs                                                                                     |
-    |------------|-------------------------------------------------------------------------------------------|
-    | `CLUSTER`  | `centroids` (`num_dbs` × `dim`), or `train_centroids` and `num_dbs`                       |
-    | `LSH`      | `num_dbs`; `hyperplanes` (`num_hash_bits` × `dim`) are drawn where there are none         |
-    | `EXPLICIT` | `num_dbs`, and with each row its shard                                                    |
-    | `CEL`      | `cel_expr`, `cel_columns` (`{"name": "int"}`), and `num_dbs` or the `routing_values`      |
+    What each strategy needs:
+
+    - `CLUSTER`: `centroids` (`num_dbs` × `dim`), or `train_centroids` and `num_dbs`
+    - `LSH`: `num_dbs`; `hyperplanes` (`num_hash_bits` × `dim`) are drawn where there are none
+    - `EXPLICIT`: `num_dbs`, and with each row its shard
+    - `CEL`: `cel_expr`, `cel_columns` (`{"name": "int"}`), and `num_dbs` or the `routing_values`
 
     Training looks at `centroids_training_sample_size` rows at most and takes `training_iterations` rounds at most. `seed`
     is that of training and of hyperplanes: the same rows and seed give the same shards.
@@ -235,10 +235,14 @@ class VectorShardedWriteConfig:
         if self.index_config.quantization is not None:
             found = self.index_config.quantization
             raise ConfigValidationError(f"index_config.quantization: expected None: vectors are float32, found {found!r}")
-        for group in (self.sharding, self.storage, self.output, self.manifest, self.adapter):
-            group.validate()
-        for group in (self.rate_limits, self.observability, self.lifecycle):
-            group.validate()
+        self.sharding.validate()
+        self.storage.validate()
+        self.output.validate()
+        self.manifest.validate()
+        self.adapter.validate()
+        self.rate_limits.validate()
+        self.observability.validate()
+        self.lifecycle.validate()
 
     @property
     def num_dbs(self) -> int | None:

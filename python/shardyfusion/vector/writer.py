@@ -89,6 +89,7 @@ def _core_build_options(config: VectorShardedWriteConfig, options: VectorWriteOp
     strategy = sharding.strategy
     is_cluster, is_lsh = strategy == VectorShardingStrategy.CLUSTER, strategy == VectorShardingStrategy.LSH
     is_cel = strategy == VectorShardingStrategy.CEL
+    trains = is_cluster and sharding.train_centroids
     staging = path_option("output.local_root", config.output.local_root)
     is_remote = os.fspath(config.s3_prefix).startswith("s3://")
     if is_remote:
@@ -100,10 +101,10 @@ def _core_build_options(config: VectorShardedWriteConfig, options: VectorWriteOp
         "dim": config.index_config.dim,
         "num_dbs": config.num_dbs or 0,
         "num_probes": sharding.num_probes,
-        "centroids": sharding.centroids if is_cluster and not sharding.train_centroids else None,
-        "training_rows": sharding.centroids_training_sample_size,
-        "training_iterations": sharding.training_iterations,
-        "num_hash_bits": sharding.num_hash_bits,
+        "centroids": sharding.centroids if is_cluster and not trains else None,
+        "training_rows": sharding.centroids_training_sample_size if trains else 0,
+        "training_iterations": sharding.training_iterations if trains else 0,
+        "num_hash_bits": sharding.num_hash_bits if is_lsh else 0,
         "hyperplanes": sharding.hyperplanes if is_lsh else None,
         "cel_expr": sharding.cel_expr if is_cel else None,
         "cel_columns": _json("sharding.cel_columns", sharding.cel_columns) if is_cel else None,
@@ -196,6 +197,13 @@ def _slices(
         yield added
 
 
+def _listener(progress: Callable[[BuildProgress], object]) -> Callable[[str, int, int, int, int], object]:
+    def listen(phase: str, rows: int, shards_done: int, shards_total: int, bytes_done: int) -> object:
+        return progress(BuildProgress(phase, rows, shards_done, shards_total, bytes_done))
+
+    return listen
+
+
 def _describe(built: tuple[Any, ...], seconds: float) -> BuildResult:
     run_id, manifest_ref, num_rows, _num_dbs, shards, phases = built
     training, writing, finishing, publishing = (round(1000 * phase) for phase in phases)
@@ -254,7 +262,7 @@ def write_sharded(
     limit = config.rate_limits.max_writes_per_second
     limiter = None if limit is None else TokenBucket(limit)
     reporter = Reporter(config.metrics_collector)
-    listener = None if progress is None else lambda *state: progress(BuildProgress(*state))
+    listener = None if progress is None else _listener(progress)
     started = time.monotonic()
     reporter.emit(MetricEvent.VECTOR_WRITE_STARTED, {"s3_prefix": root, "run_id": config.output.run_id})
     builder: _core.Builder | None = None
