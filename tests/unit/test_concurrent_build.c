@@ -81,7 +81,7 @@ static sf_builder *create(const rows *from, const sf_build_options *options) {
 static void assert_found(const rows *from, size_t row, sf_id_type id_type, int64_t integer, const char *string) {
   sf_reader_options options = SF_READER_OPTIONS_INIT;
   sf_reader *reader;
-  sf_search_response *response;
+  sf_search_response *response = NULL;
   sf_error error = {0};
   char *cache = scratch_path(from->folder, "cache");
   int64_t shard_ids[SHARDS] = {0, 1, 2};
