@@ -2,12 +2,13 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 SECONDS ?= 60
+SEARCHES ?= 1000000
 JOBS ?=
 
 ninja = ninja -C $(BUILD) $(if $(JOBS),-j$(JOBS))
 c_files = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all help deps check-deps configure demo test bench fuzz soak wheel docs install format check-format lint clean
+.PHONY: all help deps check-deps configure demo test bench fuzz soak wheel test-pythons docs install format check-format lint clean
 
 all: configure ## build the command and the libraries (the default)
 	$(ninja)
@@ -40,11 +41,14 @@ bench: deps configure ## build and run the benchmarks
 fuzz: ## run every fuzzer for SECONDS=60 (needs clang)
 	tools/fuzz --build $(BUILD)/fuzz --seconds $(SECONDS)
 
-soak: deps ## search under everything at once, and random snapshots, for SECONDS=60; kill 200 processes
-	tools/test --build $(BUILD) --soak $(SECONDS)
+soak: deps ## a million searches of the package (SEARCHES=N), the library under everything for SECONDS=60, 600 kills
+	tools/test --build $(BUILD) --soak $(SECONDS) --searches $(SEARCHES)
 
 wheel: deps ## build a self-contained Python wheel in build/wheels, and try it
 	tools/wheel --build $(BUILD)
+
+test-pythons: wheel ## the package's tests with the wheel, on every version of CPython that is there
+	tools/test-pythons --build $(BUILD)
 
 docs: deps ## build the documentation of the Python package in build/docs
 	tools/docs --build $(BUILD)

@@ -20,5 +20,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   sf_s3_assumed_role role;
   if (sf_s3_parse_assumed_role(data, size, &role))
     sf_s3_assumed_role_clear(&role);
+  char *upload_id = sf_s3_parse_upload_id(data, size);
+  if (upload_id != NULL && upload_id[0] == '\0')
+    abort();
+  free(upload_id);
   return 0;
 }

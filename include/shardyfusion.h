@@ -282,6 +282,9 @@ typedef struct sf_reader_options {
   void *event_user_data;
   const char *shard_format;           /* "sqlite-vec": the only one to look for; NULL: whichever a shard has */
   const sf_manifest_source *manifest; /* what to serve, instead of what `_CURRENT` points to; NULL: that */
+  /* The most bytes of disk that the local cache takes, least recently used shards first out; 0: no bound. Shards that any
+   * process has loaded are kept beyond it: max_cached_shards bounds those of this reader. */
+  uint64_t max_cache_bytes;
 } sf_reader_options;
 
 #define SF_READER_OPTIONS_INIT                                                                                         \

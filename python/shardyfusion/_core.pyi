@@ -196,6 +196,7 @@ def open(
     manifest_ref: str | None,
     published_seconds: float,
     s3: dict[str, Any] | None = ...,
+    max_cache_bytes: int = ...,
 ) -> Operation[Reader]: ...
 def history(
     queue: CompletionQueue | None,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _MAX_COUNT = 2**31 - 1
+_MAX_BYTES = 2**64 - 1
 
 
 def warn(message: str, *arguments: object) -> None:
@@ -37,11 +38,11 @@ def path_option(name: str, value: str | os.PathLike[str]) -> str:
     return path
 
 
-def _count(name: str, value: int | None, minimum: int) -> int:
+def _count(name: str, value: int | None, minimum: int, maximum: int = _MAX_COUNT) -> int:
     """None is 0: no bound."""
     if value is None:
         return 0
-    if not isinstance(value, int) or not minimum <= value <= _MAX_COUNT:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(value, int) or not minimum <= value <= maximum:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigValidationError(f"{name}: expected an integer of at least {minimum}, found {value!r}")
     return value
 
@@ -54,6 +55,7 @@ class ReaderOptions(NamedTuple):
     max_concurrency: int
     max_fallback_attempts: int
     max_cached_shards: int
+    max_cache_bytes: int
     preload_shards: bool
     shard_format: str | None
     s3: dict[str, Any]
@@ -67,6 +69,7 @@ class ReaderOptions(NamedTuple):
         max_concurrency: int | None,
         max_fallback_attempts: int,
         max_cached_shards: int | None,
+        max_cache_bytes: int | None,
         preload_shards: bool,
         shard_format: str | None,
         credential_provider: CredentialProvider | None,
@@ -81,6 +84,7 @@ class ReaderOptions(NamedTuple):
             max_concurrency=_count(concurrency_name, max_concurrency, 1),
             max_fallback_attempts=_count("max_fallback_attempts", max_fallback_attempts, 0),
             max_cached_shards=_count("max_cached_shards", max_cached_shards, 1),
+            max_cache_bytes=_count("max_cache_bytes", max_cache_bytes, 1, _MAX_BYTES),
             preload_shards=bool(preload_shards),
             shard_format=shard_format,
             s3=core_options(s3_connection_options, credential_provider),
@@ -97,6 +101,7 @@ class ReaderOptions(NamedTuple):
             "max_concurrency": self.max_concurrency,
             "max_fallback_attempts": self.max_fallback_attempts,
             "max_cached_shards": self.max_cached_shards,
+            "max_cache_bytes": self.max_cache_bytes,
             "preload_shards": self.preload_shards,
             "shard_format": self.shard_format,
             "manifest": None,

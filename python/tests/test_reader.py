@@ -5,6 +5,7 @@ import asyncio
 import collections.abc
 import datetime
 import json
+import pathlib
 import pickle
 
 import numpy as np
@@ -120,6 +121,8 @@ async def test_arguments_are_checked(published, where, arguments, match):
     [
         {"max_concurrency": 0},
         {"max_cached_shards": -1},
+        {"max_cache_bytes": 0},
+        {"max_cache_bytes": 2**64},
         {"max_fallback_attempts": -1},
         {"local_root": 5},
         {"s3_prefix": ""},
@@ -307,6 +310,15 @@ async def test_few_cached_shards_give_the_same_answers(published, where):
         for seed in range(10):
             query = published.query(seed)
             assert [r.id for r in await reader.search(query, num_probes=4)] == published.expected_ids(query, num_probes=4)
+
+
+async def test_a_cache_on_disk_that_is_too_large_loses_what_is_not_loaded(published, where):
+    limits = {"max_cached_shards": 1, "max_concurrency": 1, "max_cache_bytes": 1}
+    async with await AsyncShardedVectorReader.open(**where, **limits) as reader:
+        for seed in range(3):
+            query = published.query(seed)
+            assert [r.id for r in await reader.search(query, num_probes=4)] == published.expected_ids(query, num_probes=4)
+    assert len(list(pathlib.Path(where["local_root"]).glob("shard_*/shard.identity.json"))) == 1
 
 
 async def test_the_backend_can_be_fixed(published, where):

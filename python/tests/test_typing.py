@@ -1,6 +1,7 @@
 """The package, its stubs and the examples pass strict type checkers."""
 
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -93,6 +94,6 @@ def test_pyright_has_nothing_to_say(sources):
     (folder / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
     command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, *targets]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if "could not" in done.stderr.lower() and not done.stdout.strip():
+    if re.search("could not|nodeenv failed", done.stderr, re.IGNORECASE):
         pytest.skip("pyright has no Node.js to run on")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -17,6 +17,10 @@ sf_code sf_make_folders(const char *path, sf_error *error);
 sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t length, uint64_t offset,
                     sf_error *error);
 
+/* Has the system begin to write what a file has in memory, so that a sync at the end has less to wait for; where there is
+ * no such call, it does nothing. */
+void sf_begin_writeback(int descriptor);
+
 /* A rename is on disk only once its folder is. Where folders can't be synced, the file system sees to it. */
 void sf_sync_folder(const char *path);
 

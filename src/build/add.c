@@ -13,7 +13,7 @@
 /* What a thread takes at a time. */
 #define BLOCK_ROWS ((size_t)128)
 
-/* --------------------------------------------------------------------------------------------------- What takes rows */
+/* -------------------------------------------------------------------------------------------------- What takes rows */
 
 static sf_code make_slice(sf_builder *builder, sf_error *error) {
   sf_build_slice *slice = &builder->slice;
@@ -62,7 +62,7 @@ static sf_code begin_batches(sf_builder *builder, const sf_row_batch *batch, sf_
              : sf_builder_begin_rows(builder, error);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ Checking */
+/* --------------------------------------------------------------------------------------------------------- Checking */
 
 /* What went wrong first in a thread's part of a slice. */
 typedef struct slice_failure {
@@ -187,7 +187,7 @@ static sf_code check_slice(checking *of, sf_error *error) {
   return code;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- Writing */
+/* ---------------------------------------------------------------------------------------------------------- Writing */
 
 sf_code sf_builder_write_rows(sf_builder *builder, const sf_shard_row *rows, const char *const *contexts,
                               const uint32_t *shard_ids, size_t count, sf_error *error) {

@@ -42,33 +42,74 @@ sf_code sf_builder_tell(sf_builder *builder, sf_error *error) {
   return sf_fail(error, SF_CANCELLED_ERROR, "the build was stopped");
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Opening */
+/* ---------------------------------------------------------------------------------------------------------- Opening */
 
-/* What is at the root already. */
-typedef struct present_runs {
-  const char *run_id;
-  bool is_taken;
-} present_runs;
+/* The run ids that a listing names, one after the other, each with a NUL. */
+typedef struct run_ids {
+  sf_buffer texts;
+  bool out_of_memory;
+} run_ids;
 
-static bool see_name(const char *name, void *user_data) {
-  present_runs *present = user_data;
+static bool add_run_id(const char *name, void *user_data) {
   static const char separator[] = "run_id=";
+  run_ids *ids = user_data;
   const char *found = strstr(name, separator);
-  size_t length = found == NULL ? 0 : strcspn(found + sizeof(separator) - 1, "/");
-  if (length == strlen(present->run_id) && memcmp(found + sizeof(separator) - 1, present->run_id, length) == 0)
-    present->is_taken = true;
-  return !present->is_taken;
+  if (found == NULL)
+    return true;
+  const char *run_id = found + sizeof(separator) - 1;
+  ids->out_of_memory =
+      !sf_buffer_append(&ids->texts, run_id, strcspn(run_id, "/")) || !sf_buffer_append(&ids->texts, "", 1);
+  return !ids->out_of_memory;
 }
 
-static sf_code require_new_run_id(sf_builder *builder, sf_error *error) {
-  static const char *const folders[] = {"shards/", "vector_meta/", "manifests/"};
-  present_runs present = {.run_id = builder->run_id};
-  for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
-    SF_TRY(sf_storage_list(builder->storage, folders[i], NULL, see_name, &present, error));
-  return !present.is_taken ? SF_OK
-                           : sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
-                                     "run_id: expected one that is new at %s, found %s, which is there",
-                                     builder->storage->root, builder->run_id);
+static sf_code list_run_ids(sf_storage *storage, const char *folder, run_ids *ids, sf_error *error) {
+  SF_TRY(sf_storage_list(storage, folder, NULL, add_run_id, ids, error));
+  return ids->out_of_memory ? sf_fail_memory(error, "names of runs") : SF_OK;
+}
+
+static bool has_run_id(const run_ids *ids, const char *run_id) {
+  for (size_t at = 0; at < ids->texts.length;) {
+    const char *text = (const char *)ids->texts.data + at;
+    if (strcmp(text, run_id) == 0)
+      return true;
+    at += strlen(text) + 1;
+  }
+  return false;
+}
+
+static void warn_of_rests(const sf_builder *builder, const run_ids *written, const run_ids *published) {
+  size_t count = 0;
+  for (size_t at = 0; at < written->texts.length;) {
+    const char *run_id = (const char *)written->texts.data + at;
+    count += !has_run_id(published, run_id);
+    at += strlen(run_id) + 1;
+  }
+  if (count > 0)
+    sf_log_message(
+        &builder->log, SF_LOG_WARNING,
+        "%s: there are shards of %zu runs that were never published, or are still under way: a cleanup shows "
+        "and removes them",
+        builder->storage->root, count);
+}
+
+/* The run id must be new; and what killed builds left should be known. */
+static sf_code look_at_runs(sf_builder *builder, sf_error *error) {
+  run_ids written = {0};
+  run_ids published = {0};
+  sf_code code = list_run_ids(builder->storage, "shards/", &written, error);
+  if (code == SF_OK)
+    code = list_run_ids(builder->storage, "manifests/", &published, error);
+  if (code == SF_OK)
+    warn_of_rests(builder, &written, &published);
+  if (code == SF_OK)
+    code = list_run_ids(builder->storage, "vector_meta/", &written, error);
+  if (code == SF_OK && (has_run_id(&written, builder->run_id) || has_run_id(&published, builder->run_id)))
+    code =
+        sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "run_id: expected one that is new at %s, found %s, which is there",
+                builder->storage->root, builder->run_id);
+  sf_buffer_free(&written.texts);
+  sf_buffer_free(&published.texts);
+  return code;
 }
 
 /* A root that is a directory: shards are written where they belong. Of builds with one run id, one makes the folder. */
@@ -121,7 +162,7 @@ static sf_code open_builder(sf_builder *builder, const char *root, const sf_buil
   SF_TRY(sf_build_plan_make(options, &builder->plan, error));
   SF_TRY(sf_storage_open(root, &storage_options, &builder->storage, error));
   SF_TRY(choose_names(builder, options, error));
-  SF_TRY(require_new_run_id(builder, error));
+  SF_TRY(look_at_runs(builder, error));
   if (builder->storage->vtable->is_remote)
     SF_TRY(open_remote(builder, options->staging_dir, error));
   else
@@ -156,7 +197,7 @@ sf_code sf_builder_create(const char *root, const sf_build_options *given, sf_bu
   return code;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Freeing */
+/* ---------------------------------------------------------------------------------------------------------- Freeing */
 
 /* Whether anything could be left of the run: names it in the log if so. */
 static void remove_rests(sf_builder *builder) {

@@ -31,7 +31,7 @@ static sf_code read_options(const sf_cleanup_options *given, sf_cleanup_options 
   return SF_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Counting */
+/* --------------------------------------------------------------------------------------------------------- Counting */
 
 /* What is below a folder: objects are counted, folders are kept to be looked into. */
 typedef struct counting {
@@ -72,7 +72,7 @@ static sf_code count_objects(sf_storage *storage, const char *prefix, const sf_c
   return code;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Removing */
+/* --------------------------------------------------------------------------------------------------------- Removing */
 
 static sf_code clean_run(sf_storage *storage, const sf_root_run *run, const sf_cleanup_options *options,
                          const sf_cancellation *cancellation, size_t *num_runs, sf_error *error) {
@@ -150,7 +150,7 @@ static sf_code clean(sf_storage *storage, const sf_cleanup_options *options, con
   return code;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- Calls */
+/* ------------------------------------------------------------------------------------------------------------ Calls */
 
 static sf_code clean_root(const char *root, const sf_cleanup_options *options, const sf_cancellation *cancellation,
                           size_t *num_runs, sf_error *error) {

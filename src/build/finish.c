@@ -15,7 +15,7 @@ static double seconds_since(uint64_t started) {
   return (double)(sf_monotonic_nanoseconds() - started) / 1e9;
 }
 
-/* --------------------------------------------------------------------------------------------------------- Completing */
+/* ------------------------------------------------------------------------------------------------------- Completing */
 
 static sf_code check_ids(sf_builder *builder, sf_error *error) {
   sf_same_ids same = {0};
@@ -49,7 +49,7 @@ static sf_code complete(sf_builder *builder, sf_error *error) {
   return sf_run_record_renew(&builder->record, builder->storage, builder->cancellation, error);
 }
 
-/* --------------------------------------------------------------------------------------------------------- Publishing */
+/* ------------------------------------------------------------------------------------------------------- Publishing */
 
 static sf_code put_array(sf_builder *builder, const char *name, const float *values, size_t num_rows, sf_error *error) {
   char *key = sf_format("vector_meta/run_id=%s/%s", builder->run_id, name);
@@ -124,7 +124,7 @@ static sf_code publish(sf_builder *builder, char **ref, sf_error *error) {
   return code;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Result */
+/* ----------------------------------------------------------------------------------------------------------- Result */
 
 static size_t url_size(const sf_builder *builder) {
   return strlen(builder->s3_prefix) + strlen(builder->shards_key) + 34; /* two slashes, the shard's name and a NUL */

@@ -25,7 +25,7 @@ static const char sharding[] = "{\"cel_columns\": null, \"cel_expr\": null, \"ha
                                "\"routing_values\": null, \"strategy\": \"hash\"}";
 static const char writer_info[] = "{\"attempt\": 0, \"duration_ms\": 0, \"stage_id\": null, \"task_attempt_id\": null}";
 
-/* ------------------------------------------------------------------------------------------- custom["vector"], in JSON */
+/* ---------------------------------------------------------------------------------------- custom["vector"], in JSON */
 
 /* Takes the value over. */
 static bool set(json_object *object, const char *name, json_object *value) {
@@ -92,7 +92,7 @@ static json_object *make_custom(const sf_manifest_facts *facts) {
   return NULL;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- The tables */
+/* ------------------------------------------------------------------------------------------------------- The tables */
 
 static sf_code fail(sqlite3 *database, sf_error *error) {
   return sf_sqlite_fail(database, what, "can't write it", SF_ERROR, error);

@@ -24,7 +24,7 @@ void sf_build_options_init(sf_build_options *options) {
 }
 
 sf_code sf_build_options_read(const sf_build_options *given, sf_build_options *options, sf_error *error) {
-  const size_t first_size = offsetof(sf_build_options, executor) + sizeof(given->executor);
+  const size_t first_size = offsetof(sf_build_options, executor);
   sf_build_options_init(options);
   if (given == NULL || given->size < first_size)
     return sf_fail(error, invalid, "build options: expected them initialised, found %s",
@@ -34,7 +34,7 @@ sf_code sf_build_options_read(const sf_build_options *given, sf_build_options *o
   return SF_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ Numbers */
+/* ---------------------------------------------------------------------------------------------------------- Numbers */
 
 static uint32_t count_cpus(void) {
   long count = sysconf(_SC_NPROCESSORS_ONLN);
@@ -69,7 +69,7 @@ static sf_code take_numbers(const sf_build_options *options, sf_build_plan *plan
   return SF_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------------- Strategies */
+/* ------------------------------------------------------------------------------------------------------- Strategies */
 
 static sf_code require_num_dbs(const sf_build_plan *plan, sf_error *error) {
   if (plan->num_dbs > 0)
@@ -239,7 +239,7 @@ void sf_build_plan_free(sf_build_plan *plan) {
   *plan = (sf_build_plan){0};
 }
 
-/* ---------------------------------------------------------------------------------------------------------- Dimension */
+/* -------------------------------------------------------------------------------------------------------- Dimension */
 
 /* Normally distributed, so that their directions are uniform (Box and Muller, A Note on the Generation of Random Normal
  * Deviates, 1958). */

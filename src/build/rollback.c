@@ -78,7 +78,7 @@ static sf_code find_target(sf_storage *storage, const char *target, const sf_can
   return code == SF_OK && *key == NULL ? fail_missing(storage, target, error) : code;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ Checking */
+/* --------------------------------------------------------------------------------------------------------- Checking */
 
 static bool note_name(const char *name, void *user_data) {
   (void)name;
@@ -137,7 +137,7 @@ static sf_code roll_back(sf_storage *storage, const char *target, const sf_cance
   return code;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- Calls */
+/* ------------------------------------------------------------------------------------------------------------ Calls */
 
 static sf_code roll_back_root(const char *root, const sf_reader_options *options, const char *target,
                               const sf_cancellation *cancellation, char **manifest_ref, sf_error *error) {

@@ -37,7 +37,7 @@ static bool add_folder(sf_root_run *run, const char *prefix, const char *name) {
   return run->folders[run->num_folders] != NULL && ++run->num_folders > 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ Listings */
+/* --------------------------------------------------------------------------------------------------------- Listings */
 
 /* Names of folders below a prefix, collected before anything is read below them. */
 typedef struct folder_names {
@@ -113,7 +113,7 @@ static sf_code take_record(sf_storage *storage, const char *prefix, const char *
   return add_folder(run, prefix, name) ? SF_OK : sf_fail_memory(error, "runs");
 }
 
-/* ----------------------------------------------------------------------------------------------------------- References */
+/* ------------------------------------------------------------------------------------------------------- References */
 
 static sf_code refer_to(sf_root_runs *runs, const char *run_id, size_t length, sf_error *error) {
   sf_root_run *run = enter(runs, run_id, length);

@@ -49,7 +49,7 @@ sf_code sf_row_batch_check(const sf_row_batch *batch, const sf_build_plan *plan,
   return SF_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Vectors */
+/* ---------------------------------------------------------------------------------------------------------- Vectors */
 
 /* IEEE 754 binary16 to binary32, exactly. */
 static float widen_f16(uint16_t bits) {
@@ -114,7 +114,7 @@ sf_code sf_row_vector(const sf_row_batch *batch, size_t row, float *converted, c
   return SF_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------------- Ids and payloads */
+/* ------------------------------------------------------------------------------------------------- Ids and payloads */
 
 sf_code sf_row_id(const sf_row_batch *batch, size_t row, int64_t number, sf_shard_row *described, sf_error *error) {
   const char *text = batch->string_ids != NULL ? batch->string_ids[row] : NULL;
@@ -166,9 +166,9 @@ sf_code sf_row_payload(const sf_row_batch *batch, size_t row, sf_shard_row *desc
 
 sf_code sf_row_name_failure(const sf_row_batch *batch, const char *source, uint64_t added, size_t row,
                             sf_error *error) {
-  uint64_t first = batch->has_first_number ? batch->first_number : added;
+  uint64_t number = (batch->has_first_number ? batch->first_number : added) + row;
   return sf_error_prefix(error, "%s: %s %llu", source, sf_row_source(batch->row_word, "row"),
-                         (unsigned long long)(first + row));
+                         (unsigned long long)number);
 }
 
 sf_code sf_row_vector_named(const sf_row_batch *batch, size_t row, float *converted, const float **vector,

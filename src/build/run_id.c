@@ -28,7 +28,7 @@ static void print_hexadecimal(const uint8_t *bytes, size_t length, char *text) {
 }
 
 sf_code sf_hex_id_make(char id[SF_HEX_ID_SIZE], sf_error *error) {
-  uint8_t bytes[16];
+  uint8_t bytes[16] = {0};
   SF_TRY(random_bytes(bytes, sizeof(bytes), error));
   print_hexadecimal(bytes, sizeof(bytes), id);
   return SF_OK;
@@ -36,7 +36,7 @@ sf_code sf_hex_id_make(char id[SF_HEX_ID_SIZE], sf_error *error) {
 
 sf_code sf_uuid_make(char uuid[SF_UUID_SIZE], sf_error *error) {
   static const size_t groups[] = {4, 2, 2, 2, 6};
-  uint8_t bytes[16];
+  uint8_t bytes[16] = {0};
   SF_TRY(random_bytes(bytes, sizeof(bytes), error));
   bytes[6] = (uint8_t)((bytes[6] & 0x0F) | 0x40); /* version 4 */
   bytes[8] = (uint8_t)((bytes[8] & 0x3F) | 0x80); /* the variant of RFC 9562 */

@@ -97,7 +97,7 @@ static sf_code open_writer(sf_shard_set *set, uint32_t db_id, sf_error *error) {
   return code;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- Adding */
+/* ----------------------------------------------------------------------------------------------------------- Adding */
 
 /* What the threads of a team share while they work on shards, each on one at a time. */
 typedef struct shared_work {
@@ -192,7 +192,7 @@ sf_code sf_shard_set_add(sf_shard_set *set, const sf_shard_row *rows, const uint
   return run_shared(&work, write_slice, error);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- Finishing */
+/* -------------------------------------------------------------------------------------------------------- Finishing */
 
 static sf_code write_spooled(const sf_shard_row *rows, size_t count, void *user_data, sf_error *error) {
   return sf_shard_writer_add(user_data, rows, count, error);
@@ -268,7 +268,15 @@ static void sync_folders(const sf_shard_set *set) {
     free(above);
     free(folder);
   }
+  char *above = sf_folder_of(set->source.directory);
+  char *root = above != NULL ? sf_folder_of(above) : NULL;
   sf_sync_folder(set->source.directory);
+  if (root != NULL) {
+    sf_sync_folder(above);
+    sf_sync_folder(root);
+  }
+  free(above);
+  free(root);
 }
 
 sf_code sf_shard_set_finish(sf_shard_set *set, sf_shard_set_callback callback, void *user_data,

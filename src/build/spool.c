@@ -75,7 +75,7 @@ void sf_spool_free(sf_spool *spool) {
   free(spool);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Writing */
+/* ---------------------------------------------------------------------------------------------------------- Writing */
 
 static sf_code write_list(sf_spool *spool, list *written, sf_error *error) {
   if (written->num_pending == 0)
@@ -142,7 +142,7 @@ sf_code sf_spool_add(sf_spool *spool, uint32_t number, const sf_shard_row *row, 
   return to->pending.length > spool->list_bytes ? write_list(spool, to, error) : SF_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Reading */
+/* ---------------------------------------------------------------------------------------------------------- Reading */
 
 /* The rows in `bytes`, borrowed from them. Vectors are aligned: the block is as malloc gives it, and records and headers
  * are multiples of ALIGNMENT. */

@@ -41,7 +41,7 @@ static sf_code train(sf_builder *builder, const float *sample, size_t num_rows, 
   return sf_builder_begin_rows(builder, error);
 }
 
-/* ---------------------------------------------------------------------------------------------------- From given rows */
+/* -------------------------------------------------------------------------------------------------- From given rows */
 
 /* All rows, as they lie there. */
 static sf_code train_in_place(sf_builder *builder, const sf_row_batch *batch, sf_error *error) {
@@ -107,7 +107,7 @@ sf_code sf_builder_train(sf_builder *builder, const sf_row_batch *given, sf_erro
   return code;
 }
 
-/* ----------------------------------------------------------------------------------------------------- From kept rows */
+/* --------------------------------------------------------------------------------------------------- From kept rows */
 
 static sf_code make_sample_room(sf_builder *builder, sf_error *error) {
   if (builder->sample_rows < builder->sample_capacity)

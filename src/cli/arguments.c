@@ -50,6 +50,8 @@ static const option_spec option_table[] = {
      OPTION_JSON, AT(routing_context), 0, 0},
     {"cache-dir", "DIR", "where shards are cached (default: $XDG_CACHE_HOME/shardyfusion)", SF_CLI_TAKES_READER,
      OPTION_TEXT, AT(cache_dir), 0, 0},
+    {"max-cache-bytes", "N", "shards that were not used for longest leave a larger cache (default: no bound)",
+     SF_CLI_TAKES_READER, OPTION_INTEGER, AT(max_cache_bytes), 1, INT64_MAX},
     {"max-concurrency", "N", "the most shards that a search works on at a time (default: no bound)",
      SF_CLI_TAKES_READER, OPTION_INTEGER, AT(max_concurrency), 1, UINT32_MAX},
     {"max-fallback-attempts", "N", "how many older manifests to try if the live one is malformed (default: 3)",
@@ -140,7 +142,7 @@ static const option_spec *find_option(const char *name, size_t length, unsigned 
   return NULL;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- Values */
+/* ----------------------------------------------------------------------------------------------------------- Values */
 
 /* The integer at `text`, all digits and a sign; `end` is where it stops. */
 static bool read_integer(const char *text, int64_t *value, const char **end) {
@@ -229,7 +231,7 @@ static bool store_value(const option_spec *option, const char *text, sf_cli_argu
   return false;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Mistakes */
+/* --------------------------------------------------------------------------------------------------------- Mistakes */
 
 static sf_cli_status report_unknown_option(const char *command, const char *name, size_t length, unsigned takes) {
   char mistyped[64];
@@ -265,7 +267,7 @@ static sf_cli_status report_bad_value(const char *command, const option_spec *op
   }
 }
 
-/* -------------------------------------------------------------------------------------------------------------- Parsing */
+/* ---------------------------------------------------------------------------------------------------------- Parsing */
 
 /* The option at argv[*index], which begins with "--"; moves *index past its value. */
 static sf_cli_status parse_option(int argc, char **argv, int *index, const char *command, unsigned takes,

@@ -84,6 +84,7 @@ typedef struct sf_cli_arguments {
   sf_cli_integer_list shard_ids;
   const char *routing_context;
   const char *cache_dir;
+  sf_cli_integer max_cache_bytes;
   sf_cli_integer max_concurrency;
   sf_cli_integer max_fallback_attempts;
   sf_cli_number staleness_threshold;

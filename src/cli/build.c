@@ -40,7 +40,7 @@ static bool show_progress(const sf_build_progress *progress, void *user_data) {
   return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Options */
+/* ---------------------------------------------------------------------------------------------------------- Options */
 
 static float *narrow(const sf_npy *array) {
   size_t count = array->num_rows * array->num_columns;
@@ -125,7 +125,7 @@ static sf_build_options take_options(const sf_cli_session *session) {
   return options;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ Building */
+/* --------------------------------------------------------------------------------------------------------- Building */
 
 static sf_code create_builder(const sf_cli_session *session, progress_line *line, sf_builder **builder,
                               sf_error *error) {

@@ -34,7 +34,7 @@ typedef struct sources {
   const char **payload_pointers; /* of a batch: NULL where a line says null */
 } sources;
 
-/* ------------------------------------------------------------------------------------------------------------ Integers */
+/* --------------------------------------------------------------------------------------------------------- Integers */
 
 static bool has_suffix(const char *text, const char *suffix) {
   size_t length = strlen(text);
@@ -130,7 +130,7 @@ static sf_code open_ids(sources *from, const sf_cli_build_arguments *build, sf_e
   return sf_cli_line_column_open(&from->string_ids, build->ids, from->batch_rows, error);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Opening */
+/* ---------------------------------------------------------------------------------------------------------- Opening */
 
 static sf_code open_vectors(sources *from, const char *path, sf_error *error) {
   from->vectors_path = path;
@@ -170,7 +170,7 @@ static void close_sources(sources *from) {
   free(from->payload_pointers);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ Training */
+/* --------------------------------------------------------------------------------------------------------- Training */
 
 static sf_element_type element_type(const sf_cli_mapped_array *vectors) {
   switch (vectors->layout.type) {
@@ -241,7 +241,7 @@ static sf_code train(sources *from, sf_builder *builder, uint64_t seed, sf_error
   return code;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- Adding */
+/* ----------------------------------------------------------------------------------------------------------- Adding */
 
 static sf_code read_columns(sources *from, size_t first, size_t count, sf_error *error) {
   SF_TRY(read_integers(&from->ids, first, count, from, error));

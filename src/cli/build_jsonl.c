@@ -56,7 +56,7 @@ static sf_code fail(const jsonl *from, sf_error *error, const char *expected, js
                  found == NULL ? "nothing" : json_object_to_json_string_ext(found, JSON_C_TO_STRING_PLAIN));
 }
 
-/* ------------------------------------------------------------------------------------------------------------- A line */
+/* ----------------------------------------------------------------------------------------------------------- A line */
 
 static sf_code keep_text(jsonl *from, const char *text, size_t length, text_at *kept, sf_error *error) {
   *kept = (text_at){.is_there = true, .offset = from->texts.length, .length = length};
@@ -155,7 +155,7 @@ static sf_code take_line(jsonl *from, const char *line, size_t length, sf_error 
   return code;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- A batch */
+/* ---------------------------------------------------------------------------------------------------------- A batch */
 
 static const char *text_of(const jsonl *from, const text_at *at) {
   return at->is_there ? (const char *)from->texts.data + at->offset : NULL;

@@ -38,7 +38,7 @@ sf_cli_field sf_cli_json_field(const char *name, const char *text, size_t length
   return field;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- JSON */
+/* ------------------------------------------------------------------------------------------------------------- JSON */
 
 static bool append_value(sf_buffer *buffer, const sf_cli_field *field) {
   switch (field->kind) {
@@ -67,7 +67,7 @@ bool sf_cli_append_object(sf_buffer *buffer, const sf_cli_field *fields, size_t 
   return appended && sf_buffer_append_text(buffer, "}");
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Writing */
+/* ---------------------------------------------------------------------------------------------------------- Writing */
 
 static sf_code fail_write(sf_error *error) {
   return sf_fail(error, SF_ERROR, "standard output: %s", strerror(errno));
@@ -103,7 +103,7 @@ void sf_cli_output_free(sf_cli_output *output) {
   sf_cli_table_free(&output->table);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- Records */
+/* ---------------------------------------------------------------------------------------------------------- Records */
 
 char *sf_cli_format_cell(const sf_cli_field *field) {
   sf_buffer cell = {0};

@@ -11,7 +11,7 @@
 
 enum { READ_SIZE = 1 << 16, MAX_LINE_LENGTH = 1 << 24 };
 
-/* ----------------------------------------------------------------------------------------------------------- Query files */
+/* ------------------------------------------------------------------------------------------------------ Query files */
 
 static sf_code read_all(const char *path, int fd, sf_buffer *contents, sf_error *error) {
   for (;;) {
@@ -68,7 +68,7 @@ static sf_cli_query_state next_row(sf_cli_queries *queries, sf_cli_query *query)
   return SF_CLI_QUERY_READY;
 }
 
-/* ------------------------------------------------------------------------------------------------- The query on the line */
+/* -------------------------------------------------------------------------------------------- The query on the line */
 
 static sf_cli_query_state next_text(sf_cli_queries *queries, const char *text, size_t length, sf_cli_query *query) {
   free(queries->values);
@@ -94,7 +94,7 @@ static sf_cli_status check_text(const char *command, const char *text) {
   return code == SF_OK ? SF_CLI_SUCCESS : sf_cli_report(&error);
 }
 
-/* -------------------------------------------------------------------------------------------------------- Standard input */
+/* --------------------------------------------------------------------------------------------------- Standard input */
 
 static sf_cli_query_state fail_stream(sf_cli_queries *queries, sf_code code, const char *message) {
   sf_fail(&queries->error, code, "standard input: %s", message);
@@ -159,7 +159,7 @@ static sf_cli_query_state next_from_stream(sf_cli_queries *queries, sf_cli_query
   return state;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- All of them */
+/* ------------------------------------------------------------------------------------------------------ All of them */
 
 sf_cli_status sf_cli_queries_open(const char *command, const sf_cli_arguments *arguments, sf_cli_queries *queries) {
   *queries = (sf_cli_queries){0};

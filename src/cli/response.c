@@ -58,7 +58,7 @@ static sf_code each_result(const sf_search_response *response, result_visitor vi
   return code;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- JSON */
+/* ------------------------------------------------------------------------------------------------------------- JSON */
 
 static sf_code append_result(void *line, bool is_first, const sf_cli_field *fields, sf_error *error) {
   if (!(is_first || sf_buffer_append_text(line, ", ")) || !sf_cli_append_object(line, fields, NUM_FIELDS))
@@ -87,7 +87,7 @@ static sf_code print_line(size_t query_number, const sf_search_response *respons
   return code;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- Table */
+/* ------------------------------------------------------------------------------------------------------------ Table */
 
 static sf_code print_row(void *output, bool is_first, const sf_cli_field *fields, sf_error *error) {
   (void)is_first;

@@ -67,6 +67,8 @@ static void set_reader_options(sf_cli_session *session) {
   session->arguments.s3.profile = arguments->profile;
   if (arguments->max_concurrency.is_set)
     session->options.max_concurrency = (uint32_t)arguments->max_concurrency.value;
+  if (arguments->max_cache_bytes.is_set)
+    session->options.max_cache_bytes = (uint64_t)arguments->max_cache_bytes.value;
   if (arguments->max_fallback_attempts.is_set)
     session->options.max_fallback_attempts = (int32_t)arguments->max_fallback_attempts.value;
 }

@@ -37,6 +37,8 @@ static sf_code make_servable(sf_reader *reader, sf_snapshot *snapshot, const sf_
                                         .shard_format = reader->shard_format,
                                         .events = &reader->events,
                                         .max_shards = reader->max_cached_shards,
+                                        .max_cache_bytes = reader->max_cache_bytes,
+                                        .log = &reader->log,
                                         .freed = snapshot_freed,
                                         .freed_context = served};
   sf_code code = served == NULL ? sf_fail_memory(error, "snapshot") : sf_shard_cache_create(&source, servable, error);
@@ -152,6 +154,7 @@ static sf_code create(const sf_reader_options *options, sf_reader **created, sf_
   reader->process = sf_process_id();
   reader->max_concurrency = options->max_concurrency;
   reader->max_cached_shards = options->max_cached_shards;
+  reader->max_cache_bytes = options->max_cache_bytes;
   reader->max_fallback_attempts = sf_reader_options_fallback_attempts(options);
   reader->preload_shards = options->preload_shards;
   reader->log = (sf_log){.callback = options->log, .user_data = options->log_user_data};

@@ -26,6 +26,7 @@ struct sf_reader {
   char *cache_dir;
   uint32_t max_concurrency;
   uint32_t max_cached_shards;
+  uint64_t max_cache_bytes;
   uint32_t max_fallback_attempts;
   bool preload_shards;
   sf_log log;

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* A slice of this many bytes is scanned in well under a millisecond: small enough to share out, and large enough that
- * its own costs don't show. */
+/* A slice of this many bytes is scanned in well under a millisecond, for a whole company of searches in a few: small
+ * enough to share out, and large enough that its own costs don't show. */
 #define SLICE_BYTES ((size_t)4 << 20)
 
 /* Searches for more results than this scan alone: what a company of searches holds in memory stays small. */

@@ -1,8 +1,10 @@
 #include "reader/shard_cache.h"
 
+#include "base/log.h"
 #include "base/thread.h"
 #include "base/time.h"
 #include "reader/shard_source.h"
+#include "shard/cache_limit.h"
 
 typedef enum load_state { NOT_LOADED, LOADING, LOADED } load_state;
 
@@ -107,6 +109,15 @@ static void evict(sf_shard_cache *cache) {
   }
 }
 
+/* The same on disk. A cache that stays too large is no reason for a search to fail. */
+static void shrink(const sf_shard_cache *cache) {
+  sf_error error;
+  if (cache->source.max_cache_bytes == 0)
+    return;
+  if (sf_cache_limit_enforce(cache->cache_dir, cache->source.max_cache_bytes, &error) != SF_OK)
+    sf_log_message(cache->source.log, SF_LOG_WARNING, "the local cache could not be shrunk: %s", error.message);
+}
+
 sf_code sf_shard_cache_take(sf_shard_cache *cache, uint32_t db_id, sf_shard_waiter *waiter, sf_shard **shard,
                             sf_error *error) {
   entry *wanted = &cache->entries[db_id];
@@ -136,8 +147,10 @@ void sf_shard_cache_give(sf_shard_cache *cache, uint32_t db_id) {
     link_recent(cache, given);
   bool too_many = cache->source.max_shards != 0 && cache->num_loaded > cache->source.max_shards;
   pthread_mutex_unlock(&cache->mutex);
-  if (too_many)
+  if (too_many) {
     evict(cache);
+    shrink(cache);
+  }
 }
 
 bool sf_shard_cache_stop_waiting(sf_shard_cache *cache, uint32_t db_id, sf_shard_waiter *waiter) {
@@ -226,6 +239,7 @@ static void run_load(sf_task *task) {
   sf_shard_waiter *waiters = note_end(cache, loaded, shard, &code, &error);
   pthread_mutex_unlock(&cache->mutex);
   evict(cache);
+  shrink(cache);
   while (waiters != NULL) {
     sf_shard_waiter *next = waiters->next; /* the waiter may be gone once it was called */
     waiters->loaded(waiters, shard, code, &error);

@@ -21,6 +21,8 @@ typedef struct sf_shard_cache_source {
   const sf_snapshot *snapshot;
   const char *cache_dir;
   uint32_t max_shards;             /* 0: no bound */
+  uint64_t max_cache_bytes;        /* of the local cache on disk; 0: no bound */
+  const sf_log *log;               /* NULL: silent */
   const char *shard_format;        /* the only one to look for; NULL: any */
   const sf_event_listener *events; /* NULL: nobody listens */
   /* Called when the cache is gone, from the thread that dropped the last reference. */

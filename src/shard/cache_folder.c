@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define IDENTITY_NAME "shard.identity.json"
-#define LOCK_NAME "shard.lock"
 #define IDENTITY_MAX_BYTES 65536
 
 static bool member_is(const json_object *identity, const char *name, const char *expected) {
@@ -59,7 +58,8 @@ static void remove_contents(const char *path) {
   if (folder == NULL)
     return;
   for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-    if (strcmp(entry->d_name, LOCK_NAME) == 0 || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+    if (strcmp(entry->d_name, SF_CACHE_LOCK_NAME) == 0 || strcmp(entry->d_name, SF_CACHE_USE_NAME) == 0 ||
+        strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
       continue;
     char *child = sf_format("%s/%s", path, entry->d_name);
     if (child != NULL && !is_in_use(child))
@@ -69,12 +69,18 @@ static void remove_contents(const char *path) {
   closedir(folder);
 }
 
+static void remove_file(const char *folder, const char *name) {
+  char *path = sf_format("%s/%s", folder, name);
+  if (path != NULL)
+    unlink(path);
+  free(path);
+}
+
 void sf_remove_folder(const char *path) {
-  char *lock_path = sf_format("%s/" LOCK_NAME, path);
+  remove_file(path, IDENTITY_NAME);
   remove_contents(path);
-  if (lock_path != NULL)
-    unlink(lock_path);
-  free(lock_path);
+  remove_file(path, SF_CACHE_LOCK_NAME);
+  remove_file(path, SF_CACHE_USE_NAME);
   rmdir(path);
 }
 
@@ -112,9 +118,9 @@ static sf_code write_identity(const char *path, const char *db_url, const char *
 }
 
 static sf_code take_lock(const char *path, int *lock, sf_error *error) {
-  char *lock_path = sf_format("%s/" LOCK_NAME, path);
+  char *lock_path = sf_format("%s/" SF_CACHE_LOCK_NAME, path);
   if (lock_path == NULL)
-    return sf_fail_memory(error, LOCK_NAME);
+    return sf_fail_memory(error, SF_CACHE_LOCK_NAME);
   sf_code code = SF_OK;
   int descriptor = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor < 0)

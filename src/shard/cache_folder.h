@@ -9,6 +9,10 @@
 #include "base/cancellation.h"
 #include "base/files.h"
 
+/* Files of a folder that are no shard's: who writes holds the one, who reads the other (see cache_use.h). */
+#define SF_CACHE_LOCK_NAME "shard.lock"
+#define SF_CACHE_USE_NAME "shard.use"
+
 /* A folder with its lock held: of this process's threads and of all processes, one at a time. */
 typedef struct sf_cache_folder {
   char *path;
@@ -29,7 +33,7 @@ bool sf_cache_folder_matches(const char *path, const char *db_url, const char *c
  * false when it is already gone. */
 sf_code sf_cache_file_hold(const char *path, int *descriptor, bool *held, sf_error *error);
 
-/* Removes a folder and the files in it, as far as that can be done. */
+/* Removes a folder and the files in it, as far as that can be done; first what says whose it is. */
 void sf_remove_folder(const char *path);
 
 #endif

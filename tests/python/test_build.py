@@ -326,6 +326,12 @@ def test_a_build_says_where_it_belongs(cli, tmp_path, rows):
     assert all(line["status"] == "ok" for line in cli.lines("verify", other))
 
 
+def test_a_build_says_what_others_left_behind(cli, tmp_path, rows):
+    (tmp_path / "root" / "shards" / "run_id=dead").mkdir(parents=True)
+    done = cli.run("build", tmp_path / "root", *rows.arguments("lsh"))
+    assert done.returncode == 0 and "1 runs that were never published" in done.stderr
+
+
 def test_a_second_build_takes_over_and_the_first_stays(cli, tmp_path, rows):
     root = tmp_path / "root"
     first = cli.one("build", root, *rows.arguments("lsh"))

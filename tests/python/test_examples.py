@@ -69,6 +69,13 @@ def test_an_example_says_what_is_wrong(cli_path, tmp_path):
         assert done.returncode == 1 and done.stderr.startswith("ReaderStateError: "), (name, done)
 
 
+def test_the_example_that_builds_publishes_a_snapshot(cli, cli_path, tmp_path):
+    lines = run_example(cli_path, tmp_path, "build", tmp_path / "root")
+    ref = cli.one("info", tmp_path / "root")["manifest_ref"]
+    assert lines == [f"1000 rows in 4 shards: {ref}"]
+    assert all(line["status"] == "ok" for line in cli.lines("verify", tmp_path / "root"))
+
+
 def test_the_guide_to_the_c_interface_names_what_there_is():
     guide = (ROOT / "docs" / "c-api.md").read_text()
     header = (ROOT / "include" / "shardyfusion.h").read_text()

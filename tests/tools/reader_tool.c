@@ -2,7 +2,7 @@
  * Keeps a reader open for the tests of tests/python: options and a root on the command line, then commands on standard
  * input, one a line with words between tabs, each answered by a line of JSON.
  *
- *   reader_tool [-c CACHE_DIR] [-s MAX_CACHED_SHARDS] [-o NAME=VALUE]... ROOT
+ *   reader_tool [-c CACHE_DIR] [-s MAX_CACHED_SHARDS] [-b MAX_CACHE_BYTES] [-o NAME=VALUE]... ROOT
  *   search FILE FIRST COUNT TOP_K [SHARD_ID...]     FILE: rows of float32, of which COUNT from FIRST on are asked together
  */
 #include "base/json.h"
@@ -56,7 +56,7 @@ static json_object *describe_response(const sf_search_response *response) {
 static sf_code search(const tool *used, const float *rows, size_t count, int64_t top_k, const int64_t *shard_ids,
                       size_t num_shard_ids, json_object *answer, sf_error *error) {
   sf_search_request *requests = sf_calloc(count, sizeof(*requests));
-  sf_search_response **responses = sf_calloc(count, sizeof(*responses));
+  sf_search_response **responses = sf_calloc(count, sizeof(void *));
   if (requests == NULL || responses == NULL)
     abort();
   for (size_t i = 0; i < count; i++) {
@@ -136,6 +136,9 @@ static bool set_option(char name, const char *value, sf_reader_options *options,
   case 's':
     options->max_cached_shards = (uint32_t)strtoul(value, NULL, 10);
     return true;
+  case 'b':
+    options->max_cache_bytes = strtoull(value, NULL, 10);
+    return true;
   case 'o':
     return sf_cli_s3_setting_store(value, s3);
   default:
@@ -154,7 +157,8 @@ int main(int argc, char **argv) {
       return 2;
     }
   if (next + 1 != argc) {
-    fputs("usage: reader_tool [-c CACHE_DIR] [-s MAX_CACHED_SHARDS] [-o NAME=VALUE]... ROOT\n", stderr);
+    fputs("usage: reader_tool [-c CACHE_DIR] [-s MAX_CACHED_SHARDS] [-b MAX_CACHE_BYTES] [-o NAME=VALUE]... ROOT\n",
+          stderr);
     return 2;
   }
   tool used = {0};

@@ -80,7 +80,7 @@ static sf_builder *create(const rows *from, const sf_build_options *options) {
 /* The nearest row to row `row`, over all shards. */
 static void assert_found(const rows *from, size_t row, sf_id_type id_type, int64_t integer, const char *string) {
   sf_reader_options options = SF_READER_OPTIONS_INIT;
-  sf_reader *reader;
+  sf_reader *reader = NULL;
   sf_search_response *response = NULL;
   sf_error error = {0};
   char *cache = scratch_path(from->folder, "cache");

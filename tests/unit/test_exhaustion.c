@@ -12,6 +12,7 @@
 #include "support/scratch.h"
 
 #include <cmocka_includes.h>
+#include <stdio.h>
 
 /* What fails next: when the countdown reaches zero. The linker sends the library's calls to the functions below. */
 static atomic_long allocations_left;
@@ -250,6 +251,63 @@ static void train_and_assign(const reader_fixture *fixture) {
   sf_nearest_centroid_free(nearest);
 }
 
+static sf_code build_rows(sf_builder *builder) {
+  enum { ROWS = 20, DIM = 3 };
+  static float vectors[ROWS * DIM];
+  static const char *ids[ROWS];
+  static const char *payloads[ROWS];
+  static char texts[ROWS][8];
+  for (size_t i = 0; i < ROWS; i++) {
+    vectors[i * DIM + i % DIM] = (float)i + 1;
+    snprintf(texts[i], sizeof(texts[i]), "id%zu", i);
+    ids[i] = texts[i];
+    payloads[i] = i % 2 == 0 ? "{\"a\":\n 1}" : NULL;
+  }
+  sf_row_batch batch = SF_ROW_BATCH_INIT;
+  batch.count = ROWS;
+  batch.vectors = vectors;
+  batch.dim = DIM;
+  batch.string_ids = ids;
+  batch.payloads = payloads;
+  sf_code code = sf_builder_add(builder, &batch, NULL);
+  sf_build_result *result = NULL;
+  if (code == SF_OK)
+    code = sf_builder_finish(builder, &result, NULL);
+  sf_free(result);
+  return code;
+}
+
+/* A snapshot of two clusters, trained from the rows that were kept; and what else there is to do with a root. */
+static void build_snapshot(const reader_fixture *fixture) {
+  char *folder = scratch_make();
+  sf_build_options options = SF_BUILD_OPTIONS_INIT;
+  sf_cleanup_options cleanup = SF_CLEANUP_OPTIONS_INIT;
+  sf_reader_options reading = SF_READER_OPTIONS_INIT;
+  sf_builder *builder = NULL;
+  char *manifest_ref = NULL;
+  size_t num_runs = 0;
+  reading.cache_dir = fixture->cache_dir;
+  options.num_dbs = 2;
+  options.num_threads = 2;
+  options.run_id = "run";
+  sf_code code = sf_builder_create(folder, &options, &builder, NULL);
+  if (code == SF_OK)
+    code = build_rows(builder);
+  expect_code(code);
+  sf_builder_free(builder);
+  if (code == SF_OK) {
+    expect_code(sf_snapshot_rollback(folder, &reading, "run", &manifest_ref, NULL));
+    expect_code(sf_snapshot_cleanup(folder, &cleanup, &num_runs, NULL));
+    assert_int_equal(num_runs, 0);
+  }
+  sf_free(manifest_ref);
+  scratch_remove(folder);
+}
+
+static void every_allocation_of_a_build_may_fail(void **state) {
+  exhaust(&allocations_left, *state, build_snapshot);
+}
+
 static void every_allocation_of_a_reader_may_fail(void **state) {
   exhaust(&allocations_left, *state, use_everything);
 }
@@ -273,6 +331,7 @@ static void every_allocation_of_a_training_may_fail(void **state) {
 static void every_thread_may_fail_to_start(void **state) {
   exhaust(&threads_left, *state, use_everything);
   exhaust(&threads_left, *state, train_and_assign);
+  exhaust(&threads_left, *state, build_snapshot);
 }
 
 static int set_up(void **state) {
@@ -294,6 +353,7 @@ int main(void) {
       cmocka_unit_test(every_allocation_of_a_search_in_lance_shards_may_fail),
       cmocka_unit_test(every_allocation_of_a_writer_of_a_lance_shard_may_fail),
       cmocka_unit_test(every_allocation_of_a_training_may_fail),
+      cmocka_unit_test(every_allocation_of_a_build_may_fail),
       cmocka_unit_test(every_thread_may_fail_to_start),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -39,6 +39,37 @@ static void what_is_no_error_document_gives_an_empty_one(void **state) {
   }
 }
 
+/* libexpat still ends the empty element whose beginning stopped it. */
+static void an_empty_element_of_too_long_a_name_is_refused(void **state) {
+  (void)state;
+  char name[2000];
+  memset(name, 'n', sizeof(name) - 1);
+  name[sizeof(name) - 1] = '\0';
+  char *document = sf_format("<%s/>", name);
+  sf_s3_list_page page;
+  assert_false(sf_s3_parse_list_page(document, strlen(document), &page));
+  sf_s3_error_document error;
+  sf_s3_parse_error(document, strlen(document), &error);
+  assert_string_equal(error.code, "");
+  free(document);
+}
+
+/* Names that fill the path to its last character, and one more element in them. */
+static void elements_whose_names_together_are_too_long_are_refused(void **state) {
+  (void)state;
+  for (size_t length = 500; length <= 520; length++) {
+    char name[600];
+    memset(name, 'n', length);
+    name[length] = '\0';
+    char *document = sf_format("<%s><Code>x</Code><b><c/></b></%s>", name, name);
+    sf_s3_list_page page;
+    assert_false(sf_s3_parse_list_page(document, strlen(document), &page));
+    char *id = sf_s3_parse_upload_id(document, strlen(document));
+    assert_null(id);
+    free(document);
+  }
+}
+
 static void entities_and_document_types_are_refused(void **state) {
   (void)state;
   static const char bomb[] =
@@ -201,25 +232,34 @@ static void checksums_have_their_published_check_values(void **state) {
   assert_checksum(SF_CHECKSUM_SHA256, "abc", "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
 }
 
+static void checksum_in_pieces(sf_checksum_algorithm algorithm, const uint8_t *bytes, size_t length, size_t longest,
+                               char value[64]) {
+  sf_checksum *checksum = sf_checksum_create(algorithm);
+  for (size_t at = 0, step = 1; at < length; at += step, step = step % longest + 1)
+    sf_checksum_update(checksum, bytes + at, step < length - at ? step : length - at);
+  assert_true(sf_checksum_finish(checksum, value));
+  sf_checksum_free(checksum);
+}
+
+/* Pieces of a few bytes go by the tables alone, longer ones by what the CPU does best. */
 static void a_checksum_does_not_depend_on_how_the_bytes_come(void **state) {
   (void)state;
-  uint8_t bytes[100];
+  uint8_t bytes[5000];
   for (size_t i = 0; i < sizeof(bytes); i++)
-    bytes[i] = (uint8_t)(i * 37);
-  for (int algorithm = SF_CHECKSUM_CRC32; algorithm <= SF_CHECKSUM_SHA256; algorithm++) {
-    char whole[64];
-    char pieces[64];
-    sf_checksum *checksum = sf_checksum_create((sf_checksum_algorithm)algorithm);
-    sf_checksum_update(checksum, bytes, sizeof(bytes));
-    assert_true(sf_checksum_finish(checksum, whole));
-    sf_checksum_free(checksum);
-    checksum = sf_checksum_create((sf_checksum_algorithm)algorithm);
-    for (size_t at = 0, step = 1; at < sizeof(bytes); at += step, step = step % 13 + 1)
-      sf_checksum_update(checksum, bytes + at, step < sizeof(bytes) - at ? step : sizeof(bytes) - at);
-    assert_true(sf_checksum_finish(checksum, pieces));
-    sf_checksum_free(checksum);
-    assert_string_equal(whole, pieces);
-  }
+    bytes[i] = (uint8_t)(i * i * 37 >> 3);
+  for (int algorithm = SF_CHECKSUM_CRC32; algorithm <= SF_CHECKSUM_SHA256; algorithm++)
+    for (size_t length = 0; length <= sizeof(bytes); length = length < 300 ? length + 1 : length * 2 - 1) {
+      char whole[64];
+      char pieces[64];
+      sf_checksum *checksum = sf_checksum_create((sf_checksum_algorithm)algorithm);
+      sf_checksum_update(checksum, bytes, length);
+      assert_true(sf_checksum_finish(checksum, whole));
+      sf_checksum_free(checksum);
+      checksum_in_pieces((sf_checksum_algorithm)algorithm, bytes, length, 13, pieces);
+      assert_string_equal(whole, pieces);
+      checksum_in_pieces((sf_checksum_algorithm)algorithm, bytes, length, 700, pieces);
+      assert_string_equal(whole, pieces);
+    }
 }
 
 static void add_header(sf_http_response *response, const char *name, const char *value) {
@@ -286,6 +326,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_error_document_is_read_whichever_service_wrote_it),
       cmocka_unit_test(what_is_no_error_document_gives_an_empty_one),
+      cmocka_unit_test(an_empty_element_of_too_long_a_name_is_refused),
+      cmocka_unit_test(elements_whose_names_together_are_too_long_are_refused),
       cmocka_unit_test(entities_and_document_types_are_refused),
       cmocka_unit_test(a_list_page_holds_keys_and_folders_decoded_where_they_are_encoded),
       cmocka_unit_test(what_is_no_list_page_is_refused),

@@ -91,6 +91,7 @@ class AsyncShardedVectorReader:
         metrics_collector: MetricsCollector | None = None,
         credential_provider: CredentialProvider | None = None,
         s3_connection_options: S3ConnectionOptions | None = None,
+        max_cache_bytes: int | None = None,
     ) -> Self:
         """Opens the live snapshot below `s3_prefix`.
 
@@ -109,6 +110,8 @@ class AsyncShardedVectorReader:
         :param metrics_collector: Any object with `emit(event, fields)`; see `shardyfusion.metrics`.
         :param credential_provider: Any object with `resolve()`; see `shardyfusion.credentials`.
         :param s3_connection_options: See `shardyfusion.s3.S3ConnectionOptions`.
+        :param max_cache_bytes: The most bytes of disk that `local_root` takes, least recently used shards first out; None:
+            no bound. Shards that any process has loaded are kept beyond it: bound those by `max_cached_shards`.
 
         :raises ReaderStateError: There is no snapshot, it has no vectors, or a routing artifact is missing or misshapen.
         :raises ManifestParseError: The manifest is malformed, and so are the older ones that were tried.
@@ -125,6 +128,7 @@ class AsyncShardedVectorReader:
             max_concurrency=max_concurrency,
             max_fallback_attempts=max_fallback_attempts,
             max_cached_shards=max_cached_shards,
+            max_cache_bytes=max_cache_bytes,
             preload_shards=preload_shards and (reader_factory is None or builtin is not None),
             shard_format=None if builtin is None else builtin.shard_format,
             credential_provider=credential_provider,

@@ -73,6 +73,7 @@ class ShardedVectorReader:
         metrics_collector: MetricsCollector | None = None,
         credential_provider: CredentialProvider | None = None,
         s3_connection_options: S3ConnectionOptions | None = None,
+        max_cache_bytes: int | None = None,
     ) -> None:
         """Opens the live snapshot below `s3_prefix`. The arguments are those of `AsyncShardedVectorReader.open`, with
         `max_workers` for `max_concurrency`."""
@@ -85,6 +86,7 @@ class ShardedVectorReader:
             max_concurrency=max_workers,
             max_fallback_attempts=max_fallback_attempts,
             max_cached_shards=max_cached_shards,
+            max_cache_bytes=max_cache_bytes,
             preload_shards=preload_shards and (reader_factory is None or builtin is not None),
             shard_format=None if builtin is None else builtin.shard_format,
             credential_provider=credential_provider,

@@ -132,7 +132,11 @@ static sf_code lance_open(const sf_shard_source *source, const sf_cancellation *
   sf_code code;
   if (shard->root == NULL || shard->name == NULL)
     code = sf_fail_memory(error, "shard");
+  else if (!source->verify_only && !sf_lance_storage_is_local(source->storage))
+    code = sf_cache_use_begin(source->cache_dir, &shard->vectors.use, error);
   else
+    code = SF_OK;
+  if (code == SF_OK)
     code = load(shard, source, cancellation, error);
   describe(shard, source);
   if (code == SF_OK)

@@ -211,6 +211,8 @@ static sf_code add_file(sf_lance_segments *segments, const sf_shard_source *sour
   if (files == NULL)
     return sf_fail_memory(error, "vector files");
   segments->decoded = files;
+  if (!segments->use.is_held)
+    SF_TRY(sf_cache_use_begin(source->cache_dir, &segments->use, error));
   SF_TRY(map_decoded(source, fragment, num_rows, cancellation, &files[segments->num_decoded], error));
   *file = &files[segments->num_decoded++];
   return SF_OK;
@@ -277,6 +279,7 @@ void sf_lance_segments_free(sf_lance_segments *segments) {
     sf_vector_file_unmap(&segments->decoded[i]);
   for (size_t i = 0; i < segments->num_owned; i++)
     free(segments->owned[i]);
+  sf_cache_use_end(&segments->use);
   free(segments->decoded);
   free(segments->owned);
   free(segments->segments);

@@ -2,6 +2,7 @@
 #ifndef SF_SHARD_LANCE_SEGMENTS_H
 #define SF_SHARD_LANCE_SEGMENTS_H
 
+#include "shard/cache_use.h"
 #include "shard/lance/dataset.h"
 #include "shard/vector_file.h"
 
@@ -14,6 +15,7 @@ typedef struct sf_lance_segments {
   size_t num_owned;
   sf_vector_file *decoded;
   size_t num_decoded;
+  sf_cache_use use;  /* of the cache's folder, from when something lies there */
   uint64_t num_rows; /* live ones */
   uint64_t num_not_finite;
 } sf_lance_segments;

@@ -1,5 +1,6 @@
 /* Shards of the sqlite-vec backend: shard.db. */
 #include "shard/cache_folder.h"
+#include "shard/cache_use.h"
 #include "shard/scratch_folder.h"
 #include "shard/shard_resources.h"
 #include "shard/sqlite_vec/vec0_rows.h"
@@ -21,8 +22,9 @@ typedef struct sqlite_vec_shard {
   sf_connection_pool *connections; /* shared by the reader's shards */
   char *path;                      /* of shard.db on this machine */
   int held_file;                   /* descriptor of a download; -1: none */
-  sf_scratch_folder scratch;       /* of a download that is only verified, removed with the shard */
-  char *name;                      /* "shard 3 (s3://…)": what messages begin with */
+  sf_cache_use use;
+  sf_scratch_folder scratch; /* of a download that is only verified, removed with the shard */
+  char *name;                /* "shard 3 (s3://…)": what messages begin with */
   sf_vector_file file;
 } sqlite_vec_shard;
 
@@ -235,6 +237,7 @@ static void sqlite_vec_close(sf_shard *closed) {
   if (shard->held_file >= 0)
     close(shard->held_file);
   sf_scratch_folder_remove(&shard->scratch);
+  sf_cache_use_end(&shard->use);
   free(shard->path);
   free(shard->name);
   free(shard);
@@ -266,7 +269,11 @@ static sf_code sqlite_vec_open(const sf_shard_source *source, const sf_cancellat
     return sf_fail_memory(error, "shard");
   describe(source, shard);
   shard->name = sf_format("shard %u (%s)", (unsigned)source->db_id, source->db_url);
-  sf_code code = shard->name == NULL ? sf_fail_memory(error, "shard") : localize(source, shard, cancellation, error);
+  sf_code code = shard->name == NULL ? sf_fail_memory(error, "shard") : SF_OK;
+  if (code == SF_OK && !source->verify_only)
+    code = sf_cache_use_begin(source->cache_dir, &shard->use, error);
+  if (code == SF_OK)
+    code = localize(source, shard, cancellation, error);
   if (code == SF_OK && source->verify_only)
     code = check_shard(source, shard, cancellation, error);
   else if (code == SF_OK) {

@@ -114,8 +114,9 @@ static sf_code write_into_chunk(sf_vec0_chunk_writer *writer, int64_t chunk_id, 
 }
 
 static sf_code insert_rows(const sf_vec0_chunk_writer *writer, int64_t chunk_id, sf_error *error) {
+  uint64_t end = writer->written + writer->pending;
   sqlite3_bind_int64(writer->insert_rowids, 1, (sqlite3_int64)writer->written);
-  sqlite3_bind_int64(writer->insert_rowids, 2, (sqlite3_int64)(writer->written + writer->pending));
+  sqlite3_bind_int64(writer->insert_rowids, 2, (sqlite3_int64)end);
   sqlite3_bind_int64(writer->insert_rowids, 3, chunk_id);
   sqlite3_bind_int64(writer->insert_rowids, 4, (chunk_id - 1) * SF_VEC0_CHUNK_SIZE);
   return step(writer, writer->insert_rowids, error);

@@ -15,6 +15,9 @@
 static const char settings[] = "PRAGMA page_size=%d; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
                                "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;";
 
+/* After so many of vectors, the system is told to begin writing them. */
+#define WRITEBACK_BYTES ((uint64_t)8 << 20)
+
 /* SQLITE_VEC_VEC0_MAX_DIMENSIONS */
 #define MAX_DIM 8192
 
@@ -24,6 +27,8 @@ typedef struct sqlite_vec_writer {
   char *path; /* of shard.db */
   char *what; /* "shard 3": what messages begin with */
   sqlite3 *database;
+  int descriptor;        /* of shard.db, to sync it by; -1: none */
+  uint64_t written_back; /* rows whose vectors the system was told to write */
   sf_vec0_chunk_writer chunks;
   sqlite3_stmt *insert_id;
   sqlite3_stmt *insert_payload;
@@ -53,6 +58,9 @@ static sf_code open_database(sqlite_vec_writer *writer, const sf_shard_writer_op
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   if (sf_sqlite_open(writer->path, flags, &writer->database) != SQLITE_OK)
     return fail(writer, error);
+  writer->descriptor = open(writer->path, O_RDONLY | O_CLOEXEC);
+  if (writer->descriptor < 0)
+    return sf_fail_errno(error, "open", writer->path, errno);
   snprintf(sql, sizeof(sql), settings, choose_page_size(options->dim));
   SF_TRY(run(writer, sql, error));
   SF_TRY(run(writer, "BEGIN", error));
@@ -75,6 +83,8 @@ static void sqlite_vec_free(sf_shard_writer *freed) {
   sqlite3_finalize(writer->insert_id);
   sqlite3_finalize(writer->insert_payload);
   sqlite3_close(writer->database);
+  if (writer->descriptor >= 0)
+    close(writer->descriptor); /* after SQLite, whose locks it would let go */
   sf_buffer_free(&writer->id);
   free(writer->directory);
   free(writer->path);
@@ -111,6 +121,7 @@ static sf_code sqlite_vec_create(const sf_shard_writer_options *options, sf_shar
   sqlite_vec_writer *writer = sf_calloc(1, sizeof(*writer));
   if (writer == NULL)
     return sf_fail_memory(error, "shard writer");
+  writer->descriptor = -1;
   sf_code code = open_writer(writer, options, error);
   if (code == SF_OK)
     *created = &writer->base;
@@ -144,19 +155,19 @@ static sf_code add_row(sqlite_vec_writer *writer, const sf_shard_row *row, sf_er
   return sf_vec0_chunk_writer_add(&writer->chunks, row->vector, error);
 }
 
+static void write_back(sqlite_vec_writer *writer) {
+  uint64_t rows = writer->chunks.rows - writer->written_back;
+  if (rows * writer->chunks.dim * sizeof(float) < WRITEBACK_BYTES)
+    return;
+  writer->written_back = writer->chunks.rows;
+  sf_begin_writeback(writer->descriptor);
+}
+
 static sf_code sqlite_vec_add(sf_shard_writer *to, const sf_shard_row *rows, size_t count, sf_error *error) {
   for (size_t i = 0; i < count; i++)
     SF_TRY(add_row(sqlite_vec_of(to), &rows[i], error));
+  write_back(sqlite_vec_of(to));
   return SF_OK;
-}
-
-static sf_code sync_file(const char *path, sf_error *error) {
-  int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0)
-    return sf_fail_errno(error, "open", path, errno);
-  sf_code code = fsync(descriptor) == 0 ? SF_OK : sf_fail_errno(error, "sync", path, errno);
-  close(descriptor);
-  return code;
 }
 
 static sf_code sqlite_vec_finish(sf_shard_writer *finished, sf_error *error) {
@@ -170,7 +181,8 @@ static sf_code sqlite_vec_finish(sf_shard_writer *finished, sf_error *error) {
   if (sqlite3_close(writer->database) != SQLITE_OK)
     return fail(writer, error);
   writer->database = NULL;
-  SF_TRY(sync_file(writer->path, error));
+  if (fsync(writer->descriptor) != 0)
+    return sf_fail_errno(error, "sync", writer->path, errno);
   sf_sync_folder(writer->directory);
   return SF_OK;
 }

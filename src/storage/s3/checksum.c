@@ -1,6 +1,6 @@
 #include "storage/s3/checksum.h"
 
-#include "base/bytes.h"
+#include "storage/s3/crc.h"
 
 #include <openssl/evp.h>
 #include <string.h>
@@ -26,8 +26,7 @@ static const struct {
 struct sf_checksum {
   size_t index; /* into algorithms; NUM_ALGORITHMS: none */
   EVP_MD_CTX *digest;
-  uint64_t crc;
-  uint64_t tables[8][256];
+  sf_crc crc;
 };
 
 sf_expected_checksum sf_expected_checksum_of(const sf_http_response *response) {
@@ -47,43 +46,13 @@ sf_expected_checksum sf_expected_checksum_of(const sf_http_response *response) {
   return expected;
 }
 
-/* Eight tables, to take eight bytes at a step: "slicing by 8" (Kounavis and Berry, 2005). */
-static void fill_tables(sf_checksum *checksum, uint64_t polynomial) {
-  for (unsigned byte = 0; byte < 256; byte++) {
-    uint64_t crc = byte;
-    for (int bit = 0; bit < 8; bit++)
-      crc = (crc & 1) != 0 ? crc >> 1 ^ polynomial : crc >> 1;
-    checksum->tables[0][byte] = crc;
-  }
-  for (unsigned table = 1; table < 8; table++)
-    for (unsigned byte = 0; byte < 256; byte++) {
-      uint64_t crc = checksum->tables[table - 1][byte];
-      checksum->tables[table][byte] = crc >> 8 ^ checksum->tables[0][crc & 0xFF];
-    }
-}
-
-static void update_crc(sf_checksum *checksum, const uint8_t *bytes, size_t length) {
-  uint64_t(*tables)[256] = checksum->tables;
-  uint64_t crc = checksum->crc;
-  for (; length >= 8; bytes += 8, length -= 8) {
-    uint64_t word = sf_load_u64(bytes) ^ crc;
-    crc = tables[7][word & 0xFF] ^ tables[6][word >> 8 & 0xFF] ^ tables[5][word >> 16 & 0xFF] ^
-          tables[4][word >> 24 & 0xFF] ^ tables[3][word >> 32 & 0xFF] ^ tables[2][word >> 40 & 0xFF] ^
-          tables[1][word >> 48 & 0xFF] ^ tables[0][word >> 56];
-  }
-  for (; length > 0; bytes++, length--)
-    crc = crc >> 8 ^ tables[0][(crc ^ *bytes) & 0xFF];
-  checksum->crc = crc;
-}
-
 static bool start(sf_checksum *checksum, sf_checksum_algorithm algorithm) {
   while (checksum->index < NUM_ALGORITHMS && algorithms[checksum->index].algorithm != algorithm)
     checksum->index++;
   if (checksum->index == NUM_ALGORITHMS)
     return true;
   if (algorithms[checksum->index].polynomial != 0) {
-    fill_tables(checksum, algorithms[checksum->index].polynomial);
-    checksum->crc = algorithms[checksum->index].size == 8 ? UINT64_MAX : UINT32_MAX;
+    sf_crc_init(&checksum->crc, algorithms[checksum->index].polynomial, 8 * (unsigned)algorithms[checksum->index].size);
     return true;
   }
   checksum->digest = EVP_MD_CTX_new();
@@ -110,7 +79,7 @@ void sf_checksum_update(sf_checksum *checksum, const void *bytes, size_t length)
   if (checksum->digest != NULL)
     EVP_DigestUpdate(checksum->digest, bytes, length);
   else if (checksum->index < NUM_ALGORITHMS)
-    update_crc(checksum, bytes, length);
+    sf_crc_update(&checksum->crc, bytes, length);
 }
 
 bool sf_checksum_finish(sf_checksum *checksum, char value[64]) {
@@ -122,7 +91,7 @@ bool sf_checksum_finish(sf_checksum *checksum, char value[64]) {
   if (checksum->digest != NULL && EVP_DigestFinal_ex(checksum->digest, digest, NULL) != 1)
     return false;
   for (size_t i = 0; i < size && checksum->digest == NULL; i++) /* big-endian */
-    digest[i] = (uint8_t)(~checksum->crc >> (8 * (size - 1 - i)));
+    digest[i] = (uint8_t)(sf_crc_value(&checksum->crc) >> (8 * (size - 1 - i)));
   EVP_EncodeBlock((unsigned char *)value, digest, (int)size);
   return true;
 }

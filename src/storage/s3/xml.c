@@ -28,10 +28,12 @@ static void fail(document *parsed) {
 static void XMLCALL on_start(void *user_data, const XML_Char *name, const XML_Char **attributes) {
   (void)attributes;
   document *parsed = user_data;
+  if (parsed->failed)
+    return;
   const char *colon = strrchr(name, ':');
   const char *local_name = colon != NULL ? colon + 1 : name;
   size_t length = strlen(local_name);
-  if (parsed->depth == MAX_DEPTH || length > MAX_PATH_LENGTH - 1 - parsed->path_length) {
+  if (parsed->depth == MAX_DEPTH || parsed->path_length + 1 + length > MAX_PATH_LENGTH) {
     fail(parsed);
     return;
   }
@@ -46,10 +48,14 @@ static void XMLCALL on_start(void *user_data, const XML_Char *name, const XML_Ch
 static void XMLCALL on_end(void *user_data, const XML_Char *name) {
   (void)name;
   document *parsed = user_data;
+  if (parsed->failed) /* a parser that was stopped still ends the element that it is at */
+    return;
   if (parsed->is_leaf) {
     const char *text = parsed->text.length > 0 ? (const char *)parsed->text.data : "";
-    if (!parsed->callback(parsed->path, text, parsed->user_data))
+    if (!parsed->callback(parsed->path, text, parsed->user_data)) {
       fail(parsed);
+      return;
+    }
   }
   parsed->is_leaf = false;
   parsed->depth--;

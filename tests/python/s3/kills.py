@@ -1,5 +1,5 @@
-"""Two processes that fill one cache from a store are killed (SIGKILL) at random moments and started again. No start may
-fail, no answer may be wrong, and what killed processes leave in the cache must not add up.
+"""Two processes that fill one cache from a store, and sometimes evict from it, are killed (SIGKILL) at random moments and
+started again. No start may fail, no answer may be wrong, and what killed processes leave in the cache must not add up.
 
     python kills.py [--kills 200] [--seed N]
 """
@@ -25,6 +25,8 @@ GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "golden"
 NAMES = ("sqlite-cosine-cluster", "sqlite-l2-lsh", "lance22-cosine-cluster")
 # Trailing bytes that SQLite never looks at: a shard then comes in parts, and takes long enough to be killed in.
 PADDING = bytes(20 << 20)
+# Of a process that keeps one shard loaded and evicts most others from the cache, whoever fetched them.
+EVICTING = ("-s", "1", "-b", str(50 << 20))
 TOP_K = 10
 
 
@@ -47,11 +49,11 @@ class Snapshot:
 class Process:
     """One that searches all shards, or one that verifies."""
 
-    def __init__(self, snapshot, cache, environment, verifies=False):
+    def __init__(self, snapshot, cache, environment, verifies=False, options=()):
         self.snapshot = snapshot
         self.verifies = verifies
         tool = build_folder() / "tests" / "reader_tool"
-        command = [str(tool), "-c", str(cache), snapshot.root]
+        command = [str(tool), "-c", str(cache), *options, snapshot.root]
         if verifies:
             cli = os.environ.get("SHARDYFUSION_CLI", build_folder() / "shardyfusion")
             command = [str(cli), "verify", snapshot.root, "--cache-dir", str(cache)]
@@ -117,7 +119,8 @@ class Killing:
         """Starts a process and kills it at a moment of its life, if it lives that long; else looks at what it says."""
         moment = random.uniform(0, self.lifetimes[snapshot.name])
         start = time.monotonic()
-        process = Process(snapshot, cache, self.environment, verifies)
+        options = EVICTING if random.random() < 0.3 else ()
+        process = Process(snapshot, cache, self.environment, verifies, options)
         if verifies:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.process.wait(moment)

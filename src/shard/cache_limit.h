@@ -1,0 +1,14 @@
+/* How much the local cache may hold. */
+#ifndef SF_SHARD_CACHE_LIMIT_H
+#define SF_SHARD_CACHE_LIMIT_H
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+/* Evicts the least recently used folders of shards below `local_root` until all of them together take at most `max_bytes`
+ * of the disk (sparse files count for what they take), or those that are left are in use. One process at a time does so:
+ * others wait for it, and then find less to do. What can't be removed stays. */
+sf_code sf_cache_limit_enforce(const char *local_root, uint64_t max_bytes, sf_error *error);
+
+#endif
