@@ -218,6 +218,17 @@ static sf_code add_all(sf_cli_session *session, jsonl *from, sf_error *error) {
   return SF_OK;
 }
 
+/* A stream may keep us waiting for ever: a signal ends that. */
+static sf_code wait_for_input(void *context, int descriptor, sf_error *error) {
+  sf_cli_session *session = context;
+  bool is_readable = false;
+  while (!is_readable) {
+    SF_TRY(sf_cli_session_poll(session, descriptor, &is_readable, error));
+    SF_TRY(sf_cli_session_check(session, error));
+  }
+  return SF_OK;
+}
+
 static bool make_arrays(jsonl *from) {
   from->rows = sf_calloc(MAX_BATCH_ROWS, sizeof(*from->rows));
   from->integer_ids = sf_calloc(MAX_BATCH_ROWS, sizeof(int64_t));
@@ -252,6 +263,8 @@ sf_code sf_cli_build_from_jsonl(sf_cli_session *session, sf_builder *builder, sf
                 .needs_context = build->strategy == SF_SHARDING_CEL + 1};
   sf_code code =
       make_arrays(&from) ? sf_cli_lines_open(&from.lines, build->jsonl, error) : sf_fail_memory(error, "rows");
+  from.lines.wait = wait_for_input;
+  from.lines.wait_context = session;
   if (code == SF_OK)
     code = add_all(session, &from, error);
   sf_cli_lines_close(&from.lines);

@@ -37,7 +37,7 @@ static sf_code read_line(sf_cli_line_column *column, size_t row, size_t total, c
 
 sf_code sf_cli_line_column_read(sf_cli_line_column *column, size_t count, size_t total, const char *vectors,
                                 sf_error *error) {
-  if (column->lines.file == NULL)
+  if (column->lines.path == NULL)
     return SF_OK;
   column->texts.length = 0;
   for (size_t row = 0; row < count; row++)
@@ -50,7 +50,7 @@ sf_code sf_cli_line_column_read(sf_cli_line_column *column, size_t count, size_t
 sf_code sf_cli_line_column_end(sf_cli_line_column *column, size_t total, const char *vectors, sf_error *error) {
   char *line = NULL;
   size_t length;
-  if (column->lines.file == NULL)
+  if (column->lines.path == NULL)
     return SF_OK;
   SF_TRY(sf_cli_lines_next(&column->lines, &line, &length, error));
   if (line == NULL)

@@ -1,62 +1,93 @@
 #include "cli/lines.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A line may be a vector of 65,536 components, and a payload. */
 #define MAX_LINE_BYTES ((size_t)256 << 20)
-
-const char *sf_cli_lines_name(const char *path) {
-  return strcmp(path, "-") == 0 ? "standard input" : path;
-}
+#define READ_BYTES ((size_t)1 << 16)
 
 sf_code sf_cli_lines_open(sf_cli_lines *lines, const char *path, sf_error *error) {
   bool is_stdin = strcmp(path, "-") == 0;
-  *lines = (sf_cli_lines){.path = sf_cli_lines_name(path), .file = is_stdin ? stdin : fopen(path, "rbe")};
-  return lines->file != NULL ? SF_OK : sf_fail(error, SF_ERROR, "%s: %s", path, strerror(errno));
+  int descriptor = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+  *lines = (sf_cli_lines){0};
+  if (descriptor < 0)
+    return sf_fail(error, SF_ERROR, "%s: %s", path, strerror(errno));
+  lines->path = is_stdin ? "standard input" : path;
+  lines->descriptor = descriptor;
+  return SF_OK;
 }
 
 void sf_cli_lines_close(sf_cli_lines *lines) {
-  if (lines->file != NULL && lines->file != stdin)
-    fclose(lines->file);
-  free(lines->line);
+  if (lines->path != NULL && lines->descriptor != STDIN_FILENO)
+    close(lines->descriptor);
+  sf_buffer_free(&lines->bytes);
   *lines = (sf_cli_lines){0};
 }
 
-static sf_code make_room(sf_cli_lines *lines, size_t length, sf_error *error) {
-  if (length + 2 < lines->capacity)
-    return SF_OK;
-  if (length > MAX_LINE_BYTES)
+/* Reads more behind what is there, after moving that to the front. */
+static sf_code fill(sf_cli_lines *lines, sf_error *error) {
+  sf_buffer *bytes = &lines->bytes;
+  if (lines->position > 0) {
+    bytes->length -= lines->position;
+    memmove(bytes->data, bytes->data + lines->position, bytes->length);
+    lines->position = 0;
+  }
+  if (bytes->length > MAX_LINE_BYTES)
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "%s: line %llu: expected at most %zu bytes", lines->path,
-                   (unsigned long long)lines->number, MAX_LINE_BYTES);
-  size_t capacity = lines->capacity == 0 ? 4096 : lines->capacity * 2;
-  char *line = sf_reallocarray(lines->line, capacity, 1);
-  if (line == NULL)
+                   (unsigned long long)(lines->number + 1), MAX_LINE_BYTES);
+  if (!sf_buffer_reserve(bytes, READ_BYTES + 1)) /* and a NUL behind a last line without an end */
     return sf_fail_memory(error, lines->path);
-  lines->line = line;
-  lines->capacity = capacity;
+  if (lines->wait != NULL)
+    SF_TRY(lines->wait(lines->wait_context, lines->descriptor, error));
+  ssize_t got;
+  do
+    got = read(lines->descriptor, bytes->data + bytes->length, READ_BYTES);
+  while (got < 0 && errno == EINTR);
+  if (got < 0)
+    return sf_fail(error, SF_ERROR, "%s: %s", lines->path, strerror(errno));
+  bytes->length += (size_t)got;
+  lines->has_ended = got == 0;
   return SF_OK;
+}
+
+/* The end of the next line: its newline, or the end of the file behind a line that has none; NULL when there is no more. */
+static sf_code find_end(sf_cli_lines *lines, char **end, sf_error *error) {
+  sf_buffer *bytes = &lines->bytes;
+  size_t searched = 0;
+  *end = NULL;
+  while (true) {
+    size_t from = lines->position + searched;
+    if (from < bytes->length)
+      *end = memchr(bytes->data + from, '\n', bytes->length - from);
+    if (*end != NULL)
+      return SF_OK;
+    if (lines->has_ended) {
+      *end = bytes->length > lines->position ? (char *)bytes->data + bytes->length : NULL;
+      return SF_OK;
+    }
+    searched = bytes->length - lines->position;
+    SF_TRY(fill(lines, error));
+  }
 }
 
 /* A NUL within a line stays: it is for who reads the line to refuse. */
 sf_code sf_cli_lines_next(sf_cli_lines *lines, char **line, size_t *length, sf_error *error) {
-  size_t count = 0;
-  int character = getc_unlocked(lines->file);
+  char *end;
   *line = NULL;
-  if (character == EOF && !ferror(lines->file))
+  SF_TRY(find_end(lines, &end, error));
+  if (end == NULL)
     return SF_OK;
+  char *start = (char *)lines->bytes.data + lines->position;
+  size_t next = (size_t)(end - (char *)lines->bytes.data) + 1;
+  lines->position = next < lines->bytes.length ? next : lines->bytes.length;
   lines->number++;
-  for (; character != EOF && character != '\n'; character = getc_unlocked(lines->file)) {
-    SF_TRY(make_room(lines, count, error));
-    lines->line[count++] = (char)character;
-  }
-  SF_TRY(make_room(lines, count, error));
-  if (ferror(lines->file))
-    return sf_fail(error, SF_ERROR, "%s: %s", lines->path, strerror(errno));
-  if (count > 0 && lines->line[count - 1] == '\r')
-    count--;
-  lines->line[count] = '\0';
-  *line = lines->line;
-  *length = count;
+  if (end > start && end[-1] == '\r')
+    end--;
+  *end = '\0';
+  *line = start;
+  *length = (size_t)(end - start);
   return SF_OK;
 }

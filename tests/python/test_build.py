@@ -1,6 +1,9 @@
 """What is built is found: by the command, by brute force, and by the extension whose tables the shards are."""
 
 import json
+import os
+import signal
+import subprocess
 
 import numpy as np
 import pytest
@@ -339,3 +342,50 @@ def test_a_second_build_takes_over_and_the_first_stays(cli, tmp_path, rows):
     second = cli.one("build", root, *rows.arguments("cluster"))
     assert [line["run_id"] for line in cli.lines("history", root)] == [second["run_id"], first["run_id"]]
     assert set(files) <= set(all_files(root))
+
+
+def start_on_a_terminal(cli, *arguments, **options):
+    """The command with its standard error on a terminal; gives the process and the terminal's other end."""
+    ours, theirs = os.openpty()
+    command = [cli.path, *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, text=True, **options)
+    os.close(theirs)
+    return process, ours
+
+
+def read_terminal(terminal):
+    shown = b""
+    try:
+        while part := os.read(terminal, 65536):
+            shown += part
+    except OSError:  # the other end was closed
+        pass
+    os.close(terminal)
+    return shown.decode()
+
+
+def test_progress_is_shown_on_a_terminal(cli, tmp_path):
+    rows = Rows(tmp_path / "rows", 4000, 64, seed=2)
+    process, terminal = start_on_a_terminal(cli, "build", tmp_path / "root", *rows.arguments("cluster"))
+    shown = read_terminal(terminal)
+    output = process.stdout.read()
+    assert process.wait(timeout=60) == 0 and json.loads(output)["num_rows"] == 4000
+    assert "training: 0 rows" in shown and shown.endswith("\r\x1b[K")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_build_that_waits_and_leaves_nothing(cli, tmp_path, rows, number):
+    lines = list(rows.lines())
+    process, terminal = start_on_a_terminal(
+        cli, "build", tmp_path / "root", "--jsonl", "-", "--strategy", "explicit", "--num-dbs", 3, stdin=subprocess.PIPE
+    )
+    process.stdin.write("".join(lines))
+    process.stdin.flush()
+    while not list((tmp_path / "root").glob("runs/*/run.yaml")):
+        assert process.poll() is None
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 128 + number
+    assert "CancelledError" in read_terminal(terminal)
+    process.stdin.close()
+    process.stdout.close()
+    assert all_files(tmp_path / "root") == []
