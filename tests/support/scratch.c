@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -31,18 +32,29 @@ static bool is_folder(const char *path) {
   return lstat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-static void remove_tree(const char *path) {
+static void remove_tree(const char *path);
+
+static void remove_children(const char *path) {
   DIR *folder = is_folder(path) ? opendir(path) : NULL;
-  if (folder != NULL) {
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
-      if (is_real_name(entry->d_name)) {
-        char *child = scratch_path(path, entry->d_name);
-        remove_tree(child);
-        free(child);
-      }
-    closedir(folder);
-  }
-  require(remove(path) == 0, path);
+  if (folder == NULL)
+    return;
+  for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
+    if (is_real_name(entry->d_name)) {
+      char *child = scratch_path(path, entry->d_name);
+      remove_tree(child);
+      free(child);
+    }
+  closedir(folder);
+}
+
+/* Again where something has come in or gone meanwhile: a reader that nobody waited for may be about to stop. */
+static void remove_tree(const char *path) {
+  int failure;
+  do {
+    remove_children(path);
+    failure = remove(path) == 0 ? 0 : errno;
+  } while (failure == ENOTEMPTY || failure == EEXIST);
+  require(failure == 0 || failure == ENOENT, path);
 }
 
 void scratch_remove(char *folder) {
