@@ -39,54 +39,23 @@ static bool add_folder(sf_root_run *run, const char *prefix, const char *name) {
 
 /* --------------------------------------------------------------------------------------------------------- Listings */
 
-/* Names of folders below a prefix, collected before anything is read below them. */
-typedef struct folder_names {
-  char **names; /* without their slash */
-  size_t count;
-  size_t capacity;
-  bool out_of_memory;
-} folder_names;
-
-static bool add_name(const char *name, void *user_data) {
-  folder_names *to = user_data;
-  size_t length = strlen(name);
-  if (length == 0 || name[length - 1] != '/')
-    return true;
-  if (to->count == to->capacity) {
-    size_t capacity = to->capacity == 0 ? 64 : to->capacity * 2;
-    char **names = sf_reallocarray(to->names, capacity, sizeof(char *));
-    to->out_of_memory = names == NULL;
-    if (names == NULL)
-      return false;
-    to->names = names;
-    to->capacity = capacity;
-  }
-  char *copy = sf_memdup_string(name, length - 1);
-  to->out_of_memory = copy == NULL;
-  if (copy != NULL)
-    to->names[to->count++] = copy;
-  return copy != NULL;
-}
-
-static void free_names(folder_names *names) {
-  for (size_t i = 0; i < names->count; i++)
-    free(names->names[i]);
-  free(names->names);
-}
-
-/* What is done with each folder below a prefix. */
+/* What is done with each folder below a prefix, by its name without the slash. */
 typedef sf_code (*folder_function)(sf_storage *storage, const char *prefix, const char *name,
                                    const sf_cancellation *cancellation, sf_root_runs *runs, sf_error *error);
 
 static sf_code for_each_folder(sf_storage *storage, const char *prefix, folder_function function,
                                const sf_cancellation *cancellation, sf_root_runs *runs, sf_error *error) {
-  folder_names names = {0};
-  sf_code code = sf_storage_list(storage, prefix, cancellation, add_name, &names, error);
-  if (code == SF_OK && names.out_of_memory)
-    code = sf_fail_memory(error, "runs");
-  for (size_t i = 0; i < names.count && code == SF_OK; i++)
+  sf_storage_names names;
+  SF_TRY(sf_storage_list_names(storage, prefix, cancellation, &names, error));
+  sf_code code = SF_OK;
+  for (size_t i = 0; i < names.count && code == SF_OK; i++) {
+    char *slash = strchr(names.names[i], '/');
+    if (slash == NULL || slash == names.names[i])
+      continue;
+    *slash = '\0';
     code = function(storage, prefix, names.names[i], cancellation, runs, error);
-  free_names(&names);
+  }
+  sf_storage_names_free(&names);
   return code;
 }
 

@@ -24,7 +24,7 @@ size_t sf_cli_mapped_element_size(const sf_cli_mapped_array *array);
 void sf_cli_mapped_array_fetch(const sf_cli_mapped_array *array, size_t first, size_t count);
 /* Says that elements before `end` are not wanted any more. */
 void sf_cli_mapped_array_release(sf_cli_mapped_array *array, size_t end);
-/* Says that no element is wanted any more for now. */
+/* Says that no element is wanted until the next fetch. */
 void sf_cli_mapped_array_release_all(sf_cli_mapped_array *array);
 
 /* An element of an array of integers; false where it is none that an int64 can hold. */

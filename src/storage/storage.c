@@ -78,34 +78,54 @@ sf_code sf_storage_remove(sf_storage *storage, const char *key, const sf_cancell
   return storage->vtable->remove(storage, key, cancellation, error);
 }
 
+/* -------------------------------------------------------------------------------------------------------------- Names */
+
+typedef struct collecting {
+  sf_storage_names *names;
+  bool is_out_of_memory;
+} collecting;
+
+static bool add_name(const char *name, void *user_data) {
+  collecting *to = user_data;
+  sf_storage_names *names = to->names;
+  if (names->count == names->capacity) {
+    size_t capacity = names->capacity == 0 ? 64 : names->capacity * 2;
+    char **longer = sf_reallocarray(names->names, capacity, sizeof(*longer));
+    to->is_out_of_memory = longer == NULL;
+    if (longer == NULL)
+      return false;
+    names->names = longer;
+    names->capacity = capacity;
+  }
+  names->names[names->count] = sf_strdup(name);
+  to->is_out_of_memory = names->names[names->count] == NULL;
+  names->count += !to->is_out_of_memory;
+  return !to->is_out_of_memory;
+}
+
+void sf_storage_names_free(sf_storage_names *names) {
+  for (size_t i = 0; i < names->count; i++)
+    free(names->names[i]);
+  free(names->names);
+  *names = (sf_storage_names){0};
+}
+
+sf_code sf_storage_list_names(sf_storage *storage, const char *prefix, const sf_cancellation *cancellation,
+                              sf_storage_names *names, sf_error *error) {
+  *names = (sf_storage_names){0};
+  collecting to = {.names = names};
+  sf_code code = sf_storage_list(storage, prefix, cancellation, add_name, &to, error);
+  if (code == SF_OK && to.is_out_of_memory)
+    code = sf_fail_memory(error, "listing");
+  if (code != SF_OK)
+    sf_storage_names_free(names);
+  return code;
+}
+
 /* ------------------------------------------------------------------------------------------------- Removing a folder */
 
 /* Folders of snapshots are a few levels deep. */
 #define MAX_DEPTH 64
-
-typedef struct names {
-  char **names;
-  size_t count;
-  size_t capacity;
-  bool is_out_of_memory;
-} names;
-
-static bool add_name(const char *name, void *user_data) {
-  names *listed = user_data;
-  if (listed->count == listed->capacity) {
-    size_t capacity = listed->capacity == 0 ? 64 : listed->capacity * 2;
-    char **longer = sf_reallocarray(listed->names, capacity, sizeof(*longer));
-    listed->is_out_of_memory = longer == NULL;
-    if (longer == NULL)
-      return false;
-    listed->names = longer;
-    listed->capacity = capacity;
-  }
-  listed->names[listed->count] = sf_strdup(name);
-  listed->is_out_of_memory = listed->names[listed->count] == NULL;
-  listed->count += !listed->is_out_of_memory;
-  return !listed->is_out_of_memory;
-}
 
 static sf_code remove_folder(sf_storage *storage, const char *prefix, unsigned depth,
                              const sf_cancellation *cancellation, sf_error *error);
@@ -130,15 +150,12 @@ static sf_code remove_folder(sf_storage *storage, const char *prefix, unsigned d
                              const sf_cancellation *cancellation, sf_error *error) {
   if (depth > MAX_DEPTH)
     return sf_fail(error, SF_ERROR, "%s: folders more than %d deep are not removed", storage->root, MAX_DEPTH);
-  names listed = {0};
-  sf_code code = sf_storage_list(storage, prefix, cancellation, add_name, &listed, error);
-  if (code == SF_OK && listed.is_out_of_memory)
-    code = sf_fail_memory(error, "listing");
+  sf_storage_names listed;
+  SF_TRY(sf_storage_list_names(storage, prefix, cancellation, &listed, error));
+  sf_code code = SF_OK;
   for (size_t i = 0; i < listed.count && code == SF_OK; i++)
     code = remove_listed(storage, prefix, listed.names[i], depth, cancellation, error);
-  for (size_t i = 0; i < listed.count; i++)
-    free(listed.names[i]);
-  free(listed.names);
+  sf_storage_names_free(&listed);
   return code == SF_OK && prefix[0] != '\0' ? sf_storage_remove(storage, prefix, cancellation, error) : code;
 }
 

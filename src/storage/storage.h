@@ -112,6 +112,18 @@ sf_code sf_storage_remove(sf_storage *storage, const char *key, const sf_cancell
 sf_code sf_storage_remove_all(sf_storage *storage, const char *prefix, const sf_cancellation *cancellation,
                               sf_error *error);
 
+/* What a listing finds, collected before anything is done with it. */
+typedef struct sf_storage_names {
+  char **names; /* as the listing has them: folders end in '/' */
+  size_t count;
+  size_t capacity;
+} sf_storage_names;
+
+/* `names` is the caller's to free; after a failure there is nothing to free. */
+sf_code sf_storage_list_names(sf_storage *storage, const char *prefix, const sf_cancellation *cancellation,
+                              sf_storage_names *names, sf_error *error);
+void sf_storage_names_free(sf_storage_names *names);
+
 extern const sf_storage_vtable sf_file_storage;
 extern const sf_storage_vtable sf_s3_storage;
 
