@@ -62,7 +62,8 @@ double sf_highest_score_of_key(const sf_key_bounds *bounds, float key) {
   case SF_SCORE_ONE_MINUS_DOT:
     break;
   }
-  return 1 + key + bounds->error + FLOAT64_SLACK * (1 + fabs((double)key) + bounds->error);
+  double score = 1 + (double)key;
+  return score + bounds->error + FLOAT64_SLACK * (1 + fabs((double)key) + bounds->error);
 }
 
 /* Not below the value, NaN aside. */

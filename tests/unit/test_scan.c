@@ -304,6 +304,36 @@ static void cosine_without_inverse_norms_scores_every_row(void **state) {
   free_problem(&problem);
 }
 
+/* Next to 1, float32 can't tell them apart, and their bound is far below what that would round away. */
+static void dot_products_far_below_one_are_told_apart(void **state) {
+  (void)state;
+  enum { NUM_ROWS = 200, DIM = 3 };
+  uint64_t random = 14;
+  float vectors[NUM_ROWS * DIM];
+  float scaled[DIM];
+  sf_neighbour found[NUM_ROWS];
+  sf_neighbour expected[NUM_ROWS];
+  for (float scale = 1; scale > 1e-12F; scale /= 7) {
+    sf_scan_query query;
+    float query_vector[DIM];
+    for (size_t i = 0; i < DIM; i++)
+      query_vector[i] = random_component(&random);
+    for (size_t i = 0; i < NUM_ROWS * DIM; i++)
+      vectors[i] = scale * random_component(&random);
+    sf_vector_segment segment = {.vectors = vectors, .num_rows = NUM_ROWS, .max_norm = 2 * (double)scale};
+    sf_scan_query_init(&query, query_vector, DIM, SF_SCORE_ONE_MINUS_DOT, scaled);
+    assert_int_equal(score_every_row(&query, &segment, 0, NUM_ROWS, INFINITY, expected), NUM_ROWS);
+    for (size_t top_k = 1; top_k < 30; top_k++) {
+      size_t num_found;
+      assert_int_equal(
+          sf_scan_segment(&query, &segment, 0, NUM_ROWS, top_k, INFINITY, NULL, found, &num_found, NULL), SF_OK);
+      assert_int_equal(num_found, top_k);
+      for (size_t i = 0; i < top_k; i++)
+        assert_int_equal(found[i].row, expected[i].row);
+    }
+  }
+}
+
 static void excluded_rows_may_hold_anything(void **state) {
   (void)state;
   uint64_t random = 9;
@@ -497,6 +527,7 @@ int main(void) {
       cmocka_unit_test(a_scan_of_many_candidates_is_what_scoring_every_row_gives),
       cmocka_unit_test(a_scan_of_long_vectors_is_what_scoring_every_row_gives),
       cmocka_unit_test(cosine_without_inverse_norms_scores_every_row),
+      cmocka_unit_test(dot_products_far_below_one_are_told_apart),
       cmocka_unit_test(excluded_rows_may_hold_anything),
       cmocka_unit_test(a_zero_vector_is_at_cosine_distance_one),
       cmocka_unit_test(a_vector_is_at_distance_zero_from_itself_whatever_its_size),
