@@ -8,6 +8,7 @@
  *
  * Each is done twice and the faster run counts: the first one pays for waking up.
  */
+#include "base/files.h"
 #include "search/top_k.h"
 
 #include <fcntl.h>
@@ -44,6 +45,7 @@ static const void *map_file(const char *path, size_t *length) {
   if (mapping == MAP_FAILED)
     fail(path);
   close(descriptor);
+  sf_advise_scan(mapping, *length);
   return mapping;
 }
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,6 +54,17 @@ sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t 
     length -= (size_t)written;
   }
   return SF_OK;
+}
+
+void sf_advise_scan(const void *bytes, size_t length) {
+#if defined(MADV_HUGEPAGE)
+  const size_t large_page = (size_t)2 << 20; /* less is not worth a mapping's being split */
+  uintptr_t in_page = (uintptr_t)bytes % (uintptr_t)sysconf(_SC_PAGESIZE);
+  if (length >= large_page)
+    (void)madvise((void *)((uintptr_t)bytes - in_page), length + in_page, MADV_HUGEPAGE);
+#else
+  (void)bytes, (void)length;
+#endif
 }
 
 void sf_sync_folder(const char *path) {

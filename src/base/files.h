@@ -21,6 +21,10 @@ sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t 
  * no such call, it does nothing. */
 void sf_begin_writeback(int descriptor);
 
+/* Says that mapped bytes of a file are to be scanned from one end to the other, again and again: where the system can, it
+ * reads what isn't in memory yet in large pieces, and maps them as large pages. Else it does nothing. */
+void sf_advise_scan(const void *bytes, size_t length);
+
 /* A rename is on disk only once its folder is. Where folders can't be synced, the file system sees to it. */
 void sf_sync_folder(const char *path);
 

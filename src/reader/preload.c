@@ -13,6 +13,7 @@ typedef struct preloaded_shard {
 
 struct preload {
   sf_cancellation_hook hook; /* first: the cancellation hands it back */
+  const sf_cancellation *cancellation; /* NULL: never */
   sf_shard_cache *cache;
   preloaded_shard *shards;
   size_t count;
@@ -26,8 +27,10 @@ struct preload {
 static void shard_loaded(sf_shard_waiter *waiter, sf_shard *shard, sf_code code, const sf_error *error) {
   preloaded_shard *loaded = (preloaded_shard *)waiter;
   preload *of = loaded->of;
-  if (shard != NULL)
+  if (shard != NULL) {
+    sf_shard_prepare(shard, of->cancellation);
     sf_shard_cache_give(of->cache, loaded->db_id);
+  }
   pthread_mutex_lock(&of->mutex);
   loaded->is_waiting = false;
   if (code != SF_OK && of->code == SF_OK) {
@@ -93,7 +96,7 @@ static void choose_shards(preload *of, const sf_manifest *manifest, uint32_t max
 sf_code sf_preload_shards(sf_shard_cache *cache, uint32_t max_shards, const sf_cancellation *cancellation,
                           sf_error *error) {
   const sf_manifest *manifest = &sf_shard_cache_snapshot(cache)->manifest;
-  preload all = {.hook.wake = wake, .cache = cache};
+  preload all = {.hook.wake = wake, .cancellation = cancellation, .cache = cache};
   all.shards = sf_calloc(manifest->num_dbs, sizeof(*all.shards));
   if (all.shards == NULL || pthread_mutex_init(&all.mutex, NULL) != 0 || !sf_condition_init(&all.changed)) {
     free(all.shards);

@@ -127,8 +127,7 @@ static void compare_rows(const sf_scan_query *scan_query, const float *rows, siz
 }
 
 /* From what the kernels gave to keys. */
-static void turn_into_keys(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin,
-                           size_t count, float *results) {
+static void turn_into_keys(const sf_scan_query *scan_query, const float *inverse_norms, size_t count, float *results) {
   if (is_by_distance(scan_query))
     return;
   if (scan_query->score_convention == SF_SCORE_ONE_MINUS_DOT) {
@@ -136,7 +135,6 @@ static void turn_into_keys(const sf_scan_query *scan_query, const sf_vector_segm
       results[i] = -results[i];
     return;
   }
-  const float *inverse_norms = segment->inverse_norms + begin;
   for (size_t i = 0; i < count; i++)
     results[i] = -results[i] * inverse_norms[i];
 }
@@ -147,12 +145,11 @@ static void fill_unknown(size_t num_queries, size_t count, float *const *keys) {
       keys[i][j] = NAN;
 }
 
-void sf_keys_of_rows(const sf_scan_query *const *scan_queries, size_t num_queries, const sf_vector_segment *segment,
-                     size_t begin, size_t count, float *const *keys) {
+void sf_keys_of_rows(const sf_scan_query *const *scan_queries, size_t num_queries, const float *rows, size_t count,
+                     const float *inverse_norms, float *const *keys) {
   const sf_scan_query *first = scan_queries[0];
-  const float *rows = segment->vectors + begin * first->dim;
   bool has_tile = first->kernels->dot_shared != NULL;
-  if (first->score_convention == SF_SCORE_COSINE && segment->inverse_norms == NULL) {
+  if (first->score_convention == SF_SCORE_COSINE && inverse_norms == NULL) {
     fill_unknown(num_queries, count, keys);
     return;
   }
@@ -167,5 +164,5 @@ void sf_keys_of_rows(const sf_scan_query *const *scan_queries, size_t num_querie
     i += taken;
   }
   for (size_t i = 0; i < num_queries; i++)
-    turn_into_keys(scan_queries[i], segment, begin, count, keys[i]);
+    turn_into_keys(scan_queries[i], inverse_norms, count, keys[i]);
 }

@@ -22,9 +22,12 @@ double sf_highest_score_of_key(const sf_key_bounds *bounds, float key);
 /* No row with this score, or a lower one, has a higher key (it may have none: NaN). */
 float sf_highest_key_of_score(const sf_key_bounds *bounds, double score);
 
-/* The keys of segment rows [begin, begin + count) for each of the queries, which are of one shard: the same in all but
- * the vector. NaN where float32 can't tell. A query's keys don't depend on the others. */
-void sf_keys_of_rows(const sf_scan_query *const *scan_queries, size_t num_queries, const sf_vector_segment *segment,
-                     size_t begin, size_t count, float *const *keys);
+/*
+ * The keys of `count` contiguous rows for each of the queries, which are of one shard: the same in all but the vector.
+ * `inverse_norms` are the rows' for cosine, or NULL. A key is NaN where float32 can't tell, and never finite where the row
+ * isn't. A query's keys don't depend on the others.
+ */
+void sf_keys_of_rows(const sf_scan_query *const *scan_queries, size_t num_queries, const float *rows, size_t count,
+                     const float *inverse_norms, float *const *keys);
 
 #endif

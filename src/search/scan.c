@@ -7,32 +7,35 @@
 #include <math.h>
 
 enum {
-  BLOCK_BYTES = 256 * 1024, /* of vectors that stay in a CPU's own cache while all parts look at them */
-  MAX_BLOCK_ROWS = 1024,    /* whose keys lie on the stack */
-  GROUP_ROWS = 32,          /* keys that are compared together */
+  MAX_BLOCK_ROWS = SF_MAX_WINDOW_ROWS, /* whose keys lie on the stack */
+  GROUP_ROWS = 32,                     /* keys that are compared together */
 };
 
 /* One search's part of the work. */
 struct scan {
   sf_scan_part *part;
   const sf_vector_segment *segment;
-  sf_key_bounds bounds;
-  float key_limit;          /* falls; no row with a higher key is among the results */
+  double max_norm;          /* rises; of the rows that were looked at */
+  sf_key_bounds bounds;     /* for rows with such norms */
+  double score_limit;       /* falls; no row that scores higher is among the results */
+  float key_limit;          /* nor one with a higher key */
   sf_candidates candidates; /* not scored yet */
   sf_top_k best;            /* scored */
 };
-
-static size_t rows_per_block(size_t dim) {
-  size_t rows = BLOCK_BYTES / sizeof(float) / dim;
-  return rows < 1 ? 1 : rows > MAX_BLOCK_ROWS ? MAX_BLOCK_ROWS : rows;
-}
 
 static bool is_excluded(const sf_vector_segment *segment, size_t row) {
   return segment->excluded != NULL && (segment->excluded[row / 8] >> (row % 8) & 1) != 0;
 }
 
-static void lower_key_limit(struct scan *scan, double highest_score) {
-  scan->key_limit = fminf(scan->key_limit, sf_highest_key_of_score(&scan->bounds, highest_score));
+static void set_max_norm(struct scan *scan, double max_norm) {
+  scan->max_norm = max_norm;
+  scan->bounds = sf_key_bounds_of(scan->part->query, max_norm);
+  scan->key_limit = sf_highest_key_of_score(&scan->bounds, scan->score_limit);
+}
+
+static void lower_score_limit(struct scan *scan, double score_limit) {
+  scan->score_limit = fmin(scan->score_limit, score_limit);
+  scan->key_limit = sf_highest_key_of_score(&scan->bounds, scan->score_limit);
 }
 
 /* As many rows as are wanted have a key up to the k-th smallest: the results' scores can't be above what such a key
@@ -41,25 +44,36 @@ static void drop_hopeless_candidates(struct scan *scan) {
   if (scan->candidates.count <= scan->best.capacity)
     return;
   float kth_key = sf_candidates_kth_key(&scan->candidates, scan->best.capacity);
-  lower_key_limit(scan, sf_highest_score_of_key(&scan->bounds, kth_key));
+  lower_score_limit(scan, sf_highest_score_of_key(&scan->bounds, kth_key));
   sf_candidates_drop_above(&scan->candidates, scan->key_limit);
 }
 
-static sf_code score_candidates(struct scan *scan) {
+static void score_row(struct scan *scan, size_t row) {
   const sf_scan_query *query = scan->part->query;
-  size_t block_rows = rows_per_block(query->dim);
+  double score = sf_scan_exact_score(query, scan->segment->vectors + row * query->dim);
+  if (score <= scan->part->score_limit)
+    sf_top_k_add(&scan->best, (sf_neighbour){.score = score, .row = scan->segment->first_row + row});
+}
+
+/* A key that is finite vouches for its row. */
+static bool is_finite(const struct scan *scan, const sf_candidate *candidate) {
+  size_t dim = scan->part->query->dim;
+  return isfinite(candidate->key) || isfinite(sf_exact_squared_norm(scan->segment->vectors + candidate->row * dim, dim));
+}
+
+static sf_code score_candidates(struct scan *scan) {
+  size_t block_rows = sf_rows_per_window(scan->part->query->dim);
   for (size_t i = 0; i < scan->candidates.count; i++) {
     if (i % block_rows == 0)
       SF_TRY(sf_cancellation_check(scan->part->cancellation, scan->part->error));
-    size_t row = scan->candidates.items[i].row;
-    double score = sf_scan_exact_score(query, scan->segment->vectors + row * query->dim);
-    if (score <= scan->part->score_limit)
-      sf_top_k_add(&scan->best, (sf_neighbour){.score = score, .row = scan->segment->first_row + row});
+    const sf_candidate *candidate = &scan->candidates.items[i];
+    if (is_finite(scan, candidate))
+      score_row(scan, candidate->row);
   }
   scan->candidates.count = 0;
   const sf_neighbour *worst = sf_top_k_worst(&scan->best);
   if (worst != NULL)
-    lower_key_limit(scan, worst->score);
+    lower_score_limit(scan, worst->score);
   return SF_OK;
 }
 
@@ -105,8 +119,19 @@ static sf_code admit_block(struct scan *scan, const float *keys, size_t begin, s
   return SF_OK;
 }
 
+/* Those of the rows from `row` on, to the end of its window at least. `scratch` as for sf_lazy_norms_of_window. */
+static sf_window_norms norms_from(const sf_vector_segment *segment, size_t window_rows, size_t row, float *scratch) {
+  if (segment->lazy_norms == NULL)
+    return (sf_window_norms){segment->inverse_norms == NULL ? NULL : segment->inverse_norms + row, segment->max_norm};
+  sf_window_norms norms = sf_lazy_norms_of_window(segment->lazy_norms, row / window_rows, scratch);
+  if (norms.inverse_norms != NULL)
+    norms.inverse_norms += row % window_rows;
+  return norms;
+}
+
 /* The rows of a block for up to SF_SHARED_QUERIES of the parts. */
-static void scan_block(struct scan *const *scans, size_t count, size_t begin, size_t num_rows) {
+static void scan_block(struct scan *const *scans, size_t count, size_t begin, size_t num_rows,
+                       const sf_window_norms *norms) {
   float keys[SF_SHARED_QUERIES][MAX_BLOCK_ROWS];
   float *keys_of[SF_SHARED_QUERIES];
   const sf_scan_query *queries[SF_SHARED_QUERIES];
@@ -114,9 +139,13 @@ static void scan_block(struct scan *const *scans, size_t count, size_t begin, si
     keys_of[i] = keys[i];
     queries[i] = scans[i]->part->query;
   }
-  sf_keys_of_rows(queries, count, scans[0]->segment, begin, num_rows, keys_of);
-  for (size_t i = 0; i < count; i++)
+  const float *rows = scans[0]->segment->vectors + begin * queries[0]->dim;
+  sf_keys_of_rows(queries, count, rows, num_rows, norms->inverse_norms, keys_of);
+  for (size_t i = 0; i < count; i++) {
+    if (norms->max_norm > scans[i]->max_norm)
+      set_max_norm(scans[i], norms->max_norm);
     scans[i]->part->code = admit_block(scans[i], keys[i], begin, num_rows);
+  }
 }
 
 /* Leaves out those that have failed or were cancelled; how many there are left. */
@@ -132,12 +161,17 @@ static size_t keep_going(struct scan **scans, size_t count) {
   return kept;
 }
 
+/* Blocks end where windows of norms do. */
 static void scan_rows(struct scan **scans, size_t count, size_t begin, size_t end) {
-  size_t block_rows = rows_per_block(scans[0]->part->query->dim);
+  float scratch[SF_MAX_WINDOW_ROWS];
+  const sf_vector_segment *segment = scans[0]->segment;
+  size_t window_rows = sf_rows_per_window(scans[0]->part->query->dim);
   for (size_t row = begin; row < end && (count = keep_going(scans, count)) > 0;) {
-    size_t num_rows = end - row < block_rows ? end - row : block_rows;
+    size_t left_in_window = window_rows - row % window_rows;
+    size_t num_rows = end - row < left_in_window ? end - row : left_in_window;
+    sf_window_norms norms = norms_from(segment, window_rows, row, scratch);
     for (size_t i = 0; i < count; i += SF_SHARED_QUERIES)
-      scan_block(scans + i, count - i < SF_SHARED_QUERIES ? count - i : SF_SHARED_QUERIES, row, num_rows);
+      scan_block(scans + i, count - i < SF_SHARED_QUERIES ? count - i : SF_SHARED_QUERIES, row, num_rows, &norms);
     row += num_rows;
   }
 }
@@ -146,10 +180,10 @@ static sf_code begin_part(struct scan *scan, sf_scan_part *part, const sf_vector
   *scan = (struct scan){
       .part = part,
       .segment = segment,
-      .bounds = sf_key_bounds_of(part->query, segment->max_norm),
+      .score_limit = part->score_limit,
       .best = {.neighbours = part->neighbours, .capacity = part->top_k < num_rows ? part->top_k : num_rows},
   };
-  scan->key_limit = sf_highest_key_of_score(&scan->bounds, part->score_limit);
+  set_max_norm(scan, 0);
   return sf_candidates_init(&scan->candidates, scan->best.capacity, num_rows, part->error);
 }
 

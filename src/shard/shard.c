@@ -45,6 +45,12 @@ sf_code sf_shard_open(const sf_shard_source *source, const sf_cancellation *canc
   return name_shard(source, open_found(source, cancellation, shard, error), error);
 }
 
+void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation) {
+  for (size_t i = 0; i < shard->num_segments; i++)
+    if (shard->segments[i].lazy_norms != NULL)
+      sf_lazy_norms_complete(shard->segments[i].lazy_norms, cancellation);
+}
+
 sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error) {
   return shard->format->fetch_rows(shard, rows, count, sink, error);
 }

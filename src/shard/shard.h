@@ -6,6 +6,7 @@
 #define SF_SHARD_SHARD_H
 
 #include "base/cancellation.h"
+#include "shard/lazy_norms.h"
 #include "storage/storage.h"
 
 typedef struct sf_shard sf_shard;
@@ -24,11 +25,15 @@ typedef struct sf_vector_segment {
   /* 1/|x| of each row, for cosine, as sf_inverse_norm gives it; else NULL. 0 for a zero vector; NaN where float32 can't
    * be trusted with the row (a norm that is tiny or huge), which then is always scored exactly. */
   const float *inverse_norms;
-  /* Bit r % 8 of byte r / 8 set: row r is never a result (deleted, or not finite). NULL: none are. */
+  /* Bit r % 8 of byte r / 8 set: row r is never a result (deleted, null, or found not to be finite: one that is not finite
+   * is no result, whatever its bit says). NULL: none are. */
   const uint8_t *excluded;
   uint64_t first_row; /* number of its first row in the shard */
   size_t num_rows;
-  double max_norm; /* no row's |x| is larger (excluded ones aside) */
+  double max_norm; /* for dot products: no row's |x| is larger (excluded ones aside) */
+  /* Where the two kinds of norms are to be found out by who scans first: then inverse_norms is NULL, max_norm
+   * infinite. NULL: they are known, or not needed. */
+  sf_lazy_norms *lazy_norms;
 } sf_vector_segment;
 
 /* Where a winner's id and payload go: called once for each row asked for, in order. Everything is copied. `payload`
@@ -84,7 +89,7 @@ struct sf_shard {
   const sf_vector_segment *segments; /* by first_row, ascending */
   size_t num_segments;
   uint64_t num_rows;       /* live rows: excluded ones don't count */
-  uint64_t num_not_finite; /* rows excluded because a component is NaN, infinite or null */
+  uint64_t num_not_finite; /* rows excluded because a component is NaN, infinite or null, as far as opening saw them */
 };
 
 /* Fails unless it is NULL or the name of a format. */
@@ -93,6 +98,8 @@ sf_code sf_shard_format_check(const char *name, sf_error *error);
 /* Finds the format and opens. Every failure that is the shard's own is SF_DB_ADAPTER_ERROR and names its db_url. */
 sf_code sf_shard_open(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,
                       sf_error *error);
+/* Finds out now what the first search would, so that it is as fast as later ones. Stops when it is cancelled. */
+void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation);
 sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error);
 sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);
 void sf_shard_close(sf_shard *shard); /* NULL is allowed */

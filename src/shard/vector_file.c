@@ -1,6 +1,7 @@
 #include "shard/vector_file.h"
 
 #include "base/bytes.h"
+#include "base/files.h"
 #include "shard/cache_folder.h"
 #include "shard/vector_layout.h"
 #include "shard/vector_statistics.h"
@@ -81,6 +82,7 @@ static sf_code map_descriptor(int descriptor, const char *path, uint64_t file_si
   void *mapping = mmap(NULL, (size_t)file_size, PROT_READ, MAP_SHARED, descriptor, 0);
   if (mapping == MAP_FAILED)
     return sf_fail(error, SF_ERROR, "local cache: can't map %s: %s", path, strerror(errno));
+  sf_advise_scan(mapping, (size_t)file_size);
   if (!data_checks_out(mapping, &header, file_size)) {
     munmap(mapping, (size_t)file_size);
     return SF_OK;

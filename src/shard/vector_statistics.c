@@ -5,21 +5,9 @@
 #include <math.h>
 
 enum {
-  BATCH_ROWS = 512,        /* whose norms lie on the stack */
-  WINDOW_BYTES = 1 << 20,  /* of vectors between two looks at the cancellation: what a second-level cache holds */
-  TOUCHED_BYTES = 1 << 16, /* what Linux maps around a page that is touched, in its default setting */
+  BATCH_ROWS = 512,       /* whose norms lie on the stack */
+  WINDOW_BYTES = 1 << 20, /* of vectors between two looks at the cancellation */
 };
-
-/*
- * Vectors in a mapped file come page by page, and a page that isn't mapped yet stops the CPU's reading ahead. Touching
- * a window's pages before its vectors are read makes one pass at the speed of memory, and costs next to nothing where
- * they are mapped. (Asking the system for it with MADV_POPULATE_READ takes twice as long: it looks at every page.)
- */
-static void touch_pages(const float *vectors, size_t length) {
-  const volatile uint8_t *bytes = (const volatile uint8_t *)vectors;
-  for (size_t offset = 0; offset < length; offset += TOUCHED_BYTES)
-    (void)bytes[offset];
-}
 
 static bool is_set(const uint8_t *bits, uint64_t index) {
   return (bits[index / 8] >> (index % 8) & 1) != 0;
@@ -70,7 +58,6 @@ sf_code sf_vector_statistics_add(sf_vector_statistics *statistics, const float *
   for (size_t window = 0; window < count; window += window_rows) {
     SF_TRY(sf_cancellation_check(cancellation, error));
     size_t end = smaller(window + window_rows, count);
-    touch_pages(vectors + window * dim, (end - window) * dim * sizeof(float));
     for (size_t row = window; row < end; row += BATCH_ROWS)
       add_batch(statistics, vectors + row * dim, first_row + row, smaller(end - row, BATCH_ROWS), dim, excluded,
                 inverse_norms == NULL ? NULL : inverse_norms + row);

@@ -13,7 +13,7 @@ typedef struct sf_vector_statistics {
 /*
  * Looks at `count` rows. Their bits in the bitmap `excluded` begin at `first_row`: rows that are excluded already are
  * passed over, their inverse norm is 0; those that are not finite are counted and become excluded. `inverse_norms`,
- * `count` as sf_vector_segment has them, may be NULL. Vectors may be mapped: their pages are touched ahead of their use.
+ * `count` as sf_vector_segment has them, may be NULL.
  */
 sf_code sf_vector_statistics_add(sf_vector_statistics *statistics, const float *vectors, uint64_t first_row,
                                  size_t count, size_t dim, uint8_t *excluded, float *inverse_norms,

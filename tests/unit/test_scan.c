@@ -126,6 +126,19 @@ static void describe_segment(struct problem *problem, uint64_t first_row) {
                                          .max_norm = max_norm};
 }
 
+/* Norms that are found out by scanning, and rows that turn out not to be finite. */
+static void make_lazy(struct problem *problem, uint64_t *random) {
+  static const float not_finite[] = {NAN, INFINITY, -INFINITY};
+  size_t one_in = 2 + (size_t)random_below(random, 200);
+  for (size_t row = 0; row < problem->num_rows; row++)
+    if (random_below(random, one_in) == 0)
+      problem->vectors[row * problem->dim + random_below(random, problem->dim)] = not_finite[random_below(random, 3)];
+  problem->segment.inverse_norms = NULL;
+  problem->segment.max_norm = INFINITY;
+  problem->segment.lazy_norms = sf_lazy_norms_create(problem->vectors, problem->num_rows, problem->dim, true);
+  assert_non_null(problem->segment.lazy_norms);
+}
+
 static void make_problem(struct problem *problem, component_maker maker, size_t num_rows, size_t dim,
                          uint64_t *random) {
   static const float query_scales[] = {1, 1, 1, 0, 1e-40F, 1e-20F, 1e18F, FLT_MAX};
@@ -149,6 +162,8 @@ static void make_problem(struct problem *problem, component_maker maker, size_t 
       problem->excluded[i] = (uint8_t)(random_bits(random) & random_bits(random));
   }
   describe_segment(problem, random_below(random, 1000));
+  if (random_below(random, 2) == 0)
+    make_lazy(problem, random);
 }
 
 static void free_problem(struct problem *problem) {
@@ -156,6 +171,7 @@ static void free_problem(struct problem *problem) {
   free(problem->vectors);
   free(problem->inverse_norms);
   free(problem->excluded);
+  sf_lazy_norms_free(problem->segment.lazy_norms);
 }
 
 static int by_score_then_row(const void *left, const void *right) {
@@ -172,7 +188,10 @@ static size_t score_every_row(const sf_scan_query *query, const sf_vector_segmen
   size_t count = 0;
   for (size_t row = begin; row < end; row++) {
     bool excluded = segment->excluded != NULL && (segment->excluded[row / 8] & (1U << (row % 8))) != 0;
-    double score = sf_scan_exact_score(query, segment->vectors + row * query->dim);
+    const float *vector = segment->vectors + row * query->dim;
+    if (!isfinite(sf_exact_squared_norm(vector, query->dim)))
+      continue;
+    double score = sf_scan_exact_score(query, vector);
     assert_false(isnan(score));
     if (!excluded && score <= score_limit)
       neighbours[count++] = (sf_neighbour){.score = score, .row = segment->first_row + row};
@@ -203,7 +222,7 @@ static void assert_scan_finds(const sf_scan_query *query, const struct problem *
 /* None, one that some row's score equals, or one near the scores. */
 static double random_limit(const sf_scan_query *query, const struct problem *problem, uint64_t *random) {
   const float *row = problem->vectors + random_below(random, problem->num_rows) * problem->dim;
-  switch (random_below(random, 4)) {
+  switch (isfinite(sf_exact_squared_norm(row, problem->dim)) ? random_below(random, 4) : 2) {
   case 0:
     return sf_scan_exact_score(query, row);
   case 1:
@@ -297,6 +316,8 @@ static void cosine_without_inverse_norms_scores_every_row(void **state) {
   struct problem problem;
   float scaled[9];
   make_problem(&problem, uniform, 500, 9, &random);
+  sf_lazy_norms_free(problem.segment.lazy_norms);
+  problem.segment.lazy_norms = NULL;
   problem.segment.inverse_norms = NULL;
   sf_scan_query query;
   sf_scan_query_init(&query, problem.query, 9, SF_SCORE_COSINE, scaled);

@@ -1,8 +1,11 @@
 #include "shard/lance/segments.h"
 
+#include "base/files.h"
 #include "shard/cache_folder.h"
 #include "shard/lance/cache_names.h"
 #include "shard/vector_statistics.h"
+
+#include <math.h>
 
 /* Remembers memory to free with the segments; frees it at once where that fails. */
 static sf_code own(sf_lance_segments *segments, void *memory, sf_error *error) {
@@ -31,10 +34,20 @@ static sf_code append(sf_lance_segments *segments, const sf_vector_segment *segm
   return SF_OK;
 }
 
-static size_t count_bits(const uint8_t *bits, size_t num_bits) {
+/* Distances between points need none. */
+static sf_code add_lazy_norms(sf_vector_segment *segment, const sf_shard_source *source, sf_error *error) {
+  if (source->metric != SF_METRIC_COSINE && source->metric != SF_METRIC_DOT_PRODUCT)
+    return SF_OK;
+  segment->lazy_norms =
+      sf_lazy_norms_create(segment->vectors, segment->num_rows, source->dim, source->metric == SF_METRIC_COSINE);
+  return segment->lazy_norms != NULL ? SF_OK : sf_fail_memory(error, "norms of vectors");
+}
+
+/* In a bitmap as it is made here: of num_rows / 8 + 1 bytes, with zeros behind the last row. */
+static size_t count_bits(const uint8_t *bits, size_t num_rows) {
   size_t count = 0;
-  for (size_t i = 0; i < num_bits; i++)
-    count += sf_lance_bit(bits, i);
+  for (size_t i = 0; i < num_rows / 8 + 1; i++)
+    count += (size_t)__builtin_popcount(bits[i]);
   return count;
 }
 
@@ -48,31 +61,23 @@ static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_source
   if (vectors == NULL)
     return sf_fail(error, SF_ERROR, "local cache: %s is not mapped where its vectors lie",
                    sf_lance_object_name(page->column->file->object));
+  sf_advise_scan(vectors, (size_t)length);
   sf_vector_segment segment = {
       .vectors = vectors,
       .first_row = fragment->first_row + page->page->first_row,
       .num_rows = num_rows,
+      .max_norm = INFINITY,
   };
   uint8_t *excluded = sf_calloc(num_rows / 8 + 1, 1);
   SF_TRY(own(segments, excluded, error));
-  float *norms = NULL;
-  if (source->metric == SF_METRIC_COSINE) {
-    norms = sf_calloc(num_rows, sizeof(*norms));
-    SF_TRY(own(segments, norms, error));
-  }
   SF_TRY(sf_lance_vector_page_nulls(page, cancellation, excluded, error));
   segments->num_not_finite += count_bits(excluded, num_rows);
   sf_lance_deletions_mark(&fragment->deletions, page->page->first_row, num_rows, excluded);
-  sf_vector_statistics statistics = {0};
-  SF_TRY(sf_vector_statistics_add(&statistics, segment.vectors, 0, num_rows, source->dim, excluded, norms, cancellation,
-                                  error));
-  segments->num_not_finite += statistics.num_not_finite;
-  segment.max_norm = statistics.max_norm;
   size_t num_excluded = count_bits(excluded, num_rows);
-  segment.inverse_norms = norms;
   segment.excluded = num_excluded > 0 ? excluded : NULL;
   segments->num_rows += num_rows - num_excluded;
-  return append(segments, &segment, error);
+  SF_TRY(append(segments, &segment, error));
+  return add_lazy_norms(&segments->segments[segments->num_segments - 1], source, error);
 }
 
 /* ---------------------------------------------------------------------------------------------------- Decoded pages */
@@ -275,6 +280,8 @@ sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_source
 }
 
 void sf_lance_segments_free(sf_lance_segments *segments) {
+  for (size_t i = 0; i < segments->num_segments; i++)
+    sf_lazy_norms_free(segments->segments[i].lazy_norms);
   for (size_t i = 0; i < segments->num_decoded; i++)
     sf_vector_file_unmap(&segments->decoded[i]);
   for (size_t i = 0; i < segments->num_owned; i++)

@@ -1,0 +1,123 @@
+#include "shard/lazy_norms.h"
+
+#include "base/memory.h"
+#include "distance/distance.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+enum {
+  WINDOW_BYTES = 256 * 1024,
+  TOUCHED_BYTES = 1 << 16, /* what Linux maps around a page that is touched, in its default setting */
+};
+
+enum { UNKNOWN, BEING_FOUND, KNOWN };
+
+struct sf_lazy_norms {
+  const float *vectors;
+  size_t num_rows;
+  size_t dim;
+  float *inverse_norms; /* NULL: not wanted */
+  double *max_norms;    /* of each window */
+  /* Of each window. Who takes it from UNKNOWN to BEING_FOUND writes what lies above, and then releases it as KNOWN. */
+  atomic_uchar *states;
+};
+
+size_t sf_rows_per_window(size_t dim) {
+  size_t rows = WINDOW_BYTES / sizeof(float) / dim;
+  return rows < 1 ? 1 : rows > SF_MAX_WINDOW_ROWS ? SF_MAX_WINDOW_ROWS : rows;
+}
+
+static size_t num_windows(const sf_lazy_norms *norms) {
+  size_t rows = sf_rows_per_window(norms->dim);
+  return norms->num_rows / rows + (norms->num_rows % rows != 0);
+}
+
+sf_lazy_norms *sf_lazy_norms_create(const float *vectors, size_t num_rows, size_t dim, bool wants_inverse_norms) {
+  sf_lazy_norms *norms = sf_calloc(1, sizeof(*norms));
+  if (norms == NULL)
+    return NULL;
+  *norms = (sf_lazy_norms){.vectors = vectors, .num_rows = num_rows, .dim = dim};
+  size_t windows = num_windows(norms);
+  norms->inverse_norms = wants_inverse_norms ? sf_calloc(num_rows, sizeof(float)) : NULL;
+  norms->max_norms = sf_calloc(windows, sizeof(double));
+  norms->states = sf_calloc(windows, sizeof(*norms->states)); /* all UNKNOWN */
+  if ((wants_inverse_norms && norms->inverse_norms == NULL) || norms->max_norms == NULL || norms->states == NULL) {
+    sf_lazy_norms_free(norms);
+    return NULL;
+  }
+  return norms;
+}
+
+void sf_lazy_norms_free(sf_lazy_norms *norms) {
+  if (norms == NULL)
+    return;
+  free(norms->inverse_norms);
+  free(norms->max_norms);
+  free(norms->states);
+  free(norms);
+}
+
+/*
+ * Vectors in a mapped file come page by page, and a page that isn't mapped yet stops the CPU's reading ahead. Touching
+ * a window's pages before its vectors are read makes one pass at the speed of memory, and costs next to nothing where
+ * they are mapped. (Asking the system for it with MADV_POPULATE_READ takes twice as long: it looks at every page.)
+ */
+static void touch_pages(const float *vectors, size_t length) {
+  const volatile uint8_t *bytes = (const volatile uint8_t *)vectors;
+  for (size_t offset = 0; offset < length; offset += TOUCHED_BYTES)
+    (void)bytes[offset];
+}
+
+/* Roots are rounded correctly, and so in the order of their squares: the largest square has the largest root. The squares
+ * of finite float32 can't overflow float64. */
+static double largest_norm(const double *squared_norms, size_t count) {
+  double largest = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (!isfinite(squared_norms[i]))
+      return INFINITY;
+    largest = fmax(largest, squared_norms[i]);
+  }
+  return sqrt(largest);
+}
+
+/* inverse_norms: NULL, or room for the window's rows. */
+static double find_out(const sf_lazy_norms *norms, size_t window, float *inverse_norms) {
+  double squared_norms[SF_MAX_WINDOW_ROWS];
+  size_t rows = sf_rows_per_window(norms->dim);
+  size_t begin = window * rows;
+  size_t count = norms->num_rows - begin < rows ? norms->num_rows - begin : rows;
+  const float *vectors = norms->vectors + begin * norms->dim;
+  touch_pages(vectors, count * norms->dim * sizeof(float));
+  sf_kernels_get()->exact_squared_norms(vectors, count, norms->dim, squared_norms);
+  if (inverse_norms != NULL)
+    sf_inverses_of_squared_norms(squared_norms, count, inverse_norms);
+  return largest_norm(squared_norms, count);
+}
+
+sf_window_norms sf_lazy_norms_of_window(sf_lazy_norms *norms, size_t window, float *scratch) {
+  atomic_uchar *state = &norms->states[window];
+  float *kept = norms->inverse_norms == NULL ? NULL : norms->inverse_norms + window * sf_rows_per_window(norms->dim);
+  if (atomic_load_explicit(state, memory_order_acquire) == KNOWN)
+    return (sf_window_norms){kept, norms->max_norms[window]};
+  unsigned char unknown = UNKNOWN;
+  if (!atomic_compare_exchange_strong_explicit(state, &unknown, BEING_FOUND, memory_order_relaxed,
+                                               memory_order_relaxed)) {
+    float *found = kept == NULL ? NULL : scratch;
+    double max_norm = find_out(norms, window, found);
+    return (sf_window_norms){found, max_norm};
+  }
+  double max_norm = find_out(norms, window, kept);
+  norms->max_norms[window] = max_norm;
+  atomic_store_explicit(state, KNOWN, memory_order_release);
+  return (sf_window_norms){kept, max_norm};
+}
+
+void sf_lazy_norms_complete(sf_lazy_norms *norms, const sf_cancellation *cancellation) {
+  float scratch[SF_MAX_WINDOW_ROWS];
+  size_t windows = num_windows(norms);
+  for (size_t i = 0; i < windows && !sf_cancellation_requested(cancellation); i++)
+    (void)sf_lazy_norms_of_window(norms, i, scratch);
+}

@@ -1,0 +1,39 @@
+/*
+ * Norms that are found out when a scan first comes by: a shard whose vectors are searched where they lie then needs no
+ * pass over them before its first search. A window of rows at a time, small enough to stay in a CPU's own cache until
+ * the scan has looked at it, too.
+ *
+ * For any number of threads at once. None waits: who comes upon a window that another thread is at finds out for itself.
+ */
+#ifndef SF_SHARD_LAZY_NORMS_H
+#define SF_SHARD_LAZY_NORMS_H
+
+#include "base/cancellation.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct sf_lazy_norms sf_lazy_norms;
+
+enum { SF_MAX_WINDOW_ROWS = 1024 };
+/* At least 1 and at most SF_MAX_WINDOW_ROWS. The last window of some rows may have fewer. */
+size_t sf_rows_per_window(size_t dim);
+
+/* Of one window's rows. */
+typedef struct sf_window_norms {
+  const float *inverse_norms; /* as sf_vector_segment has them, NaN where a row is not finite; NULL: not wanted */
+  double max_norm;            /* no row's |x| is larger; infinite where a row is not finite */
+} sf_window_norms;
+
+/* Borrows the vectors (num_rows × dim). NULL when memory is out. */
+sf_lazy_norms *sf_lazy_norms_create(const float *vectors, size_t num_rows, size_t dim, bool wants_inverse_norms);
+void sf_lazy_norms_free(sf_lazy_norms *norms);
+
+/* Window `window` (row / sf_rows_per_window). `scratch`, SF_MAX_WINDOW_ROWS, is where inverse norms lie that could not be
+ * kept: what this returns is good as long as both are. */
+sf_window_norms sf_lazy_norms_of_window(sf_lazy_norms *norms, size_t window, float *scratch);
+
+/* Finds out about every window, until it is cancelled. */
+void sf_lazy_norms_complete(sf_lazy_norms *norms, const sf_cancellation *cancellation);
+
+#endif

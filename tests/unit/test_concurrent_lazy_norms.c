@@ -1,0 +1,185 @@
+#include "base/thread.h"
+#include "shard/lazy_norms.h"
+
+#include "cmocka_includes.h"
+#include "distance/distance.h"
+#include "random.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_COMPONENTS 600000
+#define NUM_THREADS 4
+
+static float vectors[MAX_COMPONENTS];
+
+/* Rows of all kinds: of ordinary length, tiny, huge and zero ones, and here and there one that is not finite. */
+static void make_rows(size_t num_rows, size_t dim, uint64_t *random) {
+  static const float scales[] = {1, 1, 1, 1e-25F, 1e25F, 0};
+  for (size_t row = 0; row < num_rows; row++) {
+    float scale = scales[random_below(random, sizeof(scales) / sizeof(scales[0]))];
+    for (size_t i = 0; i < dim; i++)
+      vectors[row * dim + i] = random_component(random) * scale;
+    if (random_below(random, 1000) == 0)
+      vectors[row * dim + random_below(random, dim)] = random_below(random, 2) == 0 ? INFINITY : NAN;
+  }
+}
+
+/* A row at a time, by the definitions. */
+static void assert_window(const sf_window_norms *found, size_t begin, size_t end, size_t dim) {
+  double max_norm = 0;
+  for (size_t row = begin; row < end; row++) {
+    const float *vector = vectors + row * dim;
+    double norm = sqrt(sf_exact_squared_norm(vector, dim));
+    float inverse_norm = sf_inverse_norm(vector, dim);
+    assert_memory_equal(&found->inverse_norms[row - begin], &inverse_norm, sizeof(inverse_norm));
+    max_norm = isfinite(norm) ? fmax(max_norm, norm) : INFINITY;
+  }
+  assert_memory_equal(&found->max_norm, &max_norm, sizeof(max_norm));
+}
+
+static void assert_norms(size_t num_rows, size_t dim, uint64_t *random) {
+  float scratch[SF_MAX_WINDOW_ROWS];
+  size_t window_rows = sf_rows_per_window(dim);
+  make_rows(num_rows, dim, random);
+  sf_lazy_norms *norms = sf_lazy_norms_create(vectors, num_rows, dim, true);
+  assert_non_null(norms);
+  for (int pass = 0; pass < 2; pass++) {
+    for (size_t row = 0; row < num_rows; row += window_rows) {
+      sf_window_norms found = sf_lazy_norms_of_window(norms, row / window_rows, scratch);
+      assert_ptr_not_equal(found.inverse_norms, scratch);
+      assert_window(&found, row, row + window_rows < num_rows ? row + window_rows : num_rows, dim);
+    }
+  }
+  sf_lazy_norms_free(norms);
+}
+
+static void windows_of_every_shape_have_the_norms_of_their_rows(void **state) {
+  (void)state;
+  uint64_t random = 1;
+  assert_norms(1, 1, &random);
+  assert_norms(5000, 1, &random);
+  assert_norms(1024, 64, &random);
+  assert_norms(1967, 100, &random);
+  assert_norms(17, 30000, &random);
+  assert_norms(3, 65536 + 1, &random);
+}
+
+static void inverse_norms_need_not_be_wanted(void **state) {
+  (void)state;
+  const float few[] = {3, 4, 0, 0, 6, 8};
+  float scratch[SF_MAX_WINDOW_ROWS];
+  sf_lazy_norms *norms = sf_lazy_norms_create(few, 3, 2, false);
+  assert_non_null(norms);
+  sf_window_norms found = sf_lazy_norms_of_window(norms, 0, scratch);
+  assert_null(found.inverse_norms);
+  assert_true(found.max_norm == 10);
+  sf_lazy_norms_free(norms);
+}
+
+/* What is known isn't looked at again: the vectors may change then, and the norms don't. */
+static void completing_finds_out_about_every_window(void **state) {
+  (void)state;
+  uint64_t random = 2;
+  float scratch[SF_MAX_WINDOW_ROWS];
+  const size_t num_rows = 2000;
+  make_rows(num_rows, 3, &random);
+  sf_lazy_norms *norms = sf_lazy_norms_create(vectors, num_rows, 3, true);
+  assert_non_null(norms);
+  sf_lazy_norms_complete(norms, NULL);
+  float *copy = malloc(num_rows * 3 * sizeof(float));
+  assert_non_null(copy);
+  memcpy(copy, vectors, num_rows * 3 * sizeof(float));
+  memset(vectors, 0, num_rows * 3 * sizeof(float));
+  sf_window_norms last = sf_lazy_norms_of_window(norms, (num_rows - 1) / sf_rows_per_window(3), scratch);
+  memcpy(vectors, copy, num_rows * 3 * sizeof(float));
+  assert_window(&last, SF_MAX_WINDOW_ROWS, num_rows, 3);
+  free(copy);
+  sf_lazy_norms_free(norms);
+}
+
+static void completing_stops_when_it_is_cancelled(void **state) {
+  (void)state;
+  const float before[] = {3, 4};
+  float few[2];
+  float scratch[SF_MAX_WINDOW_ROWS];
+  sf_cancellation cancellation = {0};
+  memcpy(few, before, sizeof(few));
+  sf_lazy_norms *norms = sf_lazy_norms_create(few, 1, 2, true);
+  assert_non_null(norms);
+  sf_cancellation_request(&cancellation);
+  sf_lazy_norms_complete(norms, &cancellation);
+  few[0] = 6;
+  few[1] = 8;
+  assert_true(sf_lazy_norms_of_window(norms, 0, scratch).max_norm == 10);
+  sf_lazy_norms_free(norms);
+}
+
+typedef struct visit {
+  sf_lazy_norms *norms;
+  const sf_window_norms *expected; /* of each window */
+  size_t num_rows;
+  size_t dim;
+  size_t first_window; /* where this thread begins its round */
+  bool differs;
+} visit;
+
+static void *visit_windows(void *argument) {
+  visit *mine = argument;
+  float scratch[SF_MAX_WINDOW_ROWS];
+  size_t window_rows = sf_rows_per_window(mine->dim);
+  size_t num_windows = (mine->num_rows + window_rows - 1) / window_rows;
+  for (size_t i = 0; i < num_windows; i++) {
+    size_t window = (mine->first_window + i) % num_windows;
+    size_t left = mine->num_rows - window * window_rows;
+    size_t count = left < window_rows ? left : window_rows;
+    const sf_window_norms *expected = &mine->expected[window];
+    sf_window_norms found = sf_lazy_norms_of_window(mine->norms, window, scratch);
+    mine->differs |= memcmp(&found.max_norm, &expected->max_norm, sizeof(found.max_norm)) != 0 ||
+                     memcmp(found.inverse_norms, expected->inverse_norms, count * sizeof(float)) != 0;
+  }
+  return NULL;
+}
+
+/* Two of them begin together, two elsewhere: some meet at a window that is being looked at. */
+static void threads_that_meet_find_the_same(void **state) {
+  (void)state;
+  enum { NUM_ROWS = 20000, DIM = 25, NUM_WINDOWS = (NUM_ROWS + SF_MAX_WINDOW_ROWS - 1) / SF_MAX_WINDOW_ROWS };
+  uint64_t random = 3;
+  float scratch[SF_MAX_WINDOW_ROWS];
+  make_rows(NUM_ROWS, DIM, &random);
+  assert_int_equal(sf_rows_per_window(DIM), SF_MAX_WINDOW_ROWS);
+  sf_lazy_norms *known = sf_lazy_norms_create(vectors, NUM_ROWS, DIM, true);
+  assert_non_null(known);
+  sf_window_norms expected[NUM_WINDOWS];
+  for (size_t i = 0; i < NUM_WINDOWS; i++)
+    expected[i] = sf_lazy_norms_of_window(known, i, scratch);
+  for (int round = 0; round < 20; round++) {
+    sf_lazy_norms *norms = sf_lazy_norms_create(vectors, NUM_ROWS, DIM, true);
+    assert_non_null(norms);
+    pthread_t threads[NUM_THREADS];
+    visit visits[NUM_THREADS];
+    for (size_t i = 0; i < NUM_THREADS; i++) {
+      visits[i] = (visit){norms, expected, NUM_ROWS, DIM, i / 2 * 7, false};
+      assert_int_equal(sf_thread_start(&threads[i], visit_windows, &visits[i]), 0);
+    }
+    for (size_t i = 0; i < NUM_THREADS; i++) {
+      pthread_join(threads[i], NULL);
+      assert_false(visits[i].differs);
+    }
+    sf_lazy_norms_free(norms);
+  }
+  sf_lazy_norms_free(known);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(windows_of_every_shape_have_the_norms_of_their_rows),
+      cmocka_unit_test(inverse_norms_need_not_be_wanted),
+      cmocka_unit_test(completing_finds_out_about_every_window),
+      cmocka_unit_test(completing_stops_when_it_is_cancelled),
+      cmocka_unit_test(threads_that_meet_find_the_same),
+  };
+  return cmocka_run_group_tests_name("lazy norms", tests, NULL, NULL);
+}
