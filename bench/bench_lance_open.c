@@ -1,7 +1,7 @@
 /*
  * How long a Lance shard takes from disk to ready for its first search, with nothing in the local cache and the file in
  * the page cache, and how long that search takes, against reading as many bytes as its vectors have: through a buffer
- * that stays in the CPU's caches, and into memory that keeps them all. And how much memory opening needs beyond what is
+ * that stays in the CPU's caches, and into memory that keeps them all. And how much memory the two need beyond what is
  * mapped. Prints a JSON object, times in ms.
  *
  *   bench_lance_open ROOT KEY DIM METRIC CACHE_DIR DATA_FILE
@@ -91,8 +91,8 @@ static sf_code measure(const sf_shard_source *source, const char *data_file, sf_
   uint64_t begin = sf_monotonic_nanoseconds();
   SF_TRY(sf_lance_format.open(source, NULL, &shard, error));
   double open_time = milliseconds_since(begin);
-  memory = anonymous_memory() - memory;
   double search_time = time_search(shard);
+  memory = anonymous_memory() - memory;
   size_t length = (size_t)shard->num_rows * shard->dim * sizeof(float);
   double read_time = time_reading(data_file, length, false);
   double keep_time = time_reading(data_file, length, true);

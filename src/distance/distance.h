@@ -21,6 +21,11 @@ enum { SF_SHARED_QUERIES = 4 };
 typedef void (*sf_shared_kernel)(const float *const queries[SF_SHARED_QUERIES], const float *rows, size_t num_rows,
                                  size_t dim, float *const results[SF_SHARED_QUERIES]);
 
+/* Σ qᵢxᵢ and Σ xᵢ² of each row while it is in the CPU's own cache: what the rows kernel gives for the query, and for the row
+ * itself. */
+typedef void (*sf_dots_and_norms_kernel)(const float *query, const float *rows, size_t num_rows, size_t dim,
+                                         float *dots, float *squared_norms);
+
 /* Σ xᵢ² of each of `num_rows` contiguous rows in float64: with every kernel the bits that sf_exact_squared_norm gives. */
 typedef void (*sf_norms_kernel)(const float *rows, size_t num_rows, size_t dim, double *results);
 
@@ -39,6 +44,7 @@ typedef struct sf_kernels {
   bool (*supported)(void);   /* whether this CPU has what it needs */
   sf_rows_kernel dot;        /* Σ qᵢxᵢ */
   sf_rows_kernel squared_l2; /* Σ (qᵢ − xᵢ)² */
+  sf_dots_and_norms_kernel dots_and_norms;
   sf_norms_kernel exact_squared_norms;
   sf_tile_kernel dot_tile;
   size_t panel_columns; /* what dot_tile keeps in registers at once */

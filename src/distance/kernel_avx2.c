@@ -73,6 +73,58 @@ AVX2_INLINE void all_rows(enum metric metric, const float *query, const float *r
   }
 }
 
+/* Sums of one row with the query, and of the row with itself. */
+struct row_sums {
+  __m256 dot;
+  __m256 squared_norm;
+};
+
+AVX2_INLINE void add_components(struct row_sums *sums, __m256 query, __m256 row) {
+  sums->dot = _mm256_fmadd_ps(query, row, sums->dot);
+  sums->squared_norm = _mm256_fmadd_ps(row, row, sums->squared_norm);
+}
+
+/* As sum_of_row with the query, and with the row itself. */
+AVX2_INLINE struct row_sums sums_of_row(const float *query, const float *row, size_t dim) {
+  struct row_sums even = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  struct row_sums odd = even;
+  size_t i = 0;
+  for (; i + 2 * WIDTH <= dim; i += 2 * WIDTH) {
+    add_components(&even, _mm256_loadu_ps(query + i), _mm256_loadu_ps(row + i));
+    add_components(&odd, _mm256_loadu_ps(query + i + WIDTH), _mm256_loadu_ps(row + i + WIDTH));
+  }
+  if (i + WIDTH <= dim) {
+    add_components(&even, _mm256_loadu_ps(query + i), _mm256_loadu_ps(row + i));
+    i += WIDTH;
+  }
+  if (i < dim) {
+    __m256i rest = first_lanes(dim - i);
+    add_components(&odd, _mm256_maskload_ps(query + i, rest), _mm256_maskload_ps(row + i, rest));
+  }
+  return (struct row_sums){_mm256_add_ps(even.dot, odd.dot), _mm256_add_ps(even.squared_norm, odd.squared_norm)};
+}
+
+AVX2 static void dots_and_norms(const float *query, const float *rows, size_t num_rows, size_t dim, float *dots,
+                                float *squared_norms) {
+  __m256 dot[ROWS];
+  __m256 squared_norm[ROWS];
+  for (size_t row = 0; row < num_rows; row += ROWS) {
+    size_t count = num_rows - row < ROWS ? num_rows - row : ROWS;
+    for (size_t i = 0; i < ROWS; i++) { /* the last row again, where there are fewer */
+      struct row_sums sums = sums_of_row(query, rows + (row + (i < count ? i : count - 1)) * dim, dim);
+      dot[i] = sums.dot;
+      squared_norm[i] = sums.squared_norm;
+    }
+    float results[2][ROWS];
+    _mm_storeu_ps(results[0], sums_of_lanes(dot));
+    _mm_storeu_ps(results[1], sums_of_lanes(squared_norm));
+    for (size_t i = 0; i < count; i++) {
+      dots[row + i] = results[0][i];
+      squared_norms[row + i] = results[1][i];
+    }
+  }
+}
+
 /* The sums of sum_of_row for several queries and rows at once: by query, then by row. */
 struct tile_sums {
   __m256 even[TILE_QUERIES][TILE_ROWS];
@@ -234,6 +286,7 @@ const sf_kernels sf_avx2_kernels = {.name = "avx2",
                                     .supported = supported,
                                     .dot = dot_rows,
                                     .squared_l2 = squared_l2_rows,
+                                    .dots_and_norms = dots_and_norms,
                                     .exact_squared_norms = exact_squared_norms,
                                     .dot_tile = dot_tile,
                                     .panel_columns = 2 * WIDTH,

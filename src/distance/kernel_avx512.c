@@ -67,6 +67,41 @@ AVX512_INLINE void all_rows(enum metric metric, const float *query, const float 
   }
 }
 
+/* As sum_of_row with the query, and with the row itself. */
+AVX512_INLINE void sums_of_row(const float *query, const float *row, size_t dim, __m512 *dot, __m512 *squared_norm) {
+  *dot = *squared_norm = _mm512_setzero_ps();
+  size_t i = 0;
+  for (; i + WIDTH <= dim; i += WIDTH) {
+    __m512 components = _mm512_loadu_ps(row + i);
+    *dot = _mm512_fmadd_ps(_mm512_loadu_ps(query + i), components, *dot);
+    *squared_norm = _mm512_fmadd_ps(components, components, *squared_norm);
+  }
+  if (i < dim) {
+    __mmask16 rest = (__mmask16)((1U << (dim - i)) - 1);
+    __m512 components = _mm512_maskz_loadu_ps(rest, row + i);
+    *dot = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(rest, query + i), components, *dot);
+    *squared_norm = _mm512_fmadd_ps(components, components, *squared_norm);
+  }
+}
+
+AVX512 static void dots_and_norms(const float *query, const float *rows, size_t num_rows, size_t dim, float *dots,
+                                  float *squared_norms) {
+  __m512 dot[ROWS];
+  __m512 squared_norm[ROWS];
+  size_t row = 0;
+  for (; row + ROWS <= num_rows; row += ROWS) {
+    for (size_t i = 0; i < ROWS; i++)
+      sums_of_row(query, rows + (row + i) * dim, dim, &dot[i], &squared_norm[i]);
+    _mm_storeu_ps(dots + row, sums_of_lanes(dot));
+    _mm_storeu_ps(squared_norms + row, sums_of_lanes(squared_norm));
+  }
+  for (; row < num_rows; row++) {
+    sums_of_row(query, rows + row * dim, dim, &dot[0], &squared_norm[0]);
+    _mm_store_ss(dots + row, sums_of_lanes(dot));
+    _mm_store_ss(squared_norms + row, sums_of_lanes(squared_norm));
+  }
+}
+
 /* Adds to a sum for each query and row what their components from `i` on give, as sum_of_row does it. */
 AVX512_INLINE void add_to_tile(enum metric metric, __m512 sums[QUERIES][ROWS], __mmask16 lanes,
                                const float *const queries[QUERIES], const float *rows, size_t dim, size_t i) {
@@ -202,6 +237,7 @@ const sf_kernels sf_avx512_kernels = {.name = "avx512",
                                       .supported = supported,
                                       .dot = dot_rows,
                                       .squared_l2 = squared_l2_rows,
+                                      .dots_and_norms = dots_and_norms,
                                       .exact_squared_norms = exact_squared_norms,
                                       .dot_tile = dot_tile,
                                       .panel_columns = MAX_VECTORS * WIDTH,

@@ -70,6 +70,14 @@ static void squared_l2_rows(const float *query, const float *rows, size_t num_ro
   all_rows(SQUARED_L2, query, rows, num_rows, dim, results);
 }
 
+static void dots_and_norms(const float *query, const float *rows, size_t num_rows, size_t dim, float *dots,
+                           float *squared_norms) {
+  for (size_t row = 0; row < num_rows; row++) {
+    all_rows(DOT, query, rows + row * dim, 1, dim, dots + row);
+    all_rows(DOT, rows + row * dim, rows + row * dim, 1, dim, squared_norms + row);
+  }
+}
+
 /* 24 sums in registers, four of columns and one for a row's component. Unrolled by request: in a loop over the array, some
  * compilers store every sum back to memory. */
 static void dot_tile(const float *const *rows, const float *panel, size_t num_columns, size_t dim, float *results) {
@@ -127,6 +135,7 @@ const sf_kernels sf_neon_kernels = {.name = "neon",
                                     .supported = supported,
                                     .dot = dot_rows,
                                     .squared_l2 = squared_l2_rows,
+                                    .dots_and_norms = dots_and_norms,
                                     .exact_squared_norms = exact_squared_norms,
                                     .dot_tile = dot_tile,
                                     .panel_columns = VECTORS * WIDTH};

@@ -52,6 +52,14 @@ static void squared_l2_rows(const float *query, const float *rows, size_t num_ro
     results[row] = squared_l2(query, rows + row * dim, dim);
 }
 
+static void dots_and_norms(const float *query, const float *rows, size_t num_rows, size_t dim, float *dots,
+                           float *squared_norms) {
+  for (size_t row = 0; row < num_rows; row++) {
+    dots[row] = dot(query, rows + row * dim, dim);
+    squared_norms[row] = dot(rows + row * dim, rows + row * dim, dim);
+  }
+}
+
 static void dot_tile(const float *const *rows, const float *panel, size_t num_columns, size_t dim, float *results) {
   for (size_t row = 0; row < SF_TILE_ROWS; row++) {
     float sums[SF_TILE_COLUMNS] = {0};
@@ -76,6 +84,7 @@ const sf_kernels sf_portable_kernels = {.name = "portable",
                                         .supported = supported,
                                         .dot = dot_rows,
                                         .squared_l2 = squared_l2_rows,
+                                        .dots_and_norms = dots_and_norms,
                                         .exact_squared_norms = exact_squared_norms,
                                         .dot_tile = dot_tile,
                                         .panel_columns = SF_TILE_COLUMNS};

@@ -12,7 +12,7 @@ typedef struct preloaded_shard {
 } preloaded_shard;
 
 struct preload {
-  sf_cancellation_hook hook; /* first: the cancellation hands it back */
+  sf_cancellation_hook hook;           /* first: the cancellation hands it back */
   const sf_cancellation *cancellation; /* NULL: never */
   sf_shard_cache *cache;
   preloaded_shard *shards;

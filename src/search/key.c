@@ -11,10 +11,12 @@ static const double FLOAT64_SLACK = 0x1p-48;
 
 /*
  * cos ≈ dot(scaled, x) · inverse: scaling, the inverse, their product and |scaled| ≤ 1 + u add fewer than 16 roundings
- * to the dot product's. What flushing denormal numbers loses of the dot product is multiplied by the inverse.
+ * to the dot product's dim. The inverse of a norm that was found in float32 has half of dim more, since a root halves the
+ * error of its sum; another half is more than the product of all these has. What flushing denormal numbers loses of the
+ * dot product is multiplied by the inverse.
  */
 static double cosine_error(size_t dim) {
-  double rounded = sf_dot_error_bound(dim + 16, 1, 1);
+  double rounded = sf_dot_error_bound(2 * dim + 16, 1, 1);
   double flushed = sf_dot_error_bound(dim, 1, 0) / SF_TRUSTED_NORM_MIN;
   return rounded + 2 * flushed;
 }
@@ -95,12 +97,11 @@ float sf_highest_key_of_score(const sf_key_bounds *bounds, double score) {
   return float32_above(score - 1 + bounds->error + FLOAT64_SLACK * (1 + fabs(score) + bounds->error));
 }
 
-/* What of the query goes to the kernels, and which of them. */
-static const float *compared_vector(const sf_scan_query *scan_query) {
+const float *sf_compared_vector(const sf_scan_query *scan_query) {
   return scan_query->score_convention == SF_SCORE_COSINE ? scan_query->scaled : scan_query->query;
 }
 
-static bool is_by_distance(const sf_scan_query *scan_query) {
+bool sf_scan_is_by_distance(const sf_scan_query *scan_query) {
   return scan_query->score_convention == SF_SCORE_L2 || scan_query->score_convention == SF_SCORE_SQUARED_L2;
 }
 
@@ -112,31 +113,28 @@ static void compare_tile(const sf_scan_query *const *scan_queries, size_t num_qu
   float *results[SF_SHARED_QUERIES];
   for (size_t i = 0; i < SF_SHARED_QUERIES; i++) {
     size_t taken = i < num_queries ? i : num_queries - 1;
-    queries[i] = compared_vector(scan_queries[taken]);
+    queries[i] = sf_compared_vector(scan_queries[taken]);
     results[i] = keys[taken];
   }
   const sf_kernels *kernels = scan_queries[0]->kernels;
-  sf_shared_kernel compare = is_by_distance(scan_queries[0]) ? kernels->squared_l2_shared : kernels->dot_shared;
+  sf_shared_kernel compare = sf_scan_is_by_distance(scan_queries[0]) ? kernels->squared_l2_shared : kernels->dot_shared;
   compare(queries, rows, count, scan_queries[0]->dim, results);
 }
 
 static void compare_rows(const sf_scan_query *scan_query, const float *rows, size_t count, float *keys) {
   const sf_kernels *kernels = scan_query->kernels;
-  sf_rows_kernel compare = is_by_distance(scan_query) ? kernels->squared_l2 : kernels->dot;
-  compare(compared_vector(scan_query), rows, count, scan_query->dim, keys);
+  sf_rows_kernel compare = sf_scan_is_by_distance(scan_query) ? kernels->squared_l2 : kernels->dot;
+  compare(sf_compared_vector(scan_query), rows, count, scan_query->dim, keys);
 }
 
-/* From what the kernels gave to keys. */
-static void turn_into_keys(const sf_scan_query *scan_query, const float *inverse_norms, size_t count, float *results) {
-  if (is_by_distance(scan_query))
-    return;
+void sf_turn_dots_into_keys(const sf_scan_query *scan_query, const float *inverse_norms, size_t count, float *dots) {
   if (scan_query->score_convention == SF_SCORE_ONE_MINUS_DOT) {
     for (size_t i = 0; i < count; i++)
-      results[i] = -results[i];
+      dots[i] = -dots[i];
     return;
   }
   for (size_t i = 0; i < count; i++)
-    results[i] = -results[i] * inverse_norms[i];
+    dots[i] = -dots[i] * inverse_norms[i];
 }
 
 static void fill_unknown(size_t num_queries, size_t count, float *const *keys) {
@@ -163,6 +161,6 @@ void sf_keys_of_rows(const sf_scan_query *const *scan_queries, size_t num_querie
       compare_rows(scan_queries[i], rows, count, keys[i]);
     i += taken;
   }
-  for (size_t i = 0; i < num_queries; i++)
-    turn_into_keys(scan_queries[i], inverse_norms, count, keys[i]);
+  for (size_t i = 0; i < num_queries && !sf_scan_is_by_distance(first); i++)
+    sf_turn_dots_into_keys(scan_queries[i], inverse_norms, count, keys[i]);
 }

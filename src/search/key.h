@@ -22,6 +22,15 @@ double sf_highest_score_of_key(const sf_key_bounds *bounds, float key);
 /* No row with this score, or a lower one, has a higher key (it may have none: NaN). */
 float sf_highest_key_of_score(const sf_key_bounds *bounds, double score);
 
+/* L2 and its square, which need no norms. */
+bool sf_scan_is_by_distance(const sf_scan_query *scan_query);
+
+/* What of the query the kernels compare with the rows. */
+const float *sf_compared_vector(const sf_scan_query *scan_query);
+
+/* Turns dot products of rows with the compared vector into keys, in place; not by distance. */
+void sf_turn_dots_into_keys(const sf_scan_query *scan_query, const float *inverse_norms, size_t count, float *dots);
+
 /*
  * The keys of `count` contiguous rows for each of the queries, which are of one shard: the same in all but the vector.
  * `inverse_norms` are the rows' for cosine, or NULL. A key is NaN where float32 can't tell, and never finite where the row

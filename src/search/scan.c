@@ -5,6 +5,7 @@
 #include "search/top_k.h"
 
 #include <math.h>
+#include <string.h>
 
 enum {
   MAX_BLOCK_ROWS = SF_MAX_WINDOW_ROWS, /* whose keys lie on the stack */
@@ -58,7 +59,8 @@ static void score_row(struct scan *scan, size_t row) {
 /* A key that is finite vouches for its row. */
 static bool is_finite(const struct scan *scan, const sf_candidate *candidate) {
   size_t dim = scan->part->query->dim;
-  return isfinite(candidate->key) || isfinite(sf_exact_squared_norm(scan->segment->vectors + candidate->row * dim, dim));
+  return isfinite(candidate->key) ||
+         isfinite(sf_exact_squared_norm(scan->segment->vectors + candidate->row * dim, dim));
 }
 
 static sf_code score_candidates(struct scan *scan) {
@@ -119,32 +121,68 @@ static sf_code admit_block(struct scan *scan, const float *keys, size_t begin, s
   return SF_OK;
 }
 
-/* Those of the rows from `row` on, to the end of its window at least. `scratch` as for sf_lazy_norms_of_window. */
-static sf_window_norms norms_from(const sf_vector_segment *segment, size_t window_rows, size_t row, float *scratch) {
-  if (segment->lazy_norms == NULL)
-    return (sf_window_norms){segment->inverse_norms == NULL ? NULL : segment->inverse_norms + row, segment->max_norm};
-  sf_window_norms norms = sf_lazy_norms_of_window(segment->lazy_norms, row / window_rows, scratch);
-  if (norms.inverse_norms != NULL)
-    norms.inverse_norms += row % window_rows;
-  return norms;
+/* The rows of a block, and up to SF_SHARED_QUERIES of the parts to look for what they want among them. */
+struct block {
+  const sf_vector_segment *segment;
+  size_t begin;
+  size_t num_rows;
+  size_t num_queries;
+  const sf_scan_query *queries[SF_SHARED_QUERIES];
+  float keys[SF_SHARED_QUERIES][MAX_BLOCK_ROWS];
+};
+
+static const float *rows_of(const struct block *block) {
+  return block->segment->vectors + block->begin * block->queries[0]->dim;
 }
 
-/* The rows of a block for up to SF_SHARED_QUERIES of the parts. */
-static void scan_block(struct scan *const *scans, size_t count, size_t begin, size_t num_rows,
-                       const sf_window_norms *norms) {
-  float keys[SF_SHARED_QUERIES][MAX_BLOCK_ROWS];
-  float *keys_of[SF_SHARED_QUERIES];
-  const sf_scan_query *queries[SF_SHARED_QUERIES];
-  for (size_t i = 0; i < count; i++) {
-    keys_of[i] = keys[i];
-    queries[i] = scans[i]->part->query;
+/* Of the queries from `first` on. */
+static void find_keys(struct block *block, size_t first, const float *inverse_norms) {
+  float *keys[SF_SHARED_QUERIES];
+  for (size_t i = first; i < block->num_queries; i++)
+    keys[i - first] = block->keys[i];
+  if (first < block->num_queries)
+    sf_keys_of_rows(block->queries + first, block->num_queries - first, rows_of(block), block->num_rows, inverse_norms,
+                    keys);
+}
+
+/* Where the norms are to be found out, the first query's dot products come along. Gives the largest norm, or more. */
+static double find_keys_and_norms(struct block *block) {
+  const sf_scan_query *first = block->queries[0];
+  float dots[SF_MAX_WINDOW_ROWS];
+  float scratch[SF_MAX_WINDOW_ROWS];
+  size_t window_rows = sf_rows_per_window(first->dim);
+  size_t row_in_window = block->begin % window_rows;
+  sf_window_norms norms = sf_lazy_norms_of_window(block->segment->lazy_norms, block->begin / window_rows,
+                                                  sf_compared_vector(first), dots, scratch);
+  const float *inverse_norms = norms.inverse_norms == NULL ? NULL : norms.inverse_norms + row_in_window;
+  if (norms.has_dots) {
+    memcpy(block->keys[0], dots + row_in_window, block->num_rows * sizeof(float));
+    sf_turn_dots_into_keys(first, inverse_norms, block->num_rows, block->keys[0]);
   }
-  const float *rows = scans[0]->segment->vectors + begin * queries[0]->dim;
-  sf_keys_of_rows(queries, count, rows, num_rows, norms->inverse_norms, keys_of);
+  find_keys(block, norms.has_dots ? 1 : 0, inverse_norms);
+  return norms.max_norm;
+}
+
+static double find_keys_by_known_norms(struct block *block) {
+  const float *inverse_norms = block->segment->inverse_norms;
+  find_keys(block, 0, inverse_norms == NULL ? NULL : inverse_norms + block->begin);
+  return block->segment->max_norm;
+}
+
+static void scan_block(struct scan *const *scans, size_t count, size_t begin, size_t num_rows) {
+  struct block block;
+  block.segment = scans[0]->segment;
+  block.begin = begin;
+  block.num_rows = num_rows;
+  block.num_queries = count;
+  for (size_t i = 0; i < count; i++)
+    block.queries[i] = scans[i]->part->query;
+  bool is_lazy = block.segment->lazy_norms != NULL && !sf_scan_is_by_distance(block.queries[0]);
+  double max_norm = is_lazy ? find_keys_and_norms(&block) : find_keys_by_known_norms(&block);
   for (size_t i = 0; i < count; i++) {
-    if (norms->max_norm > scans[i]->max_norm)
-      set_max_norm(scans[i], norms->max_norm);
-    scans[i]->part->code = admit_block(scans[i], keys[i], begin, num_rows);
+    if (max_norm > scans[i]->max_norm)
+      set_max_norm(scans[i], max_norm);
+    scans[i]->part->code = admit_block(scans[i], block.keys[i], begin, num_rows);
   }
 }
 
@@ -163,15 +201,12 @@ static size_t keep_going(struct scan **scans, size_t count) {
 
 /* Blocks end where windows of norms do. */
 static void scan_rows(struct scan **scans, size_t count, size_t begin, size_t end) {
-  float scratch[SF_MAX_WINDOW_ROWS];
-  const sf_vector_segment *segment = scans[0]->segment;
   size_t window_rows = sf_rows_per_window(scans[0]->part->query->dim);
   for (size_t row = begin; row < end && (count = keep_going(scans, count)) > 0;) {
     size_t left_in_window = window_rows - row % window_rows;
     size_t num_rows = end - row < left_in_window ? end - row : left_in_window;
-    sf_window_norms norms = norms_from(segment, window_rows, row, scratch);
     for (size_t i = 0; i < count; i += SF_SHARED_QUERIES)
-      scan_block(scans + i, count - i < SF_SHARED_QUERIES ? count - i : SF_SHARED_QUERIES, row, num_rows, &norms);
+      scan_block(scans + i, count - i < SF_SHARED_QUERIES ? count - i : SF_SHARED_QUERIES, row, num_rows);
     row += num_rows;
   }
 }

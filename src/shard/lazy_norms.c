@@ -71,53 +71,74 @@ static void touch_pages(const float *vectors, size_t length) {
     (void)bytes[offset];
 }
 
-/* Roots are rounded correctly, and so in the order of their squares: the largest square has the largest root. The squares
- * of finite float32 can't overflow float64. */
-static double largest_norm(const double *squared_norms, size_t count) {
-  double largest = 0;
-  for (size_t i = 0; i < count; i++) {
-    if (!isfinite(squared_norms[i]))
-      return INFINITY;
-    largest = fmax(largest, squared_norms[i]);
-  }
-  return sqrt(largest);
+/* Norms that float32 can't be trusted with, those of rows that are not finite among them. */
+static double find_exactly(const sf_lazy_norms *norms, size_t row, float *inverse_norm) {
+  double squared_norm = sf_exact_squared_norm(norms->vectors + row * norms->dim, norms->dim);
+  sf_inverses_of_squared_norms(&squared_norm, 1, inverse_norm);
+  return isfinite(squared_norm) ? sqrt(squared_norm) : INFINITY;
 }
 
-/* inverse_norms: NULL, or room for the window's rows. */
-static double find_out(const sf_lazy_norms *norms, size_t window, float *inverse_norms) {
-  double squared_norms[SF_MAX_WINDOW_ROWS];
+/*
+ * Of rows whose norms are in float32; gives the largest norm, or a little more. One is trusted where flushing denormal
+ * numbers to zero, which may lose 2·dim·FLT_MIN, can't show in it, and where it can't have overflowed.
+ */
+static double find_inverses(const sf_lazy_norms *norms, size_t begin, size_t count, const float *squared_norms,
+                            float *inverse_norms) {
+  const float least = 1e-29F * (float)norms->dim;
+  const float most = 1e36F;
+  float largest = 0;
+  double largest_exact = 0;
+  for (size_t i = 0; i < count; i++) {
+    bool is_trusted = squared_norms[i] >= least && squared_norms[i] <= most;
+    inverse_norms[i] = is_trusted ? 1 / sqrtf(squared_norms[i]) : -1;
+    largest = is_trusted && squared_norms[i] > largest ? squared_norms[i] : largest;
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (inverse_norms[i] == -1) {
+      double norm = find_exactly(norms, begin + i, &inverse_norms[i]);
+      largest_exact = norm > largest_exact ? norm : largest_exact;
+    }
+  }
+  /* s ≥ |x|²(1 − e) */
+  double error = sf_dot_error_bound(norms->dim, 1, 1);
+  double norm = error < 0.5 ? sqrt((double)largest / (1 - error)) : INFINITY;
+  return norm > largest_exact ? norm : largest_exact;
+}
+
+static double find_out(const sf_lazy_norms *norms, size_t window, const float *query, float *dots,
+                       float *inverse_norms) {
+  float squared_norms[SF_MAX_WINDOW_ROWS];
   size_t rows = sf_rows_per_window(norms->dim);
   size_t begin = window * rows;
   size_t count = norms->num_rows - begin < rows ? norms->num_rows - begin : rows;
   const float *vectors = norms->vectors + begin * norms->dim;
   touch_pages(vectors, count * norms->dim * sizeof(float));
-  sf_kernels_get()->exact_squared_norms(vectors, count, norms->dim, squared_norms);
-  if (inverse_norms != NULL)
-    sf_inverses_of_squared_norms(squared_norms, count, inverse_norms);
-  return largest_norm(squared_norms, count);
+  sf_kernels_get()->dots_and_norms(query, vectors, count, norms->dim, dots, squared_norms);
+  return find_inverses(norms, begin, count, squared_norms, inverse_norms);
 }
 
-sf_window_norms sf_lazy_norms_of_window(sf_lazy_norms *norms, size_t window, float *scratch) {
+sf_window_norms sf_lazy_norms_of_window(sf_lazy_norms *norms, size_t window, const float *query, float *dots,
+                                        float *scratch) {
   atomic_uchar *state = &norms->states[window];
   float *kept = norms->inverse_norms == NULL ? NULL : norms->inverse_norms + window * sf_rows_per_window(norms->dim);
   if (atomic_load_explicit(state, memory_order_acquire) == KNOWN)
-    return (sf_window_norms){kept, norms->max_norms[window]};
+    return (sf_window_norms){kept, norms->max_norms[window], false};
   unsigned char unknown = UNKNOWN;
-  if (!atomic_compare_exchange_strong_explicit(state, &unknown, BEING_FOUND, memory_order_relaxed,
-                                               memory_order_relaxed)) {
-    float *found = kept == NULL ? NULL : scratch;
-    double max_norm = find_out(norms, window, found);
-    return (sf_window_norms){found, max_norm};
+  bool is_mine =
+      atomic_compare_exchange_strong_explicit(state, &unknown, BEING_FOUND, memory_order_relaxed, memory_order_relaxed);
+  float *found = is_mine && kept != NULL ? kept : scratch;
+  double max_norm = find_out(norms, window, query, dots, found);
+  if (is_mine) {
+    norms->max_norms[window] = max_norm;
+    atomic_store_explicit(state, KNOWN, memory_order_release);
   }
-  double max_norm = find_out(norms, window, kept);
-  norms->max_norms[window] = max_norm;
-  atomic_store_explicit(state, KNOWN, memory_order_release);
-  return (sf_window_norms){kept, max_norm};
+  return (sf_window_norms){kept == NULL ? NULL : found, max_norm, true};
 }
 
 void sf_lazy_norms_complete(sf_lazy_norms *norms, const sf_cancellation *cancellation) {
+  float dots[SF_MAX_WINDOW_ROWS];
   float scratch[SF_MAX_WINDOW_ROWS];
   size_t windows = num_windows(norms);
   for (size_t i = 0; i < windows && !sf_cancellation_requested(cancellation); i++)
-    (void)sf_lazy_norms_of_window(norms, i, scratch);
+    (void)sf_lazy_norms_of_window(norms, i, norms->vectors, dots, scratch); /* any query will do */
 }

@@ -1,7 +1,6 @@
 /*
- * Norms that are found out when a scan first comes by: a shard whose vectors are searched where they lie then needs no
- * pass over them before its first search. A window of rows at a time, small enough to stay in a CPU's own cache until
- * the scan has looked at it, too.
+ * Norms that are found out when a scan first comes by, along with what it came for: a shard whose vectors are searched
+ * where they lie then needs no pass over them before its first search. A window of rows at a time.
  *
  * For any number of threads at once. None waits: who comes upon a window that another thread is at finds out for itself.
  */
@@ -23,15 +22,20 @@ size_t sf_rows_per_window(size_t dim);
 typedef struct sf_window_norms {
   const float *inverse_norms; /* as sf_vector_segment has them, NaN where a row is not finite; NULL: not wanted */
   double max_norm;            /* no row's |x| is larger; infinite where a row is not finite */
+  bool has_dots;              /* they were found out now */
 } sf_window_norms;
 
 /* Borrows the vectors (num_rows × dim). NULL when memory is out. */
 sf_lazy_norms *sf_lazy_norms_create(const float *vectors, size_t num_rows, size_t dim, bool wants_inverse_norms);
 void sf_lazy_norms_free(sf_lazy_norms *norms);
 
-/* Window `window` (row / sf_rows_per_window). `scratch`, SF_MAX_WINDOW_ROWS, is where inverse norms lie that could not be
- * kept: what this returns is good as long as both are. */
-sf_window_norms sf_lazy_norms_of_window(sf_lazy_norms *norms, size_t window, float *scratch);
+/*
+ * Window `window` (row / sf_rows_per_window). Where its norms are to be found out now, the rows' dot products with the query
+ * (dim components), as the kernel `dot` gives them, come along: `dots` has room for SF_MAX_WINDOW_ROWS. So does `scratch`,
+ * where inverse norms lie that could not be kept: what this returns is good as long as both are.
+ */
+sf_window_norms sf_lazy_norms_of_window(sf_lazy_norms *norms, size_t window, const float *query, float *dots,
+                                        float *scratch);
 
 /* Finds out about every window, until it is cancelled. */
 void sf_lazy_norms_complete(sf_lazy_norms *norms, const sf_cancellation *cancellation);

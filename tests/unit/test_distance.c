@@ -280,6 +280,36 @@ static void exact_results_are_the_lanes_in_their_order_bit_for_bit(void **state)
   }
 }
 
+static void dots_and_norms_have_the_bits_of_the_dot_kernel(void **state) {
+  (void)state;
+  uint64_t random = 6;
+  for (size_t dim = 1; dim != 0; dim = next_dim(dim)) {
+    for (size_t num_rows = 0; num_rows <= 9; num_rows++) {
+      float *query = random_vectors(1, dim, 1, &random);
+      float *rows = random_vectors(num_rows, dim, scales[random_below(&random, NUM_SCALES)], &random);
+      for (size_t i = 0; sf_kernels_all()[i] != NULL; i++) {
+        const sf_kernels *kernels = sf_kernels_all()[i];
+        float dots[10];
+        float squared_norms[10];
+        if (!kernels->supported())
+          continue;
+        dots[num_rows] = squared_norms[num_rows] = -1;
+        kernels->dots_and_norms(query, rows, num_rows, dim, dots, squared_norms);
+        for (size_t row = 0; row < num_rows; row++) {
+          float expected[2];
+          kernels->dot(query, rows + row * dim, 1, dim, &expected[0]);
+          kernels->dot(rows + row * dim, rows + row * dim, 1, dim, &expected[1]);
+          assert_memory_equal(&dots[row], &expected[0], sizeof(float));
+          assert_memory_equal(&squared_norms[row], &expected[1], sizeof(float));
+        }
+        assert_true(dots[num_rows] == -1 && squared_norms[num_rows] == -1);
+      }
+      free(query);
+      free(rows);
+    }
+  }
+}
+
 static void every_kernel_has_the_bits_of_the_exact_squared_norms(void **state) {
   (void)state;
   uint64_t random = 5;
@@ -410,6 +440,7 @@ int main(void) {
       cmocka_unit_test(kernels_read_rows_of_any_alignment),
       cmocka_unit_test(every_tile_kernel_is_within_its_error_bound),
       cmocka_unit_test(exact_results_are_the_lanes_in_their_order_bit_for_bit),
+      cmocka_unit_test(dots_and_norms_have_the_bits_of_the_dot_kernel),
       cmocka_unit_test(every_kernel_has_the_bits_of_the_exact_squared_norms),
       cmocka_unit_test(exact_squared_norms_of_what_is_not_finite_are_not_finite),
       cmocka_unit_test(exact_results_neither_overflow_nor_underflow),

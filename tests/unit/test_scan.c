@@ -346,8 +346,8 @@ static void dot_products_far_below_one_are_told_apart(void **state) {
     assert_int_equal(score_every_row(&query, &segment, 0, NUM_ROWS, INFINITY, expected), NUM_ROWS);
     for (size_t top_k = 1; top_k < 30; top_k++) {
       size_t num_found;
-      assert_int_equal(
-          sf_scan_segment(&query, &segment, 0, NUM_ROWS, top_k, INFINITY, NULL, found, &num_found, NULL), SF_OK);
+      assert_int_equal(sf_scan_segment(&query, &segment, 0, NUM_ROWS, top_k, INFINITY, NULL, found, &num_found, NULL),
+                       SF_OK);
       assert_int_equal(num_found, top_k);
       for (size_t i = 0; i < top_k; i++)
         assert_int_equal(found[i].row, expected[i].row);

@@ -47,7 +47,7 @@ static sf_code add_lazy_norms(sf_vector_segment *segment, const sf_shard_source 
 static size_t count_bits(const uint8_t *bits, size_t num_rows) {
   size_t count = 0;
   for (size_t i = 0; i < num_rows / 8 + 1; i++)
-    count += (size_t)__builtin_popcount(bits[i]);
+    count += bits[i] == 0 ? 0 : (size_t)__builtin_popcount(bits[i]);
   return count;
 }
 
