@@ -77,7 +77,7 @@ static void assert_norms(size_t num_rows, size_t dim, uint64_t *random) {
 
 static void windows_of_every_shape_have_the_norms_of_their_rows(void **state) {
   (void)state;
-  uint64_t random = 1;
+  uint64_t random = random_seed(1);
   assert_norms(1, 1, &random);
   assert_norms(5000, 1, &random);
   assert_norms(1024, 64, &random);
@@ -102,7 +102,7 @@ static void inverse_norms_need_not_be_wanted(void **state) {
 /* What is known isn't looked at again: the vectors may change then, and the norms don't. */
 static void completing_finds_out_about_every_window(void **state) {
   (void)state;
-  uint64_t random = 2;
+  uint64_t random = random_seed(2);
   float dots[SF_MAX_WINDOW_ROWS];
   float scratch[SF_MAX_WINDOW_ROWS];
   const size_t num_rows = 2000;
@@ -170,7 +170,7 @@ static void *visit_windows(void *argument) {
 static void threads_that_meet_find_the_same(void **state) {
   (void)state;
   enum { NUM_ROWS = 20000, DIM = 25, NUM_WINDOWS = (NUM_ROWS + SF_MAX_WINDOW_ROWS - 1) / SF_MAX_WINDOW_ROWS };
-  uint64_t random = 3;
+  uint64_t random = random_seed(3);
   float dots[SF_MAX_WINDOW_ROWS];
   float scratch[SF_MAX_WINDOW_ROWS];
   make_rows(NUM_ROWS, DIM, &random);

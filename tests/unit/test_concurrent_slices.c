@@ -150,7 +150,7 @@ static large_snapshot *make(char *folder) {
                               .num_rows = NUM_ROWS,
                               .seed = 99,
                               .metric = SF_METRIC_L2};
-  uint64_t random = 3;
+  uint64_t random = random_seed(3);
   large->folder = folder;
   large->cache_dir = scratch_path(folder, "cache");
   large->snapshot = snapshot_describe(folder, &plan);

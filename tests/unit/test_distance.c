@@ -106,7 +106,7 @@ static void assert_within_bounds(const sf_kernels *kernels, const float *query, 
 
 static void every_kernel_is_within_its_error_bound(void **state) {
   (void)state;
-  uint64_t random = 1;
+  uint64_t random = random_seed(1);
   const sf_kernels *const *all = sf_kernels_all();
   for (size_t dim = 1; dim != 0; dim = next_dim(dim)) {
     for (size_t num_rows = 0; num_rows <= MAX_ROWS; num_rows += dim > 64 ? 4 : 1) {
@@ -126,7 +126,7 @@ static void every_kernel_is_within_its_error_bound(void **state) {
 /* Cancellation is where a float32 result is furthest from the exact one. */
 static void a_row_near_the_query_is_within_the_error_bound(void **state) {
   (void)state;
-  uint64_t random = 2;
+  uint64_t random = random_seed(2);
   const sf_kernels *const *all = sf_kernels_all();
   for (size_t dim = 1; dim <= 300; dim++) {
     float *query = random_vectors(1, dim, 1, &random);
@@ -168,7 +168,7 @@ static void assert_tile_is_rows(sf_shared_kernel tile, sf_rows_kernel rows_kerne
 
 static void a_tile_gives_each_query_the_bits_that_it_gets_alone(void **state) {
   (void)state;
-  uint64_t random = 6;
+  uint64_t random = random_seed(6);
   for (size_t dim = 1; dim != 0; dim = next_dim(dim)) {
     for (size_t num_rows = 0; num_rows <= MAX_ROWS; num_rows += dim > 64 ? 4 : 1) {
       float *rows = random_vectors(num_rows, dim, 1, &random);
@@ -192,7 +192,7 @@ static void a_tile_gives_each_query_the_bits_that_it_gets_alone(void **state) {
 
 static void kernels_read_rows_of_any_alignment(void **state) {
   (void)state;
-  uint64_t random = 3;
+  uint64_t random = random_seed(3);
   enum { DIM = 37, ROWS = 6, SHIFTS = 8 };
   float *query = random_vectors(1, DIM, 1, &random);
   float *rows = random_vectors(ROWS, DIM, 1, &random);
@@ -225,7 +225,7 @@ static void assert_tile_within_bounds(const sf_kernels *kernels, const float *co
 
 static void every_tile_kernel_is_within_its_error_bound(void **state) {
   (void)state;
-  uint64_t random = 5;
+  uint64_t random = random_seed(5);
   const sf_kernels *const *all = sf_kernels_all();
   for (size_t dim = 1; dim != 0; dim = dim < 40 ? dim + 1 : next_dim(dim + 60)) {
     for (size_t i = 0; all[i] != NULL; i++) {
@@ -264,7 +264,7 @@ static void assert_same_bits(double a, double b) {
 
 static void exact_results_are_the_lanes_in_their_order_bit_for_bit(void **state) {
   (void)state;
-  uint64_t random = 4;
+  uint64_t random = random_seed(4);
   for (size_t dim = 1; dim != 0; dim = next_dim(dim)) {
     float *a = random_vectors(1, dim, FLT_MAX, &random);
     float *b = random_vectors(1, dim, 1e-3F, &random);
@@ -282,7 +282,7 @@ static void exact_results_are_the_lanes_in_their_order_bit_for_bit(void **state)
 
 static void dots_and_norms_have_the_bits_of_the_dot_kernel(void **state) {
   (void)state;
-  uint64_t random = 6;
+  uint64_t random = random_seed(6);
   for (size_t dim = 1; dim != 0; dim = next_dim(dim)) {
     for (size_t num_rows = 0; num_rows <= 9; num_rows++) {
       float *query = random_vectors(1, dim, 1, &random);
@@ -312,7 +312,7 @@ static void dots_and_norms_have_the_bits_of_the_dot_kernel(void **state) {
 
 static void every_kernel_has_the_bits_of_the_exact_squared_norms(void **state) {
   (void)state;
-  uint64_t random = 5;
+  uint64_t random = random_seed(5);
   for (size_t dim = 1; dim != 0; dim = next_dim(dim)) {
     for (size_t num_rows = 0; num_rows <= 5; num_rows++) {
       float *rows = random_vectors(num_rows, dim, scales[random_below(&random, NUM_SCALES)], &random);

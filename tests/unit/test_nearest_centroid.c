@@ -69,7 +69,7 @@ static void fill_randomly(data *made, double centroid_scale, float row_scale, ui
 
 static void random_rows_go_where_the_router_sends_them(void **state) {
   (void)state;
-  uint64_t random = 1;
+  uint64_t random = random_seed(1);
   for (size_t round = 0; round < 60; round++) {
     uint32_t num_dbs = 1 + (uint32_t)random_below(&random, 200);
     uint32_t dim = 1 + (uint32_t)random_below(&random, round % 10 == 0 ? 800 : 40);
@@ -83,7 +83,7 @@ static void random_rows_go_where_the_router_sends_them(void **state) {
 /* Half way between two centroids, but for what float32 can hardly hold. */
 static void rows_between_two_centroids_go_where_the_router_sends_them(void **state) {
   (void)state;
-  uint64_t random = 2;
+  uint64_t random = random_seed(2);
   for (size_t round = 0; round < 60; round++) {
     data made = make_data(metrics[round % NUM_METRICS], 2 + (uint32_t)random_below(&random, 40),
                           1 + (uint32_t)random_below(&random, 100), 200);
@@ -102,7 +102,7 @@ static void rows_between_two_centroids_go_where_the_router_sends_them(void **sta
 
 static void ties_go_to_the_lowest_id(void **state) {
   (void)state;
-  uint64_t random = 3;
+  uint64_t random = random_seed(3);
   for (size_t i = 0; i < NUM_METRICS; i++) {
     data made = make_data(metrics[i], 40, 24, 100);
     fill_randomly(&made, 1, 1, &random);
@@ -118,7 +118,7 @@ static void rows_and_centroids_of_any_length_go_where_the_router_sends_them(void
   (void)state;
   static const float scales[] = {0, 1e-44F, 1e-30F, 1e-20F, 1e-9F, 1e-4F, 1, 1e5F, 1e12F, 1e19F, 1e30F, 3e38F};
   enum { NUM_SCALES = sizeof(scales) / sizeof(scales[0]) };
-  uint64_t random = 4;
+  uint64_t random = random_seed(4);
   for (size_t i = 0; i < NUM_SCALES; i++) {
     for (size_t j = 0; j < NUM_SCALES; j++) {
       for (size_t metric = 0; metric < NUM_METRICS; metric++) {
@@ -134,7 +134,7 @@ static void rows_and_centroids_of_any_length_go_where_the_router_sends_them(void
 /* Centroids that differ by less than a float32 shows, as `.npy` files of float64 may hold them; some are zero. */
 static void centroids_of_float64_count_with_all_their_digits(void **state) {
   (void)state;
-  uint64_t random = 5;
+  uint64_t random = random_seed(5);
   for (size_t i = 0; i < NUM_METRICS; i++) {
     data made = make_data(metrics[i], 30, 17, 200);
     fill_randomly(&made, 1, 1, &random);
@@ -151,7 +151,7 @@ static void centroids_of_float64_count_with_all_their_digits(void **state) {
 /* More than are scored together: a few rows at a time. */
 static void many_centroids_are_no_different(void **state) {
   (void)state;
-  uint64_t random = 6;
+  uint64_t random = random_seed(6);
   data made = make_data(SF_METRIC_L2, 50000, 3, 50);
   fill_randomly(&made, 1, 1, &random);
   assert_as_the_router(&made);

@@ -259,7 +259,7 @@ static void for_every_supported_kernel(void (*act)(const sf_kernels *kernels)) {
 }
 
 static void scan_small_problems(const sf_kernels *kernels) {
-  uint64_t random = 5;
+  uint64_t random = random_seed(5);
   for (size_t maker = 0; maker < NUM_MAKERS; maker++) {
     for (size_t round = 0; round < 60; round++) {
       struct problem problem;
@@ -278,7 +278,7 @@ static void a_scan_is_what_scoring_every_row_gives(void **state) {
 
 /* Many times the candidates that are kept at once, and several blocks. */
 static void scan_large_problems(const sf_kernels *kernels) {
-  uint64_t random = 6;
+  uint64_t random = random_seed(6);
   for (size_t maker = 0; maker < NUM_MAKERS; maker++) {
     for (size_t round = 0; round < 3; round++) {
       struct problem problem;
@@ -296,7 +296,7 @@ static void a_scan_of_many_candidates_is_what_scoring_every_row_gives(void **sta
 }
 
 static void scan_long_vectors(const sf_kernels *kernels) {
-  uint64_t random = 7;
+  uint64_t random = random_seed(7);
   for (size_t maker = 0; maker < NUM_MAKERS; maker++) {
     struct problem problem;
     make_problem(&problem, component_makers[maker], 300, 1000 + (size_t)random_below(&random, 3097), &random);
@@ -312,7 +312,7 @@ static void a_scan_of_long_vectors_is_what_scoring_every_row_gives(void **state)
 
 static void cosine_without_inverse_norms_scores_every_row(void **state) {
   (void)state;
-  uint64_t random = 8;
+  uint64_t random = random_seed(8);
   struct problem problem;
   float scaled[9];
   make_problem(&problem, uniform, 500, 9, &random);
@@ -329,7 +329,7 @@ static void cosine_without_inverse_norms_scores_every_row(void **state) {
 static void dot_products_far_below_one_are_told_apart(void **state) {
   (void)state;
   enum { NUM_ROWS = 200, DIM = 3 };
-  uint64_t random = 14;
+  uint64_t random = random_seed(14);
   float vectors[NUM_ROWS * DIM];
   float scaled[DIM];
   sf_neighbour found[NUM_ROWS];
@@ -357,7 +357,7 @@ static void dot_products_far_below_one_are_told_apart(void **state) {
 
 static void excluded_rows_may_hold_anything(void **state) {
   (void)state;
-  uint64_t random = 9;
+  uint64_t random = random_seed(9);
   for (size_t i = 0; i < NUM_CONVENTIONS; i++) {
     float vectors[] = {NAN, NAN, 1, 0, INFINITY, 0, 0.5F, 0.5F, -INFINITY, NAN};
     float inverse_norms[] = {NAN, 1, NAN, 1.4142135F, NAN};
@@ -396,7 +396,7 @@ static void a_zero_vector_is_at_cosine_distance_one(void **state) {
 
 static void a_vector_is_at_distance_zero_from_itself_whatever_its_size(void **state) {
   (void)state;
-  uint64_t random = 10;
+  uint64_t random = random_seed(10);
   for (int exponent = -148; exponent <= 127; exponent++) {
     float vector[33];
     float scaled[33];
@@ -469,7 +469,7 @@ static void assert_part_found_what_it_finds_alone(const sf_scan_part *part, cons
 }
 
 static void scan_together(const sf_kernels *kernels) {
-  uint64_t random = 12;
+  uint64_t random = random_seed(12);
   for (size_t maker = 0; maker < NUM_MAKERS; maker++) {
     for (size_t count = 1; count <= SF_MAX_SCAN_PARTS; count++) {
       struct problem problem;
@@ -493,7 +493,7 @@ static void searches_that_scan_together_find_what_each_finds_alone(void **state)
 
 static void a_part_that_is_cancelled_leaves_the_others_to_go_on(void **state) {
   (void)state;
-  uint64_t random = 13;
+  uint64_t random = random_seed(13);
   struct problem problem;
   struct party party;
   sf_cancellation cancellation = {0};
@@ -512,7 +512,7 @@ static void a_part_that_is_cancelled_leaves_the_others_to_go_on(void **state) {
 
 static void a_cancelled_scan_says_so(void **state) {
   (void)state;
-  uint64_t random = 11;
+  uint64_t random = random_seed(11);
   struct problem problem;
   float scaled[4];
   make_problem(&problem, uniform, 50, 4, &random);

@@ -71,7 +71,7 @@ static void assert_statistics(size_t num_rows, size_t dim, uint64_t first_row, u
 
 static void rows_of_every_kind_are_looked_at_as_one_at_a_time_would_be(void **state) {
   (void)state;
-  uint64_t random = 1;
+  uint64_t random = random_seed(1);
   assert_statistics(0, 3, 0, &random);
   assert_statistics(1001, 1, 0, &random);
   assert_statistics(1537, 17, 3, &random);
