@@ -8,13 +8,13 @@ JOBS ?=
 ninja = ninja -C $(BUILD) $(if $(JOBS),-j$(JOBS))
 c_files = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all help deps check-deps configure demo test bench fuzz soak wheel test-pythons docs install format check-format lint clean
+.PHONY: all help deps check-deps configure demo test bench fuzz soak wheel test-pythons test-arm64 docs install format check-format lint clean
 
 all: configure ## build the command and the libraries (the default)
 	$(ninja)
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 deps: ## install the distribution's packages that are missing
 	tools/install-deps
@@ -50,6 +50,9 @@ wheel: deps ## build a self-contained Python wheel in build/wheels, and try it
 test-pythons: wheel ## the package's tests with the wheel, on every version of CPython that is there
 	tools/test-pythons --build $(BUILD)
 
+test-arm64: ## the tests of kernels and scans on arm64, under qemu elsewhere (needs a cross-compiler)
+	tools/test-arm64 --build $(BUILD)
+
 docs: deps ## build the documentation of the Python package in build/docs
 	tools/docs --build $(BUILD)
 
@@ -58,10 +61,10 @@ install: all ## install below PREFIX=/usr/local; DESTDIR is put before it
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig > /dev/null; then ldconfig; fi
 
 format: ## format the C sources
-	clang-format-14 -i $(c_files)
+	@clang-format-14 -i $(c_files)
 
 check-format:
-	clang-format-14 --dry-run -Werror $(c_files)
+	@clang-format-14 --dry-run -Werror $(c_files)
 
 lint: configure check-format ## clang-format, clang-tidy and mandoc, which have to find nothing
 	cmake -S . -B $(BUILD) -DSF_BUILD_TESTS=ON > /dev/null

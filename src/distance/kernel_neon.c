@@ -8,7 +8,10 @@
 
 extern const sf_kernels sf_neon_kernels;
 
-enum { WIDTH = 4, SUMS = 4, ROWS = 4, VECTORS = 4 };
+enum { WIDTH = 4, SUMS = 4, ROWS = 4, VECTORS = 4, QUERIES = SF_SHARED_QUERIES };
+
+/* What a tile takes at a time: their sums, four each, fill half of the registers. */
+enum { TILE_ROWS = 2, TILE_QUERIES = 2 };
 
 enum metric { DOT, SQUARED_L2 };
 
@@ -68,6 +71,67 @@ static void dot_rows(const float *query, const float *rows, size_t num_rows, siz
 
 static void squared_l2_rows(const float *query, const float *rows, size_t num_rows, size_t dim, float *results) {
   all_rows(SQUARED_L2, query, rows, num_rows, dim, results);
+}
+
+/* Components from `i` on of two rows with those of two queries: all of a register, or the last of a row. */
+static inline __attribute__((always_inline)) void add_to_tile(enum metric metric,
+                                                              float32x4_t sums[TILE_QUERIES][TILE_ROWS][SUMS],
+                                                              size_t sum, bool is_whole, const float *const *queries,
+                                                              const float *rows, size_t dim, size_t i) {
+  float32x4_t row[TILE_ROWS];
+  for (size_t j = 0; j < TILE_ROWS; j++)
+    row[j] = is_whole ? vld1q_f32(rows + j * dim + i) : load_first(rows + j * dim + i, dim - i);
+  for (size_t k = 0; k < TILE_QUERIES; k++) {
+    float32x4_t query = is_whole ? vld1q_f32(queries[k] + i) : load_first(queries[k] + i, dim - i);
+    for (size_t j = 0; j < TILE_ROWS; j++)
+      sums[k][j][sum] = accumulate(metric, sums[k][j][sum], query, row[j]);
+  }
+}
+
+/* Two rows with two queries, added up as sum_of_row does it. */
+static inline __attribute__((always_inline)) void rows_of_tile(enum metric metric, const float *const *queries,
+                                                               const float *rows, size_t dim, float *const *results,
+                                                               size_t first_result) {
+  float32x4_t sums[TILE_QUERIES][TILE_ROWS][SUMS];
+  for (size_t k = 0; k < TILE_QUERIES; k++)
+    for (size_t j = 0; j < TILE_ROWS; j++)
+      for (size_t sum = 0; sum < SUMS; sum++)
+        sums[k][j][sum] = vdupq_n_f32(0);
+  size_t i = 0;
+  for (; i + SUMS * WIDTH <= dim; i += SUMS * WIDTH)
+    for (size_t sum = 0; sum < SUMS; sum++)
+      add_to_tile(metric, sums, sum, true, queries, rows, dim, i + sum * WIDTH);
+  for (; i + WIDTH <= dim; i += WIDTH)
+    add_to_tile(metric, sums, 0, true, queries, rows, dim, i);
+  if (i < dim)
+    add_to_tile(metric, sums, 1, false, queries, rows, dim, i);
+  for (size_t k = 0; k < TILE_QUERIES; k++)
+    for (size_t j = 0; j < TILE_ROWS; j++) {
+      const float32x4_t *of = sums[k][j];
+      results[k][first_result + j] = vaddvq_f32(vaddq_f32(vaddq_f32(of[0], of[1]), vaddq_f32(of[2], of[3])));
+    }
+}
+
+static inline __attribute__((always_inline)) void all_rows_of_tile(enum metric metric,
+                                                                   const float *const queries[QUERIES],
+                                                                   const float *rows, size_t num_rows, size_t dim,
+                                                                   float *const results[QUERIES]) {
+  size_t row = 0;
+  for (; row + TILE_ROWS <= num_rows; row += TILE_ROWS)
+    for (size_t first = 0; first < QUERIES; first += TILE_QUERIES)
+      rows_of_tile(metric, queries + first, rows + row * dim, dim, results + first, row);
+  for (size_t k = 0; k < QUERIES; k++)
+    all_rows(metric, queries[k], rows + row * dim, num_rows - row, dim, results[k] + row);
+}
+
+static void dot_shared(const float *const queries[QUERIES], const float *rows, size_t num_rows, size_t dim,
+                       float *const results[QUERIES]) {
+  all_rows_of_tile(DOT, queries, rows, num_rows, dim, results);
+}
+
+static void squared_l2_shared(const float *const queries[QUERIES], const float *rows, size_t num_rows, size_t dim,
+                              float *const results[QUERIES]) {
+  all_rows_of_tile(SQUARED_L2, queries, rows, num_rows, dim, results);
 }
 
 static void dots_and_norms(const float *query, const float *rows, size_t num_rows, size_t dim, float *dots,
@@ -138,6 +202,8 @@ const sf_kernels sf_neon_kernels = {.name = "neon",
                                     .dots_and_norms = dots_and_norms,
                                     .exact_squared_norms = exact_squared_norms,
                                     .dot_tile = dot_tile,
-                                    .panel_columns = VECTORS * WIDTH};
+                                    .panel_columns = VECTORS * WIDTH,
+                                    .dot_shared = dot_shared,
+                                    .squared_l2_shared = squared_l2_shared};
 
 #endif
