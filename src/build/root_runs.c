@@ -1,5 +1,7 @@
 #include "build/root_runs.h"
 
+#include "base/array.h"
+
 #include "build/run_record.h"
 #include "snapshot/reference.h"
 #include "snapshot/snapshot.h"
@@ -13,14 +15,8 @@ static sf_root_run *enter(sf_root_runs *runs, const char *run_id, size_t length)
   for (size_t i = 0; i < runs->count; i++)
     if (strlen(runs->runs[i].run_id) == length && memcmp(runs->runs[i].run_id, run_id, length) == 0)
       return &runs->runs[i];
-  if (runs->count == runs->capacity) {
-    size_t capacity = runs->capacity == 0 ? 16 : runs->capacity * 2;
-    sf_root_run *grown = sf_reallocarray(runs->runs, capacity, sizeof(*grown));
-    if (grown == NULL)
-      return NULL;
-    runs->runs = grown;
-    runs->capacity = capacity;
-  }
+  if (!sf_array_make_room(&runs->runs, runs->count, &runs->capacity, sizeof(*runs->runs)))
+    return NULL;
   char *copy = sf_memdup_string(run_id, length);
   if (copy == NULL)
     return NULL;

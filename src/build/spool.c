@@ -1,5 +1,6 @@
 #include "build/spool.h"
 
+#include "base/array.h"
 #include "base/files.h"
 #include "base/memory.h"
 
@@ -80,14 +81,9 @@ void sf_spool_free(sf_spool *spool) {
 static sf_code write_list(sf_spool *spool, list *written, sf_error *error) {
   if (written->num_pending == 0)
     return SF_OK;
-  if (written->num_extents == written->extent_capacity) {
-    size_t capacity = written->extent_capacity == 0 ? 4 : written->extent_capacity * 2;
-    extent *extents = sf_reallocarray(written->extents, capacity, sizeof(*extents));
-    if (extents == NULL)
-      return sf_fail_memory(error, "rows");
-    written->extents = extents;
-    written->extent_capacity = capacity;
-  }
+  if (!sf_array_make_room(&written->extents, written->num_extents, &written->extent_capacity,
+                          sizeof(*written->extents)))
+    return sf_fail_memory(error, "rows");
   size_t size = written->pending.length;
   SF_TRY(sf_write_at(spool->file, "a temporary file", written->pending.data, size, spool->file_size, error));
   written->extents[written->num_extents++] =

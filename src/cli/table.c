@@ -3,6 +3,8 @@
 
 #include "cli/table.h"
 
+#include "base/array.h"
+
 #include "cli/json_text.h"
 
 #include <string.h>
@@ -20,15 +22,9 @@ bool sf_cli_table_begin(sf_cli_table *table, size_t num_columns) {
 bool sf_cli_table_add(sf_cli_table *table, char *cell, bool is_numeric) {
   if (cell == NULL)
     return false;
-  if (table->num_cells == table->capacity) {
-    size_t capacity = table->capacity == 0 ? 64 : table->capacity * 2;
-    char **cells = sf_reallocarray(table->cells, capacity, sizeof(char *));
-    if (cells == NULL) {
-      free(cell);
-      return false;
-    }
-    table->cells = cells;
-    table->capacity = capacity;
+  if (!sf_array_make_room(&table->cells, table->num_cells, &table->capacity, sizeof(*table->cells))) {
+    free(cell);
+    return false;
   }
   table->is_numeric[table->num_cells % table->num_columns] &= is_numeric;
   table->cells[table->num_cells++] = cell;

@@ -1,5 +1,6 @@
 #include "shard/cache_limit.h"
 
+#include "base/array.h"
 #include "base/memory.h"
 #include "shard/cache_use.h"
 
@@ -51,14 +52,8 @@ static uint64_t bytes_of_folder(const char *path) {
 
 /* False when memory is out. */
 static bool add_shard(cached_shards *cached, const char *local_root, const char *name) {
-  if (cached->count == cached->capacity) {
-    size_t capacity = cached->capacity == 0 ? 64 : cached->capacity * 2;
-    cached_shard *more = sf_reallocarray(cached->shards, capacity, sizeof(*more));
-    if (more == NULL)
-      return false;
-    cached->shards = more;
-    cached->capacity = capacity;
-  }
+  if (!sf_array_make_room(&cached->shards, cached->count, &cached->capacity, sizeof(*cached->shards)))
+    return false;
   cached_shard *shard = &cached->shards[cached->count];
   shard->path = sf_format("%s/%s", local_root, name);
   if (shard->path == NULL)

@@ -1,5 +1,7 @@
 #include "snapshot/snapshot.h"
 
+#include "base/array.h"
+
 #include "snapshot/reference.h"
 
 #include <string.h>
@@ -114,16 +116,8 @@ static bool add_name(const char *name, void *user_data) {
   /* A folder without a run id ends in "=/", which would pass for one. */
   if (length < 2 || name[length - 1] != '/' || name[length - 2] == '=' || !sf_manifest_name_parse(name, &parsed))
     return true;
-  if (list->count == list->capacity) {
-    size_t capacity = list->capacity == 0 ? 16 : list->capacity * 2;
-    char **names = sf_reallocarray(list->names, capacity, sizeof(*names));
-    list->out_of_memory = names == NULL;
-    if (names == NULL)
-      return false;
-    list->names = names;
-    list->capacity = capacity;
-  }
-  char *copy = sf_memdup_string(name, length - 1);
+  bool has_room = sf_array_make_room(&list->names, list->count, &list->capacity, sizeof(*list->names));
+  char *copy = has_room ? sf_memdup_string(name, length - 1) : NULL;
   list->out_of_memory = copy == NULL;
   if (copy != NULL)
     list->names[list->count++] = copy;

@@ -1,5 +1,7 @@
 #include "storage/storage.h"
 
+#include "base/array.h"
+
 #include <string.h>
 
 /* Every kind of storage. The first one also takes roots that name no scheme. */
@@ -88,19 +90,12 @@ typedef struct collecting {
 static bool add_name(const char *name, void *user_data) {
   collecting *to = user_data;
   sf_storage_names *names = to->names;
-  if (names->count == names->capacity) {
-    size_t capacity = names->capacity == 0 ? 64 : names->capacity * 2;
-    char **longer = sf_reallocarray(names->names, capacity, sizeof(*longer));
-    to->is_out_of_memory = longer == NULL;
-    if (longer == NULL)
-      return false;
-    names->names = longer;
-    names->capacity = capacity;
-  }
-  names->names[names->count] = sf_strdup(name);
-  to->is_out_of_memory = names->names[names->count] == NULL;
-  names->count += !to->is_out_of_memory;
-  return !to->is_out_of_memory;
+  bool has_room = sf_array_make_room(&names->names, names->count, &names->capacity, sizeof(*names->names));
+  char *copy = has_room ? sf_strdup(name) : NULL;
+  to->is_out_of_memory = copy == NULL;
+  if (copy != NULL)
+    names->names[names->count++] = copy;
+  return copy != NULL;
 }
 
 void sf_storage_names_free(sf_storage_names *names) {

@@ -1,5 +1,6 @@
 #include "shard/lance/segments.h"
 
+#include "base/array.h"
 #include "base/files.h"
 #include "shard/cache_folder.h"
 #include "shard/lance/cache_names.h"
@@ -22,14 +23,9 @@ static sf_code own(sf_lance_segments *segments, void *memory, sf_error *error) {
 }
 
 static sf_code append(sf_lance_segments *segments, const sf_vector_segment *segment, sf_error *error) {
-  if (segments->num_segments == segments->capacity) {
-    size_t capacity = segments->capacity * 2 + 4;
-    sf_vector_segment *larger = sf_reallocarray(segments->segments, capacity, sizeof(*larger));
-    if (larger == NULL)
-      return sf_fail_memory(error, "segments of vectors");
-    segments->segments = larger;
-    segments->capacity = capacity;
-  }
+  if (!sf_array_make_room(&segments->segments, segments->num_segments, &segments->capacity,
+                          sizeof(*segments->segments)))
+    return sf_fail_memory(error, "segments of vectors");
   segments->segments[segments->num_segments++] = *segment;
   return SF_OK;
 }

@@ -1,5 +1,7 @@
 #include "storage/s3/ini.h"
 
+#include "base/array.h"
+
 #include <openssl/crypto.h>
 #include <string.h>
 
@@ -80,18 +82,9 @@ static char *setting_name(span parent, span name) {
 }
 
 static bool grow(parser *state) {
-  if (state->ini->count < state->capacity)
-    return true;
-  size_t capacity = state->capacity == 0 ? 32 : state->capacity * 2;
-  sf_ini_entry *entries = sf_reallocarray(state->ini->entries, capacity, sizeof(*entries));
-  if (entries == NULL || state->ini->count >= MAX_ENTRIES) {
-    if (entries != NULL)
-      state->ini->entries = entries;
-    return false;
-  }
-  state->ini->entries = entries;
-  state->capacity = capacity;
-  return true;
+  sf_ini *ini = state->ini;
+  return ini->count < MAX_ENTRIES &&
+         sf_array_make_room(&ini->entries, ini->count, &state->capacity, sizeof(*ini->entries));
 }
 
 static bool add_entry(parser *state, span parent, span name, span value) {

@@ -1,5 +1,7 @@
 #include "storage/s3/responses.h"
 
+#include "base/array.h"
+
 #include "storage/s3/uri.h"
 #include "storage/s3/xml.h"
 
@@ -63,14 +65,9 @@ typedef struct listing {
 } listing;
 
 static bool add_key(sf_s3_list_page *page, const char *text) {
-  if (page->num_keys == page->capacity) {
-    size_t capacity = page->capacity == 0 ? 64 : page->capacity * 2;
-    char **keys = capacity > MAX_KEYS_PER_PAGE ? NULL : sf_reallocarray(page->keys, capacity, sizeof(*keys));
-    if (keys == NULL)
-      return false;
-    page->keys = keys;
-    page->capacity = capacity;
-  }
+  if (page->num_keys == MAX_KEYS_PER_PAGE ||
+      !sf_array_make_room(&page->keys, page->num_keys, &page->capacity, sizeof(*page->keys)))
+    return false;
   page->keys[page->num_keys] = sf_strdup(text);
   return page->keys[page->num_keys] != NULL && ++page->num_keys > 0;
 }
