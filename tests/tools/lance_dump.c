@@ -1,16 +1,16 @@
 /*
- * Prints every row of a Lance shard as a line of JSON, through the shard interface that a search uses:
+ * Prints every row of a Lance shard that a search can find as a line of JSON, by a scan for as many as there are:
  *
  *   lance_dump ROOT KEY DIM METRIC CACHE_DIR [unified] [remote] [verify]
  *
- * {"row": number in the shard, "id": …, "payload": … or null, "vector": hexadecimal float32, "inverse_norm":
- * hexadecimal}, with strings in hexadecimal, too. Rows that are excluded, or that no segment has, are left out.
- * `remote` reads through a storage whose objects are not on this machine, and counts its requests on stderr.
+ * {"row": number in the shard, "id": …, "payload": … or null, "vector": hexadecimal float32}, with strings in hexadecimal,
+ * too. `remote` reads through a storage whose objects are not on this machine, and counts its requests on stderr.
  */
-#include "shard/shard.h"
+#include "search/scan.h"
 #include "support/remote_storage.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,10 +54,6 @@ static bool print_row(sf_row_sink *sink, sf_id_type id_type, int64_t id_integer,
     printf("null");
   printf(", \"vector\": ");
   print_hexadecimal(to->segment->vectors + row_in_segment * dim, dim * sizeof(float));
-  if (to->segment->inverse_norms != NULL) {
-    printf(", \"inverse_norm\": ");
-    print_hexadecimal(to->segment->inverse_norms + row_in_segment, sizeof(float));
-  }
   printf("}\n");
   return true;
 }
@@ -69,16 +65,50 @@ static sf_code print_rows(sf_shard *shard, printing_sink *sink, sf_error *error)
   return SF_OK;
 }
 
-static sf_code print_segment(sf_shard *shard, const sf_vector_segment *segment, sf_error *error) {
+static int compare_rows(const void *left, const void *right) {
+  const sf_neighbour *a = left;
+  const sf_neighbour *b = right;
+  return a->row < b->row ? -1 : a->row > b->row;
+}
+
+/* The neighbours of (1, 0, 0, …), by row: all that can be found. */
+static sf_code find_all(const sf_shard *shard, const sf_vector_segment *segment, sf_neighbour *neighbours,
+                        size_t *count, sf_error *error) {
+  float *query = sf_calloc((size_t)shard->dim * 2, sizeof(*query));
+  sf_scan_query scan_query;
+  if (query == NULL)
+    return sf_fail_memory(error, "query");
+  query[0] = 1;
+  sf_scan_query_init(&scan_query, query, shard->dim, shard->score_convention, query + shard->dim);
+  sf_code code = sf_scan_segment(&scan_query, segment, 0, segment->num_rows, segment->num_rows, INFINITY, NULL,
+                                 neighbours, count, error);
+  free(query);
+  if (code == SF_OK)
+    qsort(neighbours, *count, sizeof(*neighbours), compare_rows);
+  return code;
+}
+
+static sf_code print_found(sf_shard *shard, const sf_vector_segment *segment, const sf_neighbour *neighbours,
+                           size_t count, sf_error *error) {
   printing_sink sink = {.base = {.add = print_row}, .shard = shard, .segment = segment};
-  for (size_t row = 0; row < segment->num_rows; row++) {
-    if (segment->excluded != NULL && (segment->excluded[row / 8] >> (row % 8) & 1) != 0)
-      continue;
-    sink.rows[sink.count++] = segment->first_row + row;
+  for (size_t i = 0; i < count; i++) {
+    sink.rows[sink.count++] = neighbours[i].row;
     if (sink.count == ROWS_AT_A_TIME)
       SF_TRY(print_rows(shard, &sink, error));
   }
   return print_rows(shard, &sink, error);
+}
+
+static sf_code print_segment(sf_shard *shard, const sf_vector_segment *segment, sf_error *error) {
+  size_t count = 0;
+  sf_neighbour *neighbours = sf_calloc(segment->num_rows, sizeof(*neighbours));
+  if (neighbours == NULL)
+    return sf_fail_memory(error, "rows");
+  sf_code code = find_all(shard, segment, neighbours, &count, error);
+  if (code == SF_OK)
+    code = print_found(shard, segment, neighbours, count, error);
+  free(neighbours);
+  return code;
 }
 
 static bool has_argument(int argc, char **argv, const char *name) {
