@@ -17,6 +17,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       if (page.keys[i] == NULL)
         abort();
   sf_s3_list_page_clear(&page);
+  sf_s3_uploads_page uploads;
+  if (sf_s3_parse_uploads_page(data, size, &uploads))
+    for (size_t i = 0; i < uploads.num_uploads; i++)
+      if (uploads.uploads[i].key == NULL || uploads.uploads[i].id == NULL)
+        abort();
+  sf_s3_uploads_page_clear(&uploads);
   sf_s3_assumed_role role;
   if (sf_s3_parse_assumed_role(data, size, &role))
     sf_s3_assumed_role_clear(&role);

@@ -655,9 +655,9 @@ SF_API void sf_builder_free(sf_builder *builder);
 /* A run that left objects at a root without a manifest: it failed, was killed, or is still under way. */
 typedef struct sf_unreferenced_run {
   const char *run_id;
-  uint64_t num_objects;
-  double age_seconds; /* since it last gave a sign of life; negative: not known */
-  bool is_due;        /* old enough to be removed */
+  uint64_t num_objects; /* uploads that were never completed among them */
+  double age_seconds;   /* since it last gave a sign of life; negative: not known */
+  bool is_due;          /* old enough to be removed */
   bool is_removed;
 } sf_unreferenced_run;
 
@@ -681,7 +681,8 @@ typedef struct sf_cleanup_options {
 
 SF_API void sf_cleanup_options_init(sf_cleanup_options *options);
 
-/* Removes what no manifest names: shards and routing artifacts of runs that were never published. *num_runs says how many
+/* Removes what no manifest names: shards and routing artifacts of runs that were never published, and with a store their
+ * unfinished uploads. *num_runs says how many
  * were removed, or would have been. */
 SF_API sf_code sf_snapshot_cleanup(const char *root, const sf_cleanup_options *options, size_t *num_runs,
                                    sf_error *error);

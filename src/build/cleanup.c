@@ -74,12 +74,33 @@ static sf_code count_objects(sf_storage *storage, const char *prefix, const sf_c
 
 /* --------------------------------------------------------------------------------------------------------- Removing */
 
+/* Stores may not let us look for them: objects can be removed all the same. */
+static sf_code clean_unfinished_writes(sf_storage *storage, const char *run_id, const sf_cleanup_options *options,
+                                       bool remove, const sf_cancellation *cancellation, uint64_t *count,
+                                       sf_error *error) {
+  const sf_log log = {.callback = options->log, .user_data = options->log_user_data};
+  sf_error failure;
+  char *prefix = sf_format("shards/run_id=%s/", run_id);
+  if (prefix == NULL)
+    return sf_fail_memory(error, "objects of a run");
+  sf_code code = sf_storage_unfinished_writes(storage, prefix, remove, cancellation, count, &failure);
+  if (code == SF_CANCELLED_ERROR || code == SF_OUT_OF_MEMORY_ERROR)
+    code = sf_fail(error, code, "%s", failure.message);
+  else if (code != SF_OK)
+    sf_log_message(&log, SF_LOG_WARNING, "%s/%s: unfinished uploads are left as they are: %s", storage->root, prefix,
+                   failure.message);
+  free(prefix);
+  return code == SF_CANCELLED_ERROR || code == SF_OUT_OF_MEMORY_ERROR ? code : SF_OK;
+}
+
 static sf_code clean_run(sf_storage *storage, const sf_root_run *run, const sf_cleanup_options *options,
                          const sf_cancellation *cancellation, size_t *num_runs, sf_error *error) {
   double age = run->updated_seconds < 0 ? -1 : fmax(0, sf_wall_clock_seconds() - run->updated_seconds);
   sf_unreferenced_run found = {.run_id = run->run_id, .age_seconds = age};
   found.is_due = options->min_age_seconds <= 0 || age >= options->min_age_seconds;
   found.is_removed = found.is_due && options->remove;
+  SF_TRY(clean_unfinished_writes(storage, run->run_id, options, found.is_removed, cancellation, &found.num_objects,
+                                 error));
   for (size_t i = 0; i < run->num_folders; i++)
     SF_TRY(count_objects(storage, run->folders[i], cancellation, &found.num_objects, error));
   for (size_t i = 0; i < run->num_folders && found.is_removed; i++)

@@ -1,7 +1,6 @@
 #include "build/root_runs.h"
 
 #include "base/array.h"
-
 #include "build/run_record.h"
 #include "snapshot/reference.h"
 #include "snapshot/snapshot.h"

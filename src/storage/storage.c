@@ -80,6 +80,14 @@ sf_code sf_storage_remove(sf_storage *storage, const char *key, const sf_cancell
   return storage->vtable->remove(storage, key, cancellation, error);
 }
 
+sf_code sf_storage_unfinished_writes(sf_storage *storage, const char *prefix, bool abort,
+                                     const sf_cancellation *cancellation, uint64_t *count, sf_error *error) {
+  *count = 0;
+  if (storage->vtable->unfinished_writes == NULL)
+    return SF_OK;
+  return storage->vtable->unfinished_writes(storage, prefix, abort, cancellation, count, error);
+}
+
 /* -------------------------------------------------------------------------------------------------------------- Names */
 
 typedef struct collecting {

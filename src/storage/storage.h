@@ -73,6 +73,10 @@ typedef struct sf_storage_vtable {
   /* Removes an object. One that is not there is no failure. A key that ends in '/' is a folder as listings show it: removed
    * where it is a thing of its own and empty, else left. */
   sf_code (*remove)(sf_storage *storage, const char *key, const sf_cancellation *cancellation, sf_error *error);
+  /* Counts writes below the folder `prefix` that were begun and never ended, as killed writers leave them, and with `abort`
+   * gives them up. They are no objects, and no listing has them. NULL: the storage knows no such thing. */
+  sf_code (*unfinished_writes)(sf_storage *storage, const char *prefix, bool abort, const sf_cancellation *cancellation,
+                               uint64_t *count, sf_error *error);
 } sf_storage_vtable;
 
 /* What every storage begins with. */
@@ -111,6 +115,10 @@ sf_code sf_storage_remove(sf_storage *storage, const char *key, const sf_cancell
  * followed. Objects that are written meanwhile may stay. */
 sf_code sf_storage_remove_all(sf_storage *storage, const char *prefix, const sf_cancellation *cancellation,
                               sf_error *error);
+
+/* None where the storage knows no such thing. */
+sf_code sf_storage_unfinished_writes(sf_storage *storage, const char *prefix, bool abort,
+                                     const sf_cancellation *cancellation, uint64_t *count, sf_error *error);
 
 /* What a listing finds, collected before anything is done with it. */
 typedef struct sf_storage_names {

@@ -105,6 +105,50 @@ static void a_list_page_holds_keys_and_folders_decoded_where_they_are_encoded(vo
   sf_s3_list_page_clear(&page);
 }
 
+static void a_page_of_uploads_holds_keys_and_ids(void **state) {
+  (void)state;
+  static const char encoded[] =
+      "<ListMultipartUploadsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Bucket>b</Bucket>"
+      "<EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>p%2Fb</NextKeyMarker>"
+      "<NextUploadIdMarker>two+</NextUploadIdMarker>"
+      "<Upload><Key>p%2Fa+1</Key><UploadId>one%2F</UploadId><Initiator><ID>x</ID></Initiator></Upload>"
+      "<Upload><UploadId>two+</UploadId><Key>p%2Fb</Key></Upload></ListMultipartUploadsResult>";
+  sf_s3_uploads_page page;
+  assert_true(sf_s3_parse_uploads_page(encoded, sizeof(encoded) - 1, &page));
+  assert_int_equal(page.num_uploads, 2);
+  assert_string_equal(page.uploads[0].key, "p/a 1");
+  assert_string_equal(page.uploads[0].id, "one%2F");
+  assert_string_equal(page.uploads[1].key, "p/b");
+  assert_string_equal(page.uploads[1].id, "two+");
+  assert_true(page.is_truncated);
+  assert_string_equal(page.next_key, "p/b");
+  assert_string_equal(page.next_id, "two+");
+  sf_s3_uploads_page_clear(&page);
+  static const char none[] = "<ListMultipartUploadsResult><Bucket>b</Bucket></ListMultipartUploadsResult>";
+  assert_true(sf_s3_parse_uploads_page(none, sizeof(none) - 1, &page));
+  assert_int_equal(page.num_uploads, 0);
+  assert_false(page.is_truncated);
+  sf_s3_uploads_page_clear(&page);
+}
+
+static void what_is_no_page_of_uploads_is_refused(void **state) {
+  (void)state;
+  static const char *const texts[] = {
+      "",
+      "<ListBucketResult><Name>b</Name></ListBucketResult>",
+      "<ListMultipartUploadsResult><Upload><Key>a</Key></Upload></ListMultipartUploadsResult>",
+      "<ListMultipartUploadsResult><Upload><UploadId>a</UploadId></Upload><Upload><UploadId>b</UploadId></Upload>"
+      "</ListMultipartUploadsResult>",
+      "<ListMultipartUploadsResult><EncodingType>url</EncodingType><Upload><Key>%4</Key><UploadId>a</UploadId></Upload>"
+      "</ListMultipartUploadsResult>",
+  };
+  for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+    sf_s3_uploads_page page;
+    assert_false(sf_s3_parse_uploads_page(texts[i], strlen(texts[i]), &page));
+    assert_int_equal(page.num_uploads, 0);
+  }
+}
+
 static void what_is_no_list_page_is_refused(void **state) {
   (void)state;
   static const char *const texts[] = {
@@ -331,6 +375,8 @@ int main(void) {
       cmocka_unit_test(entities_and_document_types_are_refused),
       cmocka_unit_test(a_list_page_holds_keys_and_folders_decoded_where_they_are_encoded),
       cmocka_unit_test(what_is_no_list_page_is_refused),
+      cmocka_unit_test(a_page_of_uploads_holds_keys_and_ids),
+      cmocka_unit_test(what_is_no_page_of_uploads_is_refused),
       cmocka_unit_test(a_config_file_has_sections_settings_and_nested_settings),
       cmocka_unit_test(a_credential_document_gives_keys_and_their_end),
       cmocka_unit_test(a_broken_credential_document_is_refused_without_showing_it),

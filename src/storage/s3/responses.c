@@ -1,7 +1,6 @@
 #include "storage/s3/responses.h"
 
 #include "base/array.h"
-
 #include "storage/s3/uri.h"
 #include "storage/s3/xml.h"
 
@@ -91,17 +90,22 @@ static bool on_list_element(const char *path, const char *text, void *user_data)
 }
 
 /* Keys can hold characters that XML can't: they come as in a form, percent-encoded with '+' for a space. */
-static bool decode_keys(sf_s3_list_page *page) {
-  for (size_t i = 0; i < page->num_keys; i++) {
-    sf_buffer decoded = {0};
-    if (!sf_buffer_reserve(&decoded, 0) || !sf_s3_uri_decode(&decoded, page->keys[i], strlen(page->keys[i]), true)) {
-      sf_buffer_free(&decoded);
-      return false;
-    }
-    decoded.data[decoded.length] = '\0';
-    free(page->keys[i]);
-    page->keys[i] = (char *)decoded.data;
+static bool decode_key(char **key) {
+  sf_buffer decoded = {0};
+  if (!sf_buffer_reserve(&decoded, 0) || !sf_s3_uri_decode(&decoded, *key, strlen(*key), true)) {
+    sf_buffer_free(&decoded);
+    return false;
   }
+  decoded.data[decoded.length] = '\0';
+  free(*key);
+  *key = (char *)decoded.data;
+  return true;
+}
+
+static bool decode_keys(sf_s3_list_page *page) {
+  for (size_t i = 0; i < page->num_keys; i++)
+    if (!decode_key(&page->keys[i]))
+      return false;
   return true;
 }
 
@@ -135,6 +139,77 @@ char *sf_s3_parse_upload_id(const void *bytes, size_t length) {
     return id;
   free(id);
   return NULL;
+}
+
+typedef struct uploads_listing {
+  sf_s3_uploads_page *page;
+  bool is_list;
+  bool is_encoded;
+} uploads_listing;
+
+/* Keys and ids come in turns, either first. */
+static sf_s3_unfinished_upload *upload_with_room(sf_s3_uploads_page *page, bool for_key) {
+  sf_s3_unfinished_upload *last = page->num_uploads > 0 ? &page->uploads[page->num_uploads - 1] : NULL;
+  if (last != NULL && (for_key ? last->key : last->id) == NULL)
+    return last;
+  if ((last != NULL && (last->key == NULL || last->id == NULL)) || page->num_uploads == MAX_KEYS_PER_PAGE ||
+      !sf_array_make_room(&page->uploads, page->num_uploads, &page->capacity, sizeof(*page->uploads)))
+    return NULL;
+  page->uploads[page->num_uploads] = (sf_s3_unfinished_upload){0};
+  return &page->uploads[page->num_uploads++];
+}
+
+static bool on_uploads_element(const char *path, const char *text, void *user_data) {
+  static const char root[] = "/ListMultipartUploadsResult";
+  uploads_listing *list = user_data;
+  if (strncmp(path, root, sizeof(root) - 1) != 0)
+    return false;
+  list->is_list = true;
+  const char *name = path + sizeof(root) - 1;
+  bool is_key = strcmp(name, "/Upload/Key") == 0;
+  if (is_key || strcmp(name, "/Upload/UploadId") == 0) {
+    sf_s3_unfinished_upload *upload = upload_with_room(list->page, is_key);
+    return upload != NULL && replace_text(is_key ? &upload->key : &upload->id, text);
+  }
+  if (strcmp(name, "/EncodingType") == 0)
+    list->is_encoded = strcmp(text, "url") == 0;
+  else if (strcmp(name, "/IsTruncated") == 0)
+    list->page->is_truncated = strcmp(text, "true") == 0;
+  else if (strcmp(name, "/NextKeyMarker") == 0)
+    return replace_text(&list->page->next_key, text);
+  else if (strcmp(name, "/NextUploadIdMarker") == 0)
+    return replace_text(&list->page->next_id, text);
+  return true;
+}
+
+static bool finish_uploads(const uploads_listing *list) {
+  sf_s3_uploads_page *page = list->page;
+  for (size_t i = 0; i < page->num_uploads; i++) {
+    sf_s3_unfinished_upload *upload = &page->uploads[i];
+    if (upload->key == NULL || upload->id == NULL || (list->is_encoded && !decode_key(&upload->key)))
+      return false;
+  }
+  return !list->is_encoded || page->next_key == NULL || decode_key(&page->next_key);
+}
+
+bool sf_s3_parse_uploads_page(const void *bytes, size_t length, sf_s3_uploads_page *page) {
+  *page = (sf_s3_uploads_page){0};
+  uploads_listing list = {.page = page};
+  bool parsed = sf_xml_parse(bytes, length, on_uploads_element, &list) && list.is_list && finish_uploads(&list);
+  if (!parsed)
+    sf_s3_uploads_page_clear(page);
+  return parsed;
+}
+
+void sf_s3_uploads_page_clear(sf_s3_uploads_page *page) {
+  for (size_t i = 0; i < page->num_uploads; i++) {
+    free(page->uploads[i].key);
+    free(page->uploads[i].id);
+  }
+  free(page->uploads);
+  free(page->next_key);
+  free(page->next_id);
+  *page = (sf_s3_uploads_page){0};
 }
 
 /* ----------------------------------------------------------------------------------------------------- Assumed roles */

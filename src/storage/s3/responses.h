@@ -29,6 +29,25 @@ typedef struct sf_s3_list_page {
 bool sf_s3_parse_list_page(const void *bytes, size_t length, sf_s3_list_page *page);
 void sf_s3_list_page_clear(sf_s3_list_page *page);
 
+/* An <Upload> of <ListMultipartUploadsResult>. */
+typedef struct sf_s3_unfinished_upload {
+  char *key; /* decoded */
+  char *id;
+} sf_s3_unfinished_upload;
+
+typedef struct sf_s3_uploads_page {
+  sf_s3_unfinished_upload *uploads;
+  size_t num_uploads;
+  size_t capacity;
+  bool is_truncated;
+  char *next_key; /* where the next page begins; NULL: not said */
+  char *next_id;
+} sf_s3_uploads_page;
+
+/* As sf_s3_parse_list_page. An upload without a key or an id makes the document malformed. */
+bool sf_s3_parse_uploads_page(const void *bytes, size_t length, sf_s3_uploads_page *page);
+void sf_s3_uploads_page_clear(sf_s3_uploads_page *page);
+
 /* <UploadId> of <InitiateMultipartUploadResult>, for the caller to free; NULL when there is none, or memory is out. */
 char *sf_s3_parse_upload_id(const void *bytes, size_t length);
 

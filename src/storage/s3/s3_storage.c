@@ -2,6 +2,7 @@
 #include "storage/s3/download.h"
 #include "storage/s3/fetch.h"
 #include "storage/s3/upload.h"
+#include "storage/s3/uploads.h"
 #include "storage/storage.h"
 
 #include <inttypes.h>
@@ -253,6 +254,15 @@ static sf_code s3_remove(sf_storage *storage, const char *key, const sf_cancella
   return code;
 }
 
+static sf_code s3_unfinished_writes(sf_storage *storage, const char *prefix, bool abort,
+                                    const sf_cancellation *cancellation, uint64_t *count, sf_error *error) {
+  char *full;
+  SF_TRY(full_key(of(storage), prefix, &full, error));
+  sf_code code = sf_s3_unfinished_uploads(of(storage)->client, full, abort, cancellation, count, error);
+  free(full);
+  return code;
+}
+
 /* ------------------------------------------------------------------------------------------------------------ Listing */
 
 typedef struct listing {
@@ -362,4 +372,5 @@ const sf_storage_vtable sf_s3_storage = {
     .put = s3_put,
     .put_file = s3_put_file,
     .remove = s3_remove,
+    .unfinished_writes = s3_unfinished_writes,
 };

@@ -30,6 +30,30 @@ def keys_below(store, prefix):
     return [entry["Key"][len(prefix) + 1 :] for page in pages for entry in page.get("Contents", [])]
 
 
+def check_unfinished_uploads_are_cleaned(store, run, root, live_run):
+    """Uploads in parts that killed builds left go with their runs; those of others stay."""
+    client = store.client()
+    prefix = "built=here/with: signs/shards"
+
+    def begin(key):
+        upload = client.create_multipart_upload(Bucket="bucket", Key=key)["UploadId"]
+        client.upload_part(Bucket="bucket", Key=key, PartNumber=1, UploadId=upload, Body=b"part")
+        return key
+
+    def unfinished():
+        return sorted(upload["Key"] for upload in client.list_multipart_uploads(Bucket="bucket").get("Uploads", []))
+
+    dead = [begin(f"{prefix}/run_id=killed/db=0000{i}/shard+ &%41.db") for i in range(3)]
+    others = sorted([begin(f"{prefix}/run_id={live_run}/db=00000/x"), begin("elsewhere/run_id=killed/db=00000/x")])
+    client.put_object(Bucket="bucket", Key=f"{prefix}/run_id=killed/db=00007/x", Body=b"x")
+    assert unfinished() == sorted(dead + others)
+    seen = run("cleanup", root, "--older-than", 0)
+    assert [(line["run_id"], line["num_objects"]) for line in seen] == [("killed", 4)]
+    assert unfinished() == sorted(dead + others)
+    run("cleanup", root, "--yes", "--older-than", 0)
+    assert unfinished() == others
+
+
 def test_a_build_is_published_and_found(store, tmp_path):
     environment = store_environment(store, tmp_path / "home")
     root = "s3://bucket/built=here/with: signs"
@@ -57,7 +81,20 @@ def test_a_build_is_published_and_found(store, tmp_path):
     assert run("rollback", root, "--to", "previous") == [{"manifest_ref": built[0]["manifest_ref"]}]
     store.client().put_object(Bucket="bucket", Key="built=here/with: signs/shards/run_id=dead/db=00000/x", Body=b"x")
     assert [line["run_id"] for line in run("cleanup", root, "--yes", "--older-than", 0)] == ["dead"]
+    check_unfinished_uploads_are_cleaned(store, run, root, built[0]["run_id"])
     check_names(keys_below(store, "built=here/with: signs"), {line["run_id"] for line in built})
+
+
+def test_cleanup_goes_on_where_it_may_not_look_for_uploads(proxy, versitygw, tmp_path):
+    environment = store_environment(proxy, tmp_path / "home")
+    client = versitygw.client()
+    client.put_object(Bucket="bucket", Key="no-look/shards/run_id=dead/db=00000/x", Body=b"x")
+    proxy.add(method="GET", contains="uploads", status=403, code="AccessDenied", times=1)
+    command = [cli_path(), "cleanup", "s3://bucket/no-look", "--yes", "--older-than", "0"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and json.loads(done.stdout)["run_id"] == "dead"
+    assert "run_id=dead/: unfinished uploads are left as they are" in done.stderr and "AccessDenied" in done.stderr
+    assert keys_below(versitygw, "no-look") == []
 
 
 def test_a_store_that_refuses_is_named_and_nothing_stays(versitygw, tmp_path):
