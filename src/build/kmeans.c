@@ -121,8 +121,8 @@ sf_code sf_kmeans_train(const sf_kmeans_options *options, const float *sample, s
                       .n = n,
                       .dim = dim,
                       .cancellation = cancellation,
-                      .centroids = centroids,
                       .random = {options->seed}};
+  kmeans.centroids = centroids;
   sf_code code = allocate(&kmeans, error);
   if (code == SF_OK)
     code = sf_team_create(choose_num_threads(options), &kmeans.team, error);

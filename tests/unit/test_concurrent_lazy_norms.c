@@ -60,6 +60,7 @@ static void assert_norms(size_t num_rows, size_t dim, uint64_t *random) {
   float dots[SF_MAX_WINDOW_ROWS];
   float scratch[SF_MAX_WINDOW_ROWS];
   size_t window_rows = sf_rows_per_window(dim);
+  assert_true(window_rows >= 1 && window_rows <= SF_MAX_WINDOW_ROWS);
   make_rows(num_rows, dim, random);
   sf_lazy_norms *norms = sf_lazy_norms_create(vectors, num_rows, dim, true);
   assert_non_null(norms);

@@ -334,7 +334,8 @@ static void dot_products_far_below_one_are_told_apart(void **state) {
   float scaled[DIM];
   sf_neighbour found[NUM_ROWS];
   sf_neighbour expected[NUM_ROWS];
-  for (float scale = 1; scale > 1e-12F; scale /= 7) {
+  float scale = 1;
+  for (int step = 0; step < 15; step++, scale /= 7) {
     sf_scan_query query;
     float query_vector[DIM];
     for (size_t i = 0; i < DIM; i++)
