@@ -12,8 +12,8 @@ typedef struct preloaded_shard {
 } preloaded_shard;
 
 struct preload {
-  sf_cancellation_hook hook;           /* first: the cancellation hands it back */
-  const sf_cancellation *cancellation; /* NULL: never */
+  sf_cancellation_hook hook; /* first: the cancellation hands it back */
+  sf_cancellation stop;      /* of preparing shards: cancelled, or one of them failed */
   sf_shard_cache *cache;
   preloaded_shard *shards;
   size_t count;
@@ -28,7 +28,7 @@ static void shard_loaded(sf_shard_waiter *waiter, sf_shard *shard, sf_code code,
   preloaded_shard *loaded = (preloaded_shard *)waiter;
   preload *of = loaded->of;
   if (shard != NULL) {
-    sf_shard_prepare(shard, of->cancellation);
+    sf_shard_prepare(shard, &of->stop);
     sf_shard_cache_give(of->cache, loaded->db_id);
   }
   pthread_mutex_lock(&of->mutex);
@@ -36,6 +36,7 @@ static void shard_loaded(sf_shard_waiter *waiter, sf_shard *shard, sf_code code,
   if (code != SF_OK && of->code == SF_OK) {
     of->code = code;
     of->error = *error;
+    sf_cancellation_request(&of->stop);
   }
   of->num_waiting--;
   pthread_cond_signal(&of->changed);
@@ -45,6 +46,7 @@ static void shard_loaded(sf_shard_waiter *waiter, sf_shard *shard, sf_code code,
 /* Cancelled. The hook takes only this mutex, which is never held while hooks are added or removed. */
 static void wake(sf_cancellation_hook *hook) {
   preload *of = (preload *)hook;
+  sf_cancellation_request(&of->stop);
   pthread_mutex_lock(&of->mutex);
   if (of->code == SF_OK)
     of->code = sf_fail(&of->error, SF_CANCELLED_ERROR, "the operation was cancelled");
@@ -96,7 +98,7 @@ static void choose_shards(preload *of, const sf_manifest *manifest, uint32_t max
 sf_code sf_preload_shards(sf_shard_cache *cache, uint32_t max_shards, const sf_cancellation *cancellation,
                           sf_error *error) {
   const sf_manifest *manifest = &sf_shard_cache_snapshot(cache)->manifest;
-  preload all = {.hook.wake = wake, .cancellation = cancellation, .cache = cache};
+  preload all = {.hook.wake = wake, .cache = cache};
   all.shards = sf_calloc(manifest->num_dbs, sizeof(*all.shards));
   if (all.shards == NULL || pthread_mutex_init(&all.mutex, NULL) != 0 || !sf_condition_init(&all.changed)) {
     free(all.shards);

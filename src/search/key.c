@@ -12,7 +12,7 @@ static const double FLOAT64_SLACK = 0x1p-48;
 /*
  * cos ≈ dot(scaled, x) · inverse: scaling, the inverse, their product and |scaled| ≤ 1 + u add fewer than 16 roundings
  * to the dot product's dim. The inverse of a norm that was found in float32 has half of dim more, since a root halves the
- * error of its sum; another half is more than the product of all these has. What flushing denormal numbers loses of the
+ * error of its sum; another half of dim covers the products of these errors. What flushing denormal numbers loses of the
  * dot product is multiplied by the inverse.
  */
 static double cosine_error(size_t dim) {
@@ -129,8 +129,9 @@ static void compare_rows(const sf_scan_query *scan_query, const float *rows, siz
 
 void sf_turn_dots_into_keys(const sf_scan_query *scan_query, const float *inverse_norms, size_t count, float *dots) {
   if (scan_query->score_convention == SF_SCORE_ONE_MINUS_DOT) {
+    /* An infinite one says nothing of where its row belongs, and may be a row's that is not finite. */
     for (size_t i = 0; i < count; i++)
-      dots[i] = -dots[i];
+      dots[i] = fabsf(dots[i]) <= FLT_MAX ? -dots[i] : NAN;
     return;
   }
   for (size_t i = 0; i < count; i++)

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
   WINDOW_BYTES = 256 * 1024,
@@ -71,16 +72,30 @@ static void touch_pages(const float *vectors, size_t length) {
     (void)bytes[offset];
 }
 
-/* Norms that float32 can't be trusted with, those of rows that are not finite among them. */
+/* Whatever the thread's floating-point environment makes of denormal numbers: what is found holds for other threads. */
+static bool is_zero(const float *vector, size_t dim) {
+  for (size_t i = 0; i < dim; i++) {
+    uint32_t bits;
+    memcpy(&bits, &vector[i], sizeof(bits));
+    if ((bits & 0x7FFFFFFFU) != 0)
+      return false;
+  }
+  return true;
+}
+
+/* A norm that float32 can't be trusted with; of a row that is not finite, which has none, 0. */
 static double find_exactly(const sf_lazy_norms *norms, size_t row, float *inverse_norm) {
-  double squared_norm = sf_exact_squared_norm(norms->vectors + row * norms->dim, norms->dim);
+  const float *vector = norms->vectors + row * norms->dim;
+  double squared_norm = sf_exact_squared_norm(vector, norms->dim);
   sf_inverses_of_squared_norms(&squared_norm, 1, inverse_norm);
-  return isfinite(squared_norm) ? sqrt(squared_norm) : INFINITY;
+  if (squared_norm == 0 && !is_zero(vector, norms->dim))
+    *inverse_norm = NAN;
+  return isfinite(squared_norm) ? sqrt(squared_norm) : 0;
 }
 
 /*
  * Of rows whose norms are in float32; gives the largest norm, or a little more. One is trusted where flushing denormal
- * numbers to zero, which may lose 2·dim·FLT_MIN, can't show in it, and where it can't have overflowed.
+ * numbers to zero, which may lose 2·dim·FLT_MIN, is far below its own rounding, and where it can't have overflowed.
  */
 static double find_inverses(const sf_lazy_norms *norms, size_t begin, size_t count, const float *squared_norms,
                             float *inverse_norms) {
@@ -99,8 +114,8 @@ static double find_inverses(const sf_lazy_norms *norms, size_t begin, size_t cou
       largest_exact = norm > largest_exact ? norm : largest_exact;
     }
   }
-  /* s ≥ |x|²(1 − e) */
-  double error = sf_dot_error_bound(norms->dim, 1, 1);
+  /* s ≥ |x|²(1 − e), of which the last is what flushing may have lost */
+  double error = sf_dot_error_bound(norms->dim, 1, 1) + 0x1p-28;
   double norm = error < 0.5 ? sqrt((double)largest / (1 - error)) : INFINITY;
   return norm > largest_exact ? norm : largest_exact;
 }

@@ -21,7 +21,7 @@ size_t sf_rows_per_window(size_t dim);
 /* Of one window's rows. */
 typedef struct sf_window_norms {
   const float *inverse_norms; /* as sf_vector_segment has them, NaN where a row is not finite; NULL: not wanted */
-  double max_norm;            /* no row's |x| is larger; infinite where a row is not finite */
+  double max_norm;            /* no finite row's |x| is larger */
   bool has_dots;              /* they were found out now */
 } sf_window_norms;
 

@@ -22,15 +22,16 @@ typedef enum sf_score_convention {
 /* Rows whose vectors lie contiguously in memory. */
 typedef struct sf_vector_segment {
   const float *vectors; /* num_rows × dim */
-  /* 1/|x| of each row, for cosine, as sf_inverse_norm gives it; else NULL. 0 for a zero vector; NaN where float32 can't
-   * be trusted with the row (a norm that is tiny or huge), which then is always scored exactly. */
+  /* 1/|x| of each row, for cosine, as sf_inverse_norm gives it, or (lazy_norms) from a sum in float32; else NULL. 0 for a
+   * zero vector; NaN where float32 can't be trusted with the row (a norm that is tiny or huge), which then is always scored
+   * exactly. */
   const float *inverse_norms;
   /* Bit r % 8 of byte r / 8 set: row r is never a result (deleted, null, or found not to be finite: one that is not finite
    * is no result, whatever its bit says). NULL: none are. */
   const uint8_t *excluded;
   uint64_t first_row; /* number of its first row in the shard */
   size_t num_rows;
-  double max_norm; /* for dot products: no row's |x| is larger (excluded ones aside) */
+  double max_norm; /* for dot products: no row's |x| is larger (but of those that are no results) */
   /* Where the two kinds of norms are to be found out by who scans first: then inverse_norms is NULL, max_norm
    * infinite. NULL: they are known, or not needed. */
   sf_lazy_norms *lazy_norms;
@@ -88,7 +89,7 @@ struct sf_shard {
   sf_score_convention score_convention;
   const sf_vector_segment *segments; /* by first_row, ascending */
   size_t num_segments;
-  uint64_t num_rows;       /* live rows: excluded ones don't count */
+  uint64_t num_rows;       /* live rows: excluded ones don't count, nor others that opening saw are not finite */
   uint64_t num_not_finite; /* rows excluded because a component is NaN, infinite or null, as far as opening saw them */
 };
 

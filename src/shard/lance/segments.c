@@ -47,17 +47,40 @@ static size_t count_bits(const uint8_t *bits, size_t num_rows) {
   return count;
 }
 
+static uint64_t length_of_vectors(const sf_lance_vector_page *page) {
+  return page->page->num_rows * page->dim * sizeof(float); /* lies within the page's buffer */
+}
+
+/* From the first of the pages that are searched in place to the last, as one: each range that is advised by itself costs
+ * the process a mapping, of which it can't have many. */
+static void advise_plain_pages(const sf_lance_fragment *fragment) {
+  const sf_lance_vector_page *first = NULL;
+  uint64_t end = 0;
+  for (size_t i = 0; i < fragment->vectors.num_pages; i++) {
+    const sf_lance_vector_page *page = &fragment->vector_pages[i];
+    if (page->kind != SF_LANCE_VECTORS_PLAIN)
+      continue;
+    if (first == NULL || page->offset < first->offset)
+      first = page;
+    if (page->offset + length_of_vectors(page) > end)
+      end = page->offset + length_of_vectors(page);
+  }
+  const uint8_t *begin =
+      first == NULL ? NULL
+                    : sf_lance_object_mapped(first->column->file->object, first->offset, length_of_vectors(first));
+  if (begin != NULL)
+    sf_advise_scan(begin, (size_t)(end - first->offset)); /* the object lies in one mapping */
+}
+
 /* A page whose vectors are searched in the mapped file. */
 static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_source *source,
                               const sf_lance_fragment *fragment, const sf_lance_vector_page *page,
                               const sf_cancellation *cancellation, sf_error *error) {
   size_t num_rows = (size_t)page->page->num_rows;
-  uint64_t length = (uint64_t)num_rows * source->dim * sizeof(float); /* lies within the page's buffer */
-  const void *vectors = sf_lance_object_mapped(page->column->file->object, page->offset, length);
+  const void *vectors = sf_lance_object_mapped(page->column->file->object, page->offset, length_of_vectors(page));
   if (vectors == NULL)
     return sf_fail(error, SF_ERROR, "local cache: %s is not mapped where its vectors lie",
                    sf_lance_object_name(page->column->file->object));
-  sf_advise_scan(vectors, (size_t)length);
   sf_vector_segment segment = {
       .vectors = vectors,
       .first_row = fragment->first_row + page->page->first_row,
@@ -263,6 +286,7 @@ sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_source
   const sf_vector_file *file;
   size_t begin = 0;
   SF_TRY(add_file(segments, source, fragment, cancellation, &file, error));
+  advise_plain_pages(fragment);
   for (size_t i = 0; i < fragment->vectors.num_pages; i++) {
     const sf_lance_vector_page *page = &fragment->vector_pages[i];
     if (page->kind == SF_LANCE_VECTORS_PLAIN)
