@@ -34,24 +34,31 @@ def check_unfinished_uploads_are_cleaned(store, run, root, live_run):
     """Uploads in parts that killed builds left go with their runs; those of others stay."""
     client = store.client()
     prefix = "built=here/with: signs/shards"
+    begun = {}
 
     def begin(key):
-        upload = client.create_multipart_upload(Bucket="bucket", Key=key)["UploadId"]
-        client.upload_part(Bucket="bucket", Key=key, PartNumber=1, UploadId=upload, Body=b"part")
+        begun[key] = client.create_multipart_upload(Bucket="bucket", Key=key)["UploadId"]
+        client.upload_part(Bucket="bucket", Key=key, PartNumber=1, UploadId=begun[key], Body=b"part")
         return key
 
     def unfinished():
-        return sorted(upload["Key"] for upload in client.list_multipart_uploads(Bucket="bucket").get("Uploads", []))
+        """Of those that were begun here."""
+        uploads = client.list_multipart_uploads(Bucket="bucket").get("Uploads", [])
+        return sorted(upload["Key"] for upload in uploads if upload["UploadId"] in begun.values())
 
     dead = [begin(f"{prefix}/run_id=killed/db=0000{i}/shard+ &%41.db") for i in range(3)]
     others = sorted([begin(f"{prefix}/run_id={live_run}/db=00000/x"), begin("elsewhere/run_id=killed/db=00000/x")])
-    client.put_object(Bucket="bucket", Key=f"{prefix}/run_id=killed/db=00007/x", Body=b"x")
-    assert unfinished() == sorted(dead + others)
-    seen = run("cleanup", root, "--older-than", 0)
-    assert [(line["run_id"], line["num_objects"]) for line in seen] == [("killed", 4)]
-    assert unfinished() == sorted(dead + others)
-    run("cleanup", root, "--yes", "--older-than", 0)
-    assert unfinished() == others
+    try:
+        client.put_object(Bucket="bucket", Key=f"{prefix}/run_id=killed/db=00007/x", Body=b"x")
+        assert unfinished() == sorted(dead + others)
+        seen = run("cleanup", root, "--older-than", 0)
+        assert [(line["run_id"], line["num_objects"]) for line in seen] == [("killed", 4)]
+        assert unfinished() == sorted(dead + others)
+        run("cleanup", root, "--yes", "--older-than", 0)
+        assert unfinished() == others
+    finally:  # other tests expect to find none
+        for key in unfinished():
+            client.abort_multipart_upload(Bucket="bucket", Key=key, UploadId=begun[key])
 
 
 def test_a_build_is_published_and_found(store, tmp_path):
