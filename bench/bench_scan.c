@@ -4,6 +4,7 @@
  *   bench_scan VECTORS QUERIES DIM      raw float32 files; VECTORS is mapped, and read once before anything is timed
  *   > stream THREADS                    a plain read of the same mapping
  *   > scan METRIC QUERY THREADS TOP_K   METRIC cosine, l2 or dot; QUERY a row of QUERIES
+ *   > float32 METRIC QUERY THREADS TOP_K   the same without codes
  *   < SECONDS [ROW SCORE]...
  *
  * Each is done twice and the faster run counts: the first one pays for waking up.
@@ -180,36 +181,62 @@ static void measure_scan(const sf_vector_segment *segment, const float *query, s
   free(best.neighbours);
 }
 
-static bool convention_of(const char *metric, sf_score_convention *convention) {
-  if (strcmp(metric, "cosine") == 0)
-    *convention = SF_SCORE_COSINE;
-  else if (strcmp(metric, "l2") == 0)
-    *convention = SF_SCORE_SQUARED_L2;
-  else if (strcmp(metric, "dot") == 0)
-    *convention = SF_SCORE_ONE_MINUS_DOT;
-  else
-    return false;
-  return true;
+enum { NUM_METRICS = 3 };
+static const char *const metric_names[NUM_METRICS] = {"cosine", "l2", "dot"};
+static const sf_metric metrics[NUM_METRICS] = {SF_METRIC_COSINE, SF_METRIC_L2, SF_METRIC_DOT_PRODUCT};
+static const sf_score_convention conventions[NUM_METRICS] = {SF_SCORE_COSINE, SF_SCORE_SQUARED_L2,
+                                                             SF_SCORE_ONE_MINUS_DOT};
+
+static bool find_metric(const char *name, size_t *metric) {
+  for (*metric = 0; *metric < NUM_METRICS; (*metric)++)
+    if (strcmp(name, metric_names[*metric]) == 0)
+      return true;
+  return false;
 }
 
-static bool measure(const char *line, const sf_vector_segment *segment, const float *queries, size_t num_queries,
-                    size_t dim) {
-  char metric[16];
+static bool measure(const char *line, const sf_vector_segment *segment, const sf_codes *codes, const float *queries,
+                    size_t num_queries, size_t dim) {
+  char what[16];
+  char name[16];
   size_t query;
   size_t num_threads;
   size_t top_k;
-  sf_score_convention convention;
+  size_t metric;
   if (sscanf(line, "stream %zu", &num_threads) == 1 && num_threads >= 1 && num_threads <= MAX_THREADS) {
     measure_stream(segment, dim, num_threads);
     return true;
   }
-  if (sscanf(line, "scan %15s %zu %zu %zu", metric, &query, &num_threads, &top_k) != 4)
+  if (sscanf(line, "%15s %15s %zu %zu %zu", what, name, &query, &num_threads, &top_k) != 5)
     return false;
-  if (!convention_of(metric, &convention) || query >= num_queries || num_threads < 1 || num_threads > MAX_THREADS ||
+  if (!find_metric(name, &metric) || query >= num_queries || num_threads < 1 || num_threads > MAX_THREADS ||
       top_k < 1 || top_k > MAX_TOP_K)
     return false;
-  measure_scan(segment, queries + query * dim, dim, convention, num_threads, top_k);
+  sf_vector_segment searched = *segment;
+  if (strcmp(what, "scan") == 0)
+    searched.codes = codes[metric];
+  else if (strcmp(what, "float32") != 0)
+    return false;
+  measure_scan(&searched, queries + query * dim, dim, conventions[metric], num_threads, top_k);
   return true;
+}
+
+/* As a vector file has them. */
+static sf_codes make_codes(const float *vectors, size_t num_rows, size_t dim, sf_metric metric) {
+  size_t group_size = (size_t)sf_code_group_size((uint32_t)dim, metric);
+  size_t num_groups = (num_rows + SF_CODE_GROUP_ROWS - 1) / SF_CODE_GROUP_ROWS;
+  float *centre = calloc(dim, sizeof(*centre));
+  uint8_t *groups = aligned_alloc(SF_CODE_BLOCK_BYTES, group_size * num_groups);
+  if (centre == NULL || groups == NULL)
+    fail("out of memory");
+  sf_advise_scan(groups, group_size * num_groups);
+  sf_codes codes = {.metric = metric, .groups = groups, .centre = centre};
+  sf_codes_choose_centre(vectors, num_rows, (uint32_t)dim, metric, centre);
+  for (size_t row = 0; row < num_rows; row += SF_CODE_GROUP_ROWS) {
+    size_t count = num_rows - row < SF_CODE_GROUP_ROWS ? num_rows - row : SF_CODE_GROUP_ROWS;
+    sf_codes_make_group(vectors + row * dim, count, (uint32_t)dim, metric, centre,
+                        groups + row / SF_CODE_GROUP_ROWS * group_size);
+  }
+  return codes;
 }
 
 /* What a shard knows of its rows once it is open. */
@@ -237,15 +264,22 @@ int main(int argc, char **argv) {
   const float *vectors = map_file(argv[1], &vectors_length);
   const float *queries = map_file(argv[2], &queries_length);
   sf_vector_segment segment = describe(vectors, vectors_length / sizeof(float) / dim, dim);
+  sf_codes codes[NUM_METRICS];
+  for (size_t i = 0; i < NUM_METRICS; i++)
+    codes[i] = make_codes(vectors, segment.num_rows, dim, metrics[i]);
   printf("%s\n", sf_kernel_name());
   fflush(stdout);
   char line[256];
   while (fgets(line, sizeof(line), stdin) != NULL) {
-    if (!measure(line, &segment, queries, queries_length / sizeof(float) / dim, dim))
+    if (!measure(line, &segment, codes, queries, queries_length / sizeof(float) / dim, dim))
       fail("not a measurement that is known");
     fflush(stdout);
   }
   float *inverse_norms = (float *)(uintptr_t)segment.inverse_norms;
   free(inverse_norms);
+  for (size_t i = 0; i < NUM_METRICS; i++) {
+    free((uint8_t *)(uintptr_t)codes[i].groups);
+    free((float *)(uintptr_t)codes[i].centre);
+  }
   return 0;
 }

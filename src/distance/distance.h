@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* One query against `num_rows` contiguous rows of `dim` components (no alignment asked for), one result a row. */
 typedef void (*sf_rows_kernel)(const float *query, const float *rows, size_t num_rows, size_t dim, float *results);
@@ -39,8 +40,42 @@ enum { SF_TILE_ROWS = 6, SF_TILE_COLUMNS = 16 };
 typedef void (*sf_tile_kernel)(const float *const *rows, const float *panel, size_t num_columns, size_t dim,
                                float *results);
 
+/* A row that was coded, less the centre. Where its squared norm is not at most SF_CODED_NORM_MAX², it was not. */
+typedef struct sf_coded_row {
+  float scale;
+  double squared_norm;
+  double squared_residue;
+} sf_coded_row;
+
+/* Norms within which codes serve, of vectors, distances and queries. */
+#define SF_CODED_NORM_MIN 1e-15
+#define SF_CODED_NORM_MAX 1e15
+
+/* Codes factor · row − centre into the group that `block` lies in the first block of: at the row's own first byte. All
+ * sums are in float32, in some order; the same bits with every kernel. */
+typedef void (*sf_code_row_kernel)(const float *row, const float *centre, size_t dim, float factor, uint8_t *block,
+                                   sf_coded_row *coded);
+
+/* What of a query is compared with codes (src/distance/codes.h), for all groups the same. */
+typedef struct sf_code_comparison {
+  const int8_t *components; /* e, and zeros up to a multiple of 8 */
+  int32_t offset;           /* −8 Σ eᵢ: the codes are stored as n + 8 */
+  float base;
+  float step;
+  float slack;
+  float norm;
+} sf_code_comparison;
+
+/*
+ * For each of `num_groups` groups of 16 rows a mask whose bit r says that row r may be within the limit: where
+ * base (+ squared norm, for codes that have it) − scale · (step · e·n + slack) − norm · error ≤ limit, or is NaN. These
+ * numbers themselves go to `bounds`, unless it is NULL.
+ */
+typedef void (*sf_codes_kernel)(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+
 typedef struct sf_kernels {
-  const char *name;          /* "portable", "avx2", "avx512", "neon" */
+  const char *name;          /* "portable", "avx2", "avx512", "avx512vnni", "neon" */
   bool (*supported)(void);   /* whether this CPU has what it needs */
   sf_rows_kernel dot;        /* Σ qᵢxᵢ */
   sf_rows_kernel squared_l2; /* Σ (qᵢ − xᵢ)² */
@@ -48,6 +83,8 @@ typedef struct sf_kernels {
   sf_norms_kernel exact_squared_norms;
   sf_tile_kernel dot_tile;
   size_t panel_columns; /* what dot_tile keeps in registers at once */
+  sf_code_row_kernel code_row;
+  sf_codes_kernel find_near_codes;
   /* NULL: there is none, and queries are taken one by one. */
   sf_shared_kernel dot_shared;
   sf_shared_kernel squared_l2_shared;

@@ -1,6 +1,6 @@
 /* AVX2 with fused multiply-add. Rows are read one after the other: a single stream is what the CPU's prefetching is best
  * at. Four rows share the sums across lanes. */
-#include "distance/distance.h"
+#include "distance/codes_kernels.h"
 
 #if defined(__x86_64__)
 
@@ -290,6 +290,8 @@ const sf_kernels sf_avx2_kernels = {.name = "avx2",
                                     .exact_squared_norms = exact_squared_norms,
                                     .dot_tile = dot_tile,
                                     .panel_columns = 2 * WIDTH,
+                                    .code_row = sf_code_row_avx2,
+                                    .find_near_codes = sf_find_near_codes_avx2,
                                     .dot_shared = dot_shared,
                                     .squared_l2_shared = squared_l2_shared};
 

@@ -3,13 +3,14 @@
  * at, and one sum a row is enough, since the next rows' loads and sums begin before a row's last addition is through.
  * Reading four rows side by side, more sums, or asking for prefetches made a search of more than the caches hold slower.
  */
-#include "distance/distance.h"
+#include "distance/codes_kernels.h"
 
 #if defined(__x86_64__)
 
 #include <immintrin.h>
 
 extern const sf_kernels sf_avx512_kernels;
+extern const sf_kernels sf_avx512vnni_kernels;
 
 /* The attribute, not a compiler flag: nothing compiled with AVX-512 can leak into code that runs on every CPU. */
 #define AVX512 __attribute__((target("avx512f,avx2,fma")))
@@ -233,15 +234,26 @@ static bool supported(void) {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
+static bool vnni_supported(void) {
+  return supported() && __builtin_cpu_supports("avx512vnni");
+}
+
+/* What all CPUs with AVX-512 have. */
+#define FOUNDATION                                                                                                     \
+  .dot = dot_rows, .squared_l2 = squared_l2_rows, .dots_and_norms = dots_and_norms,                                    \
+  .exact_squared_norms = exact_squared_norms, .dot_tile = dot_tile, .panel_columns = MAX_VECTORS * WIDTH,              \
+  .dot_shared = dot_shared, .squared_l2_shared = squared_l2_shared
+
 const sf_kernels sf_avx512_kernels = {.name = "avx512",
                                       .supported = supported,
-                                      .dot = dot_rows,
-                                      .squared_l2 = squared_l2_rows,
-                                      .dots_and_norms = dots_and_norms,
-                                      .exact_squared_norms = exact_squared_norms,
-                                      .dot_tile = dot_tile,
-                                      .panel_columns = MAX_VECTORS * WIDTH,
-                                      .dot_shared = dot_shared,
-                                      .squared_l2_shared = squared_l2_shared};
+                                      .code_row = sf_code_row_avx2,
+                                      .find_near_codes = sf_find_near_codes_avx2,
+                                      FOUNDATION};
+
+const sf_kernels sf_avx512vnni_kernels = {.name = "avx512vnni",
+                                          .supported = vnni_supported,
+                                          .code_row = sf_code_row_avx512vnni,
+                                          .find_near_codes = sf_find_near_codes_avx512vnni,
+                                          FOUNDATION};
 
 #endif

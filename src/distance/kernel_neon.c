@@ -1,6 +1,6 @@
 /* NEON, which every 64-bit Arm has. Rows are read one after the other: a single stream is what prefetching is best at.
  * Four rows share the sums across lanes. */
-#include "distance/distance.h"
+#include "distance/codes_kernels.h"
 
 #if defined(__aarch64__)
 
@@ -203,6 +203,8 @@ const sf_kernels sf_neon_kernels = {.name = "neon",
                                     .exact_squared_norms = exact_squared_norms,
                                     .dot_tile = dot_tile,
                                     .panel_columns = VECTORS * WIDTH,
+                                    .code_row = sf_code_row_neon,
+                                    .find_near_codes = sf_find_near_codes_neon,
                                     .dot_shared = dot_shared,
                                     .squared_l2_shared = squared_l2_shared};
 

@@ -1,5 +1,5 @@
 /* The reference: plain C that compilers turn into whatever vectors the target's baseline has. */
-#include "distance/distance.h"
+#include "distance/codes_kernels.h"
 
 /* Sums that don't wait for one another, and fill four registers of four floats. */
 enum { LANES = 16 };
@@ -87,4 +87,6 @@ const sf_kernels sf_portable_kernels = {.name = "portable",
                                         .dots_and_norms = dots_and_norms,
                                         .exact_squared_norms = exact_squared_norms,
                                         .dot_tile = dot_tile,
-                                        .panel_columns = SF_TILE_COLUMNS};
+                                        .panel_columns = SF_TILE_COLUMNS,
+                                        .code_row = sf_code_row_portable,
+                                        .find_near_codes = sf_find_near_codes_portable};

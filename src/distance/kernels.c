@@ -18,6 +18,7 @@
 
 /* Every kernel, best first: its file defines `sf_<name>_kernels`. */
 #define KERNEL_TABLE(X)                                                                                                \
+  ON_X86_64(X(sf_avx512vnni_kernels))                                                                                  \
   ON_X86_64(X(sf_avx512_kernels))                                                                                      \
   ON_X86_64(X(sf_avx2_kernels))                                                                                        \
   ON_AARCH64(X(sf_neon_kernels))                                                                                       \

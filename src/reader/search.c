@@ -7,8 +7,10 @@
 #include <string.h>
 
 /* A slice of this many bytes is scanned in well under a millisecond, for a whole company of searches in a few: small
- * enough to share out, and large enough that its own costs don't show. */
+ * enough to share out, and large enough that its own costs don't show. Of codes fewer, which are compared as fast as they
+ * are read. */
 #define SLICE_BYTES ((size_t)4 << 20)
+#define SLICE_CODE_BYTES ((size_t)2 << 20)
 
 /* Searches for more results than this scan alone: what a company of searches holds in memory stays small. */
 #define MAX_SHARED_TOP_K 1024
@@ -240,11 +242,18 @@ static void fail(sf_search *search, sf_code code, const sf_error *error) {
   }
 }
 
+static size_t rows_per_slice(const sf_vector_segment *segment, uint32_t dim) {
+  size_t row_bytes = (size_t)dim * sizeof(float);
+  size_t rows = SLICE_BYTES / row_bytes;
+  if (segment->codes.groups != NULL)
+    rows = SLICE_CODE_BYTES / sf_code_group_size(dim, segment->codes.metric) * SF_CODE_GROUP_ROWS;
+  return rows > 0 ? rows : 1;
+}
+
 /* The next slice of a slot that has any. */
 static slice take_slice(sf_search *search, slot *from) {
   const sf_vector_segment *segment = &from->shard->segments[from->segment];
-  size_t row_bytes = (size_t)search->scan_query.dim * sizeof(float);
-  size_t rows = SLICE_BYTES / row_bytes > 0 ? SLICE_BYTES / row_bytes : 1;
+  size_t rows = rows_per_slice(segment, search->scan_query.dim);
   size_t left = segment->num_rows - from->row;
   slice taken = {.of = from, .segment = segment, .begin = from->row, .end = from->row + (left < rows ? left : rows)};
   from->row = taken.end;

@@ -1,15 +1,23 @@
 #include "search/scan.h"
 
 #include "search/candidates.h"
+#include "search/code_filter.h"
 #include "search/key.h"
 #include "search/top_k.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 enum {
   MAX_BLOCK_ROWS = SF_MAX_WINDOW_ROWS, /* whose keys lie on the stack */
   GROUP_ROWS = 32,                     /* keys that are compared together */
+  WORTH_ONE_IN = 4,                    /* a filter that lets more through is none */
+  MAX_SKIPPED_BLOCKS = 16,             /* then it is asked again */
+  FEW_CANDIDATES = 64,
+  SAMPLE_ONE_IN = 8,       /* groups of codes, before the first block */
+  MIN_SAMPLED_ROWS = 2048, /* a search of fewer does without */
+  MAX_SAMPLED_TOP_K = 256,
 };
 
 /* One search's part of the work. */
@@ -21,7 +29,11 @@ struct scan {
   double score_limit;       /* falls; no row that scores higher is among the results */
   float key_limit;          /* nor one with a higher key */
   sf_candidates candidates; /* not scored yet */
-  sf_top_k best;            /* scored */
+  size_t next_drop;         /* how many of them are to be looked through for hopeless ones */
+  sf_code_filter filter;
+  size_t num_to_skip;  /* blocks without asking the filter, the next time that it is no use: twice as many each time */
+  size_t num_skipping; /* blocks */
+  sf_top_k best;       /* scored */
 };
 
 static bool is_excluded(const sf_vector_segment *segment, size_t row) {
@@ -110,6 +122,15 @@ static sf_code admit_row(struct scan *scan, float key, size_t row) {
   return SF_OK;
 }
 
+/* So that the limit falls soon, and the work of it is shared by many rows. */
+static void drop_some_candidates(struct scan *scan) {
+  if (scan->candidates.count < scan->next_drop)
+    return;
+  drop_hopeless_candidates(scan);
+  size_t few = scan->best.capacity + FEW_CANDIDATES;
+  scan->next_drop = 2 * (scan->candidates.count > few ? scan->candidates.count : few);
+}
+
 static sf_code admit_block(struct scan *scan, const float *keys, size_t begin, size_t count) {
   for (size_t group = 0; group < count; group += GROUP_ROWS) {
     size_t rest = count - group;
@@ -130,6 +151,105 @@ struct block {
   const sf_scan_query *queries[SF_SHARED_QUERIES];
   float keys[SF_SHARED_QUERIES][MAX_BLOCK_ROWS];
 };
+
+/* The key of a row that the filter let through. */
+static float find_key(struct scan *scan, size_t row) {
+  const sf_scan_query *query = scan->part->query;
+  const sf_vector_segment *segment = scan->segment;
+  const float *inverse_norm = segment->inverse_norms == NULL ? NULL : segment->inverse_norms + row;
+  float key;
+  float scratch;
+  float *keys = &key;
+  if (segment->lazy_norms == NULL || sf_scan_is_by_distance(query)) {
+    sf_keys_of_rows(&query, 1, segment->vectors + row * query->dim, 1, inverse_norm, &keys);
+    return key;
+  }
+  sf_window_norms norms = sf_lazy_norms_of_row(segment->lazy_norms, row, sf_compared_vector(query), &key, &scratch);
+  if (norms.max_norm > scan->max_norm)
+    set_max_norm(scan, norms.max_norm);
+  sf_turn_dots_into_keys(query, norms.inverse_norms, 1, &key);
+  return key;
+}
+
+/* The rows lie far apart: those of a block are asked for together. */
+static void prefetch_rows(const struct scan *scan, size_t begin, const uint16_t *offsets, size_t count) {
+  enum { LINE_FLOATS = 16, MAX_LINES = 4 };
+  size_t dim = scan->part->query->dim;
+  size_t length = dim < LINE_FLOATS * MAX_LINES ? dim : LINE_FLOATS * MAX_LINES;
+  for (size_t i = 0; i < count; i++)
+    for (size_t j = 0; j < length; j += LINE_FLOATS)
+      __builtin_prefetch(scan->segment->vectors + (begin + offsets[i]) * dim + j);
+}
+
+/* Whether a filter served: then the block is done. */
+static bool scan_block_by_codes(struct scan *scan, size_t begin, size_t num_rows) {
+  uint16_t offsets[MAX_BLOCK_ROWS];
+  if (!scan->filter.is_on || scan->key_limit == INFINITY)
+    return false;
+  if (scan->num_skipping > 0) {
+    scan->num_skipping--;
+    return false;
+  }
+  size_t count = sf_code_filter_find(&scan->filter, begin, num_rows, scan->key_limit, offsets);
+  if (count > num_rows / WORTH_ONE_IN) {
+    scan->num_skipping = scan->num_to_skip;
+    scan->num_to_skip = scan->num_to_skip < MAX_SKIPPED_BLOCKS ? 2 * scan->num_to_skip + 1 : MAX_SKIPPED_BLOCKS;
+    return false;
+  }
+  scan->num_to_skip = 0;
+  prefetch_rows(scan, begin, offsets, count);
+  for (size_t i = 0; i < count && scan->part->code == SF_OK; i++)
+    scan->part->code = admit_row(scan, find_key(scan, begin + offsets[i]), begin + offsets[i]);
+  drop_some_candidates(scan);
+  return true;
+}
+
+/* The rows of a group that are the scan's, and nearer by their codes than those that were seen before. */
+static void sample_group(struct scan *scan, size_t row, size_t begin, size_t end, size_t wanted, float *limit) {
+  float bounds[SF_CODE_GROUP_ROWS];
+  ptrdiff_t first;
+  sf_code_filter_bounds(&scan->filter, row, bounds, &first);
+  for (ptrdiff_t i = 0; i < SF_CODE_GROUP_ROWS; i++) {
+    sf_candidates *sampled = &scan->candidates;
+    ptrdiff_t sampled_row = first + i;
+    if (!(bounds[i] <= *limit) || sampled_row < (ptrdiff_t)begin || sampled_row >= (ptrdiff_t)end)
+      continue;
+    if (sampled->count == sampled->capacity) {
+      *limit = sf_candidates_kth_key(sampled, wanted);
+      sf_candidates_drop_above(sampled, *limit);
+    }
+    if (sampled->count < sampled->capacity)
+      sampled->items[sampled->count++] = (sf_candidate){.key = bounds[i], .row = (size_t)sampled_row};
+  }
+}
+
+/*
+ * Until a limit is known codes can turn nothing away. So the best of a sample of the rows, by their codes, give one: as many
+ * rows as are wanted score no higher than the worst of so many of them.
+ */
+static void sample_limit(struct scan *scan, size_t begin, size_t end) {
+  size_t top_k = scan->best.capacity;
+  size_t wanted = 2 * top_k;
+  sf_candidates *sampled = &scan->candidates;
+  float limit = FLT_MAX;
+  if (!scan->filter.is_on || scan->key_limit < INFINITY || end - begin < MIN_SAMPLED_ROWS || top_k > MAX_SAMPLED_TOP_K)
+    return;
+  for (size_t row = begin; row < end; row += SAMPLE_ONE_IN * SF_CODE_GROUP_ROWS)
+    sample_group(scan, row, begin, end, wanted, &limit);
+  if (sampled->count > wanted)
+    sf_candidates_drop_above(sampled, sf_candidates_kth_key(sampled, wanted));
+  size_t num_known = 0;
+  for (size_t i = 0; i < sampled->count; i++) {
+    size_t row = sampled->items[i].row;
+    float key = find_key(scan, row);
+    if (isfinite(key) && !is_excluded(scan->segment, row))
+      sampled->items[num_known++].key = key;
+  }
+  sampled->count = num_known;
+  if (num_known >= top_k)
+    lower_score_limit(scan, sf_highest_score_of_key(&scan->bounds, sf_candidates_kth_key(sampled, top_k)));
+  sampled->count = 0; /* the scan comes by them again */
+}
 
 static const float *rows_of(const struct block *block) {
   return block->segment->vectors + block->begin * block->queries[0]->dim;
@@ -169,6 +289,7 @@ static double find_keys_by_known_norms(struct block *block) {
   return block->segment->max_norm;
 }
 
+/* All rows of the block. */
 static void scan_block(struct scan *const *scans, size_t count, size_t begin, size_t num_rows) {
   struct block block;
   block.segment = scans[0]->segment;
@@ -183,6 +304,7 @@ static void scan_block(struct scan *const *scans, size_t count, size_t begin, si
     if (max_norm > scans[i]->max_norm)
       set_max_norm(scans[i], max_norm);
     scans[i]->part->code = admit_block(scans[i], block.keys[i], begin, num_rows);
+    drop_some_candidates(scans[i]);
   }
 }
 
@@ -201,14 +323,24 @@ static size_t keep_going(struct scan **scans, size_t count) {
 
 /* Blocks end where windows of norms do. */
 static void scan_rows(struct scan **scans, size_t count, size_t begin, size_t end) {
+  struct scan *left[SF_MAX_SCAN_PARTS]; /* those for which codes can't tell */
   size_t window_rows = sf_rows_per_window(scans[0]->part->query->dim);
   for (size_t row = begin; row < end && (count = keep_going(scans, count)) > 0;) {
     size_t left_in_window = window_rows - row % window_rows;
     size_t num_rows = end - row < left_in_window ? end - row : left_in_window;
-    for (size_t i = 0; i < count; i += SF_SHARED_QUERIES)
-      scan_block(scans + i, count - i < SF_SHARED_QUERIES ? count - i : SF_SHARED_QUERIES, row, num_rows);
+    size_t num_left = 0;
+    for (size_t i = 0; i < count; i++)
+      if (!scan_block_by_codes(scans[i], row, num_rows))
+        left[num_left++] = scans[i];
+    for (size_t i = 0; i < num_left; i += SF_SHARED_QUERIES)
+      scan_block(left + i, num_left - i < SF_SHARED_QUERIES ? num_left - i : SF_SHARED_QUERIES, row, num_rows);
     row += num_rows;
   }
+}
+
+static void free_scan(struct scan *scan) {
+  sf_candidates_free(&scan->candidates);
+  sf_code_filter_free(&scan->filter);
 }
 
 static sf_code begin_part(struct scan *scan, sf_scan_part *part, const sf_vector_segment *segment, size_t num_rows) {
@@ -218,8 +350,13 @@ static sf_code begin_part(struct scan *scan, sf_scan_part *part, const sf_vector
       .score_limit = part->score_limit,
       .best = {.neighbours = part->neighbours, .capacity = part->top_k < num_rows ? part->top_k : num_rows},
   };
-  set_max_norm(scan, 0);
-  return sf_candidates_init(&scan->candidates, scan->best.capacity, num_rows, part->error);
+  set_max_norm(scan, segment->lazy_norms == NULL ? segment->max_norm : 0);
+  sf_code code = sf_candidates_init(&scan->candidates, scan->best.capacity, num_rows, part->error);
+  if (code == SF_OK)
+    code = sf_code_filter_init(&scan->filter, part->query, segment, part->error);
+  if (code != SF_OK)
+    free_scan(scan);
+  return code;
 }
 
 static void end_part(struct scan *scan) {
@@ -228,7 +365,7 @@ static void end_part(struct scan *scan) {
     drop_hopeless_candidates(scan);
     part->code = score_candidates(scan);
   }
-  sf_candidates_free(&scan->candidates);
+  free_scan(scan);
   if (part->code != SF_OK)
     return;
   sf_top_k_sort(&scan->best);
@@ -249,6 +386,7 @@ void sf_scan_segment_together(sf_scan_part *parts, size_t count, const sf_vector
     part->code = begin_part(&all[num_scans], part, segment, end - begin);
     if (part->code != SF_OK)
       continue;
+    sample_limit(&all[num_scans], begin, end);
     scans[num_scans] = &all[num_scans];
     num_scans++;
   }

@@ -11,6 +11,7 @@
 
 enum {
   WINDOW_BYTES = 256 * 1024,
+  WHOLE_ROWS = 16,         /* windows and groups of codes then end together */
   TOUCHED_BYTES = 1 << 16, /* what Linux maps around a page that is touched, in its default setting */
 };
 
@@ -28,6 +29,8 @@ struct sf_lazy_norms {
 
 size_t sf_rows_per_window(size_t dim) {
   size_t rows = WINDOW_BYTES / sizeof(float) / dim;
+  if (rows >= WHOLE_ROWS)
+    rows -= rows % WHOLE_ROWS;
   return rows < 1 ? 1 : rows > SF_MAX_WINDOW_ROWS ? SF_MAX_WINDOW_ROWS : rows;
 }
 
@@ -148,6 +151,17 @@ sf_window_norms sf_lazy_norms_of_window(sf_lazy_norms *norms, size_t window, con
     atomic_store_explicit(state, KNOWN, memory_order_release);
   }
   return (sf_window_norms){kept == NULL ? NULL : found, max_norm, true};
+}
+
+sf_window_norms sf_lazy_norms_of_row(sf_lazy_norms *norms, size_t row, const float *query, float *dot, float *scratch) {
+  size_t window = row / sf_rows_per_window(norms->dim);
+  float squared_norm;
+  sf_kernels_get()->dots_and_norms(query, norms->vectors + row * norms->dim, 1, norms->dim, dot, &squared_norm);
+  if (atomic_load_explicit(&norms->states[window], memory_order_acquire) == KNOWN)
+    return (sf_window_norms){norms->inverse_norms == NULL ? NULL : norms->inverse_norms + row, norms->max_norms[window],
+                             true};
+  double max_norm = find_inverses(norms, row, 1, &squared_norm, scratch);
+  return (sf_window_norms){norms->inverse_norms == NULL ? NULL : scratch, max_norm, true};
 }
 
 void sf_lazy_norms_complete(sf_lazy_norms *norms, const sf_cancellation *cancellation) {

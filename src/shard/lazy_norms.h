@@ -15,7 +15,7 @@
 typedef struct sf_lazy_norms sf_lazy_norms;
 
 enum { SF_MAX_WINDOW_ROWS = 1024 };
-/* At least 1 and at most SF_MAX_WINDOW_ROWS. The last window of some rows may have fewer. */
+/* At least 1 and at most SF_MAX_WINDOW_ROWS; from 16 on a multiple of it. The last window of some rows may have fewer. */
 size_t sf_rows_per_window(size_t dim);
 
 /* Of one window's rows. */
@@ -36,6 +36,9 @@ void sf_lazy_norms_free(sf_lazy_norms *norms);
  */
 sf_window_norms sf_lazy_norms_of_window(sf_lazy_norms *norms, size_t window, const float *query, float *dots,
                                         float *scratch);
+
+/* The same of one row, whose dot product comes along in any case. */
+sf_window_norms sf_lazy_norms_of_row(sf_lazy_norms *norms, size_t row, const float *query, float *dot, float *scratch);
 
 /* Finds out about every window, until it is cancelled. */
 void sf_lazy_norms_complete(sf_lazy_norms *norms, const sf_cancellation *cancellation);

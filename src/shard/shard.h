@@ -6,6 +6,7 @@
 #define SF_SHARD_SHARD_H
 
 #include "base/cancellation.h"
+#include "distance/codes.h"
 #include "shard/lazy_norms.h"
 #include "storage/storage.h"
 
@@ -35,6 +36,8 @@ typedef struct sf_vector_segment {
   /* Where the two kinds of norms are to be found out by who scans first: then inverse_norms is NULL, max_norm
    * infinite. NULL: they are known, or not needed. */
   sf_lazy_norms *lazy_norms;
+  sf_codes codes;    /* of these rows, among others; zero-initialised: none */
+  size_t first_code; /* that of the segment's first row */
 } sf_vector_segment;
 
 /* Where a winner's id and payload go: called once for each row asked for, in order. Everything is copied. `payload`

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -17,6 +18,9 @@
 #if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "vector files are mapped as they are: little-endian machines only"
 #endif
+
+/* Codes that are written at a time. */
+enum { CODED_BYTES = 256 * 1024 };
 
 static uint64_t hash_identity(const sf_vector_file_identity *identity) {
   /* The NULs keep ("ab", "c") and ("a", "bc") apart. */
@@ -44,8 +48,8 @@ static bool header_fits(const sf_vector_file_header *header, const sf_vector_fil
     return false;
   if (header->num_not_finite > header->num_rows || !(header->max_norm >= 0))
     return false;
-  return sf_vector_layout_compute(header->num_rows, header->dim, identity->metric == SF_METRIC_COSINE,
-                                  header->num_not_finite > 0, layout) &&
+  return sf_vector_layout_compute(header->num_rows, header->dim, identity->metric, header->num_not_finite > 0,
+                                  layout) &&
          layout->file_size == file_size;
 }
 
@@ -66,6 +70,11 @@ static void describe_mapping(const uint8_t *bytes, const sf_vector_file_header *
       .num_rows = (size_t)header->num_rows,
       .max_norm = header->max_norm,
   };
+  if (layout->has_codes) {
+    const void *centre = bytes + layout->centre;
+    file->segment.codes =
+        (sf_codes){.metric = (sf_metric)header->metric, .groups = bytes + layout->codes, .centre = centre};
+  }
   file->row_ids = row_ids;
   file->num_not_finite = header->num_not_finite;
 }
@@ -164,7 +173,7 @@ sf_code sf_vector_file_create(const char *path, const sf_vector_file_identity *i
                                            .identity = hash_identity(identity)};
   memcpy(writer->header.magic, SF_VECTOR_FILE_MAGIC, sizeof(writer->header.magic));
   sf_code code = SF_OK;
-  if (!sf_vector_layout_compute(num_rows, identity->dim, identity->metric == SF_METRIC_COSINE, true, &writer->layout))
+  if (!sf_vector_layout_compute(num_rows, identity->dim, identity->metric, true, &writer->layout))
     code = sf_fail(error, SF_DB_ADAPTER_ERROR, "expected a number of rows that fits memory, found %llu",
                    (unsigned long long)num_rows);
   else
@@ -204,6 +213,61 @@ sf_code sf_vector_file_write_rows(sf_vector_file_writer *writer, uint64_t first_
   return write_statistics(writer, first_row, vectors, count, error);
 }
 
+static sf_code write_groups(sf_vector_file_writer *writer, const float *vectors, const float *centre, uint8_t *groups,
+                            size_t capacity, sf_error *error) {
+  sf_vector_file_header *header = &writer->header;
+  const sf_metric metric = (sf_metric)header->metric;
+  const size_t group_size = (size_t)sf_code_group_size(header->dim, metric);
+  const size_t num_rows = (size_t)header->num_rows;
+  uint64_t offset = writer->layout.codes;
+  for (size_t row = 0; row < num_rows;) {
+    size_t count = 0;
+    for (; count < capacity && row < num_rows; count++, row += SF_CODE_GROUP_ROWS) {
+      size_t rest = num_rows - row;
+      sf_codes_make_group(vectors + row * header->dim, rest < SF_CODE_GROUP_ROWS ? rest : SF_CODE_GROUP_ROWS,
+                          header->dim, metric, centre, groups + count * group_size);
+    }
+    SF_TRY(sf_write_at(writer->descriptor, writer->temporary_path, groups, count * group_size, offset, error));
+    offset += count * group_size;
+  }
+  return SF_OK;
+}
+
+/* Of the vectors that were just written. */
+static sf_code write_codes(sf_vector_file_writer *writer, const float *vectors, sf_error *error) {
+  const sf_vector_file_header *header = &writer->header;
+  const size_t group_size = (size_t)sf_code_group_size(header->dim, (sf_metric)header->metric);
+  const size_t capacity = CODED_BYTES / group_size + 1;
+  float *centre = sf_calloc(header->dim, sizeof(*centre));
+  uint8_t *groups = sf_calloc(capacity, group_size);
+  sf_code code = SF_OK;
+  if (centre == NULL || groups == NULL) {
+    code = sf_fail_memory(error, "codes of vectors");
+  } else {
+    sf_codes_choose_centre(vectors, (size_t)header->num_rows, header->dim, (sf_metric)header->metric, centre);
+    code = sf_write_at(writer->descriptor, writer->temporary_path, centre, header->dim * sizeof(*centre),
+                       writer->layout.centre, error);
+  }
+  if (code == SF_OK)
+    code = write_groups(writer, vectors, centre, groups, capacity, error);
+  free(centre);
+  free(groups);
+  return code;
+}
+
+static sf_code add_codes(sf_vector_file_writer *writer, sf_error *error) {
+  size_t length = (size_t)writer->layout.row_ids; /* the vectors lie in front of it */
+  if (!writer->layout.has_codes)
+    return SF_OK;
+  uint8_t *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, writer->descriptor, 0);
+  if (mapping == MAP_FAILED)
+    return sf_fail(error, SF_ERROR, "local cache: can't map %s: %s", writer->temporary_path, strerror(errno));
+  const void *vectors = mapping + writer->layout.vectors;
+  sf_code code = write_codes(writer, vectors, error);
+  munmap(mapping, length);
+  return code;
+}
+
 /* The checksum of all that follows the header, over the pages that were just written. */
 static sf_code checksum_data(sf_vector_file_writer *writer, uint64_t *checksum, sf_error *error) {
   size_t length = (size_t)writer->layout.file_size;
@@ -221,10 +285,11 @@ static sf_code complete(sf_vector_file_writer *writer, sf_error *error) {
   header->num_not_finite = writer->statistics.num_not_finite;
   header->max_norm = writer->statistics.max_norm;
   bool has_excluded = header->num_not_finite > 0;
+  SF_TRY(add_codes(writer, error));
   if (has_excluded)
     SF_TRY(sf_write_at(writer->descriptor, path, writer->excluded, (size_t)(header->num_rows + 7) / 8,
                        writer->layout.excluded, error));
-  sf_vector_layout_compute(header->num_rows, header->dim, writer->layout.has_norms, has_excluded, &writer->layout);
+  sf_vector_layout_compute(header->num_rows, header->dim, (sf_metric)header->metric, has_excluded, &writer->layout);
   if (ftruncate(writer->descriptor, (off_t)writer->layout.file_size) != 0)
     return sf_fail(error, SF_ERROR, "local cache: can't set the length of %s: %s", path, strerror(errno));
   SF_TRY(checksum_data(writer, &header->data_checksum, error));

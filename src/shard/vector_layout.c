@@ -3,6 +3,9 @@
 #define VECTORS_OFFSET 4096
 #define SECTION_ALIGNMENT 64
 
+/* Of fewer bytes of vectors than this a scan takes no longer than preparing to use codes. */
+#define MIN_CODED_BYTES (64 * 1024)
+
 /* Moves `end` past a section that begins at the next multiple of the alignment; false on overflow. */
 static bool place(uint64_t *end, uint64_t count, uint64_t item_size, uint64_t *offset) {
   uint64_t bytes;
@@ -12,13 +15,18 @@ static bool place(uint64_t *end, uint64_t count, uint64_t item_size, uint64_t *o
   return !__builtin_add_overflow(*offset, bytes, end);
 }
 
-bool sf_vector_layout_compute(uint64_t num_rows, uint32_t dim, bool has_norms, bool has_excluded,
+bool sf_vector_layout_compute(uint64_t num_rows, uint32_t dim, sf_metric metric, bool has_excluded,
                               sf_vector_layout *layout) {
-  *layout = (sf_vector_layout){.has_norms = has_norms, .has_excluded = has_excluded};
+  *layout = (sf_vector_layout){.has_norms = metric == SF_METRIC_COSINE, .has_excluded = has_excluded};
   uint64_t end = VECTORS_OFFSET;
-  if (!place(&end, num_rows, (uint64_t)dim * sizeof(float), &layout->vectors) ||
-      (has_norms && !place(&end, num_rows, sizeof(float), &layout->norms)) ||
+  if (!place(&end, num_rows, (uint64_t)dim * sizeof(float), &layout->vectors))
+    return false;
+  layout->has_codes = end - layout->vectors >= MIN_CODED_BYTES;
+  uint64_t num_groups = num_rows / SF_CODE_GROUP_ROWS + (num_rows % SF_CODE_GROUP_ROWS != 0);
+  if ((layout->has_norms && !place(&end, num_rows, sizeof(float), &layout->norms)) ||
       !place(&end, num_rows, sizeof(int64_t), &layout->row_ids) ||
+      (layout->has_codes && (!place(&end, dim, sizeof(float), &layout->centre) ||
+                             !place(&end, num_groups, sf_code_group_size(dim, metric), &layout->codes))) ||
       (has_excluded && !place(&end, num_rows / 8 + (num_rows % 8 != 0), 1, &layout->excluded)))
     return false;
   layout->file_size = end;

@@ -2,9 +2,7 @@
 #ifndef SF_SHARD_VECTOR_LAYOUT_H
 #define SF_SHARD_VECTOR_LAYOUT_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "distance/codes.h"
 
 #define SF_VECTOR_FILE_MAGIC "SFVECTOR"
 
@@ -18,10 +16,11 @@ typedef struct sf_vector_file_header {
   uint64_t num_rows;
   uint64_t num_not_finite;
   double max_norm;
+  double max_code_norm;     /* no row's |n| is larger; 0 without codes */
   uint64_t identity;        /* hash of what the file was made from */
   uint64_t data_checksum;   /* XXH3-64 of all bytes behind the header */
   uint64_t header_checksum; /* XXH3-64 of the header with this field 0 */
-  uint8_t unused[256 - 72];
+  uint8_t unused[256 - 80];
 } sf_vector_file_header;
 
 _Static_assert(sizeof(sf_vector_file_header) == 256, "the header is part of the file's layout");
@@ -29,16 +28,19 @@ _Static_assert(sizeof(sf_vector_file_header) == 256, "the header is part of the 
 /* Offsets in bytes from the file's beginning. */
 typedef struct sf_vector_layout {
   bool has_norms;
+  bool has_codes;
   bool has_excluded;
   uint64_t vectors;
   uint64_t norms;
   uint64_t row_ids;
+  uint64_t centre; /* of the codes */
+  uint64_t codes;
   uint64_t excluded;
   uint64_t file_size;
 } sf_vector_layout;
 
-/* False when the file would not fit an address space. */
-bool sf_vector_layout_compute(uint64_t num_rows, uint32_t dim, bool has_norms, bool has_excluded,
+/* False when the file would not fit an address space. The metric decides on norms and codes; few vectors have no codes. */
+bool sf_vector_layout_compute(uint64_t num_rows, uint32_t dim, sf_metric metric, bool has_excluded,
                               sf_vector_layout *layout);
 
 #endif

@@ -19,6 +19,9 @@ struct problem {
   float *vectors;
   float *inverse_norms;
   uint8_t *excluded; /* NULL in some */
+  bool is_coded;
+  float *centre;
+  uint8_t *groups;
   sf_vector_segment segment;
 };
 
@@ -139,6 +142,43 @@ static void make_lazy(struct problem *problem, uint64_t *random) {
   assert_non_null(problem->segment.lazy_norms);
 }
 
+static sf_metric metric_of(sf_score_convention convention) {
+  switch (convention) {
+  case SF_SCORE_COSINE:
+    return SF_METRIC_COSINE;
+  case SF_SCORE_ONE_MINUS_DOT:
+    return SF_METRIC_DOT_PRODUCT;
+  default:
+    return SF_METRIC_L2;
+  }
+}
+
+/* Codes of the rows, behind those of some others. */
+static void add_codes(struct problem *problem, sf_metric metric, uint64_t *random) {
+  sf_vector_segment *segment = &problem->segment;
+  uint32_t dim = (uint32_t)problem->dim;
+  free(problem->centre);
+  free(problem->groups);
+  segment->first_code = (size_t)random_below(random, 40);
+  size_t num_codes = segment->first_code + problem->num_rows;
+  size_t num_groups = (num_codes + SF_CODE_GROUP_ROWS - 1) / SF_CODE_GROUP_ROWS;
+  size_t group_size = (size_t)sf_code_group_size(dim, metric);
+  float *coded = exact_size(num_codes * dim * sizeof(float));
+  for (size_t i = 0; i < segment->first_code * dim; i++)
+    coded[i] = random_component(random);
+  memcpy(coded + segment->first_code * dim, problem->vectors, problem->num_rows * dim * sizeof(float));
+  problem->centre = exact_size(dim * sizeof(float));
+  problem->groups = exact_size(num_groups * group_size);
+  segment->codes = (sf_codes){.metric = metric, .groups = problem->groups, .centre = problem->centre};
+  sf_codes_choose_centre(coded, num_codes, dim, metric, problem->centre);
+  for (size_t row = 0; row < num_codes; row += SF_CODE_GROUP_ROWS) {
+    size_t count = num_codes - row < SF_CODE_GROUP_ROWS ? num_codes - row : SF_CODE_GROUP_ROWS;
+    sf_codes_make_group(coded + row * dim, count, dim, metric, problem->centre,
+                        problem->groups + row / SF_CODE_GROUP_ROWS * group_size);
+  }
+  free(coded);
+}
+
 static void make_problem(struct problem *problem, component_maker maker, size_t num_rows, size_t dim,
                          uint64_t *random) {
   static const float query_scales[] = {1, 1, 1, 0, 1e-40F, 1e-20F, 1e18F, FLT_MAX};
@@ -164,9 +204,12 @@ static void make_problem(struct problem *problem, component_maker maker, size_t 
   describe_segment(problem, random_below(random, 1000));
   if (random_below(random, 2) == 0)
     make_lazy(problem, random);
+  problem->is_coded = random_below(random, 2) == 0;
 }
 
 static void free_problem(struct problem *problem) {
+  free(problem->centre);
+  free(problem->groups);
   free(problem->query);
   free(problem->vectors);
   free(problem->inverse_norms);
@@ -240,6 +283,8 @@ static void assert_scans_find(struct problem *problem, const sf_kernels *kernels
     sf_scan_query query;
     sf_scan_query_init(&query, problem->query, (uint32_t)problem->dim, conventions[i], scaled);
     query.kernels = kernels;
+    if (problem->is_coded)
+      add_codes(problem, metric_of(conventions[i]), random);
     size_t begin = random_below(random, 2) == 0 ? 0 : random_below(random, problem->num_rows);
     size_t end =
         random_below(random, 2) == 0 ? problem->num_rows : begin + random_below(random, problem->num_rows - begin);
@@ -478,7 +523,10 @@ static void scan_together(const sf_kernels *kernels) {
       size_t num_rows = 1 + (size_t)random_below(&random, 3000);
       make_problem(&problem, component_makers[maker], num_rows, 1 + (size_t)random_below(&random, MAX_PARTY_DIM),
                    &random);
-      make_party(&party, &problem, count, conventions[(maker + count) % NUM_CONVENTIONS], kernels, &random);
+      sf_score_convention convention = conventions[(maker + count) % NUM_CONVENTIONS];
+      make_party(&party, &problem, count, convention, kernels, &random);
+      if (problem.is_coded)
+        add_codes(&problem, metric_of(convention), &random);
       sf_scan_segment_together(party.parts, count, &problem.segment, 0, num_rows);
       for (size_t i = 0; i < count; i++)
         assert_part_found_what_it_finds_alone(&party.parts[i], &problem);

@@ -1,6 +1,7 @@
 #include "shard/vector_file.h"
 
 #include "cmocka_includes.h"
+#include "random.h"
 #include "shard/vector_layout.h"
 #include "temporary_folder.h"
 
@@ -96,6 +97,44 @@ static void where_all_rows_are_finite_there_is_no_bitmap(void **state) {
   sf_vector_file_unmap(&file);
 }
 
+static void vectors_that_are_worth_it_have_codes(void **state) {
+  (void)state;
+  enum { LONG_DIM = 40, MANY_ROWS = 700 };
+  static float vectors[MANY_ROWS * LONG_DIM];
+  static int64_t row_ids[MANY_ROWS];
+  uint64_t random = random_seed(1);
+  for (size_t i = 0; i < MANY_ROWS * LONG_DIM; i++)
+    vectors[i] = random_component(&random);
+  vectors[LONG_DIM] = NAN;
+  sf_vector_file_identity of = identity;
+  of.dim = LONG_DIM;
+  for (of.metric = SF_METRIC_COSINE; of.metric <= SF_METRIC_DOT_PRODUCT; of.metric++) {
+    sf_vector_file_writer *writer;
+    sf_vector_file file;
+    bool usable;
+    float centre[LONG_DIM];
+    uint8_t group[1024];
+    assert_int_equal(sf_vector_file_create(file_path(), &of, MANY_ROWS, &writer, NULL), SF_OK);
+    assert_int_equal(sf_vector_file_write_rows(writer, 0, vectors, row_ids, MANY_ROWS, NULL), SF_OK);
+    assert_int_equal(sf_vector_file_finish(writer, NULL), SF_OK);
+    assert_int_equal(sf_vector_file_map(file_path(), &of, &usable, &file, NULL), SF_OK);
+    assert_true(usable);
+    const sf_codes *codes = &file.segment.codes;
+    assert_int_equal(codes->metric, of.metric);
+    sf_codes_choose_centre(vectors, MANY_ROWS, LONG_DIM, of.metric, centre);
+    assert_memory_equal(codes->centre, centre, sizeof(centre));
+    size_t group_size = (size_t)sf_code_group_size(LONG_DIM, of.metric);
+    assert_true(group_size <= sizeof(group));
+    for (size_t row = 0; row < MANY_ROWS; row += SF_CODE_GROUP_ROWS) {
+      size_t left = MANY_ROWS - row;
+      sf_codes_make_group(vectors + row * LONG_DIM, left < SF_CODE_GROUP_ROWS ? left : SF_CODE_GROUP_ROWS, LONG_DIM,
+                          of.metric, centre, group);
+      assert_memory_equal(codes->groups + row / SF_CODE_GROUP_ROWS * group_size, group, group_size);
+    }
+    sf_vector_file_unmap(&file);
+  }
+}
+
 static void no_rows_make_a_file_too(void **state) {
   (void)state;
   sf_vector_file_writer *writer;
@@ -162,7 +201,7 @@ static void a_file_of_another_length_is_not_used(void **state) {
   write_file(vectors, row_ids);
   sf_buffer bytes = read_whole_file(file_path());
   sf_vector_layout layout;
-  assert_true(sf_vector_layout_compute(NUM_ROWS, DIM, true, true, &layout));
+  assert_true(sf_vector_layout_compute(NUM_ROWS, DIM, SF_METRIC_COSINE, true, &layout));
   assert_int_equal(bytes.length, layout.file_size);
   const uint64_t boundaries[] = {
       0, 1, 256, layout.vectors, layout.norms, layout.row_ids, layout.excluded, layout.file_size};
@@ -231,21 +270,31 @@ static void rows_that_fit_no_memory_are_refused(void **state) {
   sf_vector_layout layout;
   for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
     sf_vector_file_writer *writer;
-    assert_false(sf_vector_layout_compute(counts[i], DIM, true, true, &layout));
+    assert_false(sf_vector_layout_compute(counts[i], DIM, SF_METRIC_COSINE, true, &layout));
     assert_int_equal(sf_vector_file_create(file_path(), &identity, counts[i], &writer, NULL), SF_DB_ADAPTER_ERROR);
   }
 }
 
 static void sections_are_aligned_and_do_not_overlap(void **state) {
   (void)state;
-  for (uint64_t rows = 0; rows < 200; rows++) {
+  for (uint64_t i = 0; i < 200; i++) {
+    uint64_t rows =
+        i % 2 == 0 ? i : 65536 / (DIM * sizeof(float)) + i - 100; /* without codes, about the least with them */
     sf_vector_layout layout;
-    assert_true(sf_vector_layout_compute(rows, DIM, true, true, &layout));
+    assert_true(sf_vector_layout_compute(rows, DIM, SF_METRIC_COSINE, true, &layout));
     assert_int_equal(layout.vectors, 4096);
     assert_int_equal(layout.norms % 64 + layout.row_ids % 64 + layout.excluded % 64, 0);
     assert_true(layout.norms >= layout.vectors + rows * DIM * 4);
     assert_true(layout.row_ids >= layout.norms + rows * 4);
-    assert_true(layout.excluded >= layout.row_ids + rows * 8);
+    uint64_t end = layout.row_ids + rows * 8;
+    assert_int_equal(layout.has_codes, rows * DIM * sizeof(float) >= 65536);
+    if (layout.has_codes) {
+      assert_int_equal(layout.centre % 64 + layout.codes % 64, 0);
+      assert_true(layout.centre >= end);
+      assert_true(layout.codes >= layout.centre + DIM * sizeof(float));
+      end = layout.codes + (rows + 15) / 16 * sf_code_group_size(DIM, SF_METRIC_COSINE);
+    }
+    assert_true(layout.excluded >= end);
     assert_int_equal(layout.file_size, layout.excluded + (rows + 7) / 8);
   }
 }
@@ -254,6 +303,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_was_written_is_mapped),
       cmocka_unit_test(where_all_rows_are_finite_there_is_no_bitmap),
+      cmocka_unit_test(vectors_that_are_worth_it_have_codes),
       cmocka_unit_test(no_rows_make_a_file_too),
       cmocka_unit_test(a_file_of_another_identity_is_not_used),
       cmocka_unit_test(a_damaged_file_is_not_used),

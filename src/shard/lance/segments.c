@@ -210,6 +210,8 @@ static sf_code add_decoded_page(sf_lance_segments *segments, const sf_shard_sour
       .first_row = fragment->first_row + page->first_row,
       .num_rows = num_rows,
       .max_norm = file->max_norm,
+      .codes = file->codes,
+      .first_code = begin,
   };
   uint8_t *excluded = sf_calloc(num_rows / 8 + 1, 1);
   SF_TRY(own(segments, excluded, error));

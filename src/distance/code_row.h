@@ -1,0 +1,141 @@
+/*
+ * Coding a row: sixteen components at a time in the compilers' own vectors, compiled once for each kind of CPU, into as many
+ * registers as it takes there. No addition depends on that, so that the result doesn't either.
+ */
+#ifndef SF_DISTANCE_CODE_ROW_H
+#define SF_DISTANCE_CODE_ROW_H
+
+#include "distance/codes.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Registers that a caller may not have: but nothing here is called, all of it is inlined. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+#define SF_CODE_INLINE static inline __attribute__((always_inline))
+
+enum {
+  SF_CODE_LANES = 16,
+  SF_CODE_MOST = 7, /* −8 to 7 */
+};
+
+typedef float sf_code_floats __attribute__((vector_size(4 * SF_CODE_LANES)));
+typedef int32_t sf_code_integers __attribute__((vector_size(4 * SF_CODE_LANES)));
+typedef uint8_t sf_code_bytes_of_lanes __attribute__((vector_size(SF_CODE_LANES)));
+
+typedef struct sf_code_row_input {
+  const float *components;
+  const float *centre;
+  size_t dim;
+  float factor;
+} sf_code_row_input;
+
+/* The first `count` lanes, up to all of them; zeros in the others. */
+SF_CODE_INLINE sf_code_floats sf_load_lanes(const float *components, size_t count) {
+  sf_code_floats lanes = {0};
+  if (count >= SF_CODE_LANES)
+    memcpy(&lanes, components, sizeof(lanes));
+  else
+    memcpy(&lanes, components, count * sizeof(float));
+  return lanes;
+}
+
+/* Components from `begin` on of the row less the centre. Behind the last both are zero. */
+SF_CODE_INLINE sf_code_floats sf_load_row(const sf_code_row_input *row, size_t begin) {
+  size_t count = row->dim - begin;
+  return sf_load_lanes(row->components + begin, count) * row->factor - sf_load_lanes(row->centre + begin, count);
+}
+
+/* One or the other, by lanes of a comparison: all ones, or zero. */
+SF_CODE_INLINE sf_code_floats sf_select_lanes(sf_code_integers which, sf_code_floats if_ones, sf_code_floats if_zero) {
+  return (sf_code_floats)((which & (sf_code_integers)if_ones) | (~which & (sf_code_integers)if_zero));
+}
+
+SF_CODE_INLINE sf_code_floats sf_size_of_lanes(sf_code_floats lanes) {
+  return (sf_code_floats)((sf_code_integers)lanes & INT32_MAX);
+}
+
+SF_CODE_INLINE double sf_sum_of_code_lanes(sf_code_floats lanes) {
+  double sum = 0;
+  for (size_t lane = 0; lane < SF_CODE_LANES; lane++)
+    sum += (double)lanes[lane];
+  return sum;
+}
+
+/* Of a row less the centre: its largest component, and its squared norm. */
+SF_CODE_INLINE float sf_measure_row(const sf_code_row_input *row, double *squared_norm) {
+  sf_code_floats largest = {0};
+  sf_code_floats sums = {0};
+  for (size_t begin = 0; begin < row->dim; begin += SF_CODE_LANES) {
+    sf_code_floats components = sf_load_row(row, begin);
+    sf_code_floats sizes = sf_size_of_lanes(components);
+    largest = sf_select_lanes(sizes > largest, sizes, largest);
+    sums += components * components;
+  }
+  *squared_norm = sf_sum_of_code_lanes(sums);
+  float largest_of_all = 0;
+  for (size_t lane = 0; lane < SF_CODE_LANES; lane++)
+    largest_of_all = largest[lane] > largest_of_all ? largest[lane] : largest_of_all;
+  return largest_of_all;
+}
+
+/* What rounding a row to integers of its scale leaves. */
+typedef struct sf_rounding {
+  float scale;
+  float inverse_scale;
+  sf_code_floats residues;
+} sf_rounding;
+
+/* Codes of sixteen components, one a byte. */
+SF_CODE_INLINE sf_code_bytes_of_lanes sf_round_lanes(sf_rounding *rounding, sf_code_floats components) {
+  const float integers_only = 0x1.8p23F; /* float32 has no fractions where this is added */
+  const sf_code_floats most = (sf_code_floats){0} + SF_CODE_MOST;
+  sf_code_floats rounded = (components * rounding->inverse_scale + integers_only) - integers_only;
+  rounded = sf_select_lanes(rounded > most, most, rounded);
+  sf_code_floats residue = components - rounding->scale * rounded;
+  rounding->residues += residue * residue;
+  return __builtin_convertvector(__builtin_convertvector(rounded, sf_code_integers) + SF_CODE_ZERO,
+                                 sf_code_bytes_of_lanes);
+}
+
+/* Two codes to a byte, into one block or two: the bytes of this row. */
+SF_CODE_INLINE void sf_pack_lanes(sf_code_bytes_of_lanes lanes, size_t count, uint8_t *block) {
+  uint32_t fours[SF_CODE_LANES / sizeof(uint32_t)];
+  memcpy(fours, &lanes, sizeof(fours));
+  uint32_t packed = fours[0] | fours[1] << 4;
+  memcpy(block, &packed, sizeof(packed));
+  if (count <= SF_CODE_BLOCK_DIMS)
+    return;
+  packed = fours[2] | fours[3] << 4;
+  memcpy(block + SF_CODE_BLOCK_BYTES, &packed, sizeof(packed));
+}
+
+/*
+ * Codes end half a step beyond the largest component, unless that makes |n| large, by which the query's own rounding counts:
+ * |n| ≤ |x − centre| / scale + √dim / 2. There is nothing to tell apart in a row that is below what float32 is trusted with.
+ */
+SF_CODE_INLINE float sf_choose_scale(float largest, double squared_norm, size_t dim) {
+  float to_the_end = largest * (2.0F / 15);
+  float for_short_codes = (float)(sqrt(squared_norm / (double)dim) / 3.5);
+  if ((double)largest < SF_CODED_NORM_MIN)
+    return 0;
+  return to_the_end > for_short_codes ? to_the_end : for_short_codes;
+}
+
+SF_CODE_INLINE void sf_code_row_inline(const float *components, const float *centre, size_t dim, float factor,
+                                       uint8_t *block, sf_coded_row *coded) {
+  const sf_code_row_input row = {components, centre, dim, factor};
+  *coded = (sf_coded_row){0};
+  float largest = sf_measure_row(&row, &coded->squared_norm);
+  if (!(coded->squared_norm <= SF_CODED_NORM_MAX * SF_CODED_NORM_MAX))
+    return;
+  coded->scale = sf_choose_scale(largest, coded->squared_norm, dim);
+  sf_rounding rounding = {.scale = coded->scale, .inverse_scale = coded->scale == 0 ? 0 : 1 / coded->scale};
+  for (size_t begin = 0; begin < dim; begin += SF_CODE_LANES)
+    sf_pack_lanes(sf_round_lanes(&rounding, sf_load_row(&row, begin)), dim - begin,
+                  block + begin / SF_CODE_BLOCK_DIMS * SF_CODE_BLOCK_BYTES);
+  coded->squared_residue = sf_sum_of_code_lanes(rounding.residues);
+}
+
+#endif

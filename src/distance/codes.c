@@ -1,0 +1,187 @@
+#include "distance/codes.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+  SAMPLED_ROWS = 1024,
+  MOST_OF_QUERY = 127,
+  MAX_DIM = 1 << 16, /* up to here no sum of products of two codes, or of 16 times them, leaves int32 */
+};
+
+/* More than the few roundings that a term of a bound sees, relative to it. */
+static const double SLACK = 0x1p-18;
+
+static bool has_squared_norms(sf_metric metric) {
+  return metric != SF_METRIC_COSINE && metric != SF_METRIC_DOT_PRODUCT;
+}
+
+static size_t num_blocks(uint32_t dim) {
+  return ((size_t)dim + SF_CODE_BLOCK_DIMS - 1) / SF_CODE_BLOCK_DIMS;
+}
+
+uint64_t sf_code_group_size(uint32_t dim, sf_metric metric) {
+  uint64_t floats = has_squared_norms(metric) ? 3 : 2;
+  return (uint64_t)num_blocks(dim) * SF_CODE_BLOCK_BYTES + floats * SF_CODE_GROUP_ROWS * sizeof(float);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- Vectors */
+
+/* What a row of that norm is multiplied with before it is coded; NAN for one that isn't. */
+static float factor_of(double squared_norm, sf_metric metric) {
+  double norm = sqrt(squared_norm);
+  if (metric == SF_METRIC_COSINE)
+    return norm == 0 ? 0 : norm >= SF_TRUSTED_NORM_MIN && norm <= SF_TRUSTED_NORM_MAX ? (float)(1 / norm) : NAN;
+  return norm <= SF_CODED_NORM_MAX ? 1 : NAN;
+}
+
+void sf_codes_choose_centre(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, float *centre) {
+  size_t step = num_rows / SAMPLED_ROWS + 1;
+  size_t num_added = 0;
+  for (uint32_t i = 0; i < dim; i++)
+    centre[i] = 0;
+  for (size_t row = 0; row < num_rows; row += step) {
+    const float *vector = vectors + row * dim;
+    float factor = factor_of(sf_exact_squared_norm(vector, dim), metric);
+    if (isnan(factor))
+      continue;
+    for (uint32_t i = 0; i < dim; i++)
+      centre[i] += vector[i] * factor;
+    num_added++;
+  }
+  for (uint32_t i = 0; i < dim && num_added > 0; i++)
+    centre[i] /= (float)num_added;
+}
+
+/* Where a group has its numbers. */
+typedef struct group_numbers {
+  float *scales;
+  float *errors;
+  float *squared_norms; /* NULL: it has none */
+} group_numbers;
+
+static group_numbers numbers_of(uint8_t *group, uint32_t dim, sf_metric metric) {
+  void *behind_codes = group + num_blocks(dim) * SF_CODE_BLOCK_BYTES;
+  float *numbers = behind_codes; /* groups lie at multiples of 64 bytes */
+  return (group_numbers){numbers, numbers + SF_CODE_GROUP_ROWS,
+                         has_squared_norms(metric) ? numbers + 2 * SF_CODE_GROUP_ROWS : NULL};
+}
+
+static void set_unknown(const group_numbers *numbers, size_t row) {
+  numbers->scales[row] = 0;
+  numbers->errors[row] = INFINITY;
+  if (numbers->squared_norms != NULL)
+    numbers->squared_norms[row] = 0;
+}
+
+/* Where squares are so small that float32 flushes them, the sum of them says nothing of what is below this. */
+static double least_error(uint32_t dim) {
+  return SF_CODED_NORM_MIN + 1e-18 * sqrt((double)dim);
+}
+
+/*
+ * A component of r is computed from one of x by four roundings: of the factor, its product, the difference and what is
+ * left, each of something that is at most |x| + |centre|. Twice their norm and more, 2⁻¹⁶(|x| + |centre|), covers that,
+ * and what comparing rounds of scale·(q·n).
+ */
+static void set_numbers(const sf_coded_row *coded, size_t row, uint32_t dim, double norm_of_centre,
+                        const group_numbers *numbers) {
+  double relative = sf_dot_error_bound((size_t)dim + 4, 1, 1);
+  if (!(coded->squared_norm <= SF_CODED_NORM_MAX * SF_CODED_NORM_MAX) || isinf(relative)) {
+    set_unknown(numbers, row);
+    return;
+  }
+  double residue = sqrt(coded->squared_residue) * (1 + relative);
+  double norm = sqrt(coded->squared_norm) * (1 + relative) + 2 * norm_of_centre; /* at least |x| + |centre| */
+  numbers->scales[row] = coded->scale;
+  numbers->errors[row] = (float)((residue + 0x1p-16 * norm + least_error(dim)) * (1 + SLACK));
+  if (numbers->squared_norms != NULL) {
+    double least = coded->squared_norm * (1 - 2 * relative - 2 * SLACK) - SF_CODED_NORM_MIN * SF_CODED_NORM_MIN;
+    numbers->squared_norms[row] = (float)fmax(0, least);
+  }
+}
+
+void sf_codes_make_group(const float *vectors, size_t count, uint32_t dim, sf_metric metric, const float *centre,
+                         uint8_t *group) {
+  const sf_kernels *kernels = sf_kernels_get();
+  group_numbers numbers = numbers_of(group, dim, metric);
+  double norm_of_centre = sqrt(sf_exact_squared_norm(centre, dim));
+  double squared_norms[SF_CODE_GROUP_ROWS];
+  memset(group, SF_CODE_ZERO | SF_CODE_ZERO << 4, num_blocks(dim) * SF_CODE_BLOCK_BYTES);
+  kernels->exact_squared_norms(vectors, count, dim, squared_norms);
+  for (size_t row = 0; row < SF_CODE_GROUP_ROWS; row++) {
+    sf_coded_row coded;
+    float factor = row < count ? factor_of(squared_norms[row], metric) : NAN;
+    if (isnan(factor)) {
+      set_unknown(&numbers, row);
+      continue;
+    }
+    kernels->code_row(vectors + row * dim, centre, dim, factor, group + row * SF_CODE_BLOCK_DIMS / 2, &coded);
+    set_numbers(&coded, row, dim, norm_of_centre, &numbers);
+  }
+}
+
+/* ---------------------------------------------------------------------------------------------------------- Queries */
+
+size_t sf_code_query_length(uint32_t dim) {
+  return num_blocks(dim) * SF_CODE_BLOCK_DIMS;
+}
+
+/* Component i of what is compared with a row less the centre. Exact. */
+static double component_of(const float *vector, const float *centre, sf_metric metric, uint32_t i) {
+  return has_squared_norms(metric) ? (double)vector[i] - (double)centre[i] : (double)vector[i];
+}
+
+/* Rounds the query to integers of a step; returns |ρ|. */
+static double round_query(sf_code_query *query, const float *vector, uint32_t dim, sf_metric metric,
+                          const float *centre, float step) {
+  double squared_residue = 0;
+  int32_t sum = 0;
+  memset(query->components, 0, sf_code_query_length(dim));
+  for (uint32_t i = 0; i < dim; i++) {
+    double value = component_of(vector, centre, metric, i);
+    double rounded = step == 0 ? 0 : nearbyint(value / (double)step);
+    rounded = fmax(-MOST_OF_QUERY, fmin(MOST_OF_QUERY, rounded));
+    query->components[i] = (int8_t)rounded;
+    sum += (int32_t)rounded;
+    double residue = value - (double)step * rounded;
+    squared_residue += residue * residue;
+  }
+  query->comparison.offset = -SF_CODE_ZERO * sum;
+  return sqrt(squared_residue);
+}
+
+bool sf_code_query_init(sf_code_query *query, const float *vector, uint32_t dim, const sf_codes *codes) {
+  const sf_metric metric = codes->metric;
+  double largest = 0;
+  double squared_norm = 0;
+  for (uint32_t i = 0; i < dim; i++) {
+    double value = component_of(vector, codes->centre, metric, i);
+    largest = fmax(largest, fabs(value));
+    squared_norm += value * value;
+  }
+  double norm = fmax(sqrt(squared_norm), SF_CODED_NORM_MIN);
+  if (!(norm <= SF_CODED_NORM_MAX) || dim > MAX_DIM)
+    return false;
+  float step = largest < SF_CODED_NORM_MIN ? 0 : (float)(largest / MOST_OF_QUERY);
+  double residue = round_query(query, vector, dim, metric, codes->centre, step);
+  /* Of |n|, as code_row.h chooses the scale */
+  double most = 4 * sqrt((double)dim) * (1 + SLACK);
+  double slack = fmax(residue, SF_CODED_NORM_MIN) * most * (1 + SLACK);
+  double base;
+  if (has_squared_norms(metric)) {
+    base = squared_norm * (1 - 2 * SLACK) - SF_CODED_NORM_MIN * SF_CODED_NORM_MIN;
+  } else {
+    double norm_of_centre = sqrt(sf_exact_squared_norm(codes->centre, dim));
+    double length = metric == SF_METRIC_COSINE ? 1 : 0; /* of what a scaled query's own roundings are multiplied with */
+    base = -sf_exact_dot(vector, codes->centre, dim) - SLACK * norm * (norm_of_centre + length);
+  }
+  /* 2q·x in a squared distance */
+  double factor = has_squared_norms(metric) ? 2 : 1;
+  query->comparison.components = query->components;
+  query->comparison.base = (float)base;
+  query->comparison.step = (float)factor * step;
+  query->comparison.slack = (float)(factor * slack * (1 + SLACK));
+  query->comparison.norm = (float)(factor * norm * (1 + 2 * SLACK));
+  return true;
+}

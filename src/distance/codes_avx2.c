@@ -1,0 +1,97 @@
+/* Codes, with AVX2. */
+#include "distance/code_row.h"
+#include "distance/codes_kernels.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <string.h>
+
+#define AVX2 __attribute__((target("avx2,fma")))
+#define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma")))
+
+enum {
+  ROWS = SF_CODE_GROUP_ROWS,
+  HALF = SF_CODE_BLOCK_DIMS / 2,
+  REGISTER_ROWS = 8,
+  /* A block adds up to 4 · 15 · 127 to a sum of 16 bits. */
+  MAX_BLOCKS = 4,
+};
+
+/* Four components, once for each row. */
+AVX2_INLINE __m256i spread(const int8_t *components) {
+  int32_t four;
+  memcpy(&four, components, sizeof(four));
+  return _mm256_set1_epi32(four);
+}
+
+AVX2_INLINE __m256i load(const uint8_t *codes) {
+  return _mm256_loadu_si256((const __m256i *)(const void *)codes);
+}
+
+/* Of eight rows: two sums each, of what the components give in pairs. */
+AVX2_INLINE __m256i add_block(__m256i sums, __m256i codes, __m256i lower_components, __m256i upper_components) {
+  const __m256i four_bits = _mm256_set1_epi8(15);
+  __m256i lower = _mm256_and_si256(codes, four_bits);
+  __m256i upper = _mm256_and_si256(_mm256_srli_epi16(codes, 4), four_bits);
+  sums = _mm256_add_epi16(sums, _mm256_maddubs_epi16(lower, lower_components));
+  return _mm256_add_epi16(sums, _mm256_maddubs_epi16(upper, upper_components));
+}
+
+AVX2_INLINE __m256 bounds_of_rows(const sf_code_comparison *comparison, __m256i sums, const float *numbers,
+                                  bool has_squared_norms) {
+  __m256 base = _mm256_set1_ps(comparison->base);
+  if (has_squared_norms)
+    base = _mm256_add_ps(base, _mm256_loadu_ps(numbers + 2 * ROWS));
+  __m256 product =
+      _mm256_fmadd_ps(_mm256_set1_ps(comparison->step), _mm256_cvtepi32_ps(sums), _mm256_set1_ps(comparison->slack));
+  __m256 least = _mm256_fnmadd_ps(_mm256_loadu_ps(numbers), product, base);
+  return _mm256_fnmadd_ps(_mm256_set1_ps(comparison->norm), _mm256_loadu_ps(numbers + ROWS), least);
+}
+
+/* A bit for each row; NaN is within every limit. */
+AVX2_INLINE unsigned near_rows(__m256 bounds, __m256 limits) {
+  return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(bounds, limits, _CMP_NGT_UQ));
+}
+
+AVX2 void sf_find_near_codes_avx2(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                  size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds) {
+  const size_t num_blocks = sf_code_blocks(dim);
+  const __m256i ones = _mm256_set1_epi16(1);
+  const __m256 limits = _mm256_set1_ps(limit);
+  const uint8_t *group = groups;
+  for (size_t i = 0; i < num_groups; i++, group += sf_code_bytes(num_blocks, has_squared_norms)) {
+    __m256i first = _mm256_set1_epi32(comparison->offset);
+    __m256i second = first;
+    for (size_t block = 0; block < num_blocks;) {
+      size_t end = num_blocks - block < MAX_BLOCKS ? num_blocks : block + MAX_BLOCKS;
+      __m256i first_pairs = _mm256_setzero_si256();
+      __m256i second_pairs = _mm256_setzero_si256();
+      for (; block < end; block++) {
+        const int8_t *components = comparison->components + block * SF_CODE_BLOCK_DIMS;
+        const uint8_t *codes = group + block * SF_CODE_BLOCK_BYTES;
+        __m256i lower = spread(components);
+        __m256i upper = spread(components + HALF);
+        first_pairs = add_block(first_pairs, load(codes), lower, upper);
+        second_pairs = add_block(second_pairs, load(codes + SF_CODE_BLOCK_BYTES / 2), lower, upper);
+      }
+      first = _mm256_add_epi32(first, _mm256_madd_epi16(first_pairs, ones));
+      second = _mm256_add_epi32(second, _mm256_madd_epi16(second_pairs, ones));
+    }
+    const float *numbers = sf_code_numbers(group, num_blocks);
+    __m256 first_bounds = bounds_of_rows(comparison, first, numbers, has_squared_norms);
+    __m256 second_bounds = bounds_of_rows(comparison, second, numbers + REGISTER_ROWS, has_squared_norms);
+    masks[i] = (uint16_t)(near_rows(first_bounds, limits) | near_rows(second_bounds, limits) << REGISTER_ROWS);
+    if (bounds == NULL)
+      continue;
+    _mm256_storeu_ps(bounds + i * ROWS, first_bounds);
+    _mm256_storeu_ps(bounds + i * ROWS + REGISTER_ROWS, second_bounds);
+  }
+}
+
+AVX2 void sf_code_row_avx2(const float *row, const float *centre, size_t dim, float factor, uint8_t *block,
+                           sf_coded_row *coded) {
+  sf_code_row_inline(row, centre, dim, factor, block, coded);
+}
+
+#endif

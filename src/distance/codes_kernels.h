@@ -1,0 +1,42 @@
+/* The kernels that compare a query with codes: one for each kind of CPU that has instructions of its own for it. */
+#ifndef SF_DISTANCE_CODES_KERNELS_H
+#define SF_DISTANCE_CODES_KERNELS_H
+
+#include "distance/codes.h"
+
+void sf_code_row_portable(const float *row, const float *centre, size_t dim, float factor, uint8_t *block,
+                          sf_coded_row *coded);
+void sf_find_near_codes_portable(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                 size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+#if defined(__x86_64__)
+void sf_code_row_avx2(const float *row, const float *centre, size_t dim, float factor, uint8_t *block,
+                      sf_coded_row *coded);
+void sf_find_near_codes_avx2(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups, size_t dim,
+                             bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+void sf_code_row_avx512vnni(const float *row, const float *centre, size_t dim, float factor, uint8_t *block,
+                            sf_coded_row *coded);
+void sf_find_near_codes_avx512vnni(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                   size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+#endif
+#if defined(__aarch64__)
+void sf_code_row_neon(const float *row, const float *centre, size_t dim, float factor, uint8_t *block,
+                      sf_coded_row *coded);
+void sf_find_near_codes_neon(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups, size_t dim,
+                             bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+#endif
+
+static inline size_t sf_code_blocks(size_t dim) {
+  return (dim + SF_CODE_BLOCK_DIMS - 1) / SF_CODE_BLOCK_DIMS;
+}
+
+/* Scales, errors and squared norms of a group, one behind the other. */
+static inline const float *sf_code_numbers(const uint8_t *group, size_t num_blocks) {
+  const void *behind_codes = group + num_blocks * SF_CODE_BLOCK_BYTES; /* groups lie at multiples of 64 bytes */
+  return behind_codes;
+}
+
+static inline size_t sf_code_bytes(size_t num_blocks, bool has_squared_norms) {
+  return num_blocks * SF_CODE_BLOCK_BYTES + (has_squared_norms ? 3 : 2) * SF_CODE_GROUP_ROWS * sizeof(float);
+}
+
+#endif

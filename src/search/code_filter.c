@@ -1,0 +1,72 @@
+#include "search/code_filter.h"
+
+#include "base/memory.h"
+#include "search/key.h"
+
+#include <math.h>
+
+/* A window's rows lie in as many groups, and in one more where it doesn't begin with a group. */
+enum { MAX_GROUPS = SF_MAX_WINDOW_ROWS / SF_CODE_GROUP_ROWS + 1 };
+
+static sf_metric metric_of(sf_score_convention convention) {
+  switch (convention) {
+  case SF_SCORE_COSINE:
+    return SF_METRIC_COSINE;
+  case SF_SCORE_ONE_MINUS_DOT:
+    return SF_METRIC_DOT_PRODUCT;
+  case SF_SCORE_L2:
+  case SF_SCORE_SQUARED_L2:
+    break;
+  }
+  return SF_METRIC_L2;
+}
+
+sf_code sf_code_filter_init(sf_code_filter *filter, const sf_scan_query *scan_query, const sf_vector_segment *segment,
+                            sf_error *error) {
+  *filter = (sf_code_filter){.segment = segment, .kernels = scan_query->kernels, .dim = scan_query->dim};
+  const sf_codes *codes = &segment->codes;
+  if (codes->groups == NULL || codes->metric != metric_of(scan_query->score_convention))
+    return SF_OK;
+  filter->query.components = sf_calloc(sf_code_query_length(scan_query->dim), 1);
+  if (filter->query.components == NULL)
+    return sf_fail_memory(error, "codes of a query");
+  filter->is_on = sf_code_query_init(&filter->query, sf_compared_vector(scan_query), scan_query->dim, codes);
+  return SF_OK;
+}
+
+void sf_code_filter_free(sf_code_filter *filter) {
+  free(filter->query.components);
+  *filter = (sf_code_filter){0};
+}
+
+static void compare(const sf_code_filter *filter, size_t first_group, size_t num_groups, float limit, uint16_t *masks,
+                    float *bounds) {
+  const sf_codes *codes = &filter->segment->codes;
+  const uint8_t *groups = codes->groups + first_group * sf_code_group_size(filter->dim, codes->metric);
+  filter->kernels->find_near_codes(&filter->query.comparison, groups, num_groups, filter->dim,
+                                   codes->metric == SF_METRIC_L2, limit, masks, bounds);
+}
+
+void sf_code_filter_bounds(const sf_code_filter *filter, size_t row, float bounds[SF_CODE_GROUP_ROWS],
+                           ptrdiff_t *first_row) {
+  size_t group = (filter->segment->first_code + row) / SF_CODE_GROUP_ROWS;
+  uint16_t mask;
+  compare(filter, group, 1, INFINITY, &mask, bounds);
+  *first_row = (ptrdiff_t)(group * SF_CODE_GROUP_ROWS) - (ptrdiff_t)filter->segment->first_code;
+}
+
+size_t sf_code_filter_find(const sf_code_filter *filter, size_t begin, size_t count, float limit, uint16_t *offsets) {
+  size_t first = filter->segment->first_code + begin;
+  size_t first_group = first / SF_CODE_GROUP_ROWS;
+  size_t num_groups = (first + count - 1) / SF_CODE_GROUP_ROWS - first_group + 1;
+  uint16_t masks[MAX_GROUPS];
+  compare(filter, first_group, num_groups, limit, masks, NULL);
+  size_t num_found = 0;
+  for (size_t group = 0; group < num_groups; group++)
+    for (unsigned mask = masks[group]; mask != 0; mask &= mask - 1) {
+      size_t row = (first_group + group) * SF_CODE_GROUP_ROWS + (size_t)__builtin_ctz(mask);
+      if (row >= first && row < first + count)
+        offsets[num_found++] = (uint16_t)(row - first);
+    }
+  return num_found;
+}

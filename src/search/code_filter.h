@@ -1,0 +1,33 @@
+/*
+ * The first pass of a scan, where a segment has codes: which rows may be near enough, by an eighth of the bytes. Rows
+ * that it leaves out are not, for certain.
+ */
+#ifndef SF_SEARCH_CODE_FILTER_H
+#define SF_SEARCH_CODE_FILTER_H
+
+#include "search/scan.h"
+
+/* One search's filter of one segment; zero-initialised: none. */
+typedef struct sf_code_filter {
+  bool is_on;
+  const sf_vector_segment *segment;
+  const sf_kernels *kernels;
+  uint32_t dim;
+  sf_code_query query;
+} sf_code_filter;
+
+/* Is on where the segment has codes that serve this query. Free it in any case. */
+sf_code sf_code_filter_init(sf_code_filter *filter, const sf_scan_query *scan_query, const sf_vector_segment *segment,
+                            sf_error *error);
+void sf_code_filter_free(sf_code_filter *filter);
+
+/* A lower bound of the exact key of each row of the group that `row` lies in; *first_row is the row that the group begins with
+ * (where it begins before the segment does, in front of it). */
+void sf_code_filter_bounds(const sf_code_filter *filter, size_t row, float bounds[SF_CODE_GROUP_ROWS],
+                           ptrdiff_t *first_row);
+
+/* Of the rows [begin, begin + count), at most SF_MAX_WINDOW_ROWS, those whose exact key (see key.h) may be up to `limit`, as
+ * offsets from `begin`, ascending; `offsets` has room for `count`. Returns how many. */
+size_t sf_code_filter_find(const sf_code_filter *filter, size_t begin, size_t count, float limit, uint16_t *offsets);
+
+#endif
