@@ -10,6 +10,7 @@
  * Each is done twice and the faster run counts: the first one pays for waking up.
  */
 #include "base/files.h"
+#include "reader/executor.h"
 #include "search/top_k.h"
 
 #include <fcntl.h>
@@ -23,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 64, MAX_TOP_K = 1000000, RUNS = 2 };
+enum { MAX_THREADS = 64, MAX_TOP_K = 1000000, RUNS = 6 };
 
 static void fail(const char *what) {
   fprintf(stderr, "bench_scan: %s\n", what);
@@ -73,6 +74,7 @@ read_bytes(const char *bytes, size_t length) {
 
 /* One thread's part of a measurement. */
 typedef struct part {
+  sf_task task;               /* first: the executor hands it back */
   const sf_scan_query *query; /* NULL: read the rows and do nothing with them */
   const sf_vector_segment *segment;
   size_t begin;
@@ -84,37 +86,51 @@ typedef struct part {
   uint64_t bytes_read;
 } part;
 
-static void *run_part(void *argument) {
-  part *mine = argument;
+static void run_part(part *mine) {
   if (mine->query == NULL) {
     const void *rows = mine->segment->vectors + mine->begin * mine->dim;
     mine->bytes_read = read_bytes(rows, (mine->end - mine->begin) * mine->dim * sizeof(float));
-    return NULL;
+    return;
   }
   sf_error error;
   if (sf_scan_segment(mine->query, mine->segment, mine->begin, mine->end, mine->top_k, INFINITY, NULL, mine->neighbours,
                       &mine->num_neighbours, &error) != SF_OK)
     fail(error.message);
-  return NULL;
+}
+
+/* The threads that a reader would have, and how many parts they have still to end. */
+static sf_executor *executor;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t all_ended = PTHREAD_COND_INITIALIZER;
+static size_t num_running;
+
+static void run_task(sf_task *task) {
+  run_part((part *)task);
+  pthread_mutex_lock(&mutex);
+  if (--num_running == 0)
+    pthread_cond_signal(&all_ended);
+  pthread_mutex_unlock(&mutex);
 }
 
 /* Runs the parts side by side: the first in this thread. */
 static void run_parts(part *parts, size_t count) {
-  pthread_t threads[MAX_THREADS];
-  for (size_t i = 1; i < count; i++) {
-    if (pthread_create(&threads[i], NULL, run_part, &parts[i]) != 0)
-      fail("cannot start a thread");
-  }
-  run_part(&parts[0]);
+  num_running = count - 1; /* nobody else looks at it now */
   for (size_t i = 1; i < count; i++)
-    pthread_join(threads[i], NULL);
+    if (!sf_executor_submit(executor, SF_LANE_SCAN, &parts[i].task))
+      fail("cannot start a thread");
+  run_part(&parts[0]);
+  pthread_mutex_lock(&mutex);
+  while (num_running > 0)
+    pthread_cond_wait(&all_ended, &mutex);
+  pthread_mutex_unlock(&mutex);
 }
 
 /* Splits the rows evenly. Each part has room for top_k neighbours of its own. */
 static void make_parts(part *parts, size_t count, const sf_scan_query *query, const sf_vector_segment *segment,
                        size_t dim, size_t top_k) {
   for (size_t i = 0; i < count; i++) {
-    parts[i] = (part){.query = query,
+    parts[i] = (part){.task.run = run_task,
+                      .query = query,
                       .segment = segment,
                       .begin = segment->num_rows * i / count,
                       .end = segment->num_rows * (i + 1) / count,
@@ -267,6 +283,9 @@ int main(int argc, char **argv) {
   sf_codes codes[NUM_METRICS];
   for (size_t i = 0; i < NUM_METRICS; i++)
     codes[i] = make_codes(vectors, segment.num_rows, dim, metrics[i]);
+  sf_error error;
+  if (sf_executor_create(MAX_THREADS, 1, &executor, &error) != SF_OK)
+    fail(error.message);
   printf("%s\n", sf_kernel_name());
   fflush(stdout);
   char line[256];
@@ -275,6 +294,7 @@ int main(int argc, char **argv) {
       fail("not a measurement that is known");
     fflush(stdout);
   }
+  sf_executor_release(executor);
   float *inverse_norms = (float *)(uintptr_t)segment.inverse_norms;
   free(inverse_norms);
   for (size_t i = 0; i < NUM_METRICS; i++) {

@@ -56,6 +56,17 @@ sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t 
   return SF_OK;
 }
 
+bool sf_allocate_file(int descriptor, uint64_t length) {
+  if (length > INT64_MAX)
+    return false;
+#if defined(__APPLE__)
+  fstore_t wanted = {.fst_flags = F_ALLOCATEALL, .fst_posmode = F_PEOFPOSMODE, .fst_length = (off_t)length};
+  return fcntl(descriptor, F_PREALLOCATE, &wanted) == 0 && ftruncate(descriptor, (off_t)length) == 0;
+#else
+  return posix_fallocate(descriptor, 0, (off_t)length) == 0;
+#endif
+}
+
 void sf_advise_scan(const void *bytes, size_t length) {
 #if defined(MADV_HUGEPAGE)
   const size_t large_page = (size_t)2 << 20; /* less is not worth a mapping's being split */

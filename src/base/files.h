@@ -21,6 +21,9 @@ sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t 
  * no such call, it does nothing. */
 void sf_begin_writeback(int descriptor);
 
+/* Makes a file that long, with room for all of it on the disk; false where there is none. */
+bool sf_allocate_file(int descriptor, uint64_t length);
+
 /* Says that mapped bytes of a file are to be scanned from one end to the other, again and again: where the system can, it
  * reads what isn't in memory yet in large pieces, and maps them as large pages. Else it does nothing. */
 void sf_advise_scan(const void *bytes, size_t length);

@@ -35,6 +35,12 @@ static float factor_of(double squared_norm, sf_metric metric) {
   return norm <= SF_CODED_NORM_MAX ? 1 : NAN;
 }
 
+bool sf_codes_are_worth_it(uint64_t num_rows, uint32_t dim) {
+  enum { LEAST_BYTES = 64 * 1024 };
+  uint64_t bytes;
+  return __builtin_mul_overflow(num_rows, (uint64_t)dim * sizeof(float), &bytes) || bytes >= LEAST_BYTES;
+}
+
 void sf_codes_choose_centre(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, float *centre) {
   size_t step = num_rows / SAMPLED_ROWS + 1;
   size_t num_added = 0;

@@ -34,6 +34,9 @@ typedef struct sf_codes {
 /* Bytes of a group: a multiple of 64. */
 uint64_t sf_code_group_size(uint32_t dim, sf_metric metric);
 
+/* Of fewer vectors than this a scan takes no longer than preparing to use codes. */
+bool sf_codes_are_worth_it(uint64_t num_rows, uint32_t dim);
+
 /* A point amidst the rows (of which it looks at some thousand): the nearer it is, the smaller are the errors. */
 void sf_codes_choose_centre(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, float *centre);
 

@@ -7,10 +7,9 @@
 #include <string.h>
 
 /* A slice of this many bytes is scanned in well under a millisecond, for a whole company of searches in a few: small
- * enough to share out, and large enough that its own costs don't show. Of codes fewer, which are compared as fast as they
- * are read. */
+ * enough to share out, and large enough that its own costs don't show. Of vectors with codes an eighth is read. */
 #define SLICE_BYTES ((size_t)4 << 20)
-#define SLICE_CODE_BYTES ((size_t)2 << 20)
+#define CODED_SLICE_BYTES (4 * SLICE_BYTES)
 
 /* Searches for more results than this scan alone: what a company of searches holds in memory stays small. */
 #define MAX_SHARED_TOP_K 1024
@@ -242,12 +241,13 @@ static void fail(sf_search *search, sf_code code, const sf_error *error) {
   }
 }
 
+/* Whole windows, and the same at any time: searches that scan together have the same slices. */
 static size_t rows_per_slice(const sf_vector_segment *segment, uint32_t dim) {
+  bool has_codes = segment->codes.groups != NULL || segment->lazy_codes != NULL;
   size_t row_bytes = (size_t)dim * sizeof(float);
-  size_t rows = SLICE_BYTES / row_bytes;
-  if (segment->codes.groups != NULL)
-    rows = SLICE_CODE_BYTES / sf_code_group_size(dim, segment->codes.metric) * SF_CODE_GROUP_ROWS;
-  return rows > 0 ? rows : 1;
+  size_t window_rows = sf_rows_per_window(dim);
+  size_t windows = (has_codes ? CODED_SLICE_BYTES : SLICE_BYTES) / row_bytes / window_rows;
+  return windows > 0 ? windows * window_rows : window_rows;
 }
 
 /* The next slice of a slot that has any. */

@@ -23,9 +23,10 @@ static sf_metric metric_of(sf_score_convention convention) {
 
 sf_code sf_code_filter_init(sf_code_filter *filter, const sf_scan_query *scan_query, const sf_vector_segment *segment,
                             sf_error *error) {
-  *filter = (sf_code_filter){.segment = segment, .kernels = scan_query->kernels, .dim = scan_query->dim};
-  const sf_codes *codes = &segment->codes;
-  if (codes->groups == NULL || codes->metric != metric_of(scan_query->score_convention))
+  const sf_codes *codes = segment->lazy_codes != NULL ? sf_lazy_codes_get(segment->lazy_codes) : &segment->codes;
+  *filter =
+      (sf_code_filter){.segment = segment, .codes = codes, .kernels = scan_query->kernels, .dim = scan_query->dim};
+  if (codes == NULL || codes->groups == NULL || codes->metric != metric_of(scan_query->score_convention))
     return SF_OK;
   filter->query.components = sf_calloc(sf_code_query_length(scan_query->dim), 1);
   if (filter->query.components == NULL)
@@ -39,9 +40,14 @@ void sf_code_filter_free(sf_code_filter *filter) {
   *filter = (sf_code_filter){0};
 }
 
+bool sf_code_filter_serves(const sf_code_filter *filter, size_t window) {
+  return filter->is_on &&
+         (filter->segment->lazy_codes == NULL || sf_lazy_codes_has(filter->segment->lazy_codes, window));
+}
+
 static void compare(const sf_code_filter *filter, size_t first_group, size_t num_groups, float limit, uint16_t *masks,
                     float *bounds) {
-  const sf_codes *codes = &filter->segment->codes;
+  const sf_codes *codes = filter->codes;
   const uint8_t *groups = codes->groups + first_group * sf_code_group_size(filter->dim, codes->metric);
   filter->kernels->find_near_codes(&filter->query.comparison, groups, num_groups, filter->dim,
                                    codes->metric == SF_METRIC_L2, limit, masks, bounds);

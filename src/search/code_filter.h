@@ -11,15 +11,19 @@
 typedef struct sf_code_filter {
   bool is_on;
   const sf_vector_segment *segment;
+  const sf_codes *codes;
   const sf_kernels *kernels;
   uint32_t dim;
   sf_code_query query;
 } sf_code_filter;
 
-/* Is on where the segment has codes that serve this query. Free it in any case. */
+/* Is on where the segment has codes, at least of some rows, that serve this query. Free it in any case. */
 sf_code sf_code_filter_init(sf_code_filter *filter, const sf_scan_query *scan_query, const sf_vector_segment *segment,
                             sf_error *error);
 void sf_code_filter_free(sf_code_filter *filter);
+
+/* Whether the rows of a window (see shard/lazy_norms.h) have codes. */
+bool sf_code_filter_serves(const sf_code_filter *filter, size_t window);
 
 /* A lower bound of the exact key of each row of the group that `row` lies in; *first_row is the row that the group begins with
  * (where it begins before the segment does, in front of it). */

@@ -24,6 +24,7 @@ enum {
 struct scan {
   sf_scan_part *part;
   const sf_vector_segment *segment;
+  size_t end;               /* row of the segment */
   double max_norm;          /* rises; of the rows that were looked at */
   sf_key_bounds bounds;     /* for rows with such norms */
   double score_limit;       /* falls; no row that scores higher is among the results */
@@ -31,9 +32,10 @@ struct scan {
   sf_candidates candidates; /* not scored yet */
   size_t next_drop;         /* how many of them are to be looked through for hopeless ones */
   sf_code_filter filter;
-  size_t num_to_skip;  /* blocks without asking the filter, the next time that it is no use: twice as many each time */
-  size_t num_skipping; /* blocks */
-  sf_top_k best;       /* scored */
+  bool has_sampled_all; /* rows that are left, for a better limit */
+  size_t num_to_skip;   /* blocks without asking the filter, the next time that it is no use: twice as many each time */
+  size_t num_skipping;  /* blocks */
+  sf_top_k best;        /* scored */
 };
 
 static bool is_excluded(const sf_vector_segment *segment, size_t row) {
@@ -181,38 +183,15 @@ static void prefetch_rows(const struct scan *scan, size_t begin, const uint16_t 
       __builtin_prefetch(scan->segment->vectors + (begin + offsets[i]) * dim + j);
 }
 
-/* Whether a filter served: then the block is done. */
-static bool scan_block_by_codes(struct scan *scan, size_t begin, size_t num_rows) {
-  uint16_t offsets[MAX_BLOCK_ROWS];
-  if (!scan->filter.is_on || scan->key_limit == INFINITY)
-    return false;
-  if (scan->num_skipping > 0) {
-    scan->num_skipping--;
-    return false;
-  }
-  size_t count = sf_code_filter_find(&scan->filter, begin, num_rows, scan->key_limit, offsets);
-  if (count > num_rows / WORTH_ONE_IN) {
-    scan->num_skipping = scan->num_to_skip;
-    scan->num_to_skip = scan->num_to_skip < MAX_SKIPPED_BLOCKS ? 2 * scan->num_to_skip + 1 : MAX_SKIPPED_BLOCKS;
-    return false;
-  }
-  scan->num_to_skip = 0;
-  prefetch_rows(scan, begin, offsets, count);
-  for (size_t i = 0; i < count && scan->part->code == SF_OK; i++)
-    scan->part->code = admit_row(scan, find_key(scan, begin + offsets[i]), begin + offsets[i]);
-  drop_some_candidates(scan);
-  return true;
-}
-
 /* The rows of a group that are the scan's, and nearer by their codes than those that were seen before. */
-static void sample_group(struct scan *scan, size_t row, size_t begin, size_t end, size_t wanted, float *limit) {
+static void sample_group(const struct scan *scan, size_t row, size_t begin, sf_candidates *sampled, size_t wanted,
+                         float *limit) {
   float bounds[SF_CODE_GROUP_ROWS];
   ptrdiff_t first;
   sf_code_filter_bounds(&scan->filter, row, bounds, &first);
   for (ptrdiff_t i = 0; i < SF_CODE_GROUP_ROWS; i++) {
-    sf_candidates *sampled = &scan->candidates;
     ptrdiff_t sampled_row = first + i;
-    if (!(bounds[i] <= *limit) || sampled_row < (ptrdiff_t)begin || sampled_row >= (ptrdiff_t)end)
+    if (!(bounds[i] <= *limit) || sampled_row < (ptrdiff_t)begin || sampled_row >= (ptrdiff_t)scan->end)
       continue;
     if (sampled->count == sampled->capacity) {
       *limit = sf_candidates_kth_key(sampled, wanted);
@@ -223,21 +202,8 @@ static void sample_group(struct scan *scan, size_t row, size_t begin, size_t end
   }
 }
 
-/*
- * Until a limit is known codes can turn nothing away. So the best of a sample of the rows, by their codes, give one: as many
- * rows as are wanted score no higher than the worst of so many of them.
- */
-static void sample_limit(struct scan *scan, size_t begin, size_t end) {
-  size_t top_k = scan->best.capacity;
-  size_t wanted = 2 * top_k;
-  sf_candidates *sampled = &scan->candidates;
-  float limit = FLT_MAX;
-  if (!scan->filter.is_on || scan->key_limit < INFINITY || end - begin < MIN_SAMPLED_ROWS || top_k > MAX_SAMPLED_TOP_K)
-    return;
-  for (size_t row = begin; row < end; row += SAMPLE_ONE_IN * SF_CODE_GROUP_ROWS)
-    sample_group(scan, row, begin, end, wanted, &limit);
-  if (sampled->count > wanted)
-    sf_candidates_drop_above(sampled, sf_candidates_kth_key(sampled, wanted));
+/* Keys instead of bounds; rows that are no results, or that float32 can't tell of, go. */
+static void find_sampled_keys(struct scan *scan, sf_candidates *sampled) {
   size_t num_known = 0;
   for (size_t i = 0; i < sampled->count; i++) {
     size_t row = sampled->items[i].row;
@@ -246,9 +212,65 @@ static void sample_limit(struct scan *scan, size_t begin, size_t end) {
       sampled->items[num_known++].key = key;
   }
   sampled->count = num_known;
-  if (num_known >= top_k)
-    lower_score_limit(scan, sf_highest_score_of_key(&scan->bounds, sf_candidates_kth_key(sampled, top_k)));
-  sampled->count = 0; /* the scan comes by them again */
+}
+
+/*
+ * Without a good limit codes can turn nothing away. The rows that are best by their codes give one, of every `step`-th group
+ * from row `begin` on: as many rows as are wanted score no higher than the worst of so many of them.
+ */
+static void sample_limit(struct scan *scan, size_t begin, size_t step) {
+  size_t top_k = scan->best.capacity;
+  size_t wanted = 2 * top_k;
+  size_t window_rows = sf_rows_per_window(scan->part->query->dim);
+  sf_candidates sampled;
+  float limit = FLT_MAX;
+  if (scan->end - begin < MIN_SAMPLED_ROWS || top_k > MAX_SAMPLED_TOP_K ||
+      sf_candidates_init(&sampled, wanted, scan->end - begin, NULL) != SF_OK)
+    return;
+  for (size_t row = begin; row < scan->end; row += step * SF_CODE_GROUP_ROWS)
+    if (sf_code_filter_serves(&scan->filter, row / window_rows))
+      sample_group(scan, row, begin, &sampled, wanted, &limit);
+  if (sampled.count > wanted)
+    sf_candidates_drop_above(&sampled, sf_candidates_kth_key(&sampled, wanted));
+  find_sampled_keys(scan, &sampled);
+  if (sampled.count >= top_k)
+    lower_score_limit(scan, sf_highest_score_of_key(&scan->bounds, sf_candidates_kth_key(&sampled, top_k)));
+  sf_candidates_free(&sampled);
+}
+
+/* Which rows of a block may be near; SIZE_MAX where that is too many for codes to be of use. */
+static size_t find_near_rows(struct scan *scan, size_t begin, size_t num_rows, uint16_t *offsets) {
+  size_t count = sf_code_filter_find(&scan->filter, begin, num_rows, scan->key_limit, offsets);
+  if (count > num_rows / WORTH_ONE_IN && !scan->has_sampled_all) {
+    scan->has_sampled_all = true;
+    sample_limit(scan, begin, 1);
+    count = sf_code_filter_find(&scan->filter, begin, num_rows, scan->key_limit, offsets);
+  }
+  return count <= num_rows / WORTH_ONE_IN ? count : SIZE_MAX;
+}
+
+/* Whether a filter served: then the block is done. */
+static bool scan_block_by_codes(struct scan *scan, size_t begin, size_t num_rows) {
+  uint16_t offsets[MAX_BLOCK_ROWS];
+  size_t window = begin / sf_rows_per_window(scan->part->query->dim);
+  if (!sf_code_filter_serves(&scan->filter, window) || scan->key_limit == INFINITY)
+    return false;
+  if (scan->num_skipping > 0) {
+    scan->num_skipping--;
+    return false;
+  }
+  size_t count = find_near_rows(scan, begin, num_rows, offsets);
+  if (count == SIZE_MAX) {
+    scan->num_skipping = scan->num_to_skip;
+    scan->num_to_skip = scan->num_to_skip < MAX_SKIPPED_BLOCKS ? 2 * scan->num_to_skip + 1 : MAX_SKIPPED_BLOCKS;
+    return false;
+  }
+  scan->num_to_skip = 0;
+  prefetch_rows(scan, begin, offsets, count);
+  for (size_t i = 0; i < count && scan->part->code == SF_OK; i++)
+    scan->part->code = admit_row(scan, find_key(scan, begin + offsets[i]), begin + offsets[i]);
+  drop_some_candidates(scan);
+  return true;
 }
 
 static const float *rows_of(const struct block *block) {
@@ -334,6 +356,9 @@ static void scan_rows(struct scan **scans, size_t count, size_t begin, size_t en
         left[num_left++] = scans[i];
     for (size_t i = 0; i < num_left; i += SF_SHARED_QUERIES)
       scan_block(left + i, num_left - i < SF_SHARED_QUERIES ? num_left - i : SF_SHARED_QUERIES, row, num_rows);
+    const sf_vector_segment *segment = scans[0]->segment;
+    if (num_left > 0 && segment->lazy_codes != NULL)
+      sf_lazy_codes_visit(segment->lazy_codes, row / window_rows);
     row += num_rows;
   }
 }
@@ -343,10 +368,13 @@ static void free_scan(struct scan *scan) {
   sf_code_filter_free(&scan->filter);
 }
 
-static sf_code begin_part(struct scan *scan, sf_scan_part *part, const sf_vector_segment *segment, size_t num_rows) {
+static sf_code begin_part(struct scan *scan, sf_scan_part *part, const sf_vector_segment *segment, size_t begin,
+                          size_t end) {
+  size_t num_rows = end - begin;
   *scan = (struct scan){
       .part = part,
       .segment = segment,
+      .end = end,
       .score_limit = part->score_limit,
       .best = {.neighbours = part->neighbours, .capacity = part->top_k < num_rows ? part->top_k : num_rows},
   };
@@ -383,10 +411,11 @@ void sf_scan_segment_together(sf_scan_part *parts, size_t count, const sf_vector
     part->code = sf_cancellation_check(part->cancellation, part->error);
     if (part->code != SF_OK || begin >= end || part->top_k == 0)
       continue;
-    part->code = begin_part(&all[num_scans], part, segment, end - begin);
+    part->code = begin_part(&all[num_scans], part, segment, begin, end);
     if (part->code != SF_OK)
       continue;
-    sample_limit(&all[num_scans], begin, end);
+    if (all[num_scans].filter.is_on && all[num_scans].key_limit == INFINITY)
+      sample_limit(&all[num_scans], begin, SAMPLE_ONE_IN);
     scans[num_scans] = &all[num_scans];
     num_scans++;
   }

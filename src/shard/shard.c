@@ -46,9 +46,13 @@ sf_code sf_shard_open(const sf_shard_source *source, const sf_cancellation *canc
 }
 
 void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation) {
-  for (size_t i = 0; i < shard->num_segments; i++)
-    if (shard->segments[i].lazy_norms != NULL)
-      sf_lazy_norms_complete(shard->segments[i].lazy_norms, cancellation);
+  for (size_t i = 0; i < shard->num_segments; i++) {
+    const sf_vector_segment *segment = &shard->segments[i];
+    if (segment->lazy_norms != NULL)
+      sf_lazy_norms_complete(segment->lazy_norms, cancellation);
+    if (segment->lazy_codes != NULL)
+      sf_lazy_codes_complete(segment->lazy_codes, cancellation);
+  }
 }
 
 sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error) {

@@ -7,6 +7,7 @@
 
 #include "base/cancellation.h"
 #include "distance/codes.h"
+#include "shard/lazy_codes.h"
 #include "shard/lazy_norms.h"
 #include "storage/storage.h"
 
@@ -36,8 +37,10 @@ typedef struct sf_vector_segment {
   /* Where the two kinds of norms are to be found out by who scans first: then inverse_norms is NULL, max_norm
    * infinite. NULL: they are known, or not needed. */
   sf_lazy_norms *lazy_norms;
-  sf_codes codes;    /* of these rows, among others; zero-initialised: none */
-  size_t first_code; /* that of the segment's first row */
+  /* Of these rows, among others, from number first_code on. Zero-initialised: none. */
+  sf_codes codes;
+  size_t first_code;
+  sf_lazy_codes *lazy_codes; /* those are made by and by; then first_code is 0. NULL: they aren't */
 } sf_vector_segment;
 
 /* Where a winner's id and payload go: called once for each row asked for, in order. Everything is copied. `payload`

@@ -2,10 +2,6 @@
 
 #define VECTORS_OFFSET 4096
 #define SECTION_ALIGNMENT 64
-
-/* Of fewer bytes of vectors than this a scan takes no longer than preparing to use codes. */
-#define MIN_CODED_BYTES (64 * 1024)
-
 /* Moves `end` past a section that begins at the next multiple of the alignment; false on overflow. */
 static bool place(uint64_t *end, uint64_t count, uint64_t item_size, uint64_t *offset) {
   uint64_t bytes;
@@ -21,7 +17,7 @@ bool sf_vector_layout_compute(uint64_t num_rows, uint32_t dim, sf_metric metric,
   uint64_t end = VECTORS_OFFSET;
   if (!place(&end, num_rows, (uint64_t)dim * sizeof(float), &layout->vectors))
     return false;
-  layout->has_codes = end - layout->vectors >= MIN_CODED_BYTES;
+  layout->has_codes = sf_codes_are_worth_it(num_rows, dim);
   uint64_t num_groups = num_rows / SF_CODE_GROUP_ROWS + (num_rows % SF_CODE_GROUP_ROWS != 0);
   if ((layout->has_norms && !place(&end, num_rows, sizeof(float), &layout->norms)) ||
       !place(&end, num_rows, sizeof(int64_t), &layout->row_ids) ||

@@ -231,11 +231,11 @@ static void scratch_folders_of_the_dead_go_when_another_is_made(void **state) {
   char path[PATH_SIZE];
   sf_scratch_folder living = {.path = NULL};
   sf_scratch_folder other = {.path = NULL};
-  put_text("cache/shard_00003.verify-dead/shard.db", "rest");
-  put_text("cache/shard_00007.verify-file", "rest");
+  put_text("cache/shard_00003.scratch-dead/shard.db", "rest");
+  put_text("cache/shard_00007.scratch-file", "rest");
   assert_int_equal(sf_scratch_folder_make(folder_path(), &living, NULL), SF_OK);
-  assert_int_not_equal(access(path_of(path, "cache/shard_00003.verify-dead"), F_OK), 0);
-  assert_int_not_equal(access(path_of(path, "cache/shard_00007.verify-file"), F_OK), 0);
+  assert_int_not_equal(access(path_of(path, "cache/shard_00003.scratch-dead"), F_OK), 0);
+  assert_int_not_equal(access(path_of(path, "cache/shard_00007.scratch-file"), F_OK), 0);
   assert_int_equal(sf_scratch_folder_make(folder_path(), &other, NULL), SF_OK);
   assert_string_not_equal(living.path, other.path);
   assert_int_equal(access(living.path, F_OK), 0);

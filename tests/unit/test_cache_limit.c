@@ -147,7 +147,7 @@ static void what_another_process_uses_stays_until_it_dies(void **state) {
 static void other_folders_and_files_are_left_alone(void **state) {
   (void)state;
   char path[PATH_SIZE];
-  static const char *const names[] = {"cache/shard_1/x", "cache/shard_00001.verify-x/x", "cache/shard_0000x/x",
+  static const char *const names[] = {"cache/shard_1/x", "cache/shard_00001.scratch-x/x", "cache/shard_0000x/x",
                                       "cache/file", "cache/other/x"};
   for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
     put_text(names[i], "x");

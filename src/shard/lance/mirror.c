@@ -223,28 +223,14 @@ static sf_code make_mirror(const char *path, const sf_lance_object *object, cons
 static sf_code make_nameless_mirror(const sf_shard_source *source, const sf_lance_object *object,
                                     const range_list *list, const sf_cancellation *cancellation,
                                     sf_lance_mirror_mapping *mirror, sf_error *error) {
+  int descriptor = -1;
   sf_scratch_remove_rests(source->cache_dir);
-  char *path = sf_format("%s" SF_SCRATCH_INFIX "XXXXXX", source->cache_dir);
-  if (path == NULL)
-    return sf_fail_memory(error, "path of the cache");
-  char *slash = strrchr(path, '/');
-  sf_code code = SF_OK;
-  if (slash != NULL && slash != path) {
-    *slash = '\0';
-    code = sf_make_folders(path, error);
-    *slash = '/';
-  }
-  int descriptor = code == SF_OK ? mkstemp(path) : -1;
-  if (code == SF_OK && descriptor < 0)
-    code = sf_fail(error, SF_ERROR, "local cache: can't make %s: %s", path, strerror(errno));
-  if (descriptor >= 0) {
-    unlink(path);
-    code = fill_mirror(descriptor, path, object, list, cancellation, error);
-    if (code == SF_OK && !map_mirror(descriptor, sf_lance_object_size(object), mirror))
-      code = sf_fail(error, SF_ERROR, "local cache: %s does not hold what was just written to it", path);
-    close(descriptor);
-  }
-  free(path);
+  SF_TRY(sf_scratch_file_open(source->cache_dir, &descriptor, error));
+  sf_code code = fill_mirror(descriptor, source->cache_dir, object, list, cancellation, error);
+  if (code == SF_OK && !map_mirror(descriptor, sf_lance_object_size(object), mirror))
+    code = sf_fail(error, SF_ERROR, "local cache: a file beside %s does not hold what was just written to it",
+                   source->cache_dir);
+  close(descriptor);
   return code;
 }
 

@@ -39,6 +39,14 @@ static sf_code add_lazy_norms(sf_vector_segment *segment, const sf_shard_source 
   return segment->lazy_norms != NULL ? SF_OK : sf_fail_memory(error, "norms of vectors");
 }
 
+static sf_code add_lazy_codes(sf_vector_segment *segment, const sf_shard_source *source, sf_error *error) {
+  if (!sf_lazy_codes_serve(segment->num_rows, source->dim))
+    return SF_OK;
+  segment->lazy_codes =
+      sf_lazy_codes_create(segment->vectors, segment->num_rows, source->dim, source->metric, source->cache_dir);
+  return segment->lazy_codes != NULL ? SF_OK : sf_fail_memory(error, "codes of vectors");
+}
+
 /* In a bitmap as it is made here: of num_rows / 8 + 1 bytes, with zeros behind the last row. */
 static size_t count_bits(const uint8_t *bits, size_t num_rows) {
   size_t count = 0;
@@ -96,7 +104,9 @@ static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_source
   segment.excluded = num_excluded > 0 ? excluded : NULL;
   segments->num_rows += num_rows - num_excluded;
   SF_TRY(append(segments, &segment, error));
-  return add_lazy_norms(&segments->segments[segments->num_segments - 1], source, error);
+  sf_vector_segment *added = &segments->segments[segments->num_segments - 1];
+  SF_TRY(add_lazy_codes(added, source, error));
+  return add_lazy_norms(added, source, error);
 }
 
 /* ---------------------------------------------------------------------------------------------------- Decoded pages */
@@ -302,8 +312,10 @@ sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_source
 }
 
 void sf_lance_segments_free(sf_lance_segments *segments) {
-  for (size_t i = 0; i < segments->num_segments; i++)
+  for (size_t i = 0; i < segments->num_segments; i++) {
     sf_lazy_norms_free(segments->segments[i].lazy_norms);
+    sf_lazy_codes_free(segments->segments[i].lazy_codes);
+  }
   for (size_t i = 0; i < segments->num_decoded; i++)
     sf_vector_file_unmap(&segments->decoded[i]);
   for (size_t i = 0; i < segments->num_owned; i++)

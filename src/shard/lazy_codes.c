@@ -1,0 +1,140 @@
+#include "shard/lazy_codes.h"
+
+#include "base/files.h"
+#include "base/memory.h"
+#include "shard/lazy_norms.h"
+#include "shard/scratch_folder.h"
+#include "shard/vector_layout.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Of a window. Who takes it from VISITED to BEING_CODED writes its groups, and then releases it as CODED. */
+enum { UNSEEN, VISITED, BEING_CODED, CODED };
+
+/* Of all: who takes it from NOT_BEGUN to BEING_BEGUN writes `mapping` and `codes`, and releases it as one of the others. */
+enum { NOT_BEGUN, BEING_BEGUN, BEGUN, IMPOSSIBLE };
+
+struct sf_lazy_codes {
+  const float *vectors;
+  size_t num_rows;
+  uint32_t dim;
+  char *cache_dir;
+  atomic_uchar *states; /* of each window */
+  atomic_uchar progress;
+  void *mapping; /* the groups */
+  size_t mapping_length;
+  float *centre;
+  sf_codes codes;
+};
+
+bool sf_lazy_codes_serve(size_t num_rows, uint32_t dim) {
+  return sf_codes_are_worth_it(num_rows, dim) && sf_rows_per_window(dim) % SF_CODE_GROUP_ROWS == 0;
+}
+
+static size_t num_windows(const sf_lazy_codes *codes) {
+  size_t rows = sf_rows_per_window(codes->dim);
+  return codes->num_rows / rows + (codes->num_rows % rows != 0);
+}
+
+sf_lazy_codes *sf_lazy_codes_create(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
+                                    const char *cache_dir) {
+  sf_lazy_codes *codes = sf_calloc(1, sizeof(*codes));
+  if (codes == NULL)
+    return NULL;
+  *codes = (sf_lazy_codes){.vectors = vectors, .num_rows = num_rows, .dim = dim, .codes.metric = metric};
+  codes->cache_dir = sf_strdup(cache_dir);
+  codes->centre = sf_calloc(dim, sizeof(float));
+  codes->states = sf_calloc(num_windows(codes), sizeof(*codes->states)); /* all UNSEEN */
+  if (codes->cache_dir == NULL || codes->centre == NULL || codes->states == NULL) {
+    sf_lazy_codes_free(codes);
+    return NULL;
+  }
+  return codes;
+}
+
+void sf_lazy_codes_free(sf_lazy_codes *codes) {
+  if (codes == NULL)
+    return;
+  if (codes->mapping != NULL)
+    munmap(codes->mapping, codes->mapping_length);
+  free(codes->cache_dir);
+  free(codes->centre);
+  free(codes->states);
+  free(codes);
+}
+
+const sf_codes *sf_lazy_codes_get(const sf_lazy_codes *codes) {
+  return atomic_load_explicit(&codes->progress, memory_order_acquire) == BEGUN ? &codes->codes : NULL;
+}
+
+bool sf_lazy_codes_has(const sf_lazy_codes *codes, size_t window) {
+  return atomic_load_explicit(&codes->states[window], memory_order_acquire) == CODED;
+}
+
+/* Room for all groups. All of the file is allocated at once: a disk that is full must not show when it is written to. */
+static void *map_groups(const char *cache_dir, size_t length) {
+  int descriptor;
+  if (sf_scratch_file_open(cache_dir, &descriptor, NULL) != SF_OK)
+    return NULL;
+  void *mapping = MAP_FAILED;
+  if (sf_allocate_file(descriptor, length))
+    mapping = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+  close(descriptor);
+  return mapping == MAP_FAILED ? NULL : mapping;
+}
+
+/* Whether windows can be coded now. */
+static bool begin(sf_lazy_codes *codes) {
+  unsigned char expected = NOT_BEGUN;
+  if (!atomic_compare_exchange_strong_explicit(&codes->progress, &expected, BEING_BEGUN, memory_order_acquire,
+                                               memory_order_acquire))
+    return expected == BEGUN;
+  size_t num_groups = (codes->num_rows + SF_CODE_GROUP_ROWS - 1) / SF_CODE_GROUP_ROWS;
+  size_t length;
+  if (sf_multiply_size(num_groups, (size_t)sf_code_group_size(codes->dim, codes->codes.metric), &length))
+    codes->mapping = map_groups(codes->cache_dir, length);
+  if (codes->mapping != NULL) {
+    codes->mapping_length = length;
+    sf_codes_choose_centre(codes->vectors, codes->num_rows, codes->dim, codes->codes.metric, codes->centre);
+    codes->codes.groups = codes->mapping;
+    codes->codes.centre = codes->centre;
+  }
+  atomic_store_explicit(&codes->progress, codes->mapping != NULL ? BEGUN : IMPOSSIBLE, memory_order_release);
+  return codes->mapping != NULL;
+}
+
+static void code_window(const sf_lazy_codes *codes, size_t window) {
+  size_t group_size = (size_t)sf_code_group_size(codes->dim, codes->codes.metric);
+  size_t rows = sf_rows_per_window(codes->dim);
+  size_t row = window * rows;
+  size_t end = codes->num_rows - row < rows ? codes->num_rows : row + rows;
+  uint8_t *group = (uint8_t *)codes->mapping + row / SF_CODE_GROUP_ROWS * group_size;
+  for (; row < end; row += SF_CODE_GROUP_ROWS, group += group_size)
+    sf_codes_make_group(codes->vectors + row * codes->dim,
+                        end - row < SF_CODE_GROUP_ROWS ? end - row : SF_CODE_GROUP_ROWS, codes->dim,
+                        codes->codes.metric, codes->centre, group);
+}
+
+void sf_lazy_codes_visit(sf_lazy_codes *codes, size_t window) {
+  atomic_uchar *state = &codes->states[window];
+  unsigned char seen = UNSEEN;
+  if (atomic_compare_exchange_strong_explicit(state, &seen, VISITED, memory_order_relaxed, memory_order_relaxed) ||
+      seen != VISITED || !begin(codes))
+    return;
+  if (!atomic_compare_exchange_strong_explicit(state, &seen, BEING_CODED, memory_order_relaxed, memory_order_relaxed))
+    return;
+  code_window(codes, window);
+  atomic_store_explicit(state, CODED, memory_order_release);
+}
+
+void sf_lazy_codes_complete(sf_lazy_codes *codes, const sf_cancellation *cancellation) {
+  size_t windows = num_windows(codes);
+  for (size_t i = 0; i < windows && !sf_cancellation_requested(cancellation); i++) {
+    sf_lazy_codes_visit(codes, i);
+    sf_lazy_codes_visit(codes, i);
+  }
+}

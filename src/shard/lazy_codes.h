@@ -1,0 +1,34 @@
+/*
+ * Codes that are made by and by, where vectors are searched in place: a window of rows (see lazy_norms.h) is coded when a
+ * scan comes by for the second time, so that who searches only once pays nothing for it. They lie in a file without a name
+ * beside the cache, mapped: memory that the system can take back. Where that can't be made there are no codes.
+ *
+ * For any number of threads at once. None waits: a window that another thread is at has no codes yet.
+ */
+#ifndef SF_SHARD_LAZY_CODES_H
+#define SF_SHARD_LAZY_CODES_H
+
+#include "base/cancellation.h"
+#include "distance/codes.h"
+
+typedef struct sf_lazy_codes sf_lazy_codes;
+
+/* Whether there are enough vectors for codes, and windows that end with their groups. */
+bool sf_lazy_codes_serve(size_t num_rows, uint32_t dim);
+
+/* Borrows the vectors (num_rows × dim); `cache_dir` is copied. NULL when memory is out. */
+sf_lazy_codes *sf_lazy_codes_create(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
+                                    const char *cache_dir);
+void sf_lazy_codes_free(sf_lazy_codes *codes); /* NULL is allowed */
+
+/* NULL until the first window is coded. Only groups of windows that are coded may be looked at. */
+const sf_codes *sf_lazy_codes_get(const sf_lazy_codes *codes);
+bool sf_lazy_codes_has(const sf_lazy_codes *codes, size_t window);
+
+/* Notes that a scan came by, or codes the window. */
+void sf_lazy_codes_visit(sf_lazy_codes *codes, size_t window);
+
+/* Codes every window, until it is cancelled. */
+void sf_lazy_codes_complete(sf_lazy_codes *codes, const sf_cancellation *cancellation);
+
+#endif
