@@ -1,6 +1,7 @@
 #include "cmocka_includes.h"
 #include "random.h"
 #include "search/scan.h"
+#include "temporary_folder.h"
 
 #include <float.h>
 #include <math.h>
@@ -179,6 +180,33 @@ static void add_codes(struct problem *problem, sf_metric metric, uint64_t *rando
   free(coded);
 }
 
+/* Codes that scans make, of none, some, or all of the rows. */
+static void add_lazy_codes(struct problem *problem, sf_metric metric, uint64_t *random) {
+  char path[PATH_SIZE];
+  sf_vector_segment *segment = &problem->segment;
+  sf_lazy_codes_free(segment->lazy_codes);
+  segment->codes = (sf_codes){0};
+  segment->first_code = 0;
+  segment->lazy_codes = sf_lazy_codes_create(problem->vectors, problem->num_rows, (uint32_t)problem->dim, metric,
+                                             path_of(path, "shard_00000"));
+  assert_non_null(segment->lazy_codes);
+  size_t rows = sf_rows_per_window(problem->dim);
+  for (size_t row = 0; row < problem->num_rows; row += rows)
+    for (uint64_t visits = random_below(random, 4); visits > 0; visits--)
+      sf_lazy_codes_visit(segment->lazy_codes, row / rows);
+}
+
+/* One or the other kind. */
+static void code_problem(struct problem *problem, sf_metric metric, uint64_t *random) {
+  if (random_below(random, 2) == 0) {
+    add_lazy_codes(problem, metric, random);
+    return;
+  }
+  sf_lazy_codes_free(problem->segment.lazy_codes);
+  problem->segment.lazy_codes = NULL;
+  add_codes(problem, metric, random);
+}
+
 static void make_problem(struct problem *problem, component_maker maker, size_t num_rows, size_t dim,
                          uint64_t *random) {
   static const float query_scales[] = {1, 1, 1, 0, 1e-40F, 1e-20F, 1e18F, FLT_MAX};
@@ -215,6 +243,7 @@ static void free_problem(struct problem *problem) {
   free(problem->inverse_norms);
   free(problem->excluded);
   sf_lazy_norms_free(problem->segment.lazy_norms);
+  sf_lazy_codes_free(problem->segment.lazy_codes);
 }
 
 static int by_score_then_row(const void *left, const void *right) {
@@ -284,7 +313,7 @@ static void assert_scans_find(struct problem *problem, const sf_kernels *kernels
     sf_scan_query_init(&query, problem->query, (uint32_t)problem->dim, conventions[i], scaled);
     query.kernels = kernels;
     if (problem->is_coded)
-      add_codes(problem, metric_of(conventions[i]), random);
+      code_problem(problem, metric_of(conventions[i]), random);
     size_t begin = random_below(random, 2) == 0 ? 0 : random_below(random, problem->num_rows);
     size_t end =
         random_below(random, 2) == 0 ? problem->num_rows : begin + random_below(random, problem->num_rows - begin);
@@ -526,7 +555,7 @@ static void scan_together(const sf_kernels *kernels) {
       sf_score_convention convention = conventions[(maker + count) % NUM_CONVENTIONS];
       make_party(&party, &problem, count, convention, kernels, &random);
       if (problem.is_coded)
-        add_codes(&problem, metric_of(convention), &random);
+        code_problem(&problem, metric_of(convention), &random);
       sf_scan_segment_together(party.parts, count, &problem.segment, 0, num_rows);
       for (size_t i = 0; i < count; i++)
         assert_part_found_what_it_finds_alone(&party.parts[i], &problem);
