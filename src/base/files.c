@@ -56,6 +56,20 @@ sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t 
   return SF_OK;
 }
 
+sf_code sf_open_nameless(const char *prefix, int *descriptor, sf_error *error) {
+  char *path = sf_format("%sXXXXXX", prefix);
+  if (path == NULL)
+    return sf_fail_memory(error, "temporary file");
+  *descriptor = mkstemp(path);
+  sf_code code = *descriptor < 0 ? sf_fail_errno(error, "make", path, errno) : SF_OK;
+  if (code == SF_OK) {
+    unlink(path);
+    (void)fcntl(*descriptor, F_SETFD, FD_CLOEXEC);
+  }
+  free(path);
+  return code;
+}
+
 bool sf_allocate_file(int descriptor, uint64_t length) {
   if (length > INT64_MAX)
     return false;

@@ -21,6 +21,9 @@ sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t 
  * no such call, it does nothing. */
 void sf_begin_writeback(int descriptor);
 
+/* Makes a file, "<prefix>XXXXXX" with other letters, and takes its name away: it goes when the descriptor is closed. */
+sf_code sf_open_nameless(const char *prefix, int *descriptor, sf_error *error);
+
 /* Makes a file that long, with room for all of it on the disk; false where there is none. */
 bool sf_allocate_file(int descriptor, uint64_t length);
 

@@ -4,22 +4,14 @@
 #include "base/memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 sf_code sf_temporary_file_open(const char *directory, int *descriptor, sf_error *error) {
-  char *path = sf_format("%s/.rows-XXXXXX", directory);
-  if (path == NULL)
+  char *prefix = sf_format("%s/.rows-", directory);
+  if (prefix == NULL)
     return sf_fail_memory(error, "temporary file");
-  int opened = mkstemp(path);
-  sf_code code = opened < 0 ? sf_fail_errno(error, "make a temporary file in", directory, errno) : SF_OK;
-  if (code == SF_OK) {
-    unlink(path);
-    (void)fcntl(opened, F_SETFD, FD_CLOEXEC);
-    *descriptor = opened;
-  }
-  free(path);
+  sf_code code = sf_open_nameless(prefix, descriptor, error);
+  free(prefix);
   return code;
 }
 

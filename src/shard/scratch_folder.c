@@ -1,6 +1,5 @@
 #include "shard/scratch_folder.h"
 
-#include "base/files.h"
 #include "base/memory.h"
 #include "shard/cache_folder.h"
 
@@ -97,23 +96,4 @@ void sf_scratch_folder_remove(sf_scratch_folder *folder) {
   close(folder->lock);
   free(folder->path);
   folder->path = NULL;
-}
-
-sf_code sf_scratch_file_open(const char *cache_dir, int *descriptor, sf_error *error) {
-  char *root = sf_folder_of(cache_dir);
-  char *path = sf_format("%s" SF_SCRATCH_INFIX "XXXXXX", cache_dir);
-  sf_code code =
-      root == NULL || path == NULL ? sf_fail_memory(error, "path of the cache") : sf_make_folders(root, error);
-  if (code == SF_OK) {
-    *descriptor = mkstemp(path);
-    if (*descriptor < 0)
-      code = sf_fail(error, SF_ERROR, "local cache: can't make %s: %s", path, strerror(errno));
-  }
-  if (code == SF_OK) {
-    unlink(path);
-    (void)fcntl(*descriptor, F_SETFD, FD_CLOEXEC);
-  }
-  free(root);
-  free(path);
-  return code;
 }
