@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "search/key.h"
 
-#include <math.h>
+#include <float.h>
 
 /* A window's rows lie in as many groups, and in one more where it doesn't begin with a group. */
 enum { MAX_GROUPS = SF_MAX_WINDOW_ROWS / SF_CODE_GROUP_ROWS + 1 };
@@ -53,12 +53,38 @@ static void compare(const sf_code_filter *filter, size_t first_group, size_t num
                                    codes->metric == SF_METRIC_L2, limit, masks, bounds);
 }
 
-void sf_code_filter_bounds(const sf_code_filter *filter, size_t row, float bounds[SF_CODE_GROUP_ROWS],
-                           ptrdiff_t *first_row) {
-  size_t group = (filter->segment->first_code + row) / SF_CODE_GROUP_ROWS;
-  uint16_t mask;
-  compare(filter, group, 1, INFINITY, &mask, bounds);
-  *first_row = (ptrdiff_t)(group * SF_CODE_GROUP_ROWS) - (ptrdiff_t)filter->segment->first_code;
+/* Adds a row that may be among the best. A limit for others comes of it once there is no room. */
+static void add_sampled(sf_candidates *best, size_t count, float bound, size_t row, float *limit) {
+  if (best->count == best->capacity) {
+    *limit = sf_candidates_kth_key(best, count);
+    sf_candidates_drop_above(best, *limit);
+  }
+  if (best->count < best->capacity) /* ties may leave no room */
+    best->items[best->count++] = (sf_candidate){.key = bound, .row = row};
+}
+
+void sf_code_filter_sample(const sf_code_filter *filter, size_t begin, size_t end, size_t step, size_t count,
+                           sf_candidates *best) {
+  size_t first_code = filter->segment->first_code;
+  size_t window_rows = sf_rows_per_window(filter->dim);
+  float limit = FLT_MAX;
+  for (size_t row = begin; row < end; row += step * SF_CODE_GROUP_ROWS) {
+    float bounds[SF_CODE_GROUP_ROWS];
+    uint16_t mask;
+    size_t first = (first_code + row) / SF_CODE_GROUP_ROWS * SF_CODE_GROUP_ROWS;
+    if (!sf_code_filter_serves(filter, row / window_rows))
+      continue;
+    compare(filter, first / SF_CODE_GROUP_ROWS, 1, limit, &mask, bounds);
+    for (unsigned left = mask; left != 0; left &= left - 1) {
+      size_t i = (size_t)__builtin_ctz(left);
+      /* An unknown bound, NaN or −infinity, says nothing of how near the row is. */
+      if (bounds[i] >= -FLT_MAX && bounds[i] <= limit && first + i >= first_code + begin &&
+          first + i < first_code + end)
+        add_sampled(best, count, bounds[i], first + i - first_code, &limit);
+    }
+  }
+  if (best->count > count)
+    sf_candidates_drop_above(best, sf_candidates_kth_key(best, count));
 }
 
 size_t sf_code_filter_find(const sf_code_filter *filter, size_t begin, size_t count, float limit, uint16_t *offsets) {

@@ -5,6 +5,7 @@
 #ifndef SF_SEARCH_CODE_FILTER_H
 #define SF_SEARCH_CODE_FILTER_H
 
+#include "search/candidates.h"
 #include "search/scan.h"
 
 /* One search's filter of one segment; zero-initialised: none. */
@@ -25,10 +26,10 @@ void sf_code_filter_free(sf_code_filter *filter);
 /* Whether the rows of a window (see shard/lazy_norms.h) have codes. */
 bool sf_code_filter_serves(const sf_code_filter *filter, size_t window);
 
-/* A lower bound of the exact key of each row of the group that `row` lies in; *first_row is the row that the group begins with
- * (where it begins before the segment does, in front of it). */
-void sf_code_filter_bounds(const sf_code_filter *filter, size_t row, float bounds[SF_CODE_GROUP_ROWS],
-                           ptrdiff_t *first_row);
+/* The (up to) `count` best of the rows [begin, end), of every `step`-th group of 16, by lower bounds of their exact keys, which
+ * are put in for keys. `best` is empty before, and has room for more than `count`. */
+void sf_code_filter_sample(const sf_code_filter *filter, size_t begin, size_t end, size_t step, size_t count,
+                           sf_candidates *best);
 
 /* Of the rows [begin, begin + count), at most SF_MAX_WINDOW_ROWS, those whose exact key (see key.h) may be up to `limit`, as
  * offsets from `begin`, ascending; `offsets` has room for `count`. Returns how many. */

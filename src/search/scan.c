@@ -5,7 +5,6 @@
 #include "search/key.h"
 #include "search/top_k.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -183,25 +182,6 @@ static void prefetch_rows(const struct scan *scan, size_t begin, const uint16_t 
       __builtin_prefetch(scan->segment->vectors + (begin + offsets[i]) * dim + j);
 }
 
-/* The rows of a group that are the scan's, and nearer by their codes than those that were seen before. */
-static void sample_group(const struct scan *scan, size_t row, size_t begin, sf_candidates *sampled, size_t wanted,
-                         float *limit) {
-  float bounds[SF_CODE_GROUP_ROWS];
-  ptrdiff_t first;
-  sf_code_filter_bounds(&scan->filter, row, bounds, &first);
-  for (ptrdiff_t i = 0; i < SF_CODE_GROUP_ROWS; i++) {
-    ptrdiff_t sampled_row = first + i;
-    if (!(bounds[i] <= *limit) || sampled_row < (ptrdiff_t)begin || sampled_row >= (ptrdiff_t)scan->end)
-      continue;
-    if (sampled->count == sampled->capacity) {
-      *limit = sf_candidates_kth_key(sampled, wanted);
-      sf_candidates_drop_above(sampled, *limit);
-    }
-    if (sampled->count < sampled->capacity)
-      sampled->items[sampled->count++] = (sf_candidate){.key = bounds[i], .row = (size_t)sampled_row};
-  }
-}
-
 /* Keys instead of bounds; rows that are no results, or that float32 can't tell of, go. */
 static void find_sampled_keys(struct scan *scan, sf_candidates *sampled) {
   size_t num_known = 0;
@@ -220,18 +200,11 @@ static void find_sampled_keys(struct scan *scan, sf_candidates *sampled) {
  */
 static void sample_limit(struct scan *scan, size_t begin, size_t step) {
   size_t top_k = scan->best.capacity;
-  size_t wanted = 2 * top_k;
-  size_t window_rows = sf_rows_per_window(scan->part->query->dim);
   sf_candidates sampled;
-  float limit = FLT_MAX;
   if (scan->end - begin < MIN_SAMPLED_ROWS || top_k > MAX_SAMPLED_TOP_K ||
-      sf_candidates_init(&sampled, wanted, scan->end - begin, NULL) != SF_OK)
+      sf_candidates_init(&sampled, 2 * top_k, scan->end - begin, NULL) != SF_OK)
     return;
-  for (size_t row = begin; row < scan->end; row += step * SF_CODE_GROUP_ROWS)
-    if (sf_code_filter_serves(&scan->filter, row / window_rows))
-      sample_group(scan, row, begin, &sampled, wanted, &limit);
-  if (sampled.count > wanted)
-    sf_candidates_drop_above(&sampled, sf_candidates_kth_key(&sampled, wanted));
+  sf_code_filter_sample(&scan->filter, begin, scan->end, step, 2 * top_k, &sampled);
   find_sampled_keys(scan, &sampled);
   if (sampled.count >= top_k)
     lower_score_limit(scan, sf_highest_score_of_key(&scan->bounds, sf_candidates_kth_key(&sampled, top_k)));
