@@ -81,7 +81,8 @@ SF_API bool sf_code_retryable(sf_code code);
 /* "0.1.0": of the library that runs, where SF_VERSION_STRING is of the header that was compiled. */
 SF_API const char *sf_version(void);
 
-/* The distance kernels in use ("avx512", "avx2", "neon", "portable"). SHARDYFUSION_KERNEL in the environment forces one. */
+/* The distance kernels in use ("avx512vnni", "avx512", "avx2", "neon", "portable"). SHARDYFUSION_KERNEL in the environment
+ * forces one. */
 SF_API const char *sf_kernel_name(void);
 
 /* ------------------------------------------------------------------------------------------------------------- Log */
