@@ -8,7 +8,7 @@
 /* A window's rows lie in as many groups, and in one more where it doesn't begin with a group. */
 enum { MAX_GROUPS = SF_MAX_WINDOW_ROWS / SF_CODE_GROUP_ROWS + 1 };
 
-static sf_metric metric_of(sf_score_convention convention) {
+sf_metric sf_code_metric_of(sf_score_convention convention) {
   switch (convention) {
   case SF_SCORE_COSINE:
     return SF_METRIC_COSINE;
@@ -26,7 +26,7 @@ sf_code sf_code_filter_init(sf_code_filter *filter, const sf_scan_query *scan_qu
   const sf_codes *codes = segment->lazy_codes != NULL ? sf_lazy_codes_get(segment->lazy_codes) : &segment->codes;
   *filter =
       (sf_code_filter){.segment = segment, .codes = codes, .kernels = scan_query->kernels, .dim = scan_query->dim};
-  if (codes == NULL || codes->groups == NULL || codes->metric != metric_of(scan_query->score_convention))
+  if (codes == NULL || codes->groups == NULL || codes->metric != sf_code_metric_of(scan_query->score_convention))
     return SF_OK;
   filter->query.components = sf_calloc(sf_code_query_length(scan_query->dim), 1);
   if (filter->query.components == NULL)

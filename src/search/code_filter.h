@@ -8,6 +8,9 @@
 #include "search/candidates.h"
 #include "search/scan.h"
 
+/* What codes that serve scores of that kind are made for. */
+sf_metric sf_code_metric_of(sf_score_convention convention);
+
 /* One search's filter of one segment; zero-initialised: none. */
 typedef struct sf_code_filter {
   bool is_on;

@@ -235,7 +235,9 @@ static bool scan_block_by_codes(struct scan *scan, size_t begin, size_t num_rows
   size_t count = find_near_rows(scan, begin, num_rows, offsets);
   if (count == SIZE_MAX) {
     scan->num_skipping = scan->num_to_skip;
-    scan->num_to_skip = scan->num_to_skip < MAX_SKIPPED_BLOCKS ? 2 * scan->num_to_skip + 1 : MAX_SKIPPED_BLOCKS;
+    scan->num_to_skip = 2 * scan->num_to_skip + 1;
+    if (scan->num_to_skip > MAX_SKIPPED_BLOCKS)
+      scan->num_to_skip = MAX_SKIPPED_BLOCKS;
     return false;
   }
   scan->num_to_skip = 0;

@@ -1,6 +1,6 @@
 #include "cmocka_includes.h"
 #include "random.h"
-#include "search/scan.h"
+#include "search/code_filter.h"
 #include "temporary_folder.h"
 
 #include <float.h>
@@ -141,17 +141,6 @@ static void make_lazy(struct problem *problem, uint64_t *random) {
   problem->segment.max_norm = INFINITY;
   problem->segment.lazy_norms = sf_lazy_norms_create(problem->vectors, problem->num_rows, problem->dim, true);
   assert_non_null(problem->segment.lazy_norms);
-}
-
-static sf_metric metric_of(sf_score_convention convention) {
-  switch (convention) {
-  case SF_SCORE_COSINE:
-    return SF_METRIC_COSINE;
-  case SF_SCORE_ONE_MINUS_DOT:
-    return SF_METRIC_DOT_PRODUCT;
-  default:
-    return SF_METRIC_L2;
-  }
 }
 
 /* Codes of the rows, behind those of some others. */
@@ -313,7 +302,7 @@ static void assert_scans_find(struct problem *problem, const sf_kernels *kernels
     sf_scan_query_init(&query, problem->query, (uint32_t)problem->dim, conventions[i], scaled);
     query.kernels = kernels;
     if (problem->is_coded)
-      code_problem(problem, metric_of(conventions[i]), random);
+      code_problem(problem, sf_code_metric_of(conventions[i]), random);
     size_t begin = random_below(random, 2) == 0 ? 0 : random_below(random, problem->num_rows);
     size_t end =
         random_below(random, 2) == 0 ? problem->num_rows : begin + random_below(random, problem->num_rows - begin);
@@ -555,7 +544,7 @@ static void scan_together(const sf_kernels *kernels) {
       sf_score_convention convention = conventions[(maker + count) % NUM_CONVENTIONS];
       make_party(&party, &problem, count, convention, kernels, &random);
       if (problem.is_coded)
-        code_problem(&problem, metric_of(convention), &random);
+        code_problem(&problem, sf_code_metric_of(convention), &random);
       sf_scan_segment_together(party.parts, count, &problem.segment, 0, num_rows);
       for (size_t i = 0; i < count; i++)
         assert_part_found_what_it_finds_alone(&party.parts[i], &problem);
