@@ -241,13 +241,20 @@ static void fail(sf_search *search, sf_code code, const sf_error *error) {
   }
 }
 
-/* Whole windows, and the same at any time: searches that scan together have the same slices. */
+static size_t divide_up(size_t dividend, size_t divisor) {
+  return dividend / divisor + (dividend % divisor != 0);
+}
+
+/* Slices of a segment are about as large as one another, and whole windows. How large doesn't change, since searches that
+ * scan together have the same slices. */
 static size_t rows_per_slice(const sf_vector_segment *segment, uint32_t dim) {
   bool has_codes = segment->codes.groups != NULL || segment->lazy_codes != NULL;
   size_t row_bytes = (size_t)dim * sizeof(float);
   size_t window_rows = sf_rows_per_window(dim);
-  size_t windows = (has_codes ? CODED_SLICE_BYTES : SLICE_BYTES) / row_bytes / window_rows;
-  return windows > 0 ? windows * window_rows : window_rows;
+  size_t most = (has_codes ? CODED_SLICE_BYTES : SLICE_BYTES) / row_bytes / window_rows;
+  size_t windows = divide_up(segment->num_rows, window_rows);
+  size_t slices = divide_up(windows, most > 0 ? most : 1);
+  return slices == 0 ? window_rows : divide_up(windows, slices) * window_rows;
 }
 
 /* The next slice of a slot that has any. */
