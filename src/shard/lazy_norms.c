@@ -154,14 +154,18 @@ sf_window_norms sf_lazy_norms_of_window(sf_lazy_norms *norms, size_t window, con
 }
 
 sf_window_norms sf_lazy_norms_of_row(sf_lazy_norms *norms, size_t row, const float *query, float *dot, float *scratch) {
+  const sf_kernels *kernels = sf_kernels_get();
+  const float *vector = norms->vectors + row * norms->dim;
   size_t window = row / sf_rows_per_window(norms->dim);
+  float *kept = norms->inverse_norms == NULL ? NULL : norms->inverse_norms + row;
+  if (atomic_load_explicit(&norms->states[window], memory_order_acquire) == KNOWN) {
+    kernels->dot(query, vector, 1, norms->dim, dot);
+    return (sf_window_norms){kept, norms->max_norms[window], true};
+  }
   float squared_norm;
-  sf_kernels_get()->dots_and_norms(query, norms->vectors + row * norms->dim, 1, norms->dim, dot, &squared_norm);
-  if (atomic_load_explicit(&norms->states[window], memory_order_acquire) == KNOWN)
-    return (sf_window_norms){norms->inverse_norms == NULL ? NULL : norms->inverse_norms + row, norms->max_norms[window],
-                             true};
+  kernels->dots_and_norms(query, vector, 1, norms->dim, dot, &squared_norm);
   double max_norm = find_inverses(norms, row, 1, &squared_norm, scratch);
-  return (sf_window_norms){norms->inverse_norms == NULL ? NULL : scratch, max_norm, true};
+  return (sf_window_norms){kept == NULL ? NULL : scratch, max_norm, true};
 }
 
 void sf_lazy_norms_complete(sf_lazy_norms *norms, const sf_cancellation *cancellation) {
