@@ -12,6 +12,7 @@ enum {
   MAX_BLOCK_ROWS = SF_MAX_WINDOW_ROWS, /* whose keys lie on the stack */
   GROUP_ROWS = 32,                     /* keys that are compared together */
   WORTH_ONE_IN = 4,                    /* a filter that lets more through is none */
+  GOOD_ONE_IN = 64,                    /* a limit that lets more through is worth a pass to find a better one */
   MAX_SKIPPED_BLOCKS = 16,             /* then it is asked again */
   FEW_CANDIDATES = 64,
   SAMPLE_ONE_IN = 8,       /* groups of codes, before the first block */
@@ -214,7 +215,7 @@ static void sample_limit(struct scan *scan, size_t begin, size_t step) {
 /* Which rows of a block may be near; SIZE_MAX where that is too many for codes to be of use. */
 static size_t find_near_rows(struct scan *scan, size_t begin, size_t num_rows, uint16_t *offsets) {
   size_t count = sf_code_filter_find(&scan->filter, begin, num_rows, scan->key_limit, offsets);
-  if (count > num_rows / WORTH_ONE_IN && !scan->has_sampled_all) {
+  if (count > num_rows / GOOD_ONE_IN && !scan->has_sampled_all) {
     scan->has_sampled_all = true;
     sample_limit(scan, begin, 1);
     count = sf_code_filter_find(&scan->filter, begin, num_rows, scan->key_limit, offsets);
