@@ -88,25 +88,35 @@ typedef struct part {
   sf_task task; /* first: the executor hands it back */
   rows *of;
   sf_top_k best;
+  double score_limit;  /* no row that scores higher is wanted */
   sf_neighbour *found; /* in a slice: room for as many as best has */
   uint64_t bytes_read;
 } part;
 
 static void scan_slice(part *mine, size_t begin, size_t end) {
-  const rows *of = mine->of;
   const sf_neighbour *worst = sf_top_k_worst(&mine->best);
-  size_t num_found;
+  size_t top_k = mine->best.capacity;
+  bool is_capped = top_k > end - begin;
   sf_error error;
-  if (sf_scan_segment(of->query, of->segment, begin, end, mine->best.capacity, worst == NULL ? INFINITY : worst->score,
-                      NULL, mine->found, &num_found, &error) != SF_OK)
+  sf_scan_part scan = {.query = mine->of->query,
+                       .top_k = is_capped ? end - begin : top_k,
+                       .score_limit = worst == NULL ? mine->score_limit : fmin(mine->score_limit, worst->score),
+                       .searches_segment = !is_capped,
+                       .neighbours = mine->found,
+                       .error = &error};
+  sf_scan_segment_together(&scan, 1, mine->of->segment, begin, end);
+  if (scan.code != SF_OK)
     fail(error.message);
-  for (size_t i = 0; i < num_found; i++)
+  if (!is_capped)
+    mine->score_limit = scan.score_limit;
+  for (size_t i = 0; i < scan.num_neighbours; i++)
     sf_top_k_add(&mine->best, mine->found[i]);
 }
 
 static void run_part(part *mine) {
   rows *of = mine->of;
   mine->best.count = 0;
+  mine->score_limit = INFINITY;
   for (size_t begin; (begin = atomic_fetch_add(&of->begin, of->slice)) < of->segment->num_rows;) {
     size_t left = of->segment->num_rows - begin;
     size_t count = left < of->slice ? left : of->slice;

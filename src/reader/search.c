@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "search/winners.h"
 
+#include <math.h>
 #include <string.h>
 
 /* A slice of this many bytes is scanned in well under a millisecond, for a whole company of searches in a few: small
@@ -56,6 +57,7 @@ struct sf_search {
   slot *last_ready;
   slot *to_give; /* slots whose shards go back to the cache once the mutex is free */
   sf_winners winners;
+  double score_limit; /* falls; no row that scores higher is among the results */
   bool has_started;
   bool is_blocking;       /* a thread is in sf_search_run */
   bool is_caller_waiting; /* that thread waits for something to scan, or is about to scan */
@@ -132,6 +134,7 @@ sf_code sf_search_create(const sf_search_source *source, sf_search **created, sf
   search->started = source->started;
   search->events = source->events;
   search->winners.top_k = source->top_k;
+  search->score_limit = INFINITY;
   init_slots(search, source);
   *created = search;
   return SF_OK;
@@ -399,7 +402,8 @@ static void join(company *joined, sf_search *search, slot *from) {
   sf_error_clear(&joined->errors[i]);
   joined->parts[i] = (sf_scan_part){.query = &joined->queries[i],
                                     .top_k = search->winners.top_k,
-                                    .score_limit = sf_winners_limit(&search->winners),
+                                    .score_limit = fmin(search->score_limit, sf_winners_limit(&search->winners)),
+                                    .searches_segment = true,
                                     .cancellation = &search->cancellation,
                                     .error = &joined->errors[i]};
 }
@@ -447,8 +451,10 @@ static bool make_room(company *of) {
   size_t rows = of->slices[0].end - of->slices[0].begin;
   size_t total = 0;
   for (size_t i = 0; i < of->count; i++) {
-    if (of->parts[i].top_k > rows)
+    if (of->parts[i].top_k > rows) {
       of->parts[i].top_k = rows;
+      of->parts[i].searches_segment = false; /* its best are more than are asked for here */
+    }
     total += of->parts[i].top_k;
   }
   sf_neighbour *room = sf_reallocarray(of->neighbours, total, sizeof(*room));
@@ -473,6 +479,8 @@ static void scan_for(company *of) {
 /* With the mutex of the search held. */
 static void return_part(sf_search *search, const company *of, size_t index) {
   const sf_scan_part *part = &of->parts[index];
+  if (part->code == SF_OK && part->top_k == search->winners.top_k)
+    search->score_limit = fmin(search->score_limit, part->score_limit);
   return_slice(search, &of->slices[index], part->code, part->error, part->neighbours, part->num_neighbours);
 }
 

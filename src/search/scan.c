@@ -15,7 +15,7 @@ enum {
   GOOD_ONE_IN = 64,                    /* a limit that lets more through is worth a pass to find a better one */
   MAX_SKIPPED_BLOCKS = 16,             /* then it is asked again */
   FEW_CANDIDATES = 64,
-  SAMPLE_ONE_IN = 8,       /* groups of codes, before the first block */
+  SAMPLED_ROWS = 8192,     /* before the first block */
   MIN_SAMPLED_ROWS = 2048, /* a search of fewer does without */
   MAX_SAMPLED_TOP_K = 256,
 };
@@ -196,20 +196,29 @@ static void find_sampled_keys(struct scan *scan, sf_candidates *sampled) {
 }
 
 /*
- * Without a good limit codes can turn nothing away. The rows that are best by their codes give one, of every `step`-th group
- * from row `begin` on: as many rows as are wanted score no higher than the worst of so many of them.
+ * Without a good limit codes can turn nothing away. The rows of [begin, end) that are best by their codes give one, of every
+ * `step`-th group: as many rows as are wanted score no higher than the worst of so many of them.
  */
-static void sample_limit(struct scan *scan, size_t begin, size_t step) {
+static void sample_limit(struct scan *scan, size_t begin, size_t end, size_t step) {
   size_t top_k = scan->best.capacity;
   sf_candidates sampled;
-  if (scan->end - begin < MIN_SAMPLED_ROWS || top_k > MAX_SAMPLED_TOP_K ||
-      sf_candidates_init(&sampled, 2 * top_k, scan->end - begin, NULL) != SF_OK)
+  if (end - begin < MIN_SAMPLED_ROWS || top_k > MAX_SAMPLED_TOP_K ||
+      sf_candidates_init(&sampled, 2 * top_k, end - begin, NULL) != SF_OK)
     return;
-  sf_code_filter_sample(&scan->filter, begin, scan->end, step, 2 * top_k, &sampled);
+  sf_code_filter_sample(&scan->filter, begin, end, step, 2 * top_k, &sampled);
   find_sampled_keys(scan, &sampled);
   if (sampled.count >= top_k)
     lower_score_limit(scan, sf_highest_score_of_key(&scan->bounds, sf_candidates_kth_key(&sampled, top_k)));
   sf_candidates_free(&sampled);
+}
+
+/* From all over the rows that are searched. */
+static void sample_first_limit(struct scan *scan, size_t begin) {
+  bool is_part = !scan->part->searches_segment || scan->best.capacity < scan->part->top_k;
+  size_t first = is_part ? begin : 0;
+  size_t end = is_part ? scan->end : scan->segment->num_rows;
+  if (scan->filter.is_on && scan->key_limit == INFINITY)
+    sample_limit(scan, first, end, (end - first) / SAMPLED_ROWS + 1);
 }
 
 /* Which rows of a block may be near; SIZE_MAX where that is too many for codes to be of use. */
@@ -217,7 +226,7 @@ static size_t find_near_rows(struct scan *scan, size_t begin, size_t num_rows, u
   size_t count = sf_code_filter_find(&scan->filter, begin, num_rows, scan->key_limit, offsets);
   if (count > num_rows / GOOD_ONE_IN && !scan->has_sampled_all) {
     scan->has_sampled_all = true;
-    sample_limit(scan, begin, 1);
+    sample_limit(scan, begin, scan->end, 1);
     count = sf_code_filter_find(&scan->filter, begin, num_rows, scan->key_limit, offsets);
   }
   return count <= num_rows / WORTH_ONE_IN ? count : SIZE_MAX;
@@ -374,6 +383,8 @@ static void end_part(struct scan *scan) {
     return;
   sf_top_k_sort(&scan->best);
   part->num_neighbours = scan->best.count;
+  if (scan->best.capacity == part->top_k) /* else the limit is one for the rows of this scan */
+    part->score_limit = scan->score_limit;
 }
 
 void sf_scan_segment_together(sf_scan_part *parts, size_t count, const sf_vector_segment *segment, size_t begin,
@@ -390,8 +401,7 @@ void sf_scan_segment_together(sf_scan_part *parts, size_t count, const sf_vector
     part->code = begin_part(&all[num_scans], part, segment, begin, end);
     if (part->code != SF_OK)
       continue;
-    if (all[num_scans].filter.is_on && all[num_scans].key_limit == INFINITY)
-      sample_limit(&all[num_scans], begin, SAMPLE_ONE_IN);
+    sample_first_limit(&all[num_scans], begin);
     scans[num_scans] = &all[num_scans];
     num_scans++;
   }

@@ -42,8 +42,13 @@ double sf_scan_exact_score(const sf_scan_query *scan_query, const float *row);
 /* What one search wants of a scan. */
 typedef struct sf_scan_part {
   const sf_scan_query *query;
-  size_t top_k;
-  double score_limit; /* rows that score above it are left out, ones that equal it are kept; +infinity */
+  size_t top_k; /* at least 1, or nothing is looked for */
+  /* Rows that score above it are left out, ones that equal it are kept; +infinity. A scan that succeeds may lower it: so many
+   * rows as are wanted score no higher. */
+  double score_limit;
+  /* Whether all of the segment is searched for this part, by this scan or by others. Then rows outside may lower the limit,
+   * too, and what can't be among the best of the segment may be missing. */
+  bool searches_segment;
   const sf_cancellation *cancellation; /* NULL: never cancelled */
   sf_neighbour *neighbours;            /* room for top_k; after a failure its contents mean nothing */
   size_t num_neighbours;               /* set by the scan, as are the two below */

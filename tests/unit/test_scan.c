@@ -558,6 +558,64 @@ static void searches_that_scan_together_find_what_each_finds_alone(void **state)
   for_every_supported_kernel(scan_together);
 }
 
+/* As a reader searches a segment: by slices, each with what the ones before left for a limit. */
+static void search_by_slices(const struct problem *problem, const sf_scan_query *query, size_t top_k,
+                             uint64_t *random) {
+  sf_neighbour *found = exact_size(problem->num_rows * sizeof(*found));
+  sf_neighbour *expected = exact_size(problem->num_rows * sizeof(*expected));
+  size_t num_found = 0;
+  double limit = random_limit(query, problem, random);
+  size_t num_expected = score_every_row(query, &problem->segment, 0, problem->num_rows, limit, expected);
+  for (size_t begin = 0; begin < problem->num_rows;) {
+    size_t end = begin + 1 + (size_t)random_below(random, problem->num_rows - begin);
+    bool is_capped = top_k > end - begin;
+    sf_error error;
+    sf_scan_part part = {.query = query,
+                         .top_k = is_capped ? end - begin : top_k,
+                         .score_limit = limit,
+                         .searches_segment = !is_capped,
+                         .neighbours = found + num_found,
+                         .error = &error};
+    sf_scan_segment_together(&part, 1, &problem->segment, begin, end);
+    assert_int_equal(part.code, SF_OK);
+    num_found += part.num_neighbours;
+    if (!is_capped)
+      limit = fmin(limit, part.score_limit);
+    begin = end;
+  }
+  qsort(found, num_found, sizeof(*found), by_score_then_row);
+  assert_true(num_found >= (num_expected < top_k ? num_expected : top_k));
+  for (size_t i = 0; i < top_k && i < num_expected; i++) {
+    assert_int_equal(found[i].row, expected[i].row);
+    assert_memory_equal(&found[i].score, &expected[i].score, sizeof(double));
+  }
+  free(found);
+  free(expected);
+}
+
+static void search_problems_by_slices(const sf_kernels *kernels) {
+  uint64_t random = random_seed(15);
+  for (size_t round = 0; round < 8 * NUM_MAKERS; round++) {
+    struct problem problem;
+    sf_scan_query query;
+    float scaled[40];
+    sf_score_convention convention = conventions[round % NUM_CONVENTIONS];
+    make_problem(&problem, component_makers[round % NUM_MAKERS], 1 + (size_t)random_below(&random, 12000),
+                 1 + (size_t)random_below(&random, 40), &random);
+    sf_scan_query_init(&query, problem.query, (uint32_t)problem.dim, convention, scaled);
+    query.kernels = kernels;
+    code_problem(&problem, sf_code_metric_of(convention), &random);
+    search_by_slices(&problem, &query, 1 + (size_t)random_below(&random, 30), &random);
+    search_by_slices(&problem, &query, 1 + (size_t)random_below(&random, problem.num_rows), &random);
+    free_problem(&problem);
+  }
+}
+
+static void a_segment_that_is_searched_by_slices_gives_its_best(void **state) {
+  (void)state;
+  for_every_supported_kernel(search_problems_by_slices);
+}
+
 static void a_part_that_is_cancelled_leaves_the_others_to_go_on(void **state) {
   (void)state;
   uint64_t random = random_seed(13);
@@ -621,6 +679,7 @@ int main(void) {
       cmocka_unit_test(a_vector_is_at_distance_zero_from_itself_whatever_its_size),
       cmocka_unit_test(scores_follow_the_shards_convention),
       cmocka_unit_test(searches_that_scan_together_find_what_each_finds_alone),
+      cmocka_unit_test(a_segment_that_is_searched_by_slices_gives_its_best),
       cmocka_unit_test(a_part_that_is_cancelled_leaves_the_others_to_go_on),
       cmocka_unit_test(a_cancelled_scan_says_so),
       cmocka_unit_test(no_rows_give_no_neighbours),
