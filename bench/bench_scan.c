@@ -276,7 +276,7 @@ static bool measure(const char *line, const sf_vector_segment *segment, const sf
 /* As a vector file has them. */
 static sf_codes make_codes(const float *vectors, size_t num_rows, size_t dim, sf_metric metric) {
   size_t group_size = (size_t)sf_code_group_size((uint32_t)dim, metric);
-  size_t num_groups = (num_rows + SF_CODE_GROUP_ROWS - 1) / SF_CODE_GROUP_ROWS;
+  size_t num_groups = (size_t)sf_code_num_groups(num_rows);
   float *centre = calloc(dim, sizeof(*centre));
   uint8_t *groups = aligned_alloc(SF_CODE_BLOCK_BYTES, group_size * num_groups);
   if (centre == NULL || groups == NULL)
@@ -284,11 +284,7 @@ static sf_codes make_codes(const float *vectors, size_t num_rows, size_t dim, sf
   sf_advise_scan(groups, group_size * num_groups);
   sf_codes codes = {.metric = metric, .groups = groups, .centre = centre};
   sf_codes_choose_centre(vectors, num_rows, (uint32_t)dim, metric, centre);
-  for (size_t row = 0; row < num_rows; row += SF_CODE_GROUP_ROWS) {
-    size_t count = num_rows - row < SF_CODE_GROUP_ROWS ? num_rows - row : SF_CODE_GROUP_ROWS;
-    sf_codes_make_group(vectors + row * dim, count, (uint32_t)dim, metric, centre,
-                        groups + row / SF_CODE_GROUP_ROWS * group_size);
-  }
+  sf_codes_make_groups(vectors, num_rows, (uint32_t)dim, metric, centre, groups);
   return codes;
 }
 

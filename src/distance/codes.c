@@ -1,5 +1,7 @@
 #include "distance/codes.h"
 
+#include "distance/codes_kernels.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -16,13 +18,12 @@ static bool has_squared_norms(sf_metric metric) {
   return metric != SF_METRIC_COSINE && metric != SF_METRIC_DOT_PRODUCT;
 }
 
-static size_t num_blocks(uint32_t dim) {
-  return ((size_t)dim + SF_CODE_BLOCK_DIMS - 1) / SF_CODE_BLOCK_DIMS;
+uint64_t sf_code_num_groups(uint64_t num_rows) {
+  return num_rows / SF_CODE_GROUP_ROWS + (num_rows % SF_CODE_GROUP_ROWS != 0);
 }
 
 uint64_t sf_code_group_size(uint32_t dim, sf_metric metric) {
-  uint64_t floats = has_squared_norms(metric) ? 3 : 2;
-  return (uint64_t)num_blocks(dim) * SF_CODE_BLOCK_BYTES + floats * SF_CODE_GROUP_ROWS * sizeof(float);
+  return sf_code_bytes(sf_code_blocks(dim), has_squared_norms(metric));
 }
 
 /* ---------------------------------------------------------------------------------------------------------- Vectors */
@@ -67,8 +68,7 @@ typedef struct group_numbers {
 } group_numbers;
 
 static group_numbers numbers_of(uint8_t *group, uint32_t dim, sf_metric metric) {
-  void *behind_codes = group + num_blocks(dim) * SF_CODE_BLOCK_BYTES;
-  float *numbers = behind_codes; /* groups lie at multiples of 64 bytes */
+  float *numbers = (float *)(uintptr_t)sf_code_numbers(group, sf_code_blocks(dim));
   return (group_numbers){numbers, numbers + SF_CODE_GROUP_ROWS,
                          has_squared_norms(metric) ? numbers + 2 * SF_CODE_GROUP_ROWS : NULL};
 }
@@ -107,13 +107,12 @@ static void set_numbers(const sf_coded_row *coded, size_t row, uint32_t dim, dou
   }
 }
 
-void sf_codes_make_group(const float *vectors, size_t count, uint32_t dim, sf_metric metric, const float *centre,
-                         uint8_t *group) {
+static void make_group(const float *vectors, size_t count, uint32_t dim, sf_metric metric, const float *centre,
+                       double norm_of_centre, uint8_t *group) {
   const sf_kernels *kernels = sf_kernels_get();
   group_numbers numbers = numbers_of(group, dim, metric);
-  double norm_of_centre = sqrt(sf_exact_squared_norm(centre, dim));
   double squared_norms[SF_CODE_GROUP_ROWS];
-  memset(group, SF_CODE_ZERO | SF_CODE_ZERO << 4, num_blocks(dim) * SF_CODE_BLOCK_BYTES);
+  memset(group, SF_CODE_ZERO | SF_CODE_ZERO << 4, sf_code_blocks(dim) * SF_CODE_BLOCK_BYTES);
   kernels->exact_squared_norms(vectors, count, dim, squared_norms);
   for (size_t row = 0; row < SF_CODE_GROUP_ROWS; row++) {
     sf_coded_row coded;
@@ -127,10 +126,20 @@ void sf_codes_make_group(const float *vectors, size_t count, uint32_t dim, sf_me
   }
 }
 
+void sf_codes_make_groups(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, const float *centre,
+                          uint8_t *groups) {
+  double norm_of_centre = sqrt(sf_exact_squared_norm(centre, dim));
+  for (size_t row = 0; row < num_rows; row += SF_CODE_GROUP_ROWS, groups += sf_code_group_size(dim, metric)) {
+    size_t left = num_rows - row;
+    make_group(vectors + row * dim, left < SF_CODE_GROUP_ROWS ? left : SF_CODE_GROUP_ROWS, dim, metric, centre,
+               norm_of_centre, groups);
+  }
+}
+
 /* ---------------------------------------------------------------------------------------------------------- Queries */
 
 size_t sf_code_query_length(uint32_t dim) {
-  return num_blocks(dim) * SF_CODE_BLOCK_DIMS;
+  return sf_code_blocks(dim) * SF_CODE_BLOCK_DIMS;
 }
 
 /* Component i of what is compared with a row less the centre. Exact. */

@@ -31,6 +31,9 @@ typedef struct sf_codes {
   const float *centre;   /* dim components */
 } sf_codes;
 
+/* How many groups rows make. */
+uint64_t sf_code_num_groups(uint64_t num_rows);
+
 /* Bytes of a group: a multiple of 64. */
 uint64_t sf_code_group_size(uint32_t dim, sf_metric metric);
 
@@ -40,10 +43,10 @@ bool sf_codes_are_worth_it(uint64_t num_rows, uint32_t dim);
 /* A point amidst the rows (of which it looks at some thousand): the nearer it is, the smaller are the errors. */
 void sf_codes_choose_centre(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, float *centre);
 
-/* Makes the group of `count` rows, from 1 to SF_CODE_GROUP_ROWS; nothing is known of rows behind them. The same on every
+/* Makes the groups of `num_rows` rows, one behind the other; nothing is known of rows behind the last. The same on every
  * CPU. */
-void sf_codes_make_group(const float *vectors, size_t count, uint32_t dim, sf_metric metric, const float *centre,
-                         uint8_t *group);
+void sf_codes_make_groups(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, const float *centre,
+                          uint8_t *groups);
 
 /* A query to compare with codes, for one centre. */
 typedef struct sf_code_query {

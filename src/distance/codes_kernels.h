@@ -1,4 +1,5 @@
-/* The kernels that compare a query with codes: one for each kind of CPU that has instructions of its own for it. */
+/* What makes codes and compares a query with them: kernels, one for each kind of CPU that has instructions of its own for
+ * it; and where things lie in a group. */
 #ifndef SF_DISTANCE_CODES_KERNELS_H
 #define SF_DISTANCE_CODES_KERNELS_H
 

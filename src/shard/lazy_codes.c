@@ -4,11 +4,8 @@
 #include "base/memory.h"
 #include "shard/lazy_norms.h"
 #include "shard/scratch_folder.h"
-#include "shard/vector_layout.h"
 
-#include <fcntl.h>
 #include <stdatomic.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -35,11 +32,6 @@ bool sf_lazy_codes_serve(size_t num_rows, uint32_t dim) {
   return sf_codes_are_worth_it(num_rows, dim) && sf_rows_per_window(dim) % SF_CODE_GROUP_ROWS == 0;
 }
 
-static size_t num_windows(const sf_lazy_codes *codes) {
-  size_t rows = sf_rows_per_window(codes->dim);
-  return codes->num_rows / rows + (codes->num_rows % rows != 0);
-}
-
 sf_lazy_codes *sf_lazy_codes_create(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
                                     const char *cache_dir) {
   sf_lazy_codes *codes = sf_calloc(1, sizeof(*codes));
@@ -48,7 +40,7 @@ sf_lazy_codes *sf_lazy_codes_create(const float *vectors, size_t num_rows, uint3
   *codes = (sf_lazy_codes){.vectors = vectors, .num_rows = num_rows, .dim = dim, .codes.metric = metric};
   codes->cache_dir = sf_strdup(cache_dir);
   codes->centre = sf_calloc(dim, sizeof(float));
-  codes->states = sf_calloc(num_windows(codes), sizeof(*codes->states)); /* all UNSEEN */
+  codes->states = sf_calloc(sf_num_windows(codes->num_rows, codes->dim), sizeof(*codes->states)); /* all UNSEEN */
   if (codes->cache_dir == NULL || codes->centre == NULL || codes->states == NULL) {
     sf_lazy_codes_free(codes);
     return NULL;
@@ -93,7 +85,7 @@ static bool begin(sf_lazy_codes *codes) {
   if (!atomic_compare_exchange_strong_explicit(&codes->progress, &expected, BEING_BEGUN, memory_order_acquire,
                                                memory_order_acquire))
     return expected == BEGUN;
-  size_t num_groups = (codes->num_rows + SF_CODE_GROUP_ROWS - 1) / SF_CODE_GROUP_ROWS;
+  size_t num_groups = (size_t)sf_code_num_groups(codes->num_rows);
   size_t length;
   if (sf_multiply_size(num_groups, (size_t)sf_code_group_size(codes->dim, codes->codes.metric), &length))
     codes->mapping = map_groups(codes->cache_dir, length);
@@ -110,13 +102,10 @@ static bool begin(sf_lazy_codes *codes) {
 static void code_window(const sf_lazy_codes *codes, size_t window) {
   size_t group_size = (size_t)sf_code_group_size(codes->dim, codes->codes.metric);
   size_t rows = sf_rows_per_window(codes->dim);
-  size_t row = window * rows;
-  size_t end = codes->num_rows - row < rows ? codes->num_rows : row + rows;
-  uint8_t *group = (uint8_t *)codes->mapping + row / SF_CODE_GROUP_ROWS * group_size;
-  for (; row < end; row += SF_CODE_GROUP_ROWS, group += group_size)
-    sf_codes_make_group(codes->vectors + row * codes->dim,
-                        end - row < SF_CODE_GROUP_ROWS ? end - row : SF_CODE_GROUP_ROWS, codes->dim,
-                        codes->codes.metric, codes->centre, group);
+  size_t begin = window * rows;
+  size_t left = codes->num_rows - begin;
+  sf_codes_make_groups(codes->vectors + begin * codes->dim, left < rows ? left : rows, codes->dim, codes->codes.metric,
+                       codes->centre, (uint8_t *)codes->mapping + begin / SF_CODE_GROUP_ROWS * group_size);
 }
 
 void sf_lazy_codes_visit(sf_lazy_codes *codes, size_t window) {
@@ -132,7 +121,7 @@ void sf_lazy_codes_visit(sf_lazy_codes *codes, size_t window) {
 }
 
 void sf_lazy_codes_complete(sf_lazy_codes *codes, const sf_cancellation *cancellation) {
-  size_t windows = num_windows(codes);
+  size_t windows = sf_num_windows(codes->num_rows, codes->dim);
   for (size_t i = 0; i < windows && !sf_cancellation_requested(cancellation); i++) {
     sf_lazy_codes_visit(codes, i);
     sf_lazy_codes_visit(codes, i);

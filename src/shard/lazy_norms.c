@@ -34,9 +34,9 @@ size_t sf_rows_per_window(size_t dim) {
   return rows < 1 ? 1 : rows > SF_MAX_WINDOW_ROWS ? SF_MAX_WINDOW_ROWS : rows;
 }
 
-static size_t num_windows(const sf_lazy_norms *norms) {
-  size_t rows = sf_rows_per_window(norms->dim);
-  return norms->num_rows / rows + (norms->num_rows % rows != 0);
+size_t sf_num_windows(size_t num_rows, size_t dim) {
+  size_t rows = sf_rows_per_window(dim);
+  return num_rows / rows + (num_rows % rows != 0);
 }
 
 sf_lazy_norms *sf_lazy_norms_create(const float *vectors, size_t num_rows, size_t dim, bool wants_inverse_norms) {
@@ -44,7 +44,7 @@ sf_lazy_norms *sf_lazy_norms_create(const float *vectors, size_t num_rows, size_
   if (norms == NULL)
     return NULL;
   *norms = (sf_lazy_norms){.vectors = vectors, .num_rows = num_rows, .dim = dim};
-  size_t windows = num_windows(norms);
+  size_t windows = sf_num_windows(norms->num_rows, norms->dim);
   norms->inverse_norms = wants_inverse_norms ? sf_calloc(num_rows, sizeof(float)) : NULL;
   norms->max_norms = sf_calloc(windows, sizeof(double));
   norms->states = sf_calloc(windows, sizeof(*norms->states)); /* all UNKNOWN */
@@ -171,7 +171,7 @@ sf_window_norms sf_lazy_norms_of_row(sf_lazy_norms *norms, size_t row, const flo
 void sf_lazy_norms_complete(sf_lazy_norms *norms, const sf_cancellation *cancellation) {
   float dots[SF_MAX_WINDOW_ROWS];
   float scratch[SF_MAX_WINDOW_ROWS];
-  size_t windows = num_windows(norms);
+  size_t windows = sf_num_windows(norms->num_rows, norms->dim);
   for (size_t i = 0; i < windows && !sf_cancellation_requested(cancellation); i++)
     (void)sf_lazy_norms_of_window(norms, i, norms->vectors, dots, scratch); /* any query will do */
 }

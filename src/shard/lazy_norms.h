@@ -18,6 +18,8 @@ enum { SF_MAX_WINDOW_ROWS = 1024 };
 /* At least 1 and at most SF_MAX_WINDOW_ROWS; from 16 on a multiple of it. The last window of some rows may have fewer. */
 size_t sf_rows_per_window(size_t dim);
 
+size_t sf_num_windows(size_t num_rows, size_t dim);
+
 /* Of one window's rows. */
 typedef struct sf_window_norms {
   const float *inverse_norms; /* as sf_vector_segment has them, NaN where a row is not finite; NULL: not wanted */

@@ -1,6 +1,7 @@
 /*
- * A folder beside those of the local cache, or a file, for what only one operation needs. A folder is locked while it is used (flock, on the
- * folder itself), so that what a killed process left is known for what it is, and goes when the next one is made.
+ * A folder beside those of the local cache, or a file, for what only one operation needs. A folder is locked while it is
+ * used (flock, on the folder itself), so that what a killed process left is known for what it is, and goes when the next
+ * one is made.
  */
 #ifndef SF_SHARD_SCRATCH_FOLDER_H
 #define SF_SHARD_SCRATCH_FOLDER_H

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -213,22 +212,20 @@ sf_code sf_vector_file_write_rows(sf_vector_file_writer *writer, uint64_t first_
   return write_statistics(writer, first_row, vectors, count, error);
 }
 
+/* `groups` has room for `capacity` of them. */
 static sf_code write_groups(sf_vector_file_writer *writer, const float *vectors, const float *centre, uint8_t *groups,
                             size_t capacity, sf_error *error) {
-  sf_vector_file_header *header = &writer->header;
+  const sf_vector_file_header *header = &writer->header;
   const sf_metric metric = (sf_metric)header->metric;
-  const size_t group_size = (size_t)sf_code_group_size(header->dim, metric);
   const size_t num_rows = (size_t)header->num_rows;
   uint64_t offset = writer->layout.codes;
-  for (size_t row = 0; row < num_rows;) {
-    size_t count = 0;
-    for (; count < capacity && row < num_rows; count++, row += SF_CODE_GROUP_ROWS) {
-      size_t rest = num_rows - row;
-      sf_codes_make_group(vectors + row * header->dim, rest < SF_CODE_GROUP_ROWS ? rest : SF_CODE_GROUP_ROWS,
-                          header->dim, metric, centre, groups + count * group_size);
-    }
-    SF_TRY(sf_write_at(writer->descriptor, writer->temporary_path, groups, count * group_size, offset, error));
-    offset += count * group_size;
+  for (size_t row = 0; row < num_rows; row += capacity * SF_CODE_GROUP_ROWS) {
+    size_t left = num_rows - row;
+    size_t count = left < capacity * SF_CODE_GROUP_ROWS ? left : capacity * SF_CODE_GROUP_ROWS;
+    size_t length = (size_t)(sf_code_num_groups(count) * sf_code_group_size(header->dim, metric));
+    sf_codes_make_groups(vectors + row * header->dim, count, header->dim, metric, centre, groups);
+    SF_TRY(sf_write_at(writer->descriptor, writer->temporary_path, groups, length, offset, error));
+    offset += length;
   }
   return SF_OK;
 }

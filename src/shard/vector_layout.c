@@ -2,6 +2,7 @@
 
 #define VECTORS_OFFSET 4096
 #define SECTION_ALIGNMENT 64
+
 /* Moves `end` past a section that begins at the next multiple of the alignment; false on overflow. */
 static bool place(uint64_t *end, uint64_t count, uint64_t item_size, uint64_t *offset) {
   uint64_t bytes;
@@ -18,11 +19,11 @@ bool sf_vector_layout_compute(uint64_t num_rows, uint32_t dim, sf_metric metric,
   if (!place(&end, num_rows, (uint64_t)dim * sizeof(float), &layout->vectors))
     return false;
   layout->has_codes = sf_codes_are_worth_it(num_rows, dim);
-  uint64_t num_groups = num_rows / SF_CODE_GROUP_ROWS + (num_rows % SF_CODE_GROUP_ROWS != 0);
   if ((layout->has_norms && !place(&end, num_rows, sizeof(float), &layout->norms)) ||
       !place(&end, num_rows, sizeof(int64_t), &layout->row_ids) ||
-      (layout->has_codes && (!place(&end, dim, sizeof(float), &layout->centre) ||
-                             !place(&end, num_groups, sf_code_group_size(dim, metric), &layout->codes))) ||
+      (layout->has_codes &&
+       (!place(&end, dim, sizeof(float), &layout->centre) ||
+        !place(&end, sf_code_num_groups(num_rows), sf_code_group_size(dim, metric), &layout->codes))) ||
       (has_excluded && !place(&end, num_rows / 8 + (num_rows % 8 != 0), 1, &layout->excluded)))
     return false;
   layout->file_size = end;

@@ -16,11 +16,10 @@ typedef struct sf_vector_file_header {
   uint64_t num_rows;
   uint64_t num_not_finite;
   double max_norm;
-  double max_code_norm;     /* no row's |n| is larger; 0 without codes */
   uint64_t identity;        /* hash of what the file was made from */
   uint64_t data_checksum;   /* XXH3-64 of all bytes behind the header */
   uint64_t header_checksum; /* XXH3-64 of the header with this field 0 */
-  uint8_t unused[256 - 80];
+  uint8_t unused[256 - 72];
 } sf_vector_file_header;
 
 _Static_assert(sizeof(sf_vector_file_header) == 256, "the header is part of the file's layout");

@@ -29,7 +29,7 @@ static void *exact_size(size_t bytes) {
 }
 
 static size_t num_groups(const struct problem *problem) {
-  return (problem->num_rows + SF_CODE_GROUP_ROWS - 1) / SF_CODE_GROUP_ROWS;
+  return (size_t)sf_code_num_groups(problem->num_rows);
 }
 
 static void make_codes(struct problem *problem) {
@@ -37,12 +37,8 @@ static void make_codes(struct problem *problem) {
   problem->centre = exact_size(problem->dim * sizeof(float));
   problem->groups = exact_size(num_groups(problem) * group_size);
   sf_codes_choose_centre(problem->rows, problem->num_rows, problem->dim, problem->metric, problem->centre);
-  for (size_t row = 0; row < problem->num_rows; row += SF_CODE_GROUP_ROWS) {
-    size_t left = problem->num_rows - row;
-    sf_codes_make_group(problem->rows + row * problem->dim, left < SF_CODE_GROUP_ROWS ? left : SF_CODE_GROUP_ROWS,
-                        problem->dim, problem->metric, problem->centre,
-                        problem->groups + row / SF_CODE_GROUP_ROWS * group_size);
-  }
+  sf_codes_make_groups(problem->rows, problem->num_rows, problem->dim, problem->metric, problem->centre,
+                       problem->groups);
   problem->codes = (sf_codes){.metric = problem->metric, .groups = problem->groups, .centre = problem->centre};
 }
 

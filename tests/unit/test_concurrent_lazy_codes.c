@@ -46,8 +46,8 @@ static void assert_window(const sf_lazy_codes *lazy, size_t window) {
   assert_memory_equal(codes->centre, centre, sizeof(centre));
   for (size_t row = window * rows; row < NUM_ROWS && row < (window + 1) * rows; row += SF_CODE_GROUP_ROWS) {
     size_t left = NUM_ROWS - row;
-    sf_codes_make_group(vectors + row * DIM, left < SF_CODE_GROUP_ROWS ? left : SF_CODE_GROUP_ROWS, DIM, codes->metric,
-                        centre, group);
+    sf_codes_make_groups(vectors + row * DIM, left < SF_CODE_GROUP_ROWS ? left : SF_CODE_GROUP_ROWS, DIM, codes->metric,
+                         centre, group);
     assert_memory_equal(codes->groups + row / SF_CODE_GROUP_ROWS * group_size, group, group_size);
   }
 }

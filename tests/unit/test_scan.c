@@ -151,7 +151,7 @@ static void add_codes(struct problem *problem, sf_metric metric, uint64_t *rando
   free(problem->groups);
   segment->first_code = (size_t)random_below(random, 40);
   size_t num_codes = segment->first_code + problem->num_rows;
-  size_t num_groups = (num_codes + SF_CODE_GROUP_ROWS - 1) / SF_CODE_GROUP_ROWS;
+  size_t num_groups = (size_t)sf_code_num_groups(num_codes);
   size_t group_size = (size_t)sf_code_group_size(dim, metric);
   float *coded = exact_size(num_codes * dim * sizeof(float));
   for (size_t i = 0; i < segment->first_code * dim; i++)
@@ -161,11 +161,7 @@ static void add_codes(struct problem *problem, sf_metric metric, uint64_t *rando
   problem->groups = exact_size(num_groups * group_size);
   segment->codes = (sf_codes){.metric = metric, .groups = problem->groups, .centre = problem->centre};
   sf_codes_choose_centre(coded, num_codes, dim, metric, problem->centre);
-  for (size_t row = 0; row < num_codes; row += SF_CODE_GROUP_ROWS) {
-    size_t count = num_codes - row < SF_CODE_GROUP_ROWS ? num_codes - row : SF_CODE_GROUP_ROWS;
-    sf_codes_make_group(coded + row * dim, count, dim, metric, problem->centre,
-                        problem->groups + row / SF_CODE_GROUP_ROWS * group_size);
-  }
+  sf_codes_make_groups(coded, num_codes, dim, metric, problem->centre, problem->groups);
   free(coded);
 }
 

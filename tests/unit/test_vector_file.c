@@ -127,8 +127,8 @@ static void vectors_that_are_worth_it_have_codes(void **state) {
     assert_true(group_size <= sizeof(group));
     for (size_t row = 0; row < MANY_ROWS; row += SF_CODE_GROUP_ROWS) {
       size_t left = MANY_ROWS - row;
-      sf_codes_make_group(vectors + row * LONG_DIM, left < SF_CODE_GROUP_ROWS ? left : SF_CODE_GROUP_ROWS, LONG_DIM,
-                          of.metric, centre, group);
+      sf_codes_make_groups(vectors + row * LONG_DIM, left < SF_CODE_GROUP_ROWS ? left : SF_CODE_GROUP_ROWS, LONG_DIM,
+                           of.metric, centre, group);
       assert_memory_equal(codes->groups + row / SF_CODE_GROUP_ROWS * group_size, group, group_size);
     }
     sf_vector_file_unmap(&file);
