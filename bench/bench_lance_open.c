@@ -75,7 +75,7 @@ static double time_search(const sf_shard *shard) {
     for (size_t i = 0; i < shard->num_segments; i++) {
       sf_neighbour neighbours[TOP_K];
       size_t count;
-      sf_scan_segment(&scan_query, &shard->segments[i], 0, shard->segments[i].num_rows, TOP_K, INFINITY, NULL,
+      sf_scan_segment(&scan_query, &shard->segments[i], 0, shard->segments[i].num_rows, TOP_K, NULL, NULL,
                       neighbours, &count, NULL);
     }
     time = milliseconds_since(begin);

@@ -12,7 +12,7 @@
  */
 #include "base/files.h"
 #include "reader/executor.h"
-#include "search/top_k.h"
+#include "search/scan.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 64, MAX_TOP_K = 1000000, RUNS = 6, SLICE_BYTES = 16 << 20 };
+enum { MAX_THREADS = 64, MAX_TOP_K = 1000000, RUNS = 6, SLICE_BYTES = 8 << 20 };
 
 static void fail(const char *what) {
   fprintf(stderr, "bench_scan: %s\n", what);
@@ -78,6 +78,7 @@ read_bytes(const char *bytes, size_t length) {
 typedef struct rows {
   const sf_scan_query *query; /* NULL: read the rows and do nothing with them */
   const sf_vector_segment *segment;
+  sf_search_limit *limit;
   size_t dim;
   size_t slice;        /* rows */
   atomic_size_t begin; /* of the next slice */
@@ -88,35 +89,31 @@ typedef struct part {
   sf_task task; /* first: the executor hands it back */
   rows *of;
   sf_top_k best;
-  double score_limit;  /* no row that scores higher is wanted */
   sf_neighbour *found; /* in a slice: room for as many as best has */
   uint64_t bytes_read;
 } part;
 
 static void scan_slice(part *mine, size_t begin, size_t end) {
-  const sf_neighbour *worst = sf_top_k_worst(&mine->best);
   size_t top_k = mine->best.capacity;
-  bool is_capped = top_k > end - begin;
   sf_error error;
   sf_scan_part scan = {.query = mine->of->query,
-                       .top_k = is_capped ? end - begin : top_k,
-                       .score_limit = worst == NULL ? mine->score_limit : fmin(mine->score_limit, worst->score),
-                       .searches_segment = !is_capped,
+                       .top_k = top_k < end - begin ? top_k : end - begin,
+                       .limit = mine->of->limit,
                        .neighbours = mine->found,
                        .error = &error};
   sf_scan_segment_together(&scan, 1, mine->of->segment, begin, end);
   if (scan.code != SF_OK)
     fail(error.message);
-  if (!is_capped)
-    mine->score_limit = scan.score_limit;
   for (size_t i = 0; i < scan.num_neighbours; i++)
     sf_top_k_add(&mine->best, mine->found[i]);
+  const sf_neighbour *worst = sf_top_k_worst(&mine->best);
+  if (worst != NULL)
+    sf_search_limit_lower(mine->of->limit, worst->score);
 }
 
 static void run_part(part *mine) {
   rows *of = mine->of;
   mine->best.count = 0;
-  mine->score_limit = INFINITY;
   for (size_t begin; (begin = atomic_fetch_add(&of->begin, of->slice)) < of->segment->num_rows;) {
     size_t left = of->segment->num_rows - begin;
     size_t count = left < of->slice ? left : of->slice;
@@ -201,7 +198,11 @@ static void measure_stream(const sf_vector_segment *segment, size_t dim, size_t 
 static double search(sf_scan_query *scan_query, sf_score_convention convention, float *scaled, part *parts,
                      size_t num_parts, sf_top_k *best) {
   double start = seconds_now();
+  sf_search_limit limit;
+  if (!sf_search_limit_init(&limit, best->capacity, INFINITY))
+    fail("out of memory");
   sf_scan_query_init(scan_query, scan_query->query, scan_query->dim, convention, scaled);
+  parts[0].of->limit = &limit;
   atomic_store(&parts[0].of->begin, 0);
   run_parts(parts, num_parts);
   best->count = 0;
@@ -209,6 +210,7 @@ static double search(sf_scan_query *scan_query, sf_score_convention convention, 
     for (size_t j = 0; j < parts[i].best.count; j++)
       sf_top_k_add(best, parts[i].best.neighbours[j]);
   sf_top_k_sort(best);
+  sf_search_limit_free(&limit);
   return seconds_now() - start;
 }
 

@@ -37,7 +37,7 @@ static void use_shard(sf_shard *shard) {
     const sf_vector_segment *segment = &shard->segments[s];
     sf_neighbour found[64];
     size_t count;
-    if (sf_scan_segment(&scan_query, segment, 0, segment->num_rows, 64, INFINITY, NULL, found, &count, &error) != SF_OK)
+    if (sf_scan_segment(&scan_query, segment, 0, segment->num_rows, 64, NULL, NULL, found, &count, &error) != SF_OK)
       abort();
     for (size_t i = 0; i < count; i++) {
       if (!isfinite(found[i].score))

@@ -150,13 +150,14 @@ static double component_of(const float *vector, const float *centre, sf_metric m
 /* Rounds the query to integers of a step; returns |ρ|. */
 static double round_query(sf_code_query *query, const float *vector, uint32_t dim, sf_metric metric,
                           const float *centre, float step) {
+  const double integers_only = 0x1.8p52; /* float64 has no fractions where this is added */
+  const double inverse_step = step == 0 ? 0 : 1 / (double)step;
   double squared_residue = 0;
   int32_t sum = 0;
   memset(query->components, 0, sf_code_query_length(dim));
   for (uint32_t i = 0; i < dim; i++) {
     double value = component_of(vector, centre, metric, i);
-    double rounded = step == 0 ? 0 : nearbyint(value / (double)step);
-    rounded = fmax(-MOST_OF_QUERY, fmin(MOST_OF_QUERY, rounded));
+    double rounded = (value * inverse_step + integers_only) - integers_only;
     query->components[i] = (int8_t)rounded;
     sum += (int32_t)rounded;
     double residue = value - (double)step * rounded;
@@ -172,7 +173,7 @@ bool sf_code_query_init(sf_code_query *query, const float *vector, uint32_t dim,
   double squared_norm = 0;
   for (uint32_t i = 0; i < dim; i++) {
     double value = component_of(vector, codes->centre, metric, i);
-    largest = fmax(largest, fabs(value));
+    largest = fabs(value) > largest ? fabs(value) : largest;
     squared_norm += value * value;
   }
   double norm = fmax(sqrt(squared_norm), SF_CODED_NORM_MIN);

@@ -10,7 +10,7 @@
 /* A slice of this many bytes is scanned in well under a millisecond, for a whole company of searches in a few: small
  * enough to share out, and large enough that its own costs don't show. Of vectors with codes an eighth is read. */
 #define SLICE_BYTES ((size_t)4 << 20)
-#define CODED_SLICE_BYTES (4 * SLICE_BYTES)
+#define CODED_SLICE_BYTES (2 * SLICE_BYTES)
 
 /* Searches for more results than this scan alone: what a company of searches holds in memory stays small. */
 #define MAX_SHARED_TOP_K 1024
@@ -57,7 +57,7 @@ struct sf_search {
   slot *last_ready;
   slot *to_give; /* slots whose shards go back to the cache once the mutex is free */
   sf_winners winners;
-  double score_limit; /* falls; no row that scores higher is among the results */
+  sf_search_limit limit; /* needs no mutex */
   bool has_started;
   bool is_blocking;       /* a thread is in sf_search_run */
   bool is_caller_waiting; /* that thread waits for something to scan, or is about to scan */
@@ -92,6 +92,7 @@ void sf_search_release(sf_search *search) {
     return;
   if (search->cache != NULL)
     sf_shard_cache_release(search->cache);
+  sf_search_limit_free(&search->limit);
   sf_search_response_free(search->response);
   sf_winners_free(&search->winners);
   pthread_cond_destroy(&search->changed);
@@ -115,10 +116,14 @@ sf_code sf_search_create(const sf_search_source *source, sf_search **created, sf
   const sf_manifest *manifest = &sf_shard_cache_snapshot(source->cache)->manifest;
   /* The number of shards is a manifest's, which bounds it. */
   sf_search *search = sf_calloc(1, sizeof(*search) + source->num_shards * sizeof(slot));
-  if (search == NULL || (search->query = sf_calloc((size_t)manifest->dim * 2, sizeof(float))) == NULL ||
+  if (search == NULL || !sf_search_limit_init(&search->limit, source->top_k, INFINITY)) {
+    free(search);
+    return sf_fail_memory(error, "search");
+  }
+  if ((search->query = sf_calloc((size_t)manifest->dim * 2, sizeof(float))) == NULL ||
       pthread_mutex_init(&search->mutex, NULL) != 0 || !sf_condition_init(&search->changed)) {
-    if (search != NULL)
-      free(search->query);
+    sf_search_limit_free(&search->limit);
+    free(search->query);
     free(search);
     return sf_fail_memory(error, "search");
   }
@@ -134,7 +139,6 @@ sf_code sf_search_create(const sf_search_source *source, sf_search **created, sf
   search->started = source->started;
   search->events = source->events;
   search->winners.top_k = source->top_k;
-  search->score_limit = INFINITY;
   init_slots(search, source);
   *created = search;
   return SF_OK;
@@ -287,8 +291,10 @@ static void merge_slice(sf_search *search, const slice *scanned, const sf_neighb
   if (!sf_winners_merge(&search->winners, of->db_id, (uint32_t)(of - search->slots), neighbours, count, &num_taken)) {
     sf_error error;
     fail(search, sf_fail_memory(&error, "results"), &error);
-  } else if (num_taken > 0)
+  } else if (num_taken > 0) {
     of->has_winners = true;
+    sf_search_limit_lower(&search->limit, sf_winners_limit(&search->winners));
+  }
 }
 
 /* A slice comes back from whoever scanned it. */
@@ -402,8 +408,7 @@ static void join(company *joined, sf_search *search, slot *from) {
   sf_error_clear(&joined->errors[i]);
   joined->parts[i] = (sf_scan_part){.query = &joined->queries[i],
                                     .top_k = search->winners.top_k,
-                                    .score_limit = fmin(search->score_limit, sf_winners_limit(&search->winners)),
-                                    .searches_segment = true,
+                                    .limit = &search->limit,
                                     .cancellation = &search->cancellation,
                                     .error = &joined->errors[i]};
 }
@@ -451,10 +456,8 @@ static bool make_room(company *of) {
   size_t rows = of->slices[0].end - of->slices[0].begin;
   size_t total = 0;
   for (size_t i = 0; i < of->count; i++) {
-    if (of->parts[i].top_k > rows) {
+    if (of->parts[i].top_k > rows)
       of->parts[i].top_k = rows;
-      of->parts[i].searches_segment = false; /* its best are more than are asked for here */
-    }
     total += of->parts[i].top_k;
   }
   sf_neighbour *room = sf_reallocarray(of->neighbours, total, sizeof(*room));
@@ -479,8 +482,6 @@ static void scan_for(company *of) {
 /* With the mutex of the search held. */
 static void return_part(sf_search *search, const company *of, size_t index) {
   const sf_scan_part *part = &of->parts[index];
-  if (part->code == SF_OK && part->top_k == search->winners.top_k)
-    search->score_limit = fmin(search->score_limit, part->score_limit);
   return_slice(search, &of->slices[index], part->code, part->error, part->neighbours, part->num_neighbours);
 }
 

@@ -8,6 +8,8 @@
 /* A window's rows lie in as many groups, and in one more where it doesn't begin with a group. */
 enum { MAX_GROUPS = SF_MAX_WINDOW_ROWS / SF_CODE_GROUP_ROWS + 1 };
 
+enum { SAMPLED_AHEAD = 3 }; /* groups that are asked for before they are needed */
+
 sf_metric sf_code_metric_of(sf_score_convention convention) {
   switch (convention) {
   case SF_SCORE_COSINE:
@@ -54,37 +56,50 @@ static void compare(const sf_code_filter *filter, size_t first_group, size_t num
 }
 
 /* Adds a row that may be among the best. A limit for others comes of it once there is no room. */
-static void add_sampled(sf_candidates *best, size_t count, float bound, size_t row, float *limit) {
+static void add_sampled(sf_code_sample *sample, float bound, size_t row) {
+  sf_candidates *best = &sample->best;
   if (best->count == best->capacity) {
-    *limit = sf_candidates_kth_key(best, count);
-    sf_candidates_drop_above(best, *limit);
+    sample->limit = sf_candidates_kth_key(best, sample->count);
+    sf_candidates_drop_above(best, sample->limit);
   }
   if (best->count < best->capacity) /* ties may leave no room */
     best->items[best->count++] = (sf_candidate){.key = bound, .row = row};
 }
 
-void sf_code_filter_sample(const sf_code_filter *filter, size_t begin, size_t end, size_t step, size_t count,
-                           sf_candidates *best) {
+static void prefetch_group(const sf_code_filter *filter, size_t group) {
+  enum { LINE_BYTES = 64 };
+  size_t size = sf_code_group_size(filter->dim, filter->codes->metric);
+  for (size_t i = 0; i < size; i += LINE_BYTES)
+    __builtin_prefetch(filter->codes->groups + group * size + i, 0, 1);
+}
+
+/* Adds those of a group's rows that are among [begin, end). */
+static void sample_group(const sf_code_filter *filter, size_t group, size_t begin, size_t end, sf_code_sample *sample) {
+  float bounds[SF_CODE_GROUP_ROWS];
+  uint16_t mask;
+  size_t first_code = filter->segment->first_code;
+  size_t first = group * SF_CODE_GROUP_ROWS;
+  compare(filter, group, 1, sample->limit, &mask, bounds);
+  for (unsigned left = mask; left != 0; left &= left - 1) {
+    size_t i = (size_t)__builtin_ctz(left);
+    /* An unknown bound, NaN or −infinity, says nothing of how near the row is. */
+    if (bounds[i] >= -FLT_MAX && bounds[i] <= sample->limit && first + i >= first_code + begin &&
+        first + i < first_code + end)
+      add_sampled(sample, bounds[i], first + i - first_code);
+  }
+}
+
+void sf_code_filter_sample(const sf_code_filter *filter, size_t begin, size_t end, size_t first, size_t step,
+                           sf_code_sample *sample) {
   size_t first_code = filter->segment->first_code;
   size_t window_rows = sf_rows_per_window(filter->dim);
-  float limit = FLT_MAX;
-  for (size_t row = begin; row < end; row += step * SF_CODE_GROUP_ROWS) {
-    float bounds[SF_CODE_GROUP_ROWS];
-    uint16_t mask;
-    size_t first = (first_code + row) / SF_CODE_GROUP_ROWS * SF_CODE_GROUP_ROWS;
-    if (!sf_code_filter_serves(filter, row / window_rows))
-      continue;
-    compare(filter, first / SF_CODE_GROUP_ROWS, 1, limit, &mask, bounds);
-    for (unsigned left = mask; left != 0; left &= left - 1) {
-      size_t i = (size_t)__builtin_ctz(left);
-      /* An unknown bound, NaN or −infinity, says nothing of how near the row is. */
-      if (bounds[i] >= -FLT_MAX && bounds[i] <= limit && first + i >= first_code + begin &&
-          first + i < first_code + end)
-        add_sampled(best, count, bounds[i], first + i - first_code, &limit);
-    }
+  size_t step_rows = step * SF_CODE_GROUP_ROWS;
+  for (size_t row = begin + first * SF_CODE_GROUP_ROWS; row < end; row += step_rows) {
+    if (row + SAMPLED_AHEAD * step_rows < end)
+      prefetch_group(filter, (first_code + row) / SF_CODE_GROUP_ROWS + SAMPLED_AHEAD * step);
+    if (sf_code_filter_serves(filter, row / window_rows))
+      sample_group(filter, (first_code + row) / SF_CODE_GROUP_ROWS, begin, end, sample);
   }
-  if (best->count > count)
-    sf_candidates_drop_above(best, sf_candidates_kth_key(best, count));
 }
 
 size_t sf_code_filter_find(const sf_code_filter *filter, size_t begin, size_t count, float limit, uint16_t *offsets) {

@@ -29,10 +29,16 @@ void sf_code_filter_free(sf_code_filter *filter);
 /* Whether the rows of a window (see shard/lazy_norms.h) have codes. */
 bool sf_code_filter_serves(const sf_code_filter *filter, size_t window);
 
-/* The (up to) `count` best of the rows [begin, end), of every `step`-th group of 16, by lower bounds of their exact keys, which
- * are put in for keys. `best` is empty before, and has room for more than `count`. */
-void sf_code_filter_sample(const sf_code_filter *filter, size_t begin, size_t end, size_t step, size_t count,
-                           sf_candidates *best);
+/* Some rows by lower bounds of their exact keys, which are put in for keys. */
+typedef struct sf_code_sample {
+  size_t count;       /* as many as are wanted, and perhaps some more, are kept */
+  float limit;        /* of the bounds; FLT_MAX at first */
+  sf_candidates best; /* has room for more than `count` */
+} sf_code_sample;
+
+/* Adds the best of every `step`-th group of 16 of the rows [begin, end), from group `first` of them on. */
+void sf_code_filter_sample(const sf_code_filter *filter, size_t begin, size_t end, size_t first, size_t step,
+                           sf_code_sample *sample);
 
 /* Of the rows [begin, begin + count), at most SF_MAX_WINDOW_ROWS, those whose exact key (see key.h) may be up to `limit`, as
  * offsets from `begin`, ascending; `offsets` has room for `count`. Returns how many. */

@@ -5,6 +5,7 @@
 #include "search/key.h"
 #include "search/top_k.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -12,12 +13,13 @@ enum {
   MAX_BLOCK_ROWS = SF_MAX_WINDOW_ROWS, /* whose keys lie on the stack */
   GROUP_ROWS = 32,                     /* keys that are compared together */
   WORTH_ONE_IN = 4,                    /* a filter that lets more through is none */
-  GOOD_ONE_IN = 64,                    /* a limit that lets more through is worth a pass to find a better one */
+  GOOD_ONE_IN = 32,                    /* a limit that lets more through is worth a pass to find a better one */
   MAX_SKIPPED_BLOCKS = 16,             /* then it is asked again */
   FEW_CANDIDATES = 64,
   SAMPLED_ROWS = 8192,     /* before the first block */
   MIN_SAMPLED_ROWS = 2048, /* a search of fewer does without */
   MAX_SAMPLED_TOP_K = 256,
+  MAX_EXPECTED_ROWS = 32,
 };
 
 /* One search's part of the work. */
@@ -25,6 +27,7 @@ struct scan {
   sf_scan_part *part;
   const sf_vector_segment *segment;
   size_t end;               /* row of the segment */
+  sf_search_limit *shared;  /* the search's limit, where this scan may lower it */
   double max_norm;          /* rises; of the rows that were looked at */
   sf_key_bounds bounds;     /* for rows with such norms */
   double score_limit;       /* falls; no row that scores higher is among the results */
@@ -32,10 +35,14 @@ struct scan {
   sf_candidates candidates; /* not scored yet */
   size_t next_drop;         /* how many of them are to be looked through for hopeless ones */
   sf_code_filter filter;
-  bool has_sampled_all; /* rows that are left, for a better limit */
-  size_t num_to_skip;   /* blocks without asking the filter, the next time that it is no use: twice as many each time */
-  size_t num_skipping;  /* blocks */
-  sf_top_k best;        /* scored */
+  size_t num_compared;    /* rows that the filter looked at */
+  size_t num_let_through; /* of them */
+  bool has_sampled_all;   /* rows that are left, for a better limit */
+  size_t num_to_skip;  /* blocks without asking the filter, the next time that it is no use: twice as many each time */
+  size_t num_skipping; /* blocks */
+  size_t expected[MAX_EXPECTED_ROWS]; /* rows that the filter let through, on their way from memory */
+  size_t num_expected;
+  sf_top_k best; /* scored */
 };
 
 static bool is_excluded(const sf_vector_segment *segment, size_t row) {
@@ -53,6 +60,17 @@ static void lower_score_limit(struct scan *scan, double score_limit) {
   scan->key_limit = sf_highest_key_of_score(&scan->bounds, scan->score_limit);
 }
 
+/* What this scan and others of its search have found out. */
+static void exchange_limits(struct scan *scan) {
+  if (scan->part->limit == NULL)
+    return;
+  if (scan->shared != NULL)
+    sf_search_limit_lower(scan->shared, scan->score_limit);
+  double score_limit = sf_search_limit_get(scan->part->limit);
+  if (score_limit < scan->score_limit)
+    lower_score_limit(scan, score_limit);
+}
+
 /* As many rows as are wanted have a key up to the k-th smallest: the results' scores can't be above what such a key
  * allows. */
 static void drop_hopeless_candidates(struct scan *scan) {
@@ -66,7 +84,7 @@ static void drop_hopeless_candidates(struct scan *scan) {
 static void score_row(struct scan *scan, size_t row) {
   const sf_scan_query *query = scan->part->query;
   double score = sf_scan_exact_score(query, scan->segment->vectors + row * query->dim);
-  if (score <= scan->part->score_limit)
+  if (score <= scan->score_limit)
     sf_top_k_add(&scan->best, (sf_neighbour){.score = score, .row = scan->segment->first_row + row});
 }
 
@@ -173,63 +191,113 @@ static float find_key(struct scan *scan, size_t row) {
   return key;
 }
 
-/* The rows lie far apart: those of a block are asked for together. */
-static void prefetch_rows(const struct scan *scan, size_t begin, const uint16_t *offsets, size_t count) {
-  enum { LINE_FLOATS = 16, MAX_LINES = 4 };
+/* The rows lie far apart: many are asked for before the first is needed. */
+static void prefetch_row(const struct scan *scan, size_t row) {
+  enum { LINE_FLOATS = 16, MAX_LINES = 16 };
   size_t dim = scan->part->query->dim;
   size_t length = dim < LINE_FLOATS * MAX_LINES ? dim : LINE_FLOATS * MAX_LINES;
-  for (size_t i = 0; i < count; i++)
-    for (size_t j = 0; j < length; j += LINE_FLOATS)
-      __builtin_prefetch(scan->segment->vectors + (begin + offsets[i]) * dim + j);
+  for (size_t i = 0; i < length; i += LINE_FLOATS)
+    __builtin_prefetch(scan->segment->vectors + row * dim + i);
 }
 
 /* Keys instead of bounds; rows that are no results, or that float32 can't tell of, go. */
 static void find_sampled_keys(struct scan *scan, sf_candidates *sampled) {
   size_t num_known = 0;
+  for (size_t i = 0; i < sampled->count; i++)
+    prefetch_row(scan, sampled->items[i].row);
   for (size_t i = 0; i < sampled->count; i++) {
     size_t row = sampled->items[i].row;
     float key = find_key(scan, row);
     if (isfinite(key) && !is_excluded(scan->segment, row))
-      sampled->items[num_known++].key = key;
+      sampled->items[num_known++] = (sf_candidate){.key = key, .row = row};
   }
   sampled->count = num_known;
 }
 
 /*
- * Without a good limit codes can turn nothing away. The rows of [begin, end) that are best by their codes give one, of every
- * `step`-th group: as many rows as are wanted score no higher than the worst of so many of them.
+ * Without a good limit codes can turn nothing away. The rows of a sample that are best by their codes give one: as many rows
+ * as are wanted score no higher than the worst of so many of them.
  */
-static void sample_limit(struct scan *scan, size_t begin, size_t end, size_t step) {
+static bool begin_sample(const struct scan *scan, size_t num_rows, sf_code_sample *sample) {
   size_t top_k = scan->best.capacity;
-  sf_candidates sampled;
-  if (end - begin < MIN_SAMPLED_ROWS || top_k > MAX_SAMPLED_TOP_K ||
-      sf_candidates_init(&sampled, 2 * top_k, end - begin, NULL) != SF_OK)
-    return;
-  sf_code_filter_sample(&scan->filter, begin, end, step, 2 * top_k, &sampled);
-  find_sampled_keys(scan, &sampled);
-  if (sampled.count >= top_k)
-    lower_score_limit(scan, sf_highest_score_of_key(&scan->bounds, sf_candidates_kth_key(&sampled, top_k)));
-  sf_candidates_free(&sampled);
+  *sample = (sf_code_sample){.count = 2 * top_k, .limit = FLT_MAX};
+  return num_rows >= MIN_SAMPLED_ROWS && top_k <= MAX_SAMPLED_TOP_K &&
+         sf_candidates_init(&sample->best, sample->count, num_rows, NULL) == SF_OK;
 }
 
-/* From all over the rows that are searched. */
+static void end_sample(struct scan *scan, sf_code_sample *sample) {
+  sf_candidates *best = &sample->best;
+  if (best->count > sample->count)
+    sf_candidates_drop_above(best, sf_candidates_kth_key(best, sample->count));
+  find_sampled_keys(scan, best);
+  if (best->count >= scan->best.capacity) {
+    float kth_key = sf_candidates_kth_key(best, scan->best.capacity);
+    lower_score_limit(scan, sf_highest_score_of_key(&scan->bounds, kth_key));
+  }
+}
+
+/* From all over the rows that are searched. Where others search, too, this scan's part of the sample. */
 static void sample_first_limit(struct scan *scan, size_t begin) {
-  bool is_part = !scan->part->searches_segment || scan->best.capacity < scan->part->top_k;
-  size_t first = is_part ? begin : 0;
-  size_t end = is_part ? scan->end : scan->segment->num_rows;
-  if (scan->filter.is_on && scan->key_limit == INFINITY)
-    sample_limit(scan, first, end, (end - first) / SAMPLED_ROWS + 1);
+  sf_search_limit *shared = scan->shared;
+  size_t first = shared == NULL ? begin : 0;
+  size_t end = shared == NULL ? scan->end : scan->segment->num_rows;
+  size_t step = (end - first) / SAMPLED_ROWS + 1;
+  sf_code_sample sample;
+  if (!scan->filter.is_on || scan->key_limit != INFINITY || !begin_sample(scan, end - first, &sample))
+    return;
+  if (shared == NULL)
+    sf_code_filter_sample(&scan->filter, first, end, 0, step, &sample);
+  for (size_t part; shared != NULL && sf_search_limit_take_part(shared, &part);)
+    sf_code_filter_sample(&scan->filter, first, end, part * step, SF_SAMPLE_PARTS * step, &sample);
+  end_sample(scan, &sample);
+  for (size_t i = 0; i < sample.best.count && shared != NULL; i++) {
+    double score = sf_highest_score_of_key(&scan->bounds, sample.best.items[i].key);
+    sf_search_limit_add(shared, (sf_neighbour){.score = score, .row = sample.best.items[i].row});
+  }
+  sf_candidates_free(&sample.best);
+  exchange_limits(scan);
+}
+
+/* From the rows that are left. */
+static void sample_better_limit(struct scan *scan, size_t begin) {
+  sf_code_sample sample;
+  if (!begin_sample(scan, scan->end - begin, &sample))
+    return;
+  sf_code_filter_sample(&scan->filter, begin, scan->end, 0, 1, &sample);
+  end_sample(scan, &sample);
+  sf_candidates_free(&sample.best);
 }
 
 /* Which rows of a block may be near; SIZE_MAX where that is too many for codes to be of use. */
 static size_t find_near_rows(struct scan *scan, size_t begin, size_t num_rows, uint16_t *offsets) {
   size_t count = sf_code_filter_find(&scan->filter, begin, num_rows, scan->key_limit, offsets);
-  if (count > num_rows / GOOD_ONE_IN && !scan->has_sampled_all) {
+  scan->num_compared += num_rows;
+  scan->num_let_through += count;
+  if (scan->num_let_through > scan->num_compared / GOOD_ONE_IN + FEW_CANDIDATES && !scan->has_sampled_all) {
     scan->has_sampled_all = true;
-    sample_limit(scan, begin, scan->end, 1);
+    sample_better_limit(scan, begin);
     count = sf_code_filter_find(&scan->filter, begin, num_rows, scan->key_limit, offsets);
   }
   return count <= num_rows / WORTH_ONE_IN ? count : SIZE_MAX;
+}
+
+static sf_code admit_expected_rows(struct scan *scan) {
+  for (size_t i = 0; i < scan->num_expected; i++)
+    SF_TRY(admit_row(scan, find_key(scan, scan->expected[i]), scan->expected[i]));
+  scan->num_expected = 0;
+  drop_some_candidates(scan);
+  return SF_OK;
+}
+
+/* Rows that the filter let through: compared when there is no room for more, by when they have come from memory. */
+static sf_code expect_rows(struct scan *scan, size_t begin, const uint16_t *offsets, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (scan->num_expected == MAX_EXPECTED_ROWS)
+      SF_TRY(admit_expected_rows(scan));
+    prefetch_row(scan, begin + offsets[i]);
+    scan->expected[scan->num_expected++] = begin + offsets[i];
+  }
+  return SF_OK;
 }
 
 /* Whether a filter served: then the block is done. */
@@ -251,10 +319,7 @@ static bool scan_block_by_codes(struct scan *scan, size_t begin, size_t num_rows
     return false;
   }
   scan->num_to_skip = 0;
-  prefetch_rows(scan, begin, offsets, count);
-  for (size_t i = 0; i < count && scan->part->code == SF_OK; i++)
-    scan->part->code = admit_row(scan, find_key(scan, begin + offsets[i]), begin + offsets[i]);
-  drop_some_candidates(scan);
+  scan->part->code = expect_rows(scan, begin, offsets, count);
   return true;
 }
 
@@ -341,6 +406,8 @@ static void scan_rows(struct scan **scans, size_t count, size_t begin, size_t en
         left[num_left++] = scans[i];
     for (size_t i = 0; i < num_left; i += SF_SHARED_QUERIES)
       scan_block(left + i, num_left - i < SF_SHARED_QUERIES ? num_left - i : SF_SHARED_QUERIES, row, num_rows);
+    for (size_t i = 0; i < count; i++)
+      exchange_limits(scans[i]);
     const sf_vector_segment *segment = scans[0]->segment;
     if (num_left > 0 && segment->lazy_codes != NULL)
       sf_lazy_codes_visit(segment->lazy_codes, row / window_rows);
@@ -356,12 +423,15 @@ static void free_scan(struct scan *scan) {
 static sf_code begin_part(struct scan *scan, sf_scan_part *part, const sf_vector_segment *segment, size_t begin,
                           size_t end) {
   size_t num_rows = end - begin;
+  size_t capacity = part->top_k < num_rows ? part->top_k : num_rows;
   *scan = (struct scan){
       .part = part,
       .segment = segment,
       .end = end,
-      .score_limit = part->score_limit,
-      .best = {.neighbours = part->neighbours, .capacity = part->top_k < num_rows ? part->top_k : num_rows},
+      /* The limit of fewer rows than the search wants is one for them alone. */
+      .shared = part->limit != NULL && part->limit->top_k == capacity ? part->limit : NULL,
+      .score_limit = part->limit == NULL ? INFINITY : sf_search_limit_get(part->limit),
+      .best = {.neighbours = part->neighbours, .capacity = capacity},
   };
   set_max_norm(scan, segment->lazy_norms == NULL ? segment->max_norm : 0);
   sf_code code = sf_candidates_init(&scan->candidates, scan->best.capacity, num_rows, part->error);
@@ -374,17 +444,21 @@ static sf_code begin_part(struct scan *scan, sf_scan_part *part, const sf_vector
 
 static void end_part(struct scan *scan) {
   sf_scan_part *part = scan->part;
+  if (part->code == SF_OK)
+    part->code = admit_expected_rows(scan);
   if (part->code == SF_OK) {
     drop_hopeless_candidates(scan);
+    exchange_limits(scan);
+    sf_candidates_drop_above(&scan->candidates, scan->key_limit);
     part->code = score_candidates(scan);
   }
+  if (part->code == SF_OK)
+    exchange_limits(scan);
   free_scan(scan);
   if (part->code != SF_OK)
     return;
   sf_top_k_sort(&scan->best);
   part->num_neighbours = scan->best.count;
-  if (scan->best.capacity == part->top_k) /* else the limit is one for the rows of this scan */
-    part->score_limit = scan->score_limit;
 }
 
 void sf_scan_segment_together(sf_scan_part *parts, size_t count, const sf_vector_segment *segment, size_t begin,
@@ -413,11 +487,11 @@ void sf_scan_segment_together(sf_scan_part *parts, size_t count, const sf_vector
 }
 
 sf_code sf_scan_segment(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t end,
-                        size_t top_k, double score_limit, const sf_cancellation *cancellation, sf_neighbour *neighbours,
-                        size_t *num_neighbours, sf_error *error) {
+                        size_t top_k, sf_search_limit *limit, const sf_cancellation *cancellation,
+                        sf_neighbour *neighbours, size_t *num_neighbours, sf_error *error) {
   sf_scan_part part = {.query = scan_query,
                        .top_k = top_k,
-                       .score_limit = score_limit,
+                       .limit = limit,
                        .cancellation = cancellation,
                        .neighbours = neighbours,
                        .error = error};

@@ -7,13 +7,8 @@
 
 #include "base/cancellation.h"
 #include "distance/distance.h"
+#include "search/search_limit.h"
 #include "shard/shard.h"
-
-/* A neighbour within a shard. Ordered by score, then by row. */
-typedef struct sf_neighbour {
-  double score; /* exact, in the shard's convention; never NaN */
-  uint64_t row; /* number in the shard */
-} sf_neighbour;
 
 /* What of a query is the same for every row. Borrows the query. */
 typedef struct sf_scan_query {
@@ -43,12 +38,9 @@ double sf_scan_exact_score(const sf_scan_query *scan_query, const float *row);
 typedef struct sf_scan_part {
   const sf_scan_query *query;
   size_t top_k; /* at least 1, or nothing is looked for */
-  /* Rows that score above it are left out, ones that equal it are kept; +infinity. A scan that succeeds may lower it: so many
-   * rows as are wanted score no higher. */
-  double score_limit;
-  /* Whether all of the segment is searched for this part, by this scan or by others. Then rows outside may lower the limit,
-   * too, and what can't be among the best of the segment may be missing. */
-  bool searches_segment;
+  /* Of the search, which searches all of the segment and may search others: what can't be among its best may be missing
+   * then, and the scan lowers the limit for other scans. NULL: nothing but these rows is searched. */
+  sf_search_limit *limit;
   const sf_cancellation *cancellation; /* NULL: never cancelled */
   sf_neighbour *neighbours;            /* room for top_k; after a failure its contents mean nothing */
   size_t num_neighbours;               /* set by the scan, as are the two below */
@@ -67,7 +59,7 @@ void sf_scan_segment_together(sf_scan_part *parts, size_t count, const sf_vector
 
 /* The same for one search. */
 sf_code sf_scan_segment(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t end,
-                        size_t top_k, double score_limit, const sf_cancellation *cancellation, sf_neighbour *neighbours,
-                        size_t *num_neighbours, sf_error *error);
+                        size_t top_k, sf_search_limit *limit, const sf_cancellation *cancellation,
+                        sf_neighbour *neighbours, size_t *num_neighbours, sf_error *error);
 
 #endif

@@ -2,7 +2,15 @@
 #ifndef SF_SEARCH_TOP_K_H
 #define SF_SEARCH_TOP_K_H
 
-#include "search/scan.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A neighbour within a shard. Ordered by score, then by row. */
+typedef struct sf_neighbour {
+  double score; /* exact, in the shard's convention; never NaN */
+  uint64_t row; /* number in the shard */
+} sf_neighbour;
 
 /* Whether `a` comes before `b`: by score, then by row. */
 bool sf_neighbour_before(const sf_neighbour *a, const sf_neighbour *b);

@@ -80,7 +80,7 @@ static sf_code find_all(const sf_shard *shard, const sf_vector_segment *segment,
     return sf_fail_memory(error, "query");
   query[0] = 1;
   sf_scan_query_init(&scan_query, query, shard->dim, shard->score_convention, query + shard->dim);
-  sf_code code = sf_scan_segment(&scan_query, segment, 0, segment->num_rows, segment->num_rows, INFINITY, NULL,
+  sf_code code = sf_scan_segment(&scan_query, segment, 0, segment->num_rows, segment->num_rows, NULL, NULL,
                                  neighbours, count, error);
   free(query);
   if (code == SF_OK)

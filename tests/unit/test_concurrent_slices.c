@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Rows of 256 bytes: three slices of 4 MiB, the last one short, in each shard. */
+/* Rows of 256 bytes: two slices in each shard, whose searches share one sample. */
 enum { DIM = 64, NUM_ROWS = 40000, NUM_SHARDS = 2, NUM_QUERIES = 11 };
 
 typedef struct large_snapshot {

@@ -257,21 +257,25 @@ static size_t score_every_row(const sf_scan_query *query, const sf_vector_segmen
   return count;
 }
 
+/* Where not all rows are scanned, the score limit must be infinite: all of a segment gives a search's limit. */
 static void assert_scan_finds(const sf_scan_query *query, const struct problem *problem, size_t begin, size_t end,
                               size_t top_k, double score_limit) {
+  sf_search_limit limit;
+  assert_true(sf_search_limit_init(&limit, top_k, score_limit));
   sf_neighbour *expected = exact_size((end - begin) * sizeof(*expected));
   sf_neighbour *found = exact_size(top_k * sizeof(*found));
   size_t num_expected = score_every_row(query, &problem->segment, begin, end, score_limit, expected);
   size_t num_found = SIZE_MAX;
   sf_error error;
-  assert_int_equal(
-      sf_scan_segment(query, &problem->segment, begin, end, top_k, score_limit, NULL, found, &num_found, &error),
-      SF_OK);
+  assert_int_equal(sf_scan_segment(query, &problem->segment, begin, end, top_k, isinf(score_limit) ? NULL : &limit,
+                                   NULL, found, &num_found, &error),
+                   SF_OK);
   assert_int_equal(num_found, num_expected < top_k ? num_expected : top_k);
   for (size_t i = 0; i < num_found; i++) {
     assert_int_equal(found[i].row, expected[i].row);
     assert_memory_equal(&found[i].score, &expected[i].score, sizeof(double));
   }
+  sf_search_limit_free(&limit);
   free(expected);
   free(found);
 }
@@ -305,7 +309,7 @@ static void assert_scans_find(struct problem *problem, const sf_kernels *kernels
     size_t most = random_below(random, 2) == 0 ? 12 : problem->num_rows + 5;
     size_t top_k = 1 + (size_t)random_below(random, most);
     assert_scan_finds(&query, problem, begin, end, top_k, INFINITY);
-    assert_scan_finds(&query, problem, begin, end, top_k, random_limit(&query, problem, random));
+    assert_scan_finds(&query, problem, 0, problem->num_rows, top_k, random_limit(&query, problem, random));
   }
   free(scaled);
 }
@@ -406,7 +410,7 @@ static void dot_products_far_below_one_are_told_apart(void **state) {
     assert_int_equal(score_every_row(&query, &segment, 0, NUM_ROWS, INFINITY, expected), NUM_ROWS);
     for (size_t top_k = 1; top_k < 30; top_k++) {
       size_t num_found;
-      assert_int_equal(sf_scan_segment(&query, &segment, 0, NUM_ROWS, top_k, INFINITY, NULL, found, &num_found, NULL),
+      assert_int_equal(sf_scan_segment(&query, &segment, 0, NUM_ROWS, top_k, NULL, NULL, found, &num_found, NULL),
                        SF_OK);
       assert_int_equal(num_found, top_k);
       for (size_t i = 0; i < top_k; i++)
@@ -434,7 +438,7 @@ static void excluded_rows_may_hold_anything(void **state) {
     sf_scan_query_init(&query, query_vector, 2, conventions[i], scaled);
     sf_neighbour found[5];
     size_t num_found;
-    assert_int_equal(sf_scan_segment(&query, &segment, 0, 5, 5, INFINITY, NULL, found, &num_found, NULL), SF_OK);
+    assert_int_equal(sf_scan_segment(&query, &segment, 0, 5, 5, NULL, NULL, found, &num_found, NULL), SF_OK);
     assert_int_equal(num_found, 2);
     assert_int_equal(found[0].row, 101);
     assert_int_equal(found[1].row, 103);
@@ -494,6 +498,8 @@ struct party {
   sf_neighbour neighbours[SF_MAX_SCAN_PARTS][MAX_PARTY_TOP_K];
   sf_scan_query scan_queries[SF_MAX_SCAN_PARTS];
   sf_scan_part parts[SF_MAX_SCAN_PARTS];
+  sf_search_limit limits[SF_MAX_SCAN_PARTS];
+  double first_limits[SF_MAX_SCAN_PARTS];
   sf_error errors[SF_MAX_SCAN_PARTS];
 };
 
@@ -507,18 +513,28 @@ static void make_party(struct party *party, const struct problem *problem, size_
     sf_scan_query_init(&party->scan_queries[i], party->queries[i], (uint32_t)problem->dim, convention,
                        party->scaled[i]);
     party->scan_queries[i].kernels = kernels;
+    size_t top_k = 1 + (size_t)random_below(random, MAX_PARTY_TOP_K);
+    party->first_limits[i] = random_limit(&party->scan_queries[i], problem, random);
+    assert_true(sf_search_limit_init(&party->limits[i], top_k, party->first_limits[i]));
     party->parts[i] = (sf_scan_part){.query = &party->scan_queries[i],
-                                     .top_k = 1 + (size_t)random_below(random, MAX_PARTY_TOP_K),
-                                     .score_limit = random_limit(&party->scan_queries[i], problem, random),
+                                     .top_k = top_k,
+                                     .limit = &party->limits[i],
                                      .neighbours = party->neighbours[i],
                                      .error = &party->errors[i]};
   }
 }
 
-static void assert_part_found_what_it_finds_alone(const sf_scan_part *part, const struct problem *problem) {
+static void free_party(struct party *party) {
+  for (size_t i = 0; i < party->count; i++)
+    sf_search_limit_free(&party->limits[i]);
+}
+
+static void assert_part_found_what_it_finds_alone(const struct party *party, size_t index,
+                                                  const struct problem *problem) {
+  const sf_scan_part *part = &party->parts[index];
   sf_neighbour *expected = exact_size(problem->num_rows * sizeof(*expected));
   size_t num_expected =
-      score_every_row(part->query, &problem->segment, 0, problem->num_rows, part->score_limit, expected);
+      score_every_row(part->query, &problem->segment, 0, problem->num_rows, party->first_limits[index], expected);
   assert_int_equal(part->code, SF_OK);
   assert_int_equal(part->num_neighbours, num_expected < part->top_k ? num_expected : part->top_k);
   for (size_t i = 0; i < part->num_neighbours; i++) {
@@ -543,7 +559,8 @@ static void scan_together(const sf_kernels *kernels) {
         code_problem(&problem, sf_code_metric_of(convention), &random);
       sf_scan_segment_together(party.parts, count, &problem.segment, 0, num_rows);
       for (size_t i = 0; i < count; i++)
-        assert_part_found_what_it_finds_alone(&party.parts[i], &problem);
+        assert_part_found_what_it_finds_alone(&party, i, &problem);
+      free_party(&party);
       free_problem(&problem);
     }
   }
@@ -560,23 +577,21 @@ static void search_by_slices(const struct problem *problem, const sf_scan_query 
   sf_neighbour *found = exact_size(problem->num_rows * sizeof(*found));
   sf_neighbour *expected = exact_size(problem->num_rows * sizeof(*expected));
   size_t num_found = 0;
-  double limit = random_limit(query, problem, random);
-  size_t num_expected = score_every_row(query, &problem->segment, 0, problem->num_rows, limit, expected);
+  double first_limit = random_limit(query, problem, random);
+  size_t num_expected = score_every_row(query, &problem->segment, 0, problem->num_rows, first_limit, expected);
+  sf_search_limit limit;
+  assert_true(sf_search_limit_init(&limit, top_k, first_limit));
   for (size_t begin = 0; begin < problem->num_rows;) {
     size_t end = begin + 1 + (size_t)random_below(random, problem->num_rows - begin);
-    bool is_capped = top_k > end - begin;
     sf_error error;
     sf_scan_part part = {.query = query,
-                         .top_k = is_capped ? end - begin : top_k,
-                         .score_limit = limit,
-                         .searches_segment = !is_capped,
+                         .top_k = top_k < end - begin ? top_k : end - begin,
+                         .limit = &limit,
                          .neighbours = found + num_found,
                          .error = &error};
     sf_scan_segment_together(&part, 1, &problem->segment, begin, end);
     assert_int_equal(part.code, SF_OK);
     num_found += part.num_neighbours;
-    if (!is_capped)
-      limit = fmin(limit, part.score_limit);
     begin = end;
   }
   qsort(found, num_found, sizeof(*found), by_score_then_row);
@@ -585,6 +600,7 @@ static void search_by_slices(const struct problem *problem, const sf_scan_query 
     assert_int_equal(found[i].row, expected[i].row);
     assert_memory_equal(&found[i].score, &expected[i].score, sizeof(double));
   }
+  sf_search_limit_free(&limit);
   free(found);
   free(expected);
 }
@@ -625,9 +641,10 @@ static void a_part_that_is_cancelled_leaves_the_others_to_go_on(void **state) {
   sf_scan_segment_together(party.parts, party.count, &problem.segment, 0, 500);
   for (size_t i = 0; i < party.count; i++)
     if (i % 3 != 0)
-      assert_part_found_what_it_finds_alone(&party.parts[i], &problem);
+      assert_part_found_what_it_finds_alone(&party, i, &problem);
     else
       assert_int_equal(party.parts[i].code, SF_CANCELLED_ERROR);
+  free_party(&party);
   free_problem(&problem);
 }
 
@@ -644,9 +661,8 @@ static void a_cancelled_scan_says_so(void **state) {
   sf_neighbour found[3];
   size_t num_found = 0;
   sf_error error;
-  assert_int_equal(
-      sf_scan_segment(&query, &problem.segment, 0, 50, 3, INFINITY, &cancellation, found, &num_found, &error),
-      SF_CANCELLED_ERROR);
+  assert_int_equal(sf_scan_segment(&query, &problem.segment, 0, 50, 3, NULL, &cancellation, found, &num_found, &error),
+                   SF_CANCELLED_ERROR);
   free_problem(&problem);
 }
 
@@ -659,7 +675,7 @@ static void no_rows_give_no_neighbours(void **state) {
   sf_vector_segment segment = {0};
   sf_neighbour found[1];
   size_t num_found = 7;
-  assert_int_equal(sf_scan_segment(&query, &segment, 0, 0, 1, INFINITY, NULL, found, &num_found, NULL), SF_OK);
+  assert_int_equal(sf_scan_segment(&query, &segment, 0, 0, 1, NULL, NULL, found, &num_found, NULL), SF_OK);
   assert_int_equal(num_found, 0);
 }
 

@@ -1,0 +1,53 @@
+#include "search/search_limit.h"
+
+#include "base/memory.h"
+
+enum { MAX_SAMPLED_TOP_K = 256 };
+
+bool sf_search_limit_init(sf_search_limit *limit, size_t top_k, double score) {
+  bool is_sampled = top_k > 0 && top_k <= MAX_SAMPLED_TOP_K;
+  *limit = (sf_search_limit){.top_k = top_k};
+  atomic_init(&limit->score, score);
+  atomic_init(&limit->next_part, is_sampled ? 0 : SF_SAMPLE_PARTS);
+  if (pthread_mutex_init(&limit->mutex, NULL) != 0)
+    return false;
+  if (!is_sampled)
+    return true;
+  limit->sampled = (sf_top_k){.neighbours = sf_calloc(top_k, sizeof(sf_neighbour)), .capacity = top_k};
+  if (limit->sampled.neighbours != NULL)
+    return true;
+  pthread_mutex_destroy(&limit->mutex);
+  return false;
+}
+
+void sf_search_limit_free(sf_search_limit *limit) {
+  free(limit->sampled.neighbours);
+  pthread_mutex_destroy(&limit->mutex);
+}
+
+double sf_search_limit_get(const sf_search_limit *limit) {
+  return atomic_load_explicit(&limit->score, memory_order_relaxed);
+}
+
+void sf_search_limit_lower(sf_search_limit *limit, double score) {
+  double known = sf_search_limit_get(limit);
+  while (score < known && !atomic_compare_exchange_weak_explicit(&limit->score, &known, score, memory_order_relaxed,
+                                                                 memory_order_relaxed))
+    continue;
+}
+
+bool sf_search_limit_take_part(sf_search_limit *limit, size_t *part) {
+  if (atomic_load_explicit(&limit->next_part, memory_order_relaxed) >= SF_SAMPLE_PARTS)
+    return false; /* the usual case, which writes nothing */
+  *part = atomic_fetch_add_explicit(&limit->next_part, 1, memory_order_relaxed);
+  return *part < SF_SAMPLE_PARTS;
+}
+
+void sf_search_limit_add(sf_search_limit *limit, sf_neighbour row) {
+  pthread_mutex_lock(&limit->mutex);
+  sf_top_k_add(&limit->sampled, row);
+  const sf_neighbour *worst = sf_top_k_worst(&limit->sampled);
+  if (worst != NULL)
+    sf_search_limit_lower(limit, worst->score);
+  pthread_mutex_unlock(&limit->mutex);
+}

@@ -1,0 +1,39 @@
+/*
+ * What the scans of one search tell one another, on however many threads: the highest score that is still of use, and a
+ * first one by a sample of the rows, of which each thread that begins takes some parts. Nobody waits for another.
+ */
+#ifndef SF_SEARCH_SEARCH_LIMIT_H
+#define SF_SEARCH_SEARCH_LIMIT_H
+
+#include "search/top_k.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { SF_SAMPLE_PARTS = 8 };
+
+/* For any thread. */
+typedef struct sf_search_limit {
+  size_t top_k;         /* rows that are wanted */
+  _Atomic double score; /* falls; as many rows as are wanted score no higher */
+  atomic_size_t next_part;
+  pthread_mutex_t mutex; /* guards what is below */
+  sf_top_k sampled;      /* rows with the highest scores that they may have */
+} sf_search_limit;
+
+/* Rows above `score` are not wanted; infinite: all are. False when memory is out. */
+bool sf_search_limit_init(sf_search_limit *limit, size_t top_k, double score);
+void sf_search_limit_free(sf_search_limit *limit);
+
+double sf_search_limit_get(const sf_search_limit *limit);
+/* Lowers it to `score`, if that is lower. */
+void sf_search_limit_lower(sf_search_limit *limit, double score);
+
+/* Takes a part of the sample, from 0 to SF_SAMPLE_PARTS - 1, that nobody has taken; false: there is none, or too many rows
+ * are wanted for a sample to be of use. */
+bool sf_search_limit_take_part(sf_search_limit *limit, size_t *part);
+
+/* Adds a row of the part that was taken, which scores no higher than it says there. May lower the limit. */
+void sf_search_limit_add(sf_search_limit *limit, sf_neighbour row);
+
+#endif
