@@ -8,11 +8,13 @@
  *   < SECONDS [ROW SCORE]...
  *
  * Each is done six times in a row and the fastest counts: the first ones pay for waking up, and for what lies in no cache
- * yet. SLICE_BYTES of vectors are what a thread takes at a time, as in a reader.
+ * yet. Slices are those of a reader.
  */
 #include "base/files.h"
+#include "base/thread.h"
 #include "reader/executor.h"
 #include "search/scan.h"
+#include "search/slices.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -26,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 64, MAX_TOP_K = 1000000, RUNS = 6, SLICE_BYTES = 8 << 20 };
+enum { MAX_THREADS = 64, MAX_TOP_K = 1000000, RUNS = 6 };
 
 static void fail(const char *what) {
   fprintf(stderr, "bench_scan: %s\n", what);
@@ -80,7 +82,6 @@ typedef struct rows {
   const sf_vector_segment *segment;
   sf_search_limit *limit;
   size_t dim;
-  size_t slice;        /* rows */
   atomic_size_t begin; /* of the next slice */
 } rows;
 
@@ -111,12 +112,23 @@ static void scan_slice(part *mine, size_t begin, size_t end) {
     sf_search_limit_lower(mine->of->limit, worst->score);
 }
 
+/* Rows of the next slice; 0: there is none. */
+static size_t take_slice(rows *of, size_t *begin) {
+  size_t count;
+  *begin = atomic_load(&of->begin);
+  do {
+    if (*begin >= of->segment->num_rows)
+      return 0;
+    count = sf_slice_rows(of->segment, (uint32_t)of->dim, *begin);
+  } while (!atomic_compare_exchange_weak(&of->begin, begin, *begin + count));
+  return count;
+}
+
 static void run_part(part *mine) {
   rows *of = mine->of;
   mine->best.count = 0;
-  for (size_t begin; (begin = atomic_fetch_add(&of->begin, of->slice)) < of->segment->num_rows;) {
-    size_t left = of->segment->num_rows - begin;
-    size_t count = left < of->slice ? left : of->slice;
+  size_t count;
+  for (size_t begin; (count = take_slice(of, &begin)) > 0;) {
     if (of->query != NULL)
       scan_slice(mine, begin, begin + count);
     else
@@ -129,33 +141,33 @@ static void run_part(part *mine) {
 static sf_executor *executor;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t all_ended = PTHREAD_COND_INITIALIZER;
-static size_t num_running;
+static atomic_uint num_running;
 
 static void run_task(sf_task *task) {
   run_part((part *)task);
   pthread_mutex_lock(&mutex);
-  if (--num_running == 0)
+  if (atomic_fetch_sub(&num_running, 1) == 1)
     pthread_cond_signal(&all_ended);
   pthread_mutex_unlock(&mutex);
 }
 
 /* Runs the parts side by side: the first in this thread. */
 static void run_parts(part *parts, size_t count) {
-  num_running = count - 1; /* nobody else looks at it now */
+  atomic_store(&num_running, (unsigned)count - 1);
   for (size_t i = 1; i < count; i++)
     if (!sf_executor_submit(executor, SF_LANE_SCAN, &parts[i].task))
       fail("cannot start a thread");
   run_part(&parts[0]);
+  for (unsigned left; (left = atomic_load(&num_running)) > 0 && sf_wait_awake(&num_running, left);)
+    continue;
   pthread_mutex_lock(&mutex);
-  while (num_running > 0)
+  while (atomic_load(&num_running) > 0)
     pthread_cond_wait(&all_ended, &mutex);
   pthread_mutex_unlock(&mutex);
 }
 
 static rows rows_of(const sf_scan_query *query, const sf_vector_segment *segment, size_t dim) {
-  size_t window = sf_rows_per_window(dim);
-  size_t windows = SLICE_BYTES / sizeof(float) / dim / window;
-  return (rows){.query = query, .segment = segment, .dim = dim, .slice = windows > 0 ? windows * window : window};
+  return (rows){.query = query, .segment = segment, .dim = dim};
 }
 
 /* Each has room for top_k neighbours of its own. */
@@ -275,16 +287,24 @@ static bool measure(const char *line, const sf_vector_segment *segment, const sf
   return true;
 }
 
+static uint8_t *allocate(size_t length) {
+  uint8_t *memory = aligned_alloc(SF_CODE_BLOCK_BYTES, length);
+  if (memory == NULL)
+    fail("out of memory");
+  sf_advise_scan(memory, length);
+  return memory;
+}
+
 /* As a vector file has them. */
 static sf_codes make_codes(const float *vectors, size_t num_rows, size_t dim, sf_metric metric) {
-  size_t group_size = (size_t)sf_code_group_size((uint32_t)dim, metric);
   size_t num_groups = (size_t)sf_code_num_groups(num_rows);
   float *centre = calloc(dim, sizeof(*centre));
-  uint8_t *groups = aligned_alloc(SF_CODE_BLOCK_BYTES, group_size * num_groups);
-  if (centre == NULL || groups == NULL)
+  uint8_t *groups[SF_CODE_KINDS];
+  sf_codes codes = {.metric = metric, .centre = centre};
+  if (centre == NULL)
     fail("out of memory");
-  sf_advise_scan(groups, group_size * num_groups);
-  sf_codes codes = {.metric = metric, .groups = groups, .centre = centre};
+  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+    codes.groups[kind] = groups[kind] = allocate(num_groups * (size_t)sf_code_group_size(kind, (uint32_t)dim, metric));
   sf_codes_choose_centre(vectors, num_rows, (uint32_t)dim, metric, centre);
   sf_codes_make_groups(vectors, num_rows, (uint32_t)dim, metric, centre, groups);
   return codes;
@@ -333,7 +353,8 @@ int main(int argc, char **argv) {
   float *inverse_norms = (float *)(uintptr_t)segment.inverse_norms;
   free(inverse_norms);
   for (size_t i = 0; i < NUM_METRICS; i++) {
-    free((uint8_t *)(uintptr_t)codes[i].groups);
+    for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+      free((uint8_t *)(uintptr_t)codes[i].groups[kind]);
     free((float *)(uintptr_t)codes[i].centre);
   }
   return 0;

@@ -1,6 +1,9 @@
 #include "base/thread.h"
 
+#include "base/time.h"
+
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 
 #if defined(__APPLE__)
@@ -27,6 +30,17 @@ bool sf_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, const 
   if (deadline == NULL)
     return pthread_cond_wait(condition, mutex) == 0;
   return pthread_cond_timedwait(condition, mutex, deadline) != ETIMEDOUT;
+}
+
+bool sf_wait_awake(const atomic_uint *value, unsigned seen) {
+  enum { NANOSECONDS = 50000 };
+  uint64_t begin = sf_monotonic_nanoseconds();
+  while (atomic_load_explicit(value, memory_order_acquire) == seen) {
+    if (sf_monotonic_nanoseconds() - begin > NANOSECONDS)
+      return false;
+    sched_yield();
+  }
+  return true;
 }
 
 int sf_thread_start(pthread_t *thread, void *(*run)(void *), void *argument) {

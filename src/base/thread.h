@@ -3,6 +3,7 @@
 #define SF_BASE_THREAD_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
@@ -20,6 +21,10 @@ bool sf_condition_init(pthread_cond_t *condition);
 /* Waits until signalled or `deadline` (NULL: without end) has passed; false when it has. As with pthreads, a wake-up can
  * come for no reason. */
 bool sf_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *deadline);
+
+/* Waits awake for another thread, which is about to change `value` from what was seen there: for no longer than going to sleep
+ * and waking up would take, and after any thread that could run in the meantime. Whether it changed. */
+bool sf_wait_awake(const atomic_uint *value, unsigned seen);
 
 /* Starts a thread with all signals blocked, so that a host program's handlers run on its own threads. 0 or an errno. */
 int sf_thread_start(pthread_t *thread, void *(*run)(void *), void *argument);

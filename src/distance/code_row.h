@@ -5,7 +5,7 @@
 #ifndef SF_DISTANCE_CODE_ROW_H
 #define SF_DISTANCE_CODE_ROW_H
 
-#include "distance/codes.h"
+#include "distance/codes_kernels.h"
 
 #include <math.h>
 #include <string.h>
@@ -15,10 +15,7 @@
 
 #define SF_CODE_INLINE static inline __attribute__((always_inline))
 
-enum {
-  SF_CODE_LANES = 16,
-  SF_CODE_MOST = 7, /* −8 to 7 */
-};
+enum { SF_CODE_LANES = 16 };
 
 typedef float sf_code_floats __attribute__((vector_size(4 * SF_CODE_LANES)));
 typedef int32_t sf_code_integers __attribute__((vector_size(4 * SF_CODE_LANES)));
@@ -56,6 +53,13 @@ SF_CODE_INLINE sf_code_floats sf_size_of_lanes(sf_code_floats lanes) {
   return (sf_code_floats)((sf_code_integers)lanes & INT32_MAX);
 }
 
+/* Zeros in all but the first `count` lanes. */
+SF_CODE_INLINE sf_code_floats sf_first_lanes(sf_code_floats lanes, size_t count) {
+  for (size_t lane = count; lane < SF_CODE_LANES; lane++)
+    lanes[lane] = 0;
+  return lanes;
+}
+
 SF_CODE_INLINE double sf_sum_of_code_lanes(sf_code_floats lanes) {
   double sum = 0;
   for (size_t lane = 0; lane < SF_CODE_LANES; lane++)
@@ -80,62 +84,89 @@ SF_CODE_INLINE float sf_measure_row(const sf_code_row_input *row, double *square
   return largest_of_all;
 }
 
-/* What rounding a row to integers of its scale leaves. */
+/* What rounding a row leaves. n is code − zero. */
 typedef struct sf_rounding {
   float scale;
   float inverse_scale;
-  sf_code_floats residues;
+  float zero;
+  float most; /* code */
+  sf_code_floats squared_residues;
 } sf_rounding;
 
-/* Codes of sixteen components, one a byte. */
-SF_CODE_INLINE sf_code_bytes_of_lanes sf_round_lanes(sf_rounding *rounding, sf_code_floats components) {
+SF_CODE_INLINE sf_rounding sf_rounding_of(sf_code_kind kind, float scale) {
+  return (sf_rounding){.scale = scale,
+                       .inverse_scale = scale == 0 ? 0 : 1 / scale,
+                       .zero = kind == SF_SHORT_CODES ? 1.5F : 8,
+                       .most = kind == SF_SHORT_CODES ? 3 : 15};
+}
+
+/* Codes of the first `count` of sixteen components, one a byte. */
+SF_CODE_INLINE sf_code_bytes_of_lanes sf_round_lanes(sf_rounding *rounding, sf_code_floats components, size_t count) {
   const float integers_only = 0x1.8p23F; /* float32 has no fractions where this is added */
-  const sf_code_floats most = (sf_code_floats){0} + SF_CODE_MOST;
-  sf_code_floats rounded = (components * rounding->inverse_scale + integers_only) - integers_only;
-  rounded = sf_select_lanes(rounded > most, most, rounded);
-  sf_code_floats residue = components - rounding->scale * rounded;
-  rounding->residues += residue * residue;
-  return __builtin_convertvector(__builtin_convertvector(rounded, sf_code_integers) + SF_CODE_ZERO,
-                                 sf_code_bytes_of_lanes);
+  const sf_code_floats least = {0};
+  const sf_code_floats most = least + rounding->most;
+  sf_code_floats codes = (components * rounding->inverse_scale + rounding->zero + integers_only) - integers_only;
+  codes = sf_select_lanes(codes > most, most, codes);
+  codes = sf_select_lanes(codes < least, least, codes);
+  sf_code_floats residue = sf_first_lanes(components - rounding->scale * (codes - rounding->zero), count);
+  rounding->squared_residues += residue * residue;
+  return __builtin_convertvector(__builtin_convertvector(codes, sf_code_integers), sf_code_bytes_of_lanes);
+}
+
+/* Four codes to a byte, into a block: the bytes of this row. */
+SF_CODE_INLINE void sf_pack_short_lanes(sf_code_bytes_of_lanes lanes, uint8_t *block) {
+  uint32_t fours[SF_CODE_LANES / sizeof(uint32_t)];
+  memcpy(fours, &lanes, sizeof(fours));
+  uint32_t packed = fours[0] | fours[1] << 2 | fours[2] << 4 | fours[3] << 6;
+  memcpy(block, &packed, sizeof(packed));
 }
 
 /* Two codes to a byte, into one block or two: the bytes of this row. */
-SF_CODE_INLINE void sf_pack_lanes(sf_code_bytes_of_lanes lanes, size_t count, uint8_t *block) {
+SF_CODE_INLINE void sf_pack_long_lanes(sf_code_bytes_of_lanes lanes, size_t count, uint8_t *block) {
   uint32_t fours[SF_CODE_LANES / sizeof(uint32_t)];
   memcpy(fours, &lanes, sizeof(fours));
   uint32_t packed = fours[0] | fours[1] << 4;
   memcpy(block, &packed, sizeof(packed));
-  if (count <= SF_CODE_BLOCK_DIMS)
+  if (count <= SF_CODE_LANES / 2)
     return;
   packed = fours[2] | fours[3] << 4;
   memcpy(block + SF_CODE_BLOCK_BYTES, &packed, sizeof(packed));
 }
 
 /*
- * Codes end half a step beyond the largest component, unless that makes |n| large, by which the query's own rounding counts:
- * |n| ≤ |x − centre| / scale + √dim / 2. There is nothing to tell apart in a row that is below what float32 is trusted with.
+ * Long codes end half a step beyond the largest component, unless that makes |n| large, by which the query's own rounding
+ * counts: |n| ≤ |x − centre| / scale + √dim / 2. Short ones have nearly the scale that is best for components which are
+ * distributed normally (Max, "Quantizing for Minimum Distortion", 1960), and end with the largest component at the latest.
+ * There is nothing to tell apart in a row that is below what float32 is trusted with.
  */
-SF_CODE_INLINE float sf_choose_scale(float largest, double squared_norm, size_t dim) {
-  float to_the_end = largest * (2.0F / 15);
-  float for_short_codes = (float)(sqrt(squared_norm / (double)dim) / 3.5);
-  if ((double)largest < SF_CODED_NORM_MIN)
-    return 0;
-  return to_the_end > for_short_codes ? to_the_end : for_short_codes;
+SF_CODE_INLINE void sf_choose_scales(float largest, double squared_norm, size_t dim, float scales[SF_CODE_KINDS]) {
+  float usual = (float)sqrt(squared_norm / (double)dim);
+  bool is_trusted = (double)largest >= SF_CODED_NORM_MIN;
+  scales[SF_SHORT_CODES] = !is_trusted ? 0 : largest * (2.0F / 3) < usual ? largest * (2.0F / 3) : usual;
+  scales[SF_LONG_CODES] = !is_trusted ? 0 : largest * (2.0F / 15) > usual / 3.5F ? largest * (2.0F / 15) : usual / 3.5F;
 }
 
 SF_CODE_INLINE void sf_code_row_inline(const float *components, const float *centre, size_t dim, float factor,
-                                       uint8_t *block, sf_coded_row *coded) {
+                                       uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded) {
   const sf_code_row_input row = {components, centre, dim, factor};
   *coded = (sf_coded_row){0};
   float largest = sf_measure_row(&row, &coded->squared_norm);
   if (!(coded->squared_norm <= SF_CODED_NORM_MAX * SF_CODED_NORM_MAX))
     return;
-  coded->scale = sf_choose_scale(largest, coded->squared_norm, dim);
-  sf_rounding rounding = {.scale = coded->scale, .inverse_scale = coded->scale == 0 ? 0 : 1 / coded->scale};
-  for (size_t begin = 0; begin < dim; begin += SF_CODE_LANES)
-    sf_pack_lanes(sf_round_lanes(&rounding, sf_load_row(&row, begin)), dim - begin,
-                  block + begin / SF_CODE_BLOCK_DIMS * SF_CODE_BLOCK_BYTES);
-  coded->squared_residue = sf_sum_of_code_lanes(rounding.residues);
+  sf_choose_scales(largest, coded->squared_norm, dim, coded->scales);
+  sf_rounding to_short = sf_rounding_of(SF_SHORT_CODES, coded->scales[SF_SHORT_CODES]);
+  sf_rounding to_long = sf_rounding_of(SF_LONG_CODES, coded->scales[SF_LONG_CODES]);
+  for (size_t begin = 0; begin < dim; begin += SF_CODE_LANES) {
+    sf_code_floats lanes = sf_load_row(&row, begin);
+    sf_code_bytes_of_lanes short_codes = sf_round_lanes(&to_short, lanes, dim - begin);
+    sf_code_bytes_of_lanes long_codes = sf_round_lanes(&to_long, lanes, dim - begin);
+    sf_pack_short_lanes(short_codes,
+                        blocks[SF_SHORT_CODES] + begin / sf_code_block_dims(SF_SHORT_CODES) * SF_CODE_BLOCK_BYTES);
+    sf_pack_long_lanes(long_codes, dim - begin,
+                       blocks[SF_LONG_CODES] + begin / sf_code_block_dims(SF_LONG_CODES) * SF_CODE_BLOCK_BYTES);
+  }
+  coded->squared_residues[SF_SHORT_CODES] = sf_sum_of_code_lanes(to_short.squared_residues);
+  coded->squared_residues[SF_LONG_CODES] = sf_sum_of_code_lanes(to_long.squared_residues);
 }
 
 #endif

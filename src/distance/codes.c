@@ -8,7 +8,7 @@
 enum {
   SAMPLED_ROWS = 1024,
   MOST_OF_QUERY = 127,
-  MAX_DIM = 1 << 16, /* up to here no sum of products of two codes, or of 16 times them, leaves int32 */
+  MAX_DIM = 1 << 16, /* up to here no sum of products of two codes, or of 64 times them, leaves int32 */
 };
 
 /* More than the few roundings that a term of a bound sees, relative to it. */
@@ -22,8 +22,8 @@ uint64_t sf_code_num_groups(uint64_t num_rows) {
   return num_rows / SF_CODE_GROUP_ROWS + (num_rows % SF_CODE_GROUP_ROWS != 0);
 }
 
-uint64_t sf_code_group_size(uint32_t dim, sf_metric metric) {
-  return sf_code_bytes(sf_code_blocks(dim), has_squared_norms(metric));
+uint64_t sf_code_group_size(sf_code_kind kind, uint32_t dim, sf_metric metric) {
+  return sf_code_bytes(sf_code_blocks(kind, dim), has_squared_norms(metric));
 }
 
 /* ---------------------------------------------------------------------------------------------------------- Vectors */
@@ -67,8 +67,8 @@ typedef struct group_numbers {
   float *squared_norms; /* NULL: it has none */
 } group_numbers;
 
-static group_numbers numbers_of(uint8_t *group, uint32_t dim, sf_metric metric) {
-  float *numbers = (float *)(uintptr_t)sf_code_numbers(group, sf_code_blocks(dim));
+static group_numbers numbers_of(sf_code_kind kind, uint8_t *group, uint32_t dim, sf_metric metric) {
+  float *numbers = (float *)(uintptr_t)sf_code_numbers(group, sf_code_blocks(kind, dim));
   return (group_numbers){numbers, numbers + SF_CODE_GROUP_ROWS,
                          has_squared_norms(metric) ? numbers + 2 * SF_CODE_GROUP_ROWS : NULL};
 }
@@ -90,16 +90,16 @@ static double least_error(uint32_t dim) {
  * left, each of something that is at most |x| + |centre|. Twice their norm and more, 2⁻¹⁶(|x| + |centre|), covers that,
  * and what comparing rounds of scale·(q·n).
  */
-static void set_numbers(const sf_coded_row *coded, size_t row, uint32_t dim, double norm_of_centre,
+static void set_numbers(const sf_coded_row *coded, sf_code_kind kind, size_t row, uint32_t dim, double norm_of_centre,
                         const group_numbers *numbers) {
   double relative = sf_dot_error_bound((size_t)dim + 4, 1, 1);
   if (!(coded->squared_norm <= SF_CODED_NORM_MAX * SF_CODED_NORM_MAX) || isinf(relative)) {
     set_unknown(numbers, row);
     return;
   }
-  double residue = sqrt(coded->squared_residue) * (1 + relative);
+  double residue = sqrt(coded->squared_residues[kind]) * (1 + relative);
   double norm = sqrt(coded->squared_norm) * (1 + relative) + 2 * norm_of_centre; /* at least |x| + |centre| */
-  numbers->scales[row] = coded->scale;
+  numbers->scales[row] = coded->scales[kind];
   numbers->errors[row] = (float)((residue + 0x1p-16 * norm + least_error(dim)) * (1 + SLACK));
   if (numbers->squared_norms != NULL) {
     double least = coded->squared_norm * (1 - 2 * relative - 2 * SLACK) - SF_CODED_NORM_MIN * SF_CODED_NORM_MIN;
@@ -108,38 +108,44 @@ static void set_numbers(const sf_coded_row *coded, size_t row, uint32_t dim, dou
 }
 
 static void make_group(const float *vectors, size_t count, uint32_t dim, sf_metric metric, const float *centre,
-                       double norm_of_centre, uint8_t *group) {
+                       double norm_of_centre, uint8_t *const groups[SF_CODE_KINDS]) {
+  enum { ROW_BYTES = SF_CODE_BLOCK_BYTES / SF_CODE_GROUP_ROWS };
   const sf_kernels *kernels = sf_kernels_get();
-  group_numbers numbers = numbers_of(group, dim, metric);
   double squared_norms[SF_CODE_GROUP_ROWS];
-  memset(group, SF_CODE_ZERO | SF_CODE_ZERO << 4, sf_code_blocks(dim) * SF_CODE_BLOCK_BYTES);
   kernels->exact_squared_norms(vectors, count, dim, squared_norms);
+  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+    memset(groups[kind], 0, (size_t)sf_code_group_size(kind, dim, metric));
   for (size_t row = 0; row < SF_CODE_GROUP_ROWS; row++) {
-    sf_coded_row coded;
+    uint8_t *const blocks[SF_CODE_KINDS] = {groups[SF_SHORT_CODES] + row * ROW_BYTES,
+                                            groups[SF_LONG_CODES] + row * ROW_BYTES};
+    sf_coded_row coded = {.squared_norm = NAN};
     float factor = row < count ? factor_of(squared_norms[row], metric) : NAN;
-    if (isnan(factor)) {
-      set_unknown(&numbers, row);
-      continue;
+    if (!isnan(factor))
+      kernels->code_row(vectors + row * dim, centre, dim, factor, blocks, &coded);
+    for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++) {
+      group_numbers numbers = numbers_of(kind, groups[kind], dim, metric);
+      set_numbers(&coded, kind, row, dim, norm_of_centre, &numbers);
     }
-    kernels->code_row(vectors + row * dim, centre, dim, factor, group + row * SF_CODE_BLOCK_DIMS / 2, &coded);
-    set_numbers(&coded, row, dim, norm_of_centre, &numbers);
   }
 }
 
 void sf_codes_make_groups(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, const float *centre,
-                          uint8_t *groups) {
+                          uint8_t *const groups[SF_CODE_KINDS]) {
   double norm_of_centre = sqrt(sf_exact_squared_norm(centre, dim));
-  for (size_t row = 0; row < num_rows; row += SF_CODE_GROUP_ROWS, groups += sf_code_group_size(dim, metric)) {
+  uint8_t *next[SF_CODE_KINDS] = {groups[SF_SHORT_CODES], groups[SF_LONG_CODES]};
+  for (size_t row = 0; row < num_rows; row += SF_CODE_GROUP_ROWS) {
     size_t left = num_rows - row;
     make_group(vectors + row * dim, left < SF_CODE_GROUP_ROWS ? left : SF_CODE_GROUP_ROWS, dim, metric, centre,
-               norm_of_centre, groups);
+               norm_of_centre, next);
+    for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+      next[kind] += sf_code_group_size(kind, dim, metric);
   }
 }
 
 /* ---------------------------------------------------------------------------------------------------------- Queries */
 
 size_t sf_code_query_length(uint32_t dim) {
-  return sf_code_blocks(dim) * SF_CODE_BLOCK_DIMS;
+  return sf_code_blocks(SF_SHORT_CODES, dim) * sf_code_block_dims(SF_SHORT_CODES);
 }
 
 /* Component i of what is compared with a row less the centre. Exact. */
@@ -147,23 +153,22 @@ static double component_of(const float *vector, const float *centre, sf_metric m
   return has_squared_norms(metric) ? (double)vector[i] - (double)centre[i] : (double)vector[i];
 }
 
-/* Rounds the query to integers of a step; returns |ρ|. */
-static double round_query(sf_code_query *query, const float *vector, uint32_t dim, sf_metric metric,
-                          const float *centre, float step) {
+/* Rounds the query to integers of a step; returns |ρ|, and the sum of the integers. */
+static double round_query(int8_t *components, const float *vector, uint32_t dim, sf_metric metric, const float *centre,
+                          float step, int32_t *sum) {
   const double integers_only = 0x1.8p52; /* float64 has no fractions where this is added */
   const double inverse_step = step == 0 ? 0 : 1 / (double)step;
   double squared_residue = 0;
-  int32_t sum = 0;
-  memset(query->components, 0, sf_code_query_length(dim));
+  *sum = 0;
+  memset(components, 0, sf_code_query_length(dim));
   for (uint32_t i = 0; i < dim; i++) {
     double value = component_of(vector, centre, metric, i);
     double rounded = (value * inverse_step + integers_only) - integers_only;
-    query->components[i] = (int8_t)rounded;
-    sum += (int32_t)rounded;
+    components[i] = (int8_t)rounded;
+    *sum += (int32_t)rounded;
     double residue = value - (double)step * rounded;
     squared_residue += residue * residue;
   }
-  query->comparison.offset = -SF_CODE_ZERO * sum;
   return sqrt(squared_residue);
 }
 
@@ -180,10 +185,8 @@ bool sf_code_query_init(sf_code_query *query, const float *vector, uint32_t dim,
   if (!(norm <= SF_CODED_NORM_MAX) || dim > MAX_DIM)
     return false;
   float step = largest < SF_CODED_NORM_MIN ? 0 : (float)(largest / MOST_OF_QUERY);
-  double residue = round_query(query, vector, dim, metric, codes->centre, step);
-  /* Of |n|, as code_row.h chooses the scale */
-  double most = 4 * sqrt((double)dim) * (1 + SLACK);
-  double slack = fmax(residue, SF_CODED_NORM_MIN) * most * (1 + SLACK);
+  int32_t sum;
+  double residue = round_query(query->components, vector, dim, metric, codes->centre, step, &sum);
   double base;
   if (has_squared_norms(metric)) {
     base = squared_norm * (1 - 2 * SLACK) - SF_CODED_NORM_MIN * SF_CODED_NORM_MIN;
@@ -194,10 +197,15 @@ bool sf_code_query_init(sf_code_query *query, const float *vector, uint32_t dim,
   }
   /* 2q·x in a squared distance */
   double factor = has_squared_norms(metric) ? 2 : 1;
-  query->comparison.components = query->components;
-  query->comparison.base = (float)base;
-  query->comparison.step = (float)factor * step;
-  query->comparison.slack = (float)(factor * slack * (1 + SLACK));
-  query->comparison.norm = (float)(factor * norm * (1 + 2 * SLACK));
+  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++) {
+    double size = kind == SF_SHORT_CODES ? 1.5 : 4; /* |n| / √dim is at most this, as code_row.h chooses the scale */
+    double slack = fmax(residue, SF_CODED_NORM_MIN) * size * sqrt((double)dim);
+    query->comparisons[kind] = (sf_code_comparison){.components = query->components,
+                                                    .offset = kind == SF_SHORT_CODES ? -3 * sum : -16 * sum,
+                                                    .base = (float)base,
+                                                    .half_step = (float)factor * step / 2,
+                                                    .slack = (float)(factor * slack * (1 + 3 * SLACK)),
+                                                    .norm = (float)(factor * norm * (1 + 2 * SLACK))};
+  }
   return true;
 }

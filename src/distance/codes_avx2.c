@@ -1,6 +1,5 @@
 /* Codes, with AVX2. */
 #include "distance/code_row.h"
-#include "distance/codes_kernels.h"
 
 #if defined(__x86_64__)
 
@@ -12,9 +11,9 @@
 
 enum {
   ROWS = SF_CODE_GROUP_ROWS,
-  HALF = SF_CODE_BLOCK_DIMS / 2,
+  PART = 4, /* components of a row in a part of a block's bytes */
   REGISTER_ROWS = 8,
-  /* A block adds up to 4 · 15 · 127 to a sum of 16 bits. */
+  /* A block adds up to 8 · 3 · 127 or 4 · 15 · 127 to a sum of 16 bits. */
   MAX_BLOCKS = 4,
 };
 
@@ -29,22 +28,30 @@ AVX2_INLINE __m256i load(const uint8_t *codes) {
   return _mm256_loadu_si256((const __m256i *)(const void *)codes);
 }
 
+/* Products of one code of every byte, from bit `shift` on, summed in pairs. */
+AVX2_INLINE __m256i products_of(__m256i codes, int shift, int8_t bits, const int8_t *components) {
+  __m256i shifted = _mm256_and_si256(_mm256_srli_epi16(codes, shift), _mm256_set1_epi8(bits));
+  return _mm256_maddubs_epi16(shifted, spread(components));
+}
+
 /* Of eight rows: two sums each, of what the components give in pairs. */
-AVX2_INLINE __m256i add_block(__m256i sums, __m256i codes, __m256i lower_components, __m256i upper_components) {
-  const __m256i four_bits = _mm256_set1_epi8(15);
-  __m256i lower = _mm256_and_si256(codes, four_bits);
-  __m256i upper = _mm256_and_si256(_mm256_srli_epi16(codes, 4), four_bits);
-  sums = _mm256_add_epi16(sums, _mm256_maddubs_epi16(lower, lower_components));
-  return _mm256_add_epi16(sums, _mm256_maddubs_epi16(upper, upper_components));
+AVX2_INLINE __m256i products_of_block(sf_code_kind kind, __m256i codes, const int8_t *components) {
+  if (kind == SF_LONG_CODES)
+    return _mm256_add_epi16(products_of(codes, 0, 15, components), products_of(codes, 4, 15, components + PART));
+  __m256i lower = _mm256_add_epi16(products_of(codes, 0, 3, components), products_of(codes, 2, 3, components + PART));
+  __m256i upper = _mm256_add_epi16(products_of(codes, 4, 3, components + 2 * PART),
+                                   products_of(codes, 6, 3, components + 3 * PART));
+  return _mm256_add_epi16(lower, upper);
 }
 
 AVX2_INLINE __m256 bounds_of_rows(const sf_code_comparison *comparison, __m256i sums, const float *numbers,
                                   bool has_squared_norms) {
+  __m256i doubled = _mm256_add_epi32(_mm256_slli_epi32(sums, 1), _mm256_set1_epi32(comparison->offset));
   __m256 base = _mm256_set1_ps(comparison->base);
   if (has_squared_norms)
     base = _mm256_add_ps(base, _mm256_loadu_ps(numbers + 2 * ROWS));
-  __m256 product =
-      _mm256_fmadd_ps(_mm256_set1_ps(comparison->step), _mm256_cvtepi32_ps(sums), _mm256_set1_ps(comparison->slack));
+  __m256 product = _mm256_fmadd_ps(_mm256_set1_ps(comparison->half_step), _mm256_cvtepi32_ps(doubled),
+                                   _mm256_set1_ps(comparison->slack));
   __m256 least = _mm256_fnmadd_ps(_mm256_loadu_ps(numbers), product, base);
   return _mm256_fnmadd_ps(_mm256_set1_ps(comparison->norm), _mm256_loadu_ps(numbers + ROWS), least);
 }
@@ -54,26 +61,26 @@ AVX2_INLINE unsigned near_rows(__m256 bounds, __m256 limits) {
   return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(bounds, limits, _CMP_NGT_UQ));
 }
 
-AVX2 void sf_find_near_codes_avx2(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                  size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds) {
-  const size_t num_blocks = sf_code_blocks(dim);
+AVX2_INLINE void find_near_codes(sf_code_kind kind, const sf_code_comparison *comparison, const uint8_t *groups,
+                                 size_t num_groups, size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
+                                 float *bounds) {
+  const size_t num_blocks = sf_code_blocks(kind, dim);
   const __m256i ones = _mm256_set1_epi16(1);
   const __m256 limits = _mm256_set1_ps(limit);
   const uint8_t *group = groups;
   for (size_t i = 0; i < num_groups; i++, group += sf_code_bytes(num_blocks, has_squared_norms)) {
-    __m256i first = _mm256_set1_epi32(comparison->offset);
-    __m256i second = first;
+    __m256i first = _mm256_setzero_si256();
+    __m256i second = _mm256_setzero_si256();
     for (size_t block = 0; block < num_blocks;) {
       size_t end = num_blocks - block < MAX_BLOCKS ? num_blocks : block + MAX_BLOCKS;
       __m256i first_pairs = _mm256_setzero_si256();
       __m256i second_pairs = _mm256_setzero_si256();
       for (; block < end; block++) {
-        const int8_t *components = comparison->components + block * SF_CODE_BLOCK_DIMS;
+        const int8_t *components = comparison->components + block * sf_code_block_dims(kind);
         const uint8_t *codes = group + block * SF_CODE_BLOCK_BYTES;
-        __m256i lower = spread(components);
-        __m256i upper = spread(components + HALF);
-        first_pairs = add_block(first_pairs, load(codes), lower, upper);
-        second_pairs = add_block(second_pairs, load(codes + SF_CODE_BLOCK_BYTES / 2), lower, upper);
+        first_pairs = _mm256_add_epi16(first_pairs, products_of_block(kind, load(codes), components));
+        second_pairs =
+            _mm256_add_epi16(second_pairs, products_of_block(kind, load(codes + SF_CODE_BLOCK_BYTES / 2), components));
       }
       first = _mm256_add_epi32(first, _mm256_madd_epi16(first_pairs, ones));
       second = _mm256_add_epi32(second, _mm256_madd_epi16(second_pairs, ones));
@@ -89,9 +96,21 @@ AVX2 void sf_find_near_codes_avx2(const sf_code_comparison *comparison, const ui
   }
 }
 
-AVX2 void sf_code_row_avx2(const float *row, const float *centre, size_t dim, float factor, uint8_t *block,
-                           sf_coded_row *coded) {
-  sf_code_row_inline(row, centre, dim, factor, block, coded);
+AVX2 void sf_find_near_short_codes_avx2(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                        size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
+                                        float *bounds) {
+  find_near_codes(SF_SHORT_CODES, comparison, groups, num_groups, dim, has_squared_norms, limit, masks, bounds);
+}
+
+AVX2 void sf_find_near_long_codes_avx2(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                       size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
+                                       float *bounds) {
+  find_near_codes(SF_LONG_CODES, comparison, groups, num_groups, dim, has_squared_norms, limit, masks, bounds);
+}
+
+AVX2 void sf_code_row_avx2(const float *row, const float *centre, size_t dim, float factor,
+                           uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded) {
+  sf_code_row_inline(row, centre, dim, factor, blocks, coded);
 }
 
 #endif

@@ -5,29 +5,44 @@
 
 #include "distance/codes.h"
 
-void sf_code_row_portable(const float *row, const float *centre, size_t dim, float factor, uint8_t *block,
-                          sf_coded_row *coded);
-void sf_find_near_codes_portable(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                 size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+void sf_code_row_portable(const float *row, const float *centre, size_t dim, float factor,
+                          uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);
+void sf_find_near_short_codes_portable(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                       size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+void sf_find_near_long_codes_portable(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                      size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
 #if defined(__x86_64__)
-void sf_code_row_avx2(const float *row, const float *centre, size_t dim, float factor, uint8_t *block,
-                      sf_coded_row *coded);
-void sf_find_near_codes_avx2(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups, size_t dim,
-                             bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
-void sf_code_row_avx512vnni(const float *row, const float *centre, size_t dim, float factor, uint8_t *block,
-                            sf_coded_row *coded);
-void sf_find_near_codes_avx512vnni(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+void sf_code_row_avx2(const float *row, const float *centre, size_t dim, float factor,
+                      uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);
+void sf_find_near_short_codes_avx2(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
                                    size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+void sf_find_near_long_codes_avx2(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                  size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+void sf_code_row_avx512vnni(const float *row, const float *centre, size_t dim, float factor,
+                            uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);
+void sf_find_near_short_codes_avx512vnni(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                         size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
+                                         float *bounds);
+void sf_find_near_long_codes_avx512vnni(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                        size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
+                                        float *bounds);
 #endif
 #if defined(__aarch64__)
-void sf_code_row_neon(const float *row, const float *centre, size_t dim, float factor, uint8_t *block,
-                      sf_coded_row *coded);
-void sf_find_near_codes_neon(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups, size_t dim,
-                             bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+void sf_code_row_neon(const float *row, const float *centre, size_t dim, float factor,
+                      uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);
+void sf_find_near_short_codes_neon(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                   size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+void sf_find_near_long_codes_neon(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                  size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
 #endif
 
-static inline size_t sf_code_blocks(size_t dim) {
-  return (dim + SF_CODE_BLOCK_DIMS - 1) / SF_CODE_BLOCK_DIMS;
+/* Components of a block. */
+static inline size_t sf_code_block_dims(sf_code_kind kind) {
+  return kind == SF_SHORT_CODES ? 16 : 8;
+}
+
+static inline size_t sf_code_blocks(sf_code_kind kind, size_t dim) {
+  return (dim + sf_code_block_dims(kind) - 1) / sf_code_block_dims(kind);
 }
 
 /* Scales, errors and squared norms of a group, one behind the other. */

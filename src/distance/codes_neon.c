@@ -1,6 +1,5 @@
 /* Codes, with NEON. */
 #include "distance/code_row.h"
-#include "distance/codes_kernels.h"
 
 #if defined(__aarch64__)
 
@@ -9,10 +8,10 @@
 
 enum {
   ROWS = SF_CODE_GROUP_ROWS,
-  HALF = SF_CODE_BLOCK_DIMS / 2,
+  PART = 4,      /* components of a row in a part of a block's bytes */
   PART_ROWS = 4, /* whose codes a register has */
   PARTS = ROWS / PART_ROWS,
-  /* A block adds up to 2 · 15 · 127 to a sum of 16 bits. */
+  /* A block adds up to 4 · 3 · 127 or 2 · 15 · 127 to a sum of 16 bits. */
   MAX_BLOCKS = 8,
 };
 
@@ -29,31 +28,38 @@ typedef struct part_sums {
   int16x8_t second;
 } part_sums;
 
-static inline void add_block(part_sums *sums, uint8x16_t codes, int8x8_t lower_components, int8x8_t upper_components) {
-  int8x16_t lower = vreinterpretq_s8_u8(vandq_u8(codes, vdupq_n_u8(15)));
-  int8x16_t upper = vreinterpretq_s8_u8(vshrq_n_u8(codes, 4));
-  sums->first = vmlal_s8(sums->first, vget_low_s8(lower), lower_components);
-  sums->first = vmlal_s8(sums->first, vget_low_s8(upper), upper_components);
-  sums->second = vmlal_s8(sums->second, vget_high_s8(lower), lower_components);
-  sums->second = vmlal_s8(sums->second, vget_high_s8(upper), upper_components);
+static inline void add_codes(part_sums *sums, uint8x16_t codes, uint8_t bits, const int8_t *components) {
+  int8x16_t of_bits = vreinterpretq_s8_u8(vandq_u8(codes, vdupq_n_u8(bits)));
+  sums->first = vmlal_s8(sums->first, vget_low_s8(of_bits), spread(components));
+  sums->second = vmlal_s8(sums->second, vget_high_s8(of_bits), spread(components));
 }
 
-static inline void products_of_group(const sf_code_comparison *comparison, const uint8_t *group, size_t num_blocks,
-                                     int32x4_t products[PARTS]) {
+static inline void add_block(sf_code_kind kind, part_sums *sums, uint8x16_t codes, const int8_t *components) {
+  if (kind == SF_LONG_CODES) {
+    add_codes(sums, codes, 15, components);
+    add_codes(sums, vshrq_n_u8(codes, 4), 15, components + PART);
+    return;
+  }
+  add_codes(sums, codes, 3, components);
+  add_codes(sums, vshrq_n_u8(codes, 2), 3, components + PART);
+  add_codes(sums, vshrq_n_u8(codes, 4), 3, components + 2 * PART);
+  add_codes(sums, vshrq_n_u8(codes, 6), 3, components + 3 * PART);
+}
+
+/* e·c. */
+static inline void products_of_group(sf_code_kind kind, const int8_t *components, const uint8_t *group,
+                                     size_t num_blocks, int32x4_t products[PARTS]) {
   for (size_t part = 0; part < PARTS; part++)
-    products[part] = vdupq_n_s32(comparison->offset);
+    products[part] = vdupq_n_s32(0);
   for (size_t block = 0; block < num_blocks;) {
     size_t end = num_blocks - block < MAX_BLOCKS ? num_blocks : block + MAX_BLOCKS;
     part_sums sums[PARTS];
     for (size_t part = 0; part < PARTS; part++)
       sums[part].first = sums[part].second = vdupq_n_s16(0);
-    for (; block < end; block++) {
-      const int8_t *components = comparison->components + block * SF_CODE_BLOCK_DIMS;
-      const uint8_t *codes = group + block * SF_CODE_BLOCK_BYTES;
+    for (; block < end; block++)
       for (size_t part = 0; part < PARTS; part++)
-        add_block(&sums[part], vld1q_u8(codes + part * PART_ROWS * HALF), spread(components),
-                  spread(components + HALF));
-    }
+        add_block(kind, &sums[part], vld1q_u8(group + block * SF_CODE_BLOCK_BYTES + part * PART_ROWS * PART),
+                  components + block * sf_code_block_dims(kind));
     for (size_t part = 0; part < PARTS; part++) {
       int32x4_t of_rows = vpaddq_s32(vpaddlq_s16(sums[part].first), vpaddlq_s16(sums[part].second));
       products[part] = vaddq_s32(products[part], of_rows);
@@ -66,8 +72,9 @@ static inline float32x4_t bounds_of_part(const sf_code_comparison *comparison, i
   float32x4_t least = vdupq_n_f32(comparison->base);
   if (has_squared_norms)
     least = vaddq_f32(least, vld1q_f32(numbers + 2 * ROWS));
+  int32x4_t doubled = vaddq_s32(vshlq_n_s32(products, 1), vdupq_n_s32(comparison->offset));
   float32x4_t product =
-      vfmaq_f32(vdupq_n_f32(comparison->slack), vdupq_n_f32(comparison->step), vcvtq_f32_s32(products));
+      vfmaq_f32(vdupq_n_f32(comparison->slack), vdupq_n_f32(comparison->half_step), vcvtq_f32_s32(doubled));
   least = vfmsq_f32(least, vld1q_f32(numbers), product);
   return vfmsq_f32(least, vdupq_n_f32(comparison->norm), vld1q_f32(numbers + ROWS));
 }
@@ -78,13 +85,14 @@ static inline unsigned near_rows(float32x4_t bounds, float32x4_t limits) {
   return vaddvq_u32(vbicq_u32(vld1q_u32(bits), vcgtq_f32(bounds, limits)));
 }
 
-void sf_find_near_codes_neon(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups, size_t dim,
-                             bool has_squared_norms, float limit, uint16_t *masks, float *bounds) {
-  const size_t num_blocks = sf_code_blocks(dim);
+static inline void find_near_codes(sf_code_kind kind, const sf_code_comparison *comparison, const uint8_t *groups,
+                                   size_t num_groups, size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
+                                   float *bounds) {
+  const size_t num_blocks = sf_code_blocks(kind, dim);
   const uint8_t *group = groups;
   for (size_t i = 0; i < num_groups; i++, group += sf_code_bytes(num_blocks, has_squared_norms)) {
     int32x4_t products[PARTS];
-    products_of_group(comparison, group, num_blocks, products);
+    products_of_group(kind, comparison->components, group, num_blocks, products);
     const float *numbers = sf_code_numbers(group, num_blocks);
     unsigned mask = 0;
     for (size_t part = 0; part < PARTS; part++) {
@@ -97,9 +105,19 @@ void sf_find_near_codes_neon(const sf_code_comparison *comparison, const uint8_t
   }
 }
 
-void sf_code_row_neon(const float *row, const float *centre, size_t dim, float factor, uint8_t *block,
-                      sf_coded_row *coded) {
-  sf_code_row_inline(row, centre, dim, factor, block, coded);
+void sf_find_near_short_codes_neon(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                   size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds) {
+  find_near_codes(SF_SHORT_CODES, comparison, groups, num_groups, dim, has_squared_norms, limit, masks, bounds);
+}
+
+void sf_find_near_long_codes_neon(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
+                                  size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds) {
+  find_near_codes(SF_LONG_CODES, comparison, groups, num_groups, dim, has_squared_norms, limit, masks, bounds);
+}
+
+void sf_code_row_neon(const float *row, const float *centre, size_t dim, float factor,
+                      uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded) {
+  sf_code_row_inline(row, centre, dim, factor, blocks, coded);
 }
 
 #endif

@@ -40,36 +40,39 @@ enum { SF_TILE_ROWS = 6, SF_TILE_COLUMNS = 16 };
 typedef void (*sf_tile_kernel)(const float *const *rows, const float *panel, size_t num_columns, size_t dim,
                                float *results);
 
+/* Kinds of codes (src/distance/codes.h): of two bits a component, and of four. */
+typedef enum sf_code_kind { SF_SHORT_CODES, SF_LONG_CODES, SF_CODE_KINDS } sf_code_kind;
+
 /* A row that was coded, less the centre. Where its squared norm is not at most SF_CODED_NORM_MAX², it was not. */
 typedef struct sf_coded_row {
-  float scale;
   double squared_norm;
-  double squared_residue;
+  float scales[SF_CODE_KINDS];
+  double squared_residues[SF_CODE_KINDS];
 } sf_coded_row;
 
 /* Norms within which codes serve, of vectors, distances and queries. */
 #define SF_CODED_NORM_MIN 1e-15
 #define SF_CODED_NORM_MAX 1e15
 
-/* Codes factor · row − centre into the group that `block` lies in the first block of: at the row's own first byte. All
- * sums are in float32, in some order; the same bits with every kernel. */
-typedef void (*sf_code_row_kernel)(const float *row, const float *centre, size_t dim, float factor, uint8_t *block,
-                                   sf_coded_row *coded);
+/* Codes factor · row − centre in both kinds, into the groups that `blocks` lie in the first blocks of: at the row's own first
+ * bytes. All sums are in float32, in some order; the same bits with every kernel. */
+typedef void (*sf_code_row_kernel)(const float *row, const float *centre, size_t dim, float factor,
+                                   uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);
 
-/* What of a query is compared with codes (src/distance/codes.h), for all groups the same. */
+/* What of a query is compared with codes of one kind, for all groups the same. */
 typedef struct sf_code_comparison {
-  const int8_t *components; /* e, and zeros up to a multiple of 8 */
-  int32_t offset;           /* −8 Σ eᵢ: the codes are stored as n + 8 */
+  const int8_t *components; /* e, and zeros up to a multiple of 16 */
+  int32_t offset;           /* −16 Σ eᵢ for long codes c = n + 8, −3 Σ eᵢ for short ones c = n + 1.5 */
   float base;
-  float step;
+  float half_step;
   float slack;
   float norm;
 } sf_code_comparison;
 
 /*
  * For each of `num_groups` groups of 16 rows a mask whose bit r says that row r may be within the limit: where
- * base (+ squared norm, for codes that have it) − scale · (step · e·n + slack) − norm · error ≤ limit, or is NaN. These
- * numbers themselves go to `bounds`, unless it is NULL.
+ * base (+ squared norm, for codes that have it) − scale · (half_step · (2e·c + offset) + slack) − norm · error ≤ limit, or is
+ * NaN. These numbers themselves go to `bounds`, unless it is NULL.
  */
 typedef void (*sf_codes_kernel)(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
                                 size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
@@ -84,7 +87,7 @@ typedef struct sf_kernels {
   sf_tile_kernel dot_tile;
   size_t panel_columns; /* what dot_tile keeps in registers at once */
   sf_code_row_kernel code_row;
-  sf_codes_kernel find_near_codes;
+  sf_codes_kernel find_near_codes[SF_CODE_KINDS];
   /* NULL: there is none, and queries are taken one by one. */
   sf_shared_kernel dot_shared;
   sf_shared_kernel squared_l2_shared;

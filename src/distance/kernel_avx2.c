@@ -291,7 +291,7 @@ const sf_kernels sf_avx2_kernels = {.name = "avx2",
                                     .dot_tile = dot_tile,
                                     .panel_columns = 2 * WIDTH,
                                     .code_row = sf_code_row_avx2,
-                                    .find_near_codes = sf_find_near_codes_avx2,
+                                    .find_near_codes = {sf_find_near_short_codes_avx2, sf_find_near_long_codes_avx2},
                                     .dot_shared = dot_shared,
                                     .squared_l2_shared = squared_l2_shared};
 

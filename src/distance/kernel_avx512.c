@@ -247,13 +247,14 @@ static bool vnni_supported(void) {
 const sf_kernels sf_avx512_kernels = {.name = "avx512",
                                       .supported = supported,
                                       .code_row = sf_code_row_avx2,
-                                      .find_near_codes = sf_find_near_codes_avx2,
+                                      .find_near_codes = {sf_find_near_short_codes_avx2, sf_find_near_long_codes_avx2},
                                       FOUNDATION};
 
-const sf_kernels sf_avx512vnni_kernels = {.name = "avx512vnni",
-                                          .supported = vnni_supported,
-                                          .code_row = sf_code_row_avx512vnni,
-                                          .find_near_codes = sf_find_near_codes_avx512vnni,
-                                          FOUNDATION};
+const sf_kernels sf_avx512vnni_kernels = {
+    .name = "avx512vnni",
+    .supported = vnni_supported,
+    .code_row = sf_code_row_avx512vnni,
+    .find_near_codes = {sf_find_near_short_codes_avx512vnni, sf_find_near_long_codes_avx512vnni},
+    FOUNDATION};
 
 #endif

@@ -204,7 +204,7 @@ const sf_kernels sf_neon_kernels = {.name = "neon",
                                     .dot_tile = dot_tile,
                                     .panel_columns = VECTORS * WIDTH,
                                     .code_row = sf_code_row_neon,
-                                    .find_near_codes = sf_find_near_codes_neon,
+                                    .find_near_codes = {sf_find_near_short_codes_neon, sf_find_near_long_codes_neon},
                                     .dot_shared = dot_shared,
                                     .squared_l2_shared = squared_l2_shared};
 

@@ -80,13 +80,14 @@ static bool supported(void) {
   return true;
 }
 
-const sf_kernels sf_portable_kernels = {.name = "portable",
-                                        .supported = supported,
-                                        .dot = dot_rows,
-                                        .squared_l2 = squared_l2_rows,
-                                        .dots_and_norms = dots_and_norms,
-                                        .exact_squared_norms = exact_squared_norms,
-                                        .dot_tile = dot_tile,
-                                        .panel_columns = SF_TILE_COLUMNS,
-                                        .code_row = sf_code_row_portable,
-                                        .find_near_codes = sf_find_near_codes_portable};
+const sf_kernels sf_portable_kernels = {
+    .name = "portable",
+    .supported = supported,
+    .dot = dot_rows,
+    .squared_l2 = squared_l2_rows,
+    .dots_and_norms = dots_and_norms,
+    .exact_squared_norms = exact_squared_norms,
+    .dot_tile = dot_tile,
+    .panel_columns = SF_TILE_COLUMNS,
+    .code_row = sf_code_row_portable,
+    .find_near_codes = {sf_find_near_short_codes_portable, sf_find_near_long_codes_portable}};

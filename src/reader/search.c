@@ -2,15 +2,11 @@
 
 #include "base/thread.h"
 #include "base/time.h"
+#include "search/slices.h"
 #include "search/winners.h"
 
 #include <math.h>
 #include <string.h>
-
-/* A slice of this many bytes is scanned in well under a millisecond, for a whole company of searches in a few: small
- * enough to share out, and large enough that its own costs don't show. Of vectors with codes an eighth is read. */
-#define SLICE_BYTES ((size_t)4 << 20)
-#define CODED_SLICE_BYTES (2 * SLICE_BYTES)
 
 /* Searches for more results than this scan alone: what a company of searches holds in memory stays small. */
 #define MAX_SHARED_TOP_K 1024
@@ -47,13 +43,14 @@ struct sf_search {
   const sf_event_listener *events;
   sf_search_callback done;
   void *context;
-  pthread_mutex_t mutex;  /* guards all below, and the slots */
-  pthread_cond_t changed; /* for sf_search_run: there is something to scan, or the search has ended */
-  size_t next_slot;       /* the first that was not started yet */
-  size_t num_in_flight;   /* slots that were started and are not finished */
-  size_t num_helpers;     /* threads that scan */
-  size_t num_tickets;     /* threads that were asked to */
-  slot *first_ready;      /* slots with slices to take */
+  pthread_mutex_t mutex;   /* guards all below, and the slots */
+  pthread_cond_t changed;  /* for sf_search_run: there is something to scan, or the search has ended */
+  atomic_uint num_changes; /* changed with the mutex held */
+  size_t next_slot;        /* the first that was not started yet */
+  size_t num_in_flight;    /* slots that were started and are not finished */
+  size_t num_helpers;      /* threads that scan */
+  size_t num_tickets;      /* threads that were asked to */
+  slot *first_ready;       /* slots with slices to take */
   slot *last_ready;
   slot *to_give; /* slots whose shards go back to the cache once the mutex is free */
   sf_winners winners;
@@ -248,28 +245,11 @@ static void fail(sf_search *search, sf_code code, const sf_error *error) {
   }
 }
 
-static size_t divide_up(size_t dividend, size_t divisor) {
-  return dividend / divisor + (dividend % divisor != 0);
-}
-
-/* Slices of a segment are about as large as one another, and whole windows. How large doesn't change, since searches that
- * scan together have the same slices. */
-static size_t rows_per_slice(const sf_vector_segment *segment, uint32_t dim) {
-  bool has_codes = segment->codes.groups != NULL || segment->lazy_codes != NULL;
-  size_t row_bytes = (size_t)dim * sizeof(float);
-  size_t window_rows = sf_rows_per_window(dim);
-  size_t most = (has_codes ? CODED_SLICE_BYTES : SLICE_BYTES) / row_bytes / window_rows;
-  size_t windows = divide_up(segment->num_rows, window_rows);
-  size_t slices = divide_up(windows, most > 0 ? most : 1);
-  return slices == 0 ? window_rows : divide_up(windows, slices) * window_rows;
-}
-
 /* The next slice of a slot that has any. */
 static slice take_slice(sf_search *search, slot *from) {
   const sf_vector_segment *segment = &from->shard->segments[from->segment];
-  size_t rows = rows_per_slice(segment, search->scan_query.dim);
-  size_t left = segment->num_rows - from->row;
-  slice taken = {.of = from, .segment = segment, .begin = from->row, .end = from->row + (left < rows ? left : rows)};
+  size_t rows = sf_slice_rows(segment, search->scan_query.dim, from->row);
+  slice taken = {.of = from, .segment = segment, .begin = from->row, .end = from->row + rows};
   from->row = taken.end;
   if (from->row == segment->num_rows) {
     from->segment++;
@@ -342,7 +322,7 @@ static size_t count_slices(const sf_search *search, size_t limit) {
   size_t count = 0;
   for (const slot *next = search->first_ready; next != NULL && count < limit; next = next->next) {
     size_t bytes = (next->shard->segments[next->segment].num_rows - next->row) * row_bytes;
-    count += 1 + bytes / SLICE_BYTES + (next->shard->num_segments - next->segment - 1);
+    count += 1 + bytes / SF_LEAST_SLICE_BYTES + (next->shard->num_segments - next->segment - 1);
   }
   return count < limit ? count : limit;
 }
@@ -377,6 +357,12 @@ static slot *take_to_give(sf_search *search) {
   for (slot *next = given; next != NULL; next = next->next)
     next->shard = NULL;
   return given;
+}
+
+/* That there may be something to scan, or that the search has ended. */
+static void tell_caller(sf_search *search) {
+  atomic_fetch_add_explicit(&search->num_changes, 1, memory_order_release);
+  pthread_cond_broadcast(&search->changed);
 }
 
 /* From here on: without the mutex. ------------------------------------------------------------------------------ */
@@ -504,7 +490,7 @@ static void let_go(const company *of) {
 static void share_slices(sf_search *search) {
   ask_for_help(search);
   if (search->is_caller_waiting)
-    pthread_cond_broadcast(&search->changed);
+    tell_caller(search);
 }
 
 /* Scans slices until none is ready. */
@@ -656,7 +642,7 @@ static void end(sf_search *search) {
   if (search->is_blocking)
     search->response = response;
   search->has_ended = true;
-  pthread_cond_broadcast(&search->changed);
+  tell_caller(search);
   pthread_mutex_unlock(&search->mutex);
   sf_search_release(search); /* the reference of the search under way */
 }
@@ -674,7 +660,7 @@ static void settle(sf_search *search) {
     search->num_helpers--;
   }
   bool ends = begin_end(search);
-  pthread_cond_broadcast(&search->changed);
+  tell_caller(search);
   pthread_mutex_unlock(&search->mutex);
   if (ends)
     end(search);
@@ -732,8 +718,14 @@ void sf_search_start(sf_search *search, sf_search_callback done, void *context) 
 static bool wait_for_slices(sf_search *search) {
   pthread_mutex_lock(&search->mutex);
   search->is_caller_waiting = true;
-  while (!search->has_ended && search->first_ready == NULL)
-    pthread_cond_wait(&search->changed, &search->mutex);
+  while (!search->has_ended && search->first_ready == NULL) {
+    unsigned seen = atomic_load_explicit(&search->num_changes, memory_order_relaxed);
+    pthread_mutex_unlock(&search->mutex);
+    bool has_changed = sf_wait_awake(&search->num_changes, seen);
+    pthread_mutex_lock(&search->mutex);
+    if (!has_changed && !search->has_ended && search->first_ready == NULL)
+      pthread_cond_wait(&search->changed, &search->mutex);
+  }
   bool has_ended = search->has_ended;
   pthread_mutex_unlock(&search->mutex);
   return !has_ended;

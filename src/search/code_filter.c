@@ -8,7 +8,10 @@
 /* A window's rows lie in as many groups, and in one more where it doesn't begin with a group. */
 enum { MAX_GROUPS = SF_MAX_WINDOW_ROWS / SF_CODE_GROUP_ROWS + 1 };
 
-enum { SAMPLED_AHEAD = 3 }; /* groups that are asked for before they are needed */
+enum {
+  SAMPLED_AHEAD = 3,         /* groups that are asked for before they are needed */
+  BLOCKS_BY_LONG_CODES = 15, /* where short ones leave more than half of the groups; then they are tried again */
+};
 
 sf_metric sf_code_metric_of(sf_score_convention convention) {
   switch (convention) {
@@ -28,12 +31,14 @@ sf_code sf_code_filter_init(sf_code_filter *filter, const sf_scan_query *scan_qu
   const sf_codes *codes = segment->lazy_codes != NULL ? sf_lazy_codes_get(segment->lazy_codes) : &segment->codes;
   *filter =
       (sf_code_filter){.segment = segment, .codes = codes, .kernels = scan_query->kernels, .dim = scan_query->dim};
-  if (codes == NULL || codes->groups == NULL || codes->metric != sf_code_metric_of(scan_query->score_convention))
+  if (codes == NULL || codes->centre == NULL || codes->metric != sf_code_metric_of(scan_query->score_convention))
     return SF_OK;
   filter->query.components = sf_calloc(sf_code_query_length(scan_query->dim), 1);
   if (filter->query.components == NULL)
     return sf_fail_memory(error, "codes of a query");
   filter->is_on = sf_code_query_init(&filter->query, sf_compared_vector(scan_query), scan_query->dim, codes);
+  filter->estimate = filter->query.comparisons[SF_SHORT_CODES];
+  filter->estimate.norm = filter->estimate.slack = 0;
   return SF_OK;
 }
 
@@ -47,45 +52,48 @@ bool sf_code_filter_serves(const sf_code_filter *filter, size_t window) {
          (filter->segment->lazy_codes == NULL || sf_lazy_codes_has(filter->segment->lazy_codes, window));
 }
 
-static void compare(const sf_code_filter *filter, size_t first_group, size_t num_groups, float limit, uint16_t *masks,
-                    float *bounds) {
-  const sf_codes *codes = filter->codes;
-  const uint8_t *groups = codes->groups + first_group * sf_code_group_size(filter->dim, codes->metric);
-  filter->kernels->find_near_codes(&filter->query.comparison, groups, num_groups, filter->dim,
-                                   codes->metric == SF_METRIC_L2, limit, masks, bounds);
+static size_t group_size(const sf_code_filter *filter, sf_code_kind kind) {
+  return (size_t)sf_code_group_size(kind, filter->dim, filter->codes->metric);
+}
+
+static void compare(const sf_code_filter *filter, sf_code_kind kind, const sf_code_comparison *comparison, size_t first,
+                    size_t count, float limit, uint16_t *masks, float *bounds) {
+  const uint8_t *groups = filter->codes->groups[kind] + first * group_size(filter, kind);
+  filter->kernels->find_near_codes[kind](comparison, groups, count, filter->dim, filter->codes->metric == SF_METRIC_L2,
+                                         limit, masks, bounds);
+}
+
+static void prefetch_group(const sf_code_filter *filter, sf_code_kind kind, size_t group) {
+  enum { LINE_BYTES = 64 };
+  size_t size = group_size(filter, kind);
+  for (size_t i = 0; i < size; i += LINE_BYTES)
+    __builtin_prefetch(filter->codes->groups[kind] + group * size + i, 0, 1);
 }
 
 /* Adds a row that may be among the best. A limit for others comes of it once there is no room. */
-static void add_sampled(sf_code_sample *sample, float bound, size_t row) {
+static void add_sampled(sf_code_sample *sample, float estimate, size_t row) {
   sf_candidates *best = &sample->best;
   if (best->count == best->capacity) {
     sample->limit = sf_candidates_kth_key(best, sample->count);
     sf_candidates_drop_above(best, sample->limit);
   }
   if (best->count < best->capacity) /* ties may leave no room */
-    best->items[best->count++] = (sf_candidate){.key = bound, .row = row};
-}
-
-static void prefetch_group(const sf_code_filter *filter, size_t group) {
-  enum { LINE_BYTES = 64 };
-  size_t size = sf_code_group_size(filter->dim, filter->codes->metric);
-  for (size_t i = 0; i < size; i += LINE_BYTES)
-    __builtin_prefetch(filter->codes->groups + group * size + i, 0, 1);
+    best->items[best->count++] = (sf_candidate){.key = estimate, .row = row};
 }
 
 /* Adds those of a group's rows that are among [begin, end). */
 static void sample_group(const sf_code_filter *filter, size_t group, size_t begin, size_t end, sf_code_sample *sample) {
-  float bounds[SF_CODE_GROUP_ROWS];
+  float estimates[SF_CODE_GROUP_ROWS];
   uint16_t mask;
   size_t first_code = filter->segment->first_code;
   size_t first = group * SF_CODE_GROUP_ROWS;
-  compare(filter, group, 1, sample->limit, &mask, bounds);
+  compare(filter, SF_SHORT_CODES, &filter->estimate, group, 1, sample->limit, &mask, estimates);
   for (unsigned left = mask; left != 0; left &= left - 1) {
     size_t i = (size_t)__builtin_ctz(left);
-    /* An unknown bound, NaN or −infinity, says nothing of how near the row is. */
-    if (bounds[i] >= -FLT_MAX && bounds[i] <= sample->limit && first + i >= first_code + begin &&
+    /* NaN: nothing is known of the row. */
+    if (estimates[i] >= -FLT_MAX && estimates[i] <= sample->limit && first + i >= first_code + begin &&
         first + i < first_code + end)
-      add_sampled(sample, bounds[i], first + i - first_code);
+      add_sampled(sample, estimates[i], first + i - first_code);
   }
 }
 
@@ -96,18 +104,50 @@ void sf_code_filter_sample(const sf_code_filter *filter, size_t begin, size_t en
   size_t step_rows = step * SF_CODE_GROUP_ROWS;
   for (size_t row = begin + first * SF_CODE_GROUP_ROWS; row < end; row += step_rows) {
     if (row + SAMPLED_AHEAD * step_rows < end)
-      prefetch_group(filter, (first_code + row) / SF_CODE_GROUP_ROWS + SAMPLED_AHEAD * step);
+      prefetch_group(filter, SF_SHORT_CODES, (first_code + row) / SF_CODE_GROUP_ROWS + SAMPLED_AHEAD * step);
     if (sf_code_filter_serves(filter, row / window_rows))
       sample_group(filter, (first_code + row) / SF_CODE_GROUP_ROWS, begin, end, sample);
   }
 }
 
-size_t sf_code_filter_find(const sf_code_filter *filter, size_t begin, size_t count, float limit, uint16_t *offsets) {
+/* A single row costs no more than its group's long codes. */
+static bool has_many(uint16_t mask) {
+  return (mask & (mask - 1)) != 0;
+}
+
+/* Compares the groups that short codes leave many rows of by long ones. How many groups those are. */
+static size_t look_closer(const sf_code_filter *filter, size_t first, size_t count, float limit, uint16_t *masks) {
+  size_t num_left = 0;
+  for (size_t i = 0; i < count; i++)
+    if (has_many(masks[i])) {
+      prefetch_group(filter, SF_LONG_CODES, first + i);
+      num_left++;
+    }
+  for (size_t i = 0, seen = 0; seen < num_left; i++)
+    if (has_many(masks[i])) {
+      uint16_t mask;
+      compare(filter, SF_LONG_CODES, &filter->query.comparisons[SF_LONG_CODES], first + i, 1, limit, &mask, NULL);
+      masks[i] &= mask;
+      seen++;
+    }
+  return num_left;
+}
+
+static void find_in_groups(sf_code_filter *filter, size_t first, size_t count, float limit, uint16_t *masks) {
+  sf_code_kind kind = filter->blocks_by_long_codes > 0 ? SF_LONG_CODES : SF_SHORT_CODES;
+  compare(filter, kind, &filter->query.comparisons[kind], first, count, limit, masks, NULL);
+  if (kind == SF_LONG_CODES)
+    filter->blocks_by_long_codes--;
+  else if (look_closer(filter, first, count, limit, masks) > count / 2)
+    filter->blocks_by_long_codes = BLOCKS_BY_LONG_CODES;
+}
+
+size_t sf_code_filter_find(sf_code_filter *filter, size_t begin, size_t count, float limit, uint16_t *offsets) {
   size_t first = filter->segment->first_code + begin;
   size_t first_group = first / SF_CODE_GROUP_ROWS;
   size_t num_groups = (first + count - 1) / SF_CODE_GROUP_ROWS - first_group + 1;
   uint16_t masks[MAX_GROUPS];
-  compare(filter, first_group, num_groups, limit, masks, NULL);
+  find_in_groups(filter, first_group, num_groups, limit, masks);
   size_t num_found = 0;
   for (size_t group = 0; group < num_groups; group++)
     for (unsigned mask = masks[group]; mask != 0; mask &= mask - 1) {

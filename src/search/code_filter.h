@@ -1,6 +1,7 @@
 /*
- * The first pass of a scan, where a segment has codes: which rows may be near enough, by an eighth of the bytes. Rows
- * that it leaves out are not, for certain.
+ * The first pass of a scan, where a segment has codes: which rows may be near enough, by short codes and, of the groups
+ * of which they leave any, by long ones; where that is most of them, by long ones at once. Rows that it leaves out are not, for
+ * certain.
  */
 #ifndef SF_SEARCH_CODE_FILTER_H
 #define SF_SEARCH_CODE_FILTER_H
@@ -19,6 +20,8 @@ typedef struct sf_code_filter {
   const sf_kernels *kernels;
   uint32_t dim;
   sf_code_query query;
+  sf_code_comparison estimate; /* not of a lower bound, but of the key itself */
+  size_t blocks_by_long_codes; /* for so many more short ones are not asked */
 } sf_code_filter;
 
 /* Is on where the segment has codes, at least of some rows, that serve this query. Free it in any case. */
@@ -29,10 +32,10 @@ void sf_code_filter_free(sf_code_filter *filter);
 /* Whether the rows of a window (see shard/lazy_norms.h) have codes. */
 bool sf_code_filter_serves(const sf_code_filter *filter, size_t window);
 
-/* Some rows by lower bounds of their exact keys, which are put in for keys. */
+/* Some rows by estimates of their keys, which are put in for keys. */
 typedef struct sf_code_sample {
   size_t count;       /* as many as are wanted, and perhaps some more, are kept */
-  float limit;        /* of the bounds; FLT_MAX at first */
+  float limit;        /* of the estimates; FLT_MAX at first */
   sf_candidates best; /* has room for more than `count` */
 } sf_code_sample;
 
@@ -42,6 +45,6 @@ void sf_code_filter_sample(const sf_code_filter *filter, size_t begin, size_t en
 
 /* Of the rows [begin, begin + count), at most SF_MAX_WINDOW_ROWS, those whose exact key (see key.h) may be up to `limit`, as
  * offsets from `begin`, ascending; `offsets` has room for `count`. Returns how many. */
-size_t sf_code_filter_find(const sf_code_filter *filter, size_t begin, size_t count, float limit, uint16_t *offsets);
+size_t sf_code_filter_find(sf_code_filter *filter, size_t begin, size_t count, float limit, uint16_t *offsets);
 
 #endif

@@ -18,7 +18,7 @@ enum {
   FEW_CANDIDATES = 64,
   SAMPLED_ROWS = 8192,     /* before the first block */
   MIN_SAMPLED_ROWS = 2048, /* a search of fewer does without */
-  MAX_SAMPLED_TOP_K = 256,
+  SAMPLED_FOR_ONE = 4,     /* rows that are compared for each that is wanted */
   MAX_EXPECTED_ROWS = 32,
 };
 
@@ -220,8 +220,8 @@ static void find_sampled_keys(struct scan *scan, sf_candidates *sampled) {
  */
 static bool begin_sample(const struct scan *scan, size_t num_rows, sf_code_sample *sample) {
   size_t top_k = scan->best.capacity;
-  *sample = (sf_code_sample){.count = 2 * top_k, .limit = FLT_MAX};
-  return num_rows >= MIN_SAMPLED_ROWS && top_k <= MAX_SAMPLED_TOP_K &&
+  *sample = (sf_code_sample){.count = SAMPLED_FOR_ONE * top_k, .limit = FLT_MAX};
+  return num_rows >= MIN_SAMPLED_ROWS && top_k <= SF_MAX_SAMPLED_TOP_K &&
          sf_candidates_init(&sample->best, sample->count, num_rows, NULL) == SF_OK;
 }
 

@@ -2,10 +2,8 @@
 
 #include "base/memory.h"
 
-enum { MAX_SAMPLED_TOP_K = 256 };
-
 bool sf_search_limit_init(sf_search_limit *limit, size_t top_k, double score) {
-  bool is_sampled = top_k > 0 && top_k <= MAX_SAMPLED_TOP_K;
+  bool is_sampled = top_k > 0 && top_k <= SF_MAX_SAMPLED_TOP_K;
   *limit = (sf_search_limit){.top_k = top_k};
   atomic_init(&limit->score, score);
   atomic_init(&limit->next_part, is_sampled ? 0 : SF_SAMPLE_PARTS);

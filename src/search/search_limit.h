@@ -10,7 +10,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { SF_SAMPLE_PARTS = 8 };
+enum {
+  SF_SAMPLE_PARTS = 8,
+  SF_MAX_SAMPLED_TOP_K = 256, /* for more rows a sample is of no use */
+};
 
 /* For any thread. */
 typedef struct sf_search_limit {

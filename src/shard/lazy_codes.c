@@ -12,7 +12,7 @@
 /* Of a window. Who takes it from VISITED to BEING_CODED writes its groups, and then releases it as CODED. */
 enum { UNSEEN, VISITED, BEING_CODED, CODED };
 
-/* Of all: who takes it from NOT_BEGUN to BEING_BEGUN writes `mapping` and `codes`, and releases it as one of the others. */
+/* Of all: who takes it from NOT_BEGUN to BEING_BEGUN writes what follows it here, and releases it as one of the others. */
 enum { NOT_BEGUN, BEING_BEGUN, BEGUN, IMPOSSIBLE };
 
 struct sf_lazy_codes {
@@ -22,8 +22,9 @@ struct sf_lazy_codes {
   char *cache_dir;
   atomic_uchar *states; /* of each window */
   atomic_uchar progress;
-  void *mapping; /* the groups */
+  void *mapping;
   size_t mapping_length;
+  uint8_t *groups[SF_CODE_KINDS]; /* in it */
   float *centre;
   sf_codes codes;
 };
@@ -85,27 +86,36 @@ static bool begin(sf_lazy_codes *codes) {
   if (!atomic_compare_exchange_strong_explicit(&codes->progress, &expected, BEING_BEGUN, memory_order_acquire,
                                                memory_order_acquire))
     return expected == BEGUN;
+  const sf_metric metric = codes->codes.metric;
   size_t num_groups = (size_t)sf_code_num_groups(codes->num_rows);
+  size_t short_size = (size_t)sf_code_group_size(SF_SHORT_CODES, codes->dim, metric);
   size_t length;
-  if (sf_multiply_size(num_groups, (size_t)sf_code_group_size(codes->dim, codes->codes.metric), &length))
+  if (sf_multiply_size(num_groups, short_size + (size_t)sf_code_group_size(SF_LONG_CODES, codes->dim, metric), &length))
     codes->mapping = map_groups(codes->cache_dir, length);
   if (codes->mapping != NULL) {
     codes->mapping_length = length;
-    sf_codes_choose_centre(codes->vectors, codes->num_rows, codes->dim, codes->codes.metric, codes->centre);
-    codes->codes.groups = codes->mapping;
+    codes->groups[SF_SHORT_CODES] = codes->mapping;
+    codes->groups[SF_LONG_CODES] = codes->groups[SF_SHORT_CODES] + num_groups * short_size;
+    sf_codes_choose_centre(codes->vectors, codes->num_rows, codes->dim, metric, codes->centre);
     codes->codes.centre = codes->centre;
+    for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+      codes->codes.groups[kind] = codes->groups[kind];
   }
   atomic_store_explicit(&codes->progress, codes->mapping != NULL ? BEGUN : IMPOSSIBLE, memory_order_release);
   return codes->mapping != NULL;
 }
 
 static void code_window(const sf_lazy_codes *codes, size_t window) {
-  size_t group_size = (size_t)sf_code_group_size(codes->dim, codes->codes.metric);
+  const sf_metric metric = codes->codes.metric;
   size_t rows = sf_rows_per_window(codes->dim);
   size_t begin = window * rows;
   size_t left = codes->num_rows - begin;
-  sf_codes_make_groups(codes->vectors + begin * codes->dim, left < rows ? left : rows, codes->dim, codes->codes.metric,
-                       codes->centre, (uint8_t *)codes->mapping + begin / SF_CODE_GROUP_ROWS * group_size);
+  uint8_t *groups[SF_CODE_KINDS];
+  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+    groups[kind] =
+        codes->groups[kind] + begin / SF_CODE_GROUP_ROWS * (size_t)sf_code_group_size(kind, codes->dim, metric);
+  sf_codes_make_groups(codes->vectors + begin * codes->dim, left < rows ? left : rows, codes->dim, metric,
+                       codes->centre, groups);
 }
 
 void sf_lazy_codes_visit(sf_lazy_codes *codes, size_t window) {

@@ -71,8 +71,9 @@ static void describe_mapping(const uint8_t *bytes, const sf_vector_file_header *
   };
   if (layout->has_codes) {
     const void *centre = bytes + layout->centre;
-    file->segment.codes =
-        (sf_codes){.metric = (sf_metric)header->metric, .groups = bytes + layout->codes, .centre = centre};
+    file->segment.codes = (sf_codes){.metric = (sf_metric)header->metric, .centre = centre};
+    for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+      file->segment.codes.groups[kind] = bytes + layout->codes[kind];
   }
   file->row_ids = row_ids;
   file->num_not_finite = header->num_not_finite;
@@ -212,43 +213,63 @@ sf_code sf_vector_file_write_rows(sf_vector_file_writer *writer, uint64_t first_
   return write_statistics(writer, first_row, vectors, count, error);
 }
 
-/* `groups` has room for `capacity` of them. */
-static sf_code write_groups(sf_vector_file_writer *writer, const float *vectors, const float *centre, uint8_t *groups,
-                            size_t capacity, sf_error *error) {
+/* Room for groups of codes, a number at a time. */
+typedef struct coding_buffer {
+  size_t capacity; /* groups of each kind */
+  float *centre;
+  uint8_t *groups[SF_CODE_KINDS];
+} coding_buffer;
+
+static sf_code write_groups(sf_vector_file_writer *writer, const float *vectors, const coding_buffer *buffer,
+                            sf_error *error) {
   const sf_vector_file_header *header = &writer->header;
   const sf_metric metric = (sf_metric)header->metric;
   const size_t num_rows = (size_t)header->num_rows;
-  uint64_t offset = writer->layout.codes;
-  for (size_t row = 0; row < num_rows; row += capacity * SF_CODE_GROUP_ROWS) {
-    size_t left = num_rows - row;
-    size_t count = left < capacity * SF_CODE_GROUP_ROWS ? left : capacity * SF_CODE_GROUP_ROWS;
-    size_t length = (size_t)(sf_code_num_groups(count) * sf_code_group_size(header->dim, metric));
-    sf_codes_make_groups(vectors + row * header->dim, count, header->dim, metric, centre, groups);
-    SF_TRY(sf_write_at(writer->descriptor, writer->temporary_path, groups, length, offset, error));
-    offset += length;
+  const size_t capacity = buffer->capacity * SF_CODE_GROUP_ROWS;
+  for (size_t row = 0; row < num_rows; row += capacity) {
+    size_t count = num_rows - row < capacity ? num_rows - row : capacity;
+    sf_codes_make_groups(vectors + row * header->dim, count, header->dim, metric, buffer->centre, buffer->groups);
+    for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++) {
+      uint64_t group_size = sf_code_group_size(kind, header->dim, metric);
+      SF_TRY(sf_write_at(writer->descriptor, writer->temporary_path, buffer->groups[kind],
+                         (size_t)(sf_code_num_groups(count) * group_size),
+                         writer->layout.codes[kind] + row / SF_CODE_GROUP_ROWS * group_size, error));
+    }
   }
   return SF_OK;
+}
+
+static bool make_buffer(const sf_vector_file_header *header, coding_buffer *buffer) {
+  uint64_t largest = sf_code_group_size(SF_LONG_CODES, header->dim, (sf_metric)header->metric);
+  *buffer =
+      (coding_buffer){.capacity = CODED_BYTES / (size_t)largest + 1, .centre = sf_calloc(header->dim, sizeof(float))};
+  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+    buffer->groups[kind] =
+        sf_calloc(buffer->capacity, (size_t)sf_code_group_size(kind, header->dim, (sf_metric)header->metric));
+  return buffer->centre != NULL && buffer->groups[SF_SHORT_CODES] != NULL && buffer->groups[SF_LONG_CODES] != NULL;
+}
+
+static void free_buffer(coding_buffer *buffer) {
+  free(buffer->centre);
+  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+    free(buffer->groups[kind]);
 }
 
 /* Of the vectors that were just written. */
 static sf_code write_codes(sf_vector_file_writer *writer, const float *vectors, sf_error *error) {
   const sf_vector_file_header *header = &writer->header;
-  const size_t group_size = (size_t)sf_code_group_size(header->dim, (sf_metric)header->metric);
-  const size_t capacity = CODED_BYTES / group_size + 1;
-  float *centre = sf_calloc(header->dim, sizeof(*centre));
-  uint8_t *groups = sf_calloc(capacity, group_size);
+  coding_buffer buffer;
   sf_code code = SF_OK;
-  if (centre == NULL || groups == NULL) {
-    code = sf_fail_memory(error, "codes of vectors");
-  } else {
-    sf_codes_choose_centre(vectors, (size_t)header->num_rows, header->dim, (sf_metric)header->metric, centre);
-    code = sf_write_at(writer->descriptor, writer->temporary_path, centre, header->dim * sizeof(*centre),
+  if (make_buffer(header, &buffer)) {
+    sf_codes_choose_centre(vectors, (size_t)header->num_rows, header->dim, (sf_metric)header->metric, buffer.centre);
+    code = sf_write_at(writer->descriptor, writer->temporary_path, buffer.centre, header->dim * sizeof(float),
                        writer->layout.centre, error);
+  } else {
+    code = sf_fail_memory(error, "codes of vectors");
   }
   if (code == SF_OK)
-    code = write_groups(writer, vectors, centre, groups, capacity, error);
-  free(centre);
-  free(groups);
+    code = write_groups(writer, vectors, &buffer, error);
+  free_buffer(&buffer);
   return code;
 }
 

@@ -18,7 +18,7 @@
 #include "shard/shard.h"
 
 #define SF_VECTOR_FILE_NAME "vectors.sfv"
-#define SF_VECTOR_FILE_VERSION 2
+#define SF_VECTOR_FILE_VERSION 3
 
 /* What a vector file was made from. A file with another identity is not used. */
 typedef struct sf_vector_file_identity {

@@ -12,6 +12,15 @@ static bool place(uint64_t *end, uint64_t count, uint64_t item_size, uint64_t *o
   return !__builtin_add_overflow(*offset, bytes, end);
 }
 
+static bool place_codes(uint64_t *end, uint64_t num_rows, uint32_t dim, sf_metric metric, sf_vector_layout *layout) {
+  if (!place(end, dim, sizeof(float), &layout->centre))
+    return false;
+  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+    if (!place(end, sf_code_num_groups(num_rows), sf_code_group_size(kind, dim, metric), &layout->codes[kind]))
+      return false;
+  return true;
+}
+
 bool sf_vector_layout_compute(uint64_t num_rows, uint32_t dim, sf_metric metric, bool has_excluded,
                               sf_vector_layout *layout) {
   *layout = (sf_vector_layout){.has_norms = metric == SF_METRIC_COSINE, .has_excluded = has_excluded};
@@ -21,9 +30,7 @@ bool sf_vector_layout_compute(uint64_t num_rows, uint32_t dim, sf_metric metric,
   layout->has_codes = sf_codes_are_worth_it(num_rows, dim);
   if ((layout->has_norms && !place(&end, num_rows, sizeof(float), &layout->norms)) ||
       !place(&end, num_rows, sizeof(int64_t), &layout->row_ids) ||
-      (layout->has_codes &&
-       (!place(&end, dim, sizeof(float), &layout->centre) ||
-        !place(&end, sf_code_num_groups(num_rows), sf_code_group_size(dim, metric), &layout->codes))) ||
+      (layout->has_codes && !place_codes(&end, num_rows, dim, metric, layout)) ||
       (has_excluded && !place(&end, num_rows / 8 + (num_rows % 8 != 0), 1, &layout->excluded)))
     return false;
   layout->file_size = end;

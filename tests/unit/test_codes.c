@@ -18,7 +18,7 @@ struct problem {
   float *rows;
   float *query; /* for cosine of length 1, or zero */
   float *centre;
-  uint8_t *groups;
+  uint8_t *groups[SF_CODE_KINDS];
   sf_codes codes;
 };
 
@@ -33,13 +33,14 @@ static size_t num_groups(const struct problem *problem) {
 }
 
 static void make_codes(struct problem *problem) {
-  size_t group_size = (size_t)sf_code_group_size(problem->dim, problem->metric);
   problem->centre = exact_size(problem->dim * sizeof(float));
-  problem->groups = exact_size(num_groups(problem) * group_size);
+  problem->codes = (sf_codes){.metric = problem->metric, .centre = problem->centre};
+  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+    problem->codes.groups[kind] = problem->groups[kind] =
+        exact_size(num_groups(problem) * (size_t)sf_code_group_size(kind, problem->dim, problem->metric));
   sf_codes_choose_centre(problem->rows, problem->num_rows, problem->dim, problem->metric, problem->centre);
   sf_codes_make_groups(problem->rows, problem->num_rows, problem->dim, problem->metric, problem->centre,
                        problem->groups);
-  problem->codes = (sf_codes){.metric = problem->metric, .groups = problem->groups, .centre = problem->centre};
 }
 
 static void scale_query(struct problem *problem) {
@@ -91,7 +92,8 @@ static void free_problem(struct problem *problem) {
   free(problem->rows);
   free(problem->query);
   free(problem->centre);
-  free(problem->groups);
+  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+    free(problem->groups[kind]);
 }
 
 /* −cos, the squared distance or −dot; NaN of a row that is not finite. */
@@ -115,9 +117,9 @@ static long double exact_key(const struct problem *problem, const float *row) {
 }
 
 static void find_bounds(const struct problem *problem, const sf_code_query *query, const sf_kernels *kernels,
-                        float limit, uint16_t *masks, float *bounds) {
-  kernels->find_near_codes(&query->comparison, problem->groups, num_groups(problem), problem->dim,
-                           problem->metric == SF_METRIC_L2, limit, masks, bounds);
+                        sf_code_kind kind, float limit, uint16_t *masks, float *bounds) {
+  kernels->find_near_codes[kind](&query->comparisons[kind], problem->groups[kind], num_groups(problem), problem->dim,
+                                 problem->metric == SF_METRIC_L2, limit, masks, bounds);
 }
 
 static void for_every_supported_kernel(void (*act)(const sf_kernels *kernels)) {
@@ -126,20 +128,21 @@ static void for_every_supported_kernel(void (*act)(const sf_kernels *kernels)) {
       act(sf_kernels_all()[i]);
 }
 
-static void assert_bounds_hold(const struct problem *problem, const sf_kernels *kernels, uint64_t *random) {
+static void assert_bounds_hold(const struct problem *problem, const sf_kernels *kernels, sf_code_kind kind,
+                               uint64_t *random) {
   size_t padded = num_groups(problem) * SF_CODE_GROUP_ROWS;
   float *bounds = exact_size(padded * sizeof(float));
   uint16_t *masks = exact_size(num_groups(problem) * sizeof(uint16_t));
   sf_code_query query = {.components = exact_size(sf_code_query_length(problem->dim))};
   if (sf_code_query_init(&query, problem->query, problem->dim, &problem->codes)) {
-    find_bounds(problem, &query, kernels, INFINITY, masks, bounds);
+    find_bounds(problem, &query, kernels, kind, INFINITY, masks, bounds);
     float limit = bounds[random_below(random, padded)];
     for (size_t row = 0; row < problem->num_rows; row++) {
       assert_true(masks[row / SF_CODE_GROUP_ROWS] >> (row % SF_CODE_GROUP_ROWS) & 1);
       /* Not <=: nothing is known of rows that are not finite, on either side. */
       assert_false((long double)bounds[row] > exact_key(problem, problem->rows + row * problem->dim));
     }
-    find_bounds(problem, &query, kernels, limit, masks, NULL);
+    find_bounds(problem, &query, kernels, kind, limit, masks, NULL);
     for (size_t row = 0; row < padded; row++)
       assert_int_equal(masks[row / SF_CODE_GROUP_ROWS] >> (row % SF_CODE_GROUP_ROWS) & 1, !(bounds[row] > limit));
   }
@@ -154,7 +157,8 @@ static void check_bounds(const sf_kernels *kernels) {
     struct problem problem;
     uint32_t dim = 1 + (uint32_t)random_below(&random, round % 50 == 0 ? 3000 : 150);
     make_problem(&problem, 1 + (size_t)random_below(&random, 60), dim, metrics[round % NUM_METRICS], &random);
-    assert_bounds_hold(&problem, kernels, &random);
+    assert_bounds_hold(&problem, kernels, SF_SHORT_CODES, &random);
+    assert_bounds_hold(&problem, kernels, SF_LONG_CODES, &random);
     free_problem(&problem);
   }
 }
@@ -164,8 +168,8 @@ static void no_row_is_nearer_than_its_bound(void **state) {
   for_every_supported_kernel(check_bounds);
 }
 
-/* Of rows that are spread evenly: a bound that were always −infinity would hold as well. */
-static void check_tightness(const sf_kernels *kernels) {
+/* Of rows that are spread evenly: a bound that were always −infinity would hold as well. `part` is one of |q||x − centre|. */
+static void check_tightness(const sf_kernels *kernels, sf_code_kind kind, double part) {
   enum { DIM = 96, NUM_ROWS = 64 };
   uint64_t random = random_seed(2);
   for (size_t i = 0; i < NUM_METRICS; i++) {
@@ -184,7 +188,7 @@ static void check_tightness(const sf_kernels *kernels) {
     int8_t components[DIM];
     sf_code_query query = {.components = components};
     assert_true(sf_code_query_init(&query, problem.query, DIM, &problem.codes));
-    find_bounds(&problem, &query, kernels, INFINITY, masks, bounds);
+    find_bounds(&problem, &query, kernels, kind, INFINITY, masks, bounds);
     for (size_t row = 0; row < NUM_ROWS; row++) {
       double key = (double)exact_key(&problem, problem.rows + row * DIM);
       double norm_less_centre = 0;
@@ -197,15 +201,24 @@ static void check_tightness(const sf_kernels *kernels) {
         query_norm += of_query * of_query;
       }
       double span = sqrt(norm_less_centre * query_norm) * (metrics[i] == SF_METRIC_L2 ? 2 : 1);
-      assert_true((double)bounds[row] > key - 0.25 * span);
+      assert_true((double)bounds[row] > key - part * span);
     }
     free_problem(&problem);
   }
 }
 
+static void check_tightness_of_short_codes(const sf_kernels *kernels) {
+  check_tightness(kernels, SF_SHORT_CODES, 0.6);
+}
+
+static void check_tightness_of_long_codes(const sf_kernels *kernels) {
+  check_tightness(kernels, SF_LONG_CODES, 0.25);
+}
+
 static void a_bound_is_near_its_row(void **state) {
   (void)state;
-  for_every_supported_kernel(check_tightness);
+  for_every_supported_kernel(check_tightness_of_short_codes);
+  for_every_supported_kernel(check_tightness_of_long_codes);
 }
 
 static void check_codes(const sf_kernels *kernels) {
@@ -213,19 +226,21 @@ static void check_codes(const sf_kernels *kernels) {
   for (uint32_t dim = 1; dim < 140; dim++) {
     struct problem problem;
     make_problem(&problem, 1, dim, SF_METRIC_L2, &random);
-    uint8_t expected[2048] = {0};
-    uint8_t found[2048] = {0};
+    uint8_t expected[SF_CODE_KINDS][2048] = {{0}};
+    uint8_t found[SF_CODE_KINDS][2048] = {{0}};
+    uint8_t *const expected_blocks[SF_CODE_KINDS] = {expected[0], expected[1]};
+    uint8_t *const found_blocks[SF_CODE_KINDS] = {found[0], found[1]};
     sf_coded_row expected_row;
     sf_coded_row found_row;
     size_t last = 0;
     while (sf_kernels_all()[last + 1] != NULL)
       last++;
-    sf_kernels_all()[last]->code_row(problem.rows, problem.centre, dim, 1, expected, &expected_row);
-    kernels->code_row(problem.rows, problem.centre, dim, 1, found, &found_row);
+    sf_kernels_all()[last]->code_row(problem.rows, problem.centre, dim, 1, expected_blocks, &expected_row);
+    kernels->code_row(problem.rows, problem.centre, dim, 1, found_blocks, &found_row);
     assert_memory_equal(found, expected, sizeof(expected));
-    assert_memory_equal(&found_row.scale, &expected_row.scale, sizeof(float));
+    assert_memory_equal(found_row.scales, expected_row.scales, sizeof(found_row.scales));
     assert_memory_equal(&found_row.squared_norm, &expected_row.squared_norm, sizeof(double));
-    assert_memory_equal(&found_row.squared_residue, &expected_row.squared_residue, sizeof(double));
+    assert_memory_equal(found_row.squared_residues, expected_row.squared_residues, sizeof(found_row.squared_residues));
     free_problem(&problem);
   }
 }
@@ -239,7 +254,7 @@ static void a_query_that_float32_is_too_short_for_is_refused(void **state) {
   (void)state;
   uint64_t random = random_seed(4);
   struct problem problem;
-  int8_t components[8];
+  int8_t components[16];
   sf_code_query query = {.components = components};
   make_problem(&problem, 20, 3, SF_METRIC_DOT_PRODUCT, &random);
   const float huge[] = {1, FLT_MAX, 0};

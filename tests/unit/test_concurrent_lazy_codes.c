@@ -37,18 +37,21 @@ static void fill(uint64_t seed) {
 static void assert_window(const sf_lazy_codes *lazy, size_t window) {
   const sf_codes *codes = sf_lazy_codes_get(lazy);
   assert_non_null(codes);
-  size_t group_size = (size_t)sf_code_group_size(DIM, codes->metric);
   size_t rows = sf_rows_per_window(DIM);
-  uint8_t group[1024];
+  uint8_t groups[SF_CODE_KINDS][1024];
+  uint8_t *const made[SF_CODE_KINDS] = {groups[0], groups[1]};
   float centre[DIM];
-  assert_true(group_size <= sizeof(group));
   sf_codes_choose_centre(vectors, NUM_ROWS, DIM, codes->metric, centre);
   assert_memory_equal(codes->centre, centre, sizeof(centre));
   for (size_t row = window * rows; row < NUM_ROWS && row < (window + 1) * rows; row += SF_CODE_GROUP_ROWS) {
     size_t left = NUM_ROWS - row;
     sf_codes_make_groups(vectors + row * DIM, left < SF_CODE_GROUP_ROWS ? left : SF_CODE_GROUP_ROWS, DIM, codes->metric,
-                         centre, group);
-    assert_memory_equal(codes->groups + row / SF_CODE_GROUP_ROWS * group_size, group, group_size);
+                         centre, made);
+    for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++) {
+      size_t size = (size_t)sf_code_group_size(kind, DIM, codes->metric);
+      assert_true(size <= sizeof(groups[kind]));
+      assert_memory_equal(codes->groups[kind] + row / SF_CODE_GROUP_ROWS * size, groups[kind], size);
+    }
   }
 }
 

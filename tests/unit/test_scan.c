@@ -22,7 +22,7 @@ struct problem {
   uint8_t *excluded; /* NULL in some */
   bool is_coded;
   float *centre;
-  uint8_t *groups;
+  uint8_t *groups[SF_CODE_KINDS];
   sf_vector_segment segment;
 };
 
@@ -143,23 +143,29 @@ static void make_lazy(struct problem *problem, uint64_t *random) {
   assert_non_null(problem->segment.lazy_norms);
 }
 
+static void free_groups(struct problem *problem) {
+  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+    free(problem->groups[kind]);
+}
+
 /* Codes of the rows, behind those of some others. */
 static void add_codes(struct problem *problem, sf_metric metric, uint64_t *random) {
   sf_vector_segment *segment = &problem->segment;
   uint32_t dim = (uint32_t)problem->dim;
   free(problem->centre);
-  free(problem->groups);
+  free_groups(problem);
   segment->first_code = (size_t)random_below(random, 40);
   size_t num_codes = segment->first_code + problem->num_rows;
   size_t num_groups = (size_t)sf_code_num_groups(num_codes);
-  size_t group_size = (size_t)sf_code_group_size(dim, metric);
   float *coded = exact_size(num_codes * dim * sizeof(float));
   for (size_t i = 0; i < segment->first_code * dim; i++)
     coded[i] = random_component(random);
   memcpy(coded + segment->first_code * dim, problem->vectors, problem->num_rows * dim * sizeof(float));
   problem->centre = exact_size(dim * sizeof(float));
-  problem->groups = exact_size(num_groups * group_size);
-  segment->codes = (sf_codes){.metric = metric, .groups = problem->groups, .centre = problem->centre};
+  segment->codes = (sf_codes){.metric = metric, .centre = problem->centre};
+  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+    segment->codes.groups[kind] = problem->groups[kind] =
+        exact_size(num_groups * (size_t)sf_code_group_size(kind, dim, metric));
   sf_codes_choose_centre(coded, num_codes, dim, metric, problem->centre);
   sf_codes_make_groups(coded, num_codes, dim, metric, problem->centre, problem->groups);
   free(coded);
@@ -222,7 +228,7 @@ static void make_problem(struct problem *problem, component_maker maker, size_t 
 
 static void free_problem(struct problem *problem) {
   free(problem->centre);
-  free(problem->groups);
+  free_groups(problem);
   free(problem->query);
   free(problem->vectors);
   free(problem->inverse_norms);

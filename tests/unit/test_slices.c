@@ -1,0 +1,78 @@
+#include "search/slices.h"
+
+#include "cmocka_includes.h"
+#include "random.h"
+
+static const float something;
+
+/* Nothing of it is read. */
+static sf_vector_segment segment_of(size_t num_rows, bool is_coded) {
+  sf_vector_segment segment = {.num_rows = num_rows};
+  if (is_coded)
+    segment.codes.centre = &something;
+  return segment;
+}
+
+static void slices_are_whole_windows_that_end_with_the_segment(void **state) {
+  (void)state;
+  uint64_t random = random_seed(1);
+  for (size_t round = 0; round < 2000; round++) {
+    uint32_t dim = 1 + (uint32_t)random_below(&random, round % 10 == 0 ? 65536 : 1000);
+    size_t most_rows = ((size_t)400 << 20) / dim / sizeof(float) + 1;
+    sf_vector_segment segment = segment_of(1 + (size_t)random_below(&random, most_rows), round % 2 == 0);
+    size_t row = 0;
+    while (row < segment.num_rows) {
+      size_t rows = sf_slice_rows(&segment, dim, row);
+      assert_true(rows > 0 && rows <= segment.num_rows - row);
+      assert_true(rows % sf_rows_per_window(dim) == 0 || row + rows == segment.num_rows);
+      row += rows;
+    }
+  }
+}
+
+enum { DIM = 256, ROWS_OF_A_MIB = (1 << 20) / DIM / sizeof(float) };
+
+static void slices_of_vectors_without_codes_are_about_equal(void **state) {
+  (void)state;
+  sf_vector_segment segment = segment_of(41 * ROWS_OF_A_MIB, false);
+  size_t count = 0;
+  for (size_t row = 0; row < segment.num_rows; count++) {
+    size_t rows = sf_slice_rows(&segment, DIM, row);
+    row += rows;
+    assert_true(rows <= 4 * ROWS_OF_A_MIB);
+    assert_true(rows > 3 * ROWS_OF_A_MIB || row == segment.num_rows);
+  }
+  assert_int_equal(count, 11);
+}
+
+static void slices_of_vectors_with_codes_become_smaller(void **state) {
+  (void)state;
+  sf_vector_segment segment = segment_of(300 * ROWS_OF_A_MIB, true);
+  size_t previous = 32 * ROWS_OF_A_MIB;
+  for (size_t row = 0; row < segment.num_rows;) {
+    size_t rows = sf_slice_rows(&segment, DIM, row);
+    assert_true(rows <= previous);
+    row += rows;
+    previous = rows;
+  }
+  assert_true(sf_slice_rows(&segment, DIM, 0) > 24 * ROWS_OF_A_MIB);
+  assert_true(previous <= 8 * ROWS_OF_A_MIB);
+}
+
+static void a_small_segment_is_one_slice(void **state) {
+  (void)state;
+  for (int is_coded = 0; is_coded < 2; is_coded++) {
+    sf_vector_segment segment = segment_of(1000, is_coded == 1);
+    assert_int_equal(sf_slice_rows(&segment, 100, 0), 1000);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(slices_are_whole_windows_that_end_with_the_segment),
+      cmocka_unit_test(slices_of_vectors_without_codes_are_about_equal),
+      cmocka_unit_test(slices_of_vectors_with_codes_become_smaller),
+      cmocka_unit_test(a_small_segment_is_one_slice),
+  };
+  return cmocka_run_group_tests_name("slices", tests, NULL, NULL);
+}
