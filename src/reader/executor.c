@@ -17,6 +17,8 @@ typedef struct lane {
   sf_task *last;
   uint32_t num_queued;
   uint32_t num_idle;
+  uint32_t num_awake;        /* of the idle ones; one at most */
+  atomic_uint num_submitted; /* tasks, changed with the mutex held */
   uint32_t num_threads;
   uint32_t max_threads;
   pthread_cond_t work; /* there is a task, or the executor stops */
@@ -45,6 +47,22 @@ static sf_task *take_task(lane *from) {
 
 static void join_and_free(sf_executor *executor);
 
+/* With the mutex held. Who scans for one search is often wanted for the next at once: then waking up would take a good part of
+ * what a search takes. So one thread stays awake for a little. May return for no reason. */
+static void wait_for_task(lane *own) {
+  sf_executor *executor = own->executor;
+  if (own == &executor->lanes[SF_LANE_SCAN] && own->num_awake == 0) {
+    unsigned seen = atomic_load_explicit(&own->num_submitted, memory_order_relaxed);
+    own->num_awake++;
+    pthread_mutex_unlock(&executor->mutex);
+    sf_wait_awake(&own->num_submitted, seen);
+    pthread_mutex_lock(&executor->mutex);
+    own->num_awake--;
+  }
+  if (own->first == NULL && !executor->stopping)
+    pthread_cond_wait(&own->work, &executor->mutex);
+}
+
 static void *run_thread(void *argument) {
   lane *own = argument;
   sf_executor *executor = own->executor;
@@ -53,7 +71,7 @@ static void *run_thread(void *argument) {
   for (;;) {
     own->num_idle++;
     while (own->first == NULL && !executor->stopping)
-      pthread_cond_wait(&own->work, &executor->mutex);
+      wait_for_task(own);
     own->num_idle--;
     if (own->first == NULL)
       break;
@@ -90,8 +108,10 @@ bool sf_executor_submit(sf_executor *executor, sf_lane lane_index, sf_task *task
     else
       to->first = task;
     to->last = task;
+    if (to->num_awake <= to->num_queued)
+      pthread_cond_signal(&to->work);
     to->num_queued++;
-    pthread_cond_signal(&to->work);
+    atomic_fetch_add_explicit(&to->num_submitted, 1, memory_order_release);
   }
   pthread_mutex_unlock(&executor->mutex);
   return served;
