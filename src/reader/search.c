@@ -18,14 +18,14 @@ typedef struct slot {
   sf_search *search;
   sf_shard *shard; /* lent by the cache, until given back */
   uint32_t db_id;
-  bool is_waiting; /* the cache will call the waiter */
-  size_t segment;  /* where the next slice begins */
+  uint32_t num_out; /* slices being scanned */
+  bool is_waiting;  /* the cache will call the waiter */
+  bool has_winners; /* rows of it were among the winners: its shard stays until their ids are fetched */
+  size_t segment;   /* where the next slice begins */
   size_t row;
   uint64_t lent; /* when its shard was there to scan, and when that was done; sf_monotonic_nanoseconds */
   uint64_t finished;
   uint64_t num_rows;     /* of the shard */
-  size_t num_out;        /* slices being scanned */
-  bool has_winners;      /* rows of it were among the winners: its shard stays until their ids are fetched */
   struct slot *next;     /* in the list of ready slots, or of those to give back */
   struct slot *previous; /* in the list of ready slots */
 } slot;
