@@ -1,13 +1,14 @@
 /*
  * The vectors of a shard as one file of the local cache, mapped: a second process, or a second start, decodes nothing.
  *
- * Layout, version 2, little-endian:
+ * Layout, version 3, little-endian:
  *   header     256 bytes, see vector_file.c
  *   vectors    num_rows × dim float32, at a multiple of 4096
  *   norms      num_rows float32: 1/|x| as sf_vector_segment has it; for cosine only
  *   row ids    num_rows int64
  *   centre     dim float32, and
- *   codes      groups of 16 rows, both as src/distance/codes.h has them; only from 64 KiB of vectors on
+ *   codes      groups of 16 rows, first all of short codes, then, a section of its own, of long ones; as src/distance/codes.h
+ *              has them, and only from 64 KiB of vectors on
  *   excluded   a bitmap of num_rows bits; only where a row is excluded
  * Sections other than the vectors begin at multiples of 64. The header holds a checksum of itself and one of all that
  * follows; both are verified when the file is mapped, so that a file that went bad is made again and never searched.
