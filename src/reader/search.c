@@ -23,12 +23,16 @@ typedef struct slot {
   bool has_winners; /* rows of it were among the winners: its shard stays until their ids are fetched */
   size_t segment;   /* where the next slice begins */
   size_t row;
-  uint64_t lent; /* when its shard was there to scan, and when that was done; sf_monotonic_nanoseconds */
-  uint64_t finished;
-  uint64_t num_rows;     /* of the shard */
   struct slot *next;     /* in the list of ready slots, or of those to give back */
   struct slot *previous; /* in the list of ready slots */
 } slot;
+
+/* What events tell of a slot. */
+typedef struct slot_record {
+  uint64_t lent;     /* when its shard was there to scan, and when that was done; sf_monotonic_nanoseconds */
+  uint64_t finished; /* 0: not yet */
+  uint64_t num_rows; /* of the shard */
+} slot_record;
 
 struct sf_search {
   atomic_uint references;
@@ -41,6 +45,7 @@ struct sf_search {
   size_t max_in_flight;
   uint64_t started;
   const sf_event_listener *events;
+  slot_record *records; /* of each slot; NULL where nobody listens */
   sf_search_callback done;
   void *context;
   pthread_mutex_t mutex;   /* guards all below, and the slots */
@@ -95,6 +100,7 @@ void sf_search_release(sf_search *search) {
   pthread_cond_destroy(&search->changed);
   pthread_mutex_destroy(&search->mutex);
   free(search->query);
+  free(search->records);
   free(search);
 }
 
@@ -118,9 +124,12 @@ sf_code sf_search_create(const sf_search_source *source, sf_search **created, sf
     return sf_fail_memory(error, "search");
   }
   if ((search->query = sf_calloc((size_t)manifest->dim * 2, sizeof(float))) == NULL ||
+      (sf_event_is_heard(source->events) &&
+       (search->records = sf_calloc(source->num_shards, sizeof(slot_record))) == NULL) ||
       pthread_mutex_init(&search->mutex, NULL) != 0 || !sf_condition_init(&search->changed)) {
     sf_search_limit_free(&search->limit);
     free(search->query);
+    free(search->records);
     free(search);
     return sf_fail_memory(error, "search");
   }
@@ -179,7 +188,8 @@ static bool has_slices(const slot *of) {
 /* A slot with nothing left to scan. */
 static void finish_slot(sf_search *search, slot *finished) {
   search->num_in_flight--;
-  finished->finished = sf_monotonic_nanoseconds();
+  if (search->records != NULL)
+    search->records[finished - search->slots].finished = sf_monotonic_nanoseconds();
   if (!finished->has_winners)
     give_later(search, finished);
 }
@@ -189,8 +199,9 @@ static void fail(sf_search *search, sf_code code, const sf_error *error);
 /* Takes in a shard that was lent. */
 static void add_shard(sf_search *search, slot *to, sf_shard *shard) {
   to->shard = shard;
-  to->num_rows = shard->num_rows;
-  to->lent = sf_monotonic_nanoseconds();
+  if (search->records != NULL)
+    search->records[to - search->slots] =
+        (slot_record){.lent = sf_monotonic_nanoseconds(), .num_rows = shard->num_rows};
   if (has_slices(to) && search->code == SF_OK)
     push_ready(search, to);
   else
@@ -607,15 +618,15 @@ static double milliseconds_between(uint64_t started, uint64_t finished) {
 
 /* Tells what the search did, once its outcome is certain. */
 static void tell_of_search(const sf_search *search) {
-  if (!sf_event_is_heard(search->events))
+  if (search->records == NULL)
     return;
   for (size_t i = 0; i < search->num_slots; i++) {
-    const slot *searched = &search->slots[i];
-    if (searched->finished != 0 && searched->lent != 0)
+    const slot_record *record = &search->records[i];
+    if (record->finished != 0 && record->lent != 0)
       sf_event_tell(search->events, (sf_event){.type = SF_EVENT_SHARD_SEARCH,
-                                               .duration_ms = milliseconds_between(searched->lent, searched->finished),
-                                               .shard_id = searched->db_id,
-                                               .num_rows = searched->num_rows});
+                                               .duration_ms = milliseconds_between(record->lent, record->finished),
+                                               .shard_id = search->slots[i].db_id,
+                                               .num_rows = record->num_rows});
   }
   sf_event_tell(search->events,
                 (sf_event){.type = SF_EVENT_SEARCH,
