@@ -61,14 +61,14 @@ AVX2_INLINE unsigned near_rows(__m256 bounds, __m256 limits) {
   return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(bounds, limits, _CMP_NGT_UQ));
 }
 
-AVX2_INLINE void find_near_codes(sf_code_kind kind, const sf_code_comparison *comparison, const uint8_t *groups,
-                                 size_t num_groups, size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
-                                 float *bounds) {
-  const size_t num_blocks = sf_code_blocks(kind, dim);
+AVX2_INLINE void find_near_codes(sf_code_kind kind, const sf_code_comparison *comparison, const sf_code_groups *groups,
+                                 float limit, uint16_t *masks, float *bounds) {
+  const bool has_squared_norms = groups->has_squared_norms;
+  const size_t num_blocks = sf_code_blocks(kind, groups->dim);
   const __m256i ones = _mm256_set1_epi16(1);
   const __m256 limits = _mm256_set1_ps(limit);
-  const uint8_t *group = groups;
-  for (size_t i = 0; i < num_groups; i++, group += sf_code_bytes(num_blocks, has_squared_norms)) {
+  const uint8_t *group = groups->first;
+  for (size_t i = 0; i < groups->count; i++, group += sf_code_bytes(num_blocks, has_squared_norms)) {
     __m256i first = _mm256_setzero_si256();
     __m256i second = _mm256_setzero_si256();
     for (size_t block = 0; block < num_blocks;) {
@@ -96,16 +96,14 @@ AVX2_INLINE void find_near_codes(sf_code_kind kind, const sf_code_comparison *co
   }
 }
 
-AVX2 void sf_find_near_short_codes_avx2(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                        size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
-                                        float *bounds) {
-  find_near_codes(SF_SHORT_CODES, comparison, groups, num_groups, dim, has_squared_norms, limit, masks, bounds);
+AVX2 void sf_find_near_short_codes_avx2(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
+                                        uint16_t *masks, float *bounds) {
+  find_near_codes(SF_SHORT_CODES, comparison, groups, limit, masks, bounds);
 }
 
-AVX2 void sf_find_near_long_codes_avx2(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                       size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
-                                       float *bounds) {
-  find_near_codes(SF_LONG_CODES, comparison, groups, num_groups, dim, has_squared_norms, limit, masks, bounds);
+AVX2 void sf_find_near_long_codes_avx2(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
+                                       uint16_t *masks, float *bounds) {
+  find_near_codes(SF_LONG_CODES, comparison, groups, limit, masks, bounds);
 }
 
 AVX2 void sf_code_row_avx2(const float *row, const float *centre, size_t dim, float factor,

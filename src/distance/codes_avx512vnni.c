@@ -73,17 +73,17 @@ VNNI_INLINE __m512i products_of_long_codes(const int8_t *components, const uint8
   return _mm512_add_epi32(lower, _mm512_srai_epi32(upper, 4));
 }
 
-VNNI_INLINE void find_near_codes(sf_code_kind kind, const sf_code_comparison *comparison, const uint8_t *groups,
-                                 size_t num_groups, size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
-                                 float *bounds) {
-  const size_t num_blocks = sf_code_blocks(kind, dim);
+VNNI_INLINE void find_near_codes(sf_code_kind kind, const sf_code_comparison *comparison, const sf_code_groups *groups,
+                                 float limit, uint16_t *masks, float *bounds) {
+  const bool has_squared_norms = groups->has_squared_norms;
+  const size_t num_blocks = sf_code_blocks(kind, groups->dim);
   const __m512 half_step = _mm512_set1_ps(comparison->half_step);
   const __m512 slack = _mm512_set1_ps(comparison->slack);
   const __m512 norm = _mm512_set1_ps(comparison->norm);
   const __m512 limits = _mm512_set1_ps(limit);
   const __m512i offset = _mm512_set1_epi32(comparison->offset);
-  const uint8_t *group = groups;
-  for (size_t i = 0; i < num_groups; i++, group += sf_code_bytes(num_blocks, has_squared_norms)) {
+  const uint8_t *group = groups->first;
+  for (size_t i = 0; i < groups->count; i++, group += sf_code_bytes(num_blocks, has_squared_norms)) {
     __m512i products = kind == SF_SHORT_CODES ? products_of_short_codes(comparison->components, group, num_blocks)
                                               : products_of_long_codes(comparison->components, group, num_blocks);
     __m512 doubled = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(products, 1), offset));
@@ -99,16 +99,14 @@ VNNI_INLINE void find_near_codes(sf_code_kind kind, const sf_code_comparison *co
   }
 }
 
-VNNI void sf_find_near_short_codes_avx512vnni(const sf_code_comparison *comparison, const uint8_t *groups,
-                                              size_t num_groups, size_t dim, bool has_squared_norms, float limit,
-                                              uint16_t *masks, float *bounds) {
-  find_near_codes(SF_SHORT_CODES, comparison, groups, num_groups, dim, has_squared_norms, limit, masks, bounds);
+VNNI void sf_find_near_short_codes_avx512vnni(const sf_code_comparison *comparison, const sf_code_groups *groups,
+                                              float limit, uint16_t *masks, float *bounds) {
+  find_near_codes(SF_SHORT_CODES, comparison, groups, limit, masks, bounds);
 }
 
-VNNI void sf_find_near_long_codes_avx512vnni(const sf_code_comparison *comparison, const uint8_t *groups,
-                                             size_t num_groups, size_t dim, bool has_squared_norms, float limit,
-                                             uint16_t *masks, float *bounds) {
-  find_near_codes(SF_LONG_CODES, comparison, groups, num_groups, dim, has_squared_norms, limit, masks, bounds);
+VNNI void sf_find_near_long_codes_avx512vnni(const sf_code_comparison *comparison, const sf_code_groups *groups,
+                                             float limit, uint16_t *masks, float *bounds) {
+  find_near_codes(SF_LONG_CODES, comparison, groups, limit, masks, bounds);
 }
 
 VNNI void sf_code_row_avx512vnni(const float *row, const float *centre, size_t dim, float factor,

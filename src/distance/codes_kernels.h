@@ -7,33 +7,31 @@
 
 void sf_code_row_portable(const float *row, const float *centre, size_t dim, float factor,
                           uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);
-void sf_find_near_short_codes_portable(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                       size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
-void sf_find_near_long_codes_portable(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                      size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+void sf_find_near_short_codes_portable(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
+                                       uint16_t *masks, float *bounds);
+void sf_find_near_long_codes_portable(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
+                                      uint16_t *masks, float *bounds);
 #if defined(__x86_64__)
 void sf_code_row_avx2(const float *row, const float *centre, size_t dim, float factor,
                       uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);
-void sf_find_near_short_codes_avx2(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                   size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
-void sf_find_near_long_codes_avx2(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                  size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+void sf_find_near_short_codes_avx2(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
+                                   uint16_t *masks, float *bounds);
+void sf_find_near_long_codes_avx2(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
+                                  uint16_t *masks, float *bounds);
 void sf_code_row_avx512vnni(const float *row, const float *centre, size_t dim, float factor,
                             uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);
-void sf_find_near_short_codes_avx512vnni(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                         size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
-                                         float *bounds);
-void sf_find_near_long_codes_avx512vnni(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                        size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
-                                        float *bounds);
+void sf_find_near_short_codes_avx512vnni(const sf_code_comparison *comparison, const sf_code_groups *groups,
+                                         float limit, uint16_t *masks, float *bounds);
+void sf_find_near_long_codes_avx512vnni(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
+                                        uint16_t *masks, float *bounds);
 #endif
 #if defined(__aarch64__)
 void sf_code_row_neon(const float *row, const float *centre, size_t dim, float factor,
                       uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);
-void sf_find_near_short_codes_neon(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                   size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
-void sf_find_near_long_codes_neon(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                  size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+void sf_find_near_short_codes_neon(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
+                                   uint16_t *masks, float *bounds);
+void sf_find_near_long_codes_neon(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
+                                  uint16_t *masks, float *bounds);
 #endif
 
 /* Components of a block. */

@@ -85,12 +85,12 @@ static inline unsigned near_rows(float32x4_t bounds, float32x4_t limits) {
   return vaddvq_u32(vbicq_u32(vld1q_u32(bits), vcgtq_f32(bounds, limits)));
 }
 
-static inline void find_near_codes(sf_code_kind kind, const sf_code_comparison *comparison, const uint8_t *groups,
-                                   size_t num_groups, size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
-                                   float *bounds) {
-  const size_t num_blocks = sf_code_blocks(kind, dim);
-  const uint8_t *group = groups;
-  for (size_t i = 0; i < num_groups; i++, group += sf_code_bytes(num_blocks, has_squared_norms)) {
+static inline void find_near_codes(sf_code_kind kind, const sf_code_comparison *comparison,
+                                   const sf_code_groups *groups, float limit, uint16_t *masks, float *bounds) {
+  const bool has_squared_norms = groups->has_squared_norms;
+  const size_t num_blocks = sf_code_blocks(kind, groups->dim);
+  const uint8_t *group = groups->first;
+  for (size_t i = 0; i < groups->count; i++, group += sf_code_bytes(num_blocks, has_squared_norms)) {
     int32x4_t products[PARTS];
     products_of_group(kind, comparison->components, group, num_blocks, products);
     const float *numbers = sf_code_numbers(group, num_blocks);
@@ -105,14 +105,14 @@ static inline void find_near_codes(sf_code_kind kind, const sf_code_comparison *
   }
 }
 
-void sf_find_near_short_codes_neon(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                   size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds) {
-  find_near_codes(SF_SHORT_CODES, comparison, groups, num_groups, dim, has_squared_norms, limit, masks, bounds);
+void sf_find_near_short_codes_neon(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
+                                   uint16_t *masks, float *bounds) {
+  find_near_codes(SF_SHORT_CODES, comparison, groups, limit, masks, bounds);
 }
 
-void sf_find_near_long_codes_neon(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                  size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds) {
-  find_near_codes(SF_LONG_CODES, comparison, groups, num_groups, dim, has_squared_norms, limit, masks, bounds);
+void sf_find_near_long_codes_neon(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
+                                  uint16_t *masks, float *bounds) {
+  find_near_codes(SF_LONG_CODES, comparison, groups, limit, masks, bounds);
 }
 
 void sf_code_row_neon(const float *row, const float *centre, size_t dim, float factor,

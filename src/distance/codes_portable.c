@@ -20,13 +20,13 @@ static void add_long_block(const int8_t *components, const uint8_t *codes, int32
     }
 }
 
-/* Always inlined, for one kind. */
-static inline void find_near_codes(sf_code_kind kind, const sf_code_comparison *comparison, const uint8_t *groups,
-                                   size_t num_groups, size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
-                                   float *bounds) {
-  const size_t num_blocks = sf_code_blocks(kind, dim);
-  const uint8_t *group = groups;
-  for (size_t i = 0; i < num_groups; i++, group += sf_code_bytes(num_blocks, has_squared_norms)) {
+/* Of a kind that the compiler knows where it is called. */
+static inline void find_near_codes(sf_code_kind kind, const sf_code_comparison *comparison,
+                                   const sf_code_groups *groups, float limit, uint16_t *masks, float *bounds) {
+  const bool has_squared_norms = groups->has_squared_norms;
+  const size_t num_blocks = sf_code_blocks(kind, groups->dim);
+  const uint8_t *group = groups->first;
+  for (size_t i = 0; i < groups->count; i++, group += sf_code_bytes(num_blocks, has_squared_norms)) {
     int32_t sums[ROWS] = {0};
     for (size_t block = 0; block < num_blocks; block++)
       (kind == SF_SHORT_CODES ? add_short_block : add_long_block)(
@@ -47,15 +47,14 @@ static inline void find_near_codes(sf_code_kind kind, const sf_code_comparison *
   }
 }
 
-void sf_find_near_short_codes_portable(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                       size_t dim, bool has_squared_norms, float limit, uint16_t *masks,
-                                       float *bounds) {
-  find_near_codes(SF_SHORT_CODES, comparison, groups, num_groups, dim, has_squared_norms, limit, masks, bounds);
+void sf_find_near_short_codes_portable(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
+                                       uint16_t *masks, float *bounds) {
+  find_near_codes(SF_SHORT_CODES, comparison, groups, limit, masks, bounds);
 }
 
-void sf_find_near_long_codes_portable(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                      size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds) {
-  find_near_codes(SF_LONG_CODES, comparison, groups, num_groups, dim, has_squared_norms, limit, masks, bounds);
+void sf_find_near_long_codes_portable(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
+                                      uint16_t *masks, float *bounds) {
+  find_near_codes(SF_LONG_CODES, comparison, groups, limit, masks, bounds);
 }
 
 void sf_code_row_portable(const float *row, const float *centre, size_t dim, float factor,

@@ -69,13 +69,21 @@ typedef struct sf_code_comparison {
   float norm;
 } sf_code_comparison;
 
+/* Groups of codes of one kind, one behind the other. */
+typedef struct sf_code_groups {
+  const uint8_t *first;
+  size_t count;
+  size_t dim;
+  bool has_squared_norms;
+} sf_code_groups;
+
 /*
- * For each of `num_groups` groups of 16 rows a mask whose bit r says that row r may be within the limit: where
+ * For each group of 16 rows a mask whose bit r says that row r may be within the limit: where
  * base (+ squared norm, for codes that have it) − scale · (half_step · (2e·c + offset) + slack) − norm · error ≤ limit, or is
  * NaN. These numbers themselves go to `bounds`, unless it is NULL.
  */
-typedef void (*sf_codes_kernel)(const sf_code_comparison *comparison, const uint8_t *groups, size_t num_groups,
-                                size_t dim, bool has_squared_norms, float limit, uint16_t *masks, float *bounds);
+typedef void (*sf_codes_kernel)(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
+                                uint16_t *masks, float *bounds);
 
 typedef struct sf_kernels {
   const char *name;          /* "portable", "avx2", "avx512", "avx512vnni", "neon" */

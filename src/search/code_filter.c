@@ -58,9 +58,11 @@ static size_t group_size(const sf_code_filter *filter, sf_code_kind kind) {
 
 static void compare(const sf_code_filter *filter, sf_code_kind kind, const sf_code_comparison *comparison, size_t first,
                     size_t count, float limit, uint16_t *masks, float *bounds) {
-  const uint8_t *groups = filter->codes->groups[kind] + first * group_size(filter, kind);
-  filter->kernels->find_near_codes[kind](comparison, groups, count, filter->dim, filter->codes->metric == SF_METRIC_L2,
-                                         limit, masks, bounds);
+  const sf_code_groups groups = {.first = filter->codes->groups[kind] + first * group_size(filter, kind),
+                                 .count = count,
+                                 .dim = filter->dim,
+                                 .has_squared_norms = filter->codes->metric == SF_METRIC_L2};
+  filter->kernels->find_near_codes[kind](comparison, &groups, limit, masks, bounds);
 }
 
 static void prefetch_group(const sf_code_filter *filter, sf_code_kind kind, size_t group) {

@@ -118,8 +118,11 @@ static long double exact_key(const struct problem *problem, const float *row) {
 
 static void find_bounds(const struct problem *problem, const sf_code_query *query, const sf_kernels *kernels,
                         sf_code_kind kind, float limit, uint16_t *masks, float *bounds) {
-  kernels->find_near_codes[kind](&query->comparisons[kind], problem->groups[kind], num_groups(problem), problem->dim,
-                                 problem->metric == SF_METRIC_L2, limit, masks, bounds);
+  const sf_code_groups groups = {.first = problem->groups[kind],
+                                 .count = num_groups(problem),
+                                 .dim = problem->dim,
+                                 .has_squared_norms = problem->metric == SF_METRIC_L2};
+  kernels->find_near_codes[kind](&query->comparisons[kind], &groups, limit, masks, bounds);
 }
 
 static void for_every_supported_kernel(void (*act)(const sf_kernels *kernels)) {
