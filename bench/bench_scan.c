@@ -95,21 +95,17 @@ typedef struct part {
 } part;
 
 static void scan_slice(part *mine, size_t begin, size_t end) {
-  size_t top_k = mine->best.capacity;
+  const rows *of = mine->of;
+  size_t num_found;
   sf_error error;
-  sf_scan_part scan = {.query = mine->of->query,
-                       .top_k = top_k < end - begin ? top_k : end - begin,
-                       .limit = mine->of->limit,
-                       .neighbours = mine->found,
-                       .error = &error};
-  sf_scan_segment_together(&scan, 1, mine->of->segment, begin, end);
-  if (scan.code != SF_OK)
+  if (sf_scan_segment(of->query, of->segment, begin, end, mine->best.capacity, of->limit, NULL, mine->found, &num_found,
+                      &error) != SF_OK)
     fail(error.message);
-  for (size_t i = 0; i < scan.num_neighbours; i++)
+  for (size_t i = 0; i < num_found; i++)
     sf_top_k_add(&mine->best, mine->found[i]);
   const sf_neighbour *worst = sf_top_k_worst(&mine->best);
   if (worst != NULL)
-    sf_search_limit_lower(mine->of->limit, worst->score);
+    sf_search_limit_lower(of->limit, worst->score);
 }
 
 /* Rows of the next slice; 0: there is none. */
@@ -166,10 +162,6 @@ static void run_parts(part *parts, size_t count) {
   pthread_mutex_unlock(&mutex);
 }
 
-static rows rows_of(const sf_scan_query *query, const sf_vector_segment *segment, size_t dim) {
-  return (rows){.query = query, .segment = segment, .dim = dim};
-}
-
 /* Each has room for top_k neighbours of its own. */
 static void make_parts(part *parts, size_t count, rows *of, size_t top_k) {
   for (size_t i = 0; i < count; i++) {
@@ -191,7 +183,7 @@ static void free_parts(part *parts, size_t count) {
 
 static void measure_stream(const sf_vector_segment *segment, size_t dim, size_t num_threads) {
   part parts[MAX_THREADS];
-  rows all = rows_of(NULL, segment, dim);
+  rows all = {.segment = segment, .dim = dim};
   make_parts(parts, num_threads, &all, 1);
   double seconds = INFINITY;
   for (int run = 0; run < RUNS; run++) {
@@ -234,7 +226,7 @@ static void measure_scan(const sf_vector_segment *segment, const float *query, s
     fail("out of memory");
   part parts[MAX_THREADS];
   sf_scan_query scan_query = {.query = query, .dim = (uint32_t)dim};
-  rows all = rows_of(&scan_query, segment, dim);
+  rows all = {.query = &scan_query, .segment = segment, .dim = dim};
   make_parts(parts, num_threads, &all, top_k);
   double seconds = INFINITY;
   for (int run = 0; run < RUNS; run++)

@@ -96,7 +96,7 @@ typedef struct sf_rounding {
 SF_CODE_INLINE sf_rounding sf_rounding_of(sf_code_kind kind, float scale) {
   return (sf_rounding){.scale = scale,
                        .inverse_scale = scale == 0 ? 0 : 1 / scale,
-                       .zero = kind == SF_SHORT_CODES ? 1.5F : 8,
+                       .zero = sf_code_zero(kind),
                        .most = kind == SF_SHORT_CODES ? 3 : 15};
 }
 

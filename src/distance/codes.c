@@ -163,6 +163,7 @@ static double round_query(int8_t *components, const float *vector, uint32_t dim,
   memset(components, 0, sf_code_query_length(dim));
   for (uint32_t i = 0; i < dim; i++) {
     double value = component_of(vector, centre, metric, i);
+    /* Of a size up to MOST_OF_QUERY, since the step was chosen so */
     double rounded = (value * inverse_step + integers_only) - integers_only;
     components[i] = (int8_t)rounded;
     *sum += (int32_t)rounded;
@@ -201,7 +202,7 @@ bool sf_code_query_init(sf_code_query *query, const float *vector, uint32_t dim,
     double size = kind == SF_SHORT_CODES ? 1.5 : 4; /* |n| / √dim is at most this, as code_row.h chooses the scale */
     double slack = fmax(residue, SF_CODED_NORM_MIN) * size * sqrt((double)dim);
     query->comparisons[kind] = (sf_code_comparison){.components = query->components,
-                                                    .offset = kind == SF_SHORT_CODES ? -3 * sum : -16 * sum,
+                                                    .offset = -(int32_t)(2 * sf_code_zero(kind)) * sum,
                                                     .base = (float)base,
                                                     .half_step = (float)factor * step / 2,
                                                     .slack = (float)(factor * slack * (1 + 3 * SLACK)),

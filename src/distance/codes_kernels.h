@@ -34,6 +34,11 @@ void sf_find_near_long_codes_neon(const sf_code_comparison *comparison, const sf
                                   uint16_t *masks, float *bounds);
 #endif
 
+/* What a code is less its n. */
+static inline float sf_code_zero(sf_code_kind kind) {
+  return kind == SF_SHORT_CODES ? 1.5F : 8;
+}
+
 /* Components of a block. */
 static inline size_t sf_code_block_dims(sf_code_kind kind) {
   return kind == SF_SHORT_CODES ? 16 : 8;

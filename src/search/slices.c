@@ -28,7 +28,7 @@ size_t sf_slice_rows(const sf_vector_segment *segment, uint32_t dim, size_t row)
   size_t row_bytes = (size_t)dim * sizeof(float);
   size_t window_rows = sf_rows_per_window(dim);
   size_t rows_left = segment->num_rows - row;
-  size_t windows_left = divide_up(rows_left, window_rows);
+  size_t windows_left = sf_num_windows(rows_left, dim);
   size_t wanted = wanted_bytes(segment, rows_left * row_bytes) / row_bytes / window_rows;
   /* As many as it takes for the rest, if all were as large as one another */
   size_t slices = divide_up(windows_left, wanted > 0 ? wanted : 1);

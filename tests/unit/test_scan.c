@@ -589,15 +589,12 @@ static void search_by_slices(const struct problem *problem, const sf_scan_query 
   assert_true(sf_search_limit_init(&limit, top_k, first_limit));
   for (size_t begin = 0; begin < problem->num_rows;) {
     size_t end = begin + 1 + (size_t)random_below(random, problem->num_rows - begin);
+    size_t num_in_slice = 0;
     sf_error error;
-    sf_scan_part part = {.query = query,
-                         .top_k = top_k < end - begin ? top_k : end - begin,
-                         .limit = &limit,
-                         .neighbours = found + num_found,
-                         .error = &error};
-    sf_scan_segment_together(&part, 1, &problem->segment, begin, end);
-    assert_int_equal(part.code, SF_OK);
-    num_found += part.num_neighbours;
+    assert_int_equal(sf_scan_segment(query, &problem->segment, begin, end, top_k, &limit, NULL, found + num_found,
+                                     &num_in_slice, &error),
+                     SF_OK);
+    num_found += num_in_slice;
     begin = end;
   }
   qsort(found, num_found, sizeof(*found), by_score_then_row);
