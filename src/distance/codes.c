@@ -185,7 +185,7 @@ bool sf_code_query_init(sf_code_query *query, const float *vector, uint32_t dim,
   double norm = fmax(sqrt(squared_norm), SF_CODED_NORM_MIN);
   if (!(norm <= SF_CODED_NORM_MAX) || dim > MAX_DIM)
     return false;
-  float step = largest < SF_CODED_NORM_MIN ? 0 : (float)(largest / MOST_OF_QUERY);
+  float step = largest < SF_CODED_NORM_MIN ? 0 : (float)(largest / (double)MOST_OF_QUERY);
   int32_t sum;
   double residue = round_query(query->components, vector, dim, metric, codes->centre, step, &sum);
   double base;
