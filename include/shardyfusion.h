@@ -40,6 +40,35 @@
 extern "C" {
 #endif
 
+/*
+ * What the `_INIT` macros below expand to: `size`, one member that is not zero by default, and zeros. C++ has designated
+ * initializers since C++20 only, and its compilers warn of those that leave members out.
+ */
+#ifdef __cplusplus
+extern "C++" {
+namespace shardyfusion {
+template <typename Struct> inline Struct initialized() {
+  Struct made = Struct();
+  made.size = sizeof(Struct);
+  return made;
+}
+template <typename Struct, typename Member, typename Value>
+inline Struct initialized_with(Member Struct::*member, Value value) {
+  Struct made = initialized<Struct>();
+  made.*member = value;
+  return made;
+}
+} // namespace shardyfusion
+}
+#define SF_INITIALIZER(type) ::shardyfusion::initialized<type>()
+#define SF_INITIALIZER_WITH(type, member, value) ::shardyfusion::initialized_with<type>(&type::member, value)
+#else
+#define SF_INITIALIZER(type)                                                                                           \
+  { .size = sizeof(type) }
+#define SF_INITIALIZER_WITH(type, member, value)                                                                       \
+  { .size = sizeof(type), .member = value }
+#endif
+
 /* ---------------------------------------------------------------------------------------------------------- Errors */
 
 /*
@@ -219,8 +248,7 @@ typedef struct sf_s3_options {
   void *credential_user_data;
 } sf_s3_options;
 
-#define SF_S3_OPTIONS_INIT                                                                                             \
-  { .size = sizeof(sf_s3_options) }
+#define SF_S3_OPTIONS_INIT SF_INITIALIZER(sf_s3_options)
 
 /* The same as SF_S3_OPTIONS_INIT, for languages without macros. */
 SF_API void sf_s3_options_init(sf_s3_options *options);
@@ -255,8 +283,7 @@ typedef struct sf_manifest_source {
   double published_seconds; /* since 1970 */
 } sf_manifest_source;
 
-#define SF_MANIFEST_SOURCE_INIT                                                                                        \
-  { .size = sizeof(sf_manifest_source) }
+#define SF_MANIFEST_SOURCE_INIT SF_INITIALIZER(sf_manifest_source)
 
 typedef struct sf_reader_options {
   size_t size; /* sizeof(sf_reader_options) */
@@ -288,8 +315,7 @@ typedef struct sf_reader_options {
   uint64_t max_cache_bytes;
 } sf_reader_options;
 
-#define SF_READER_OPTIONS_INIT                                                                                         \
-  { .size = sizeof(sf_reader_options), .max_fallback_attempts = -1 }
+#define SF_READER_OPTIONS_INIT SF_INITIALIZER_WITH(sf_reader_options, max_fallback_attempts, -1)
 
 /* The same as SF_READER_OPTIONS_INIT, for languages without macros. */
 SF_API void sf_reader_options_init(sf_reader_options *options);
@@ -347,8 +373,7 @@ typedef struct sf_search_request {
   const char *routing_context;
 } sf_search_request;
 
-#define SF_SEARCH_REQUEST_INIT                                                                                         \
-  { .size = sizeof(sf_search_request), .query_type = SF_FLOAT32, .top_k = 10 }
+#define SF_SEARCH_REQUEST_INIT SF_INITIALIZER_WITH(sf_search_request, top_k, 10)
 
 SF_API void sf_search_request_init(sf_search_request *request);
 
@@ -560,8 +585,7 @@ typedef struct sf_build_options {
   sf_executor *executor; /* that sf_builder_finish_submit runs on; NULL: it makes one */
 } sf_build_options;
 
-#define SF_BUILD_OPTIONS_INIT                                                                                          \
-  { .size = sizeof(sf_build_options) }
+#define SF_BUILD_OPTIONS_INIT SF_INITIALIZER(sf_build_options)
 
 /* The same as SF_BUILD_OPTIONS_INIT, for languages without macros. */
 SF_API void sf_build_options_init(sf_build_options *options);
@@ -599,8 +623,7 @@ typedef struct sf_row_batch {
   uint64_t first_number; /* of the first row, in messages; without it: as many as were added before */
 } sf_row_batch;
 
-#define SF_ROW_BATCH_INIT                                                                                              \
-  { .size = sizeof(sf_row_batch), .vector_type = SF_FLOAT32 }
+#define SF_ROW_BATCH_INIT SF_INITIALIZER(sf_row_batch)
 
 SF_API void sf_row_batch_init(sf_row_batch *batch);
 
@@ -677,8 +700,7 @@ typedef struct sf_cleanup_options {
   void *log_user_data;
 } sf_cleanup_options;
 
-#define SF_CLEANUP_OPTIONS_INIT                                                                                        \
-  { .size = sizeof(sf_cleanup_options), .min_age_seconds = 86400 }
+#define SF_CLEANUP_OPTIONS_INIT SF_INITIALIZER_WITH(sf_cleanup_options, min_age_seconds, 86400)
 
 SF_API void sf_cleanup_options_init(sf_cleanup_options *options);
 
