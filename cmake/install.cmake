@@ -20,7 +20,8 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/shardyfusion-config.cmake
 # pkg-config: paths relative to the file, so that an installed tree can be moved.
 file(RELATIVE_PATH prefix_from_pkgconfig /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 string(REGEX REPLACE "/$" "" prefix_from_pkgconfig "${prefix_from_pkgconfig}")
-string(REPLACE ">=" " >= " SF_PKG_CONFIG_REQUIRES "${SF_PKG_CONFIG_MODULES}")
-string(REPLACE ";" ", " SF_PKG_CONFIG_REQUIRES "${SF_PKG_CONFIG_REQUIRES}")
+# What `pkg-config --static` adds are the libraries that the static library itself needs, and not Requires.private: theirs need
+# others in turn, whose files for linking a distribution does not install along (libcurl alone names a dozen).
+string(REPLACE ";" " " SF_STATIC_LIBRARIES "${SF_DEPS_LDFLAGS}")
 configure_file(cmake/shardyfusion.pc.in shardyfusion.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/shardyfusion.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

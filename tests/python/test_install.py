@@ -67,19 +67,35 @@ def check(program, library_folder):
     assert re.fullmatch(r"\d+\.\d+\.\d+ ReaderStateError\n", output)
 
 
-@pytest.mark.parametrize("kind", ["shared", "static"])
-def test_pkg_config_builds_against_it(installed, consumer, kind):
-    prefix, libraries = installed
+def pkg_config(libraries, *options):
     environment = os.environ | {"PKG_CONFIG_PATH": str(libraries / "pkgconfig")}
-    flags = run(["pkg-config", "--cflags", "--libs", "shardyfusion"], env=environment).split()
-    if kind == "static":
-        # What it stands on is linked as it comes; `--static` would ask for static libraries of all of that.
-        needed = run(["pkg-config", "--print-requires-private", "shardyfusion"], env=environment).split("\n")
-        names = [line.split()[0] for line in needed if line]
-        flags = [str(libraries / "libshardyfusion.a") if flag == "-lshardyfusion" else flag for flag in flags]
-        flags += [*run(["pkg-config", "--libs", *names]).split(), "-lm", "-pthread"]
+    return run(["pkg-config", *options, "--cflags", "--libs", "shardyfusion"], env=environment).split()
+
+
+def compile_program(consumer, flags):
     run(["cc", "-std=c17", "-Wall", "-Wextra", "-Werror", "program.c", "-o", "program", *flags], cwd=consumer)
-    check(consumer / "program", libraries)
+    return consumer / "program"
+
+
+def test_pkg_config_builds_against_it(installed, consumer):
+    _, libraries = installed
+    check(compile_program(consumer, pkg_config(libraries)), libraries)
+
+
+def test_pkg_config_static_links_the_static_library(installed, consumer):
+    prefix, libraries = installed
+    only_static = consumer / "prefix"
+    shutil.copytree(prefix, only_static, ignore=shutil.ignore_patterns("*.so*"))
+    program = compile_program(consumer, pkg_config(only_static / libraries.relative_to(prefix), "--static"))
+    shutil.rmtree(only_static)
+    check(program, consumer)
+
+
+def test_the_static_library_can_be_chosen_where_there_are_both(installed, consumer):
+    _, libraries = installed
+    flags = pkg_config(libraries, "--static")
+    flags[flags.index("-lshardyfusion")] = "-l:libshardyfusion.a"
+    check(compile_program(consumer, flags), consumer)
 
 
 def test_cmake_finds_it(installed, consumer):

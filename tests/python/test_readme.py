@@ -13,6 +13,12 @@ def test_the_c_example_is_the_one_that_is_compiled_and_run():
     assert f"```c\n{(ROOT / 'examples' / 'search.c').read_text()}```" in README
 
 
+def test_the_guide_to_the_c_interface_names_every_example():
+    guide = (ROOT / "docs" / "c-api.md").read_text()
+    examples = sorted(path.name for path in (ROOT / "examples").glob("*.c"))
+    assert examples and [name for name in examples if f"(../examples/{name})" not in guide] == []
+
+
 def test_the_commands_on_the_example_snapshot_run(cli):
     commands = re.findall(r"^\$ shardyfusion (.*examples/.*)$", README, re.MULTILINE)
     assert len(commands) >= 2
