@@ -557,7 +557,7 @@ typedef struct sf_build_options {
   size_t size; /* sizeof(sf_build_options) */
   sf_metric metric;
   sf_sharding_strategy strategy;
-  const char *backend;    /* NULL: "sqlite-vec", which does not take SF_METRIC_DOT_PRODUCT; "lance" */
+  const char *backend;    /* NULL: "lance"; or "sqlite-vec", which does not take SF_METRIC_DOT_PRODUCT */
   uint32_t dim;           /* 0: as many components as the first rows have */
   uint32_t num_dbs;       /* shards; 0: as many as there are centroids or routing_values, which go before */
   uint32_t num_probes;    /* that the manifest names; 0: 1 */

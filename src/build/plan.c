@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_BACKEND "sqlite-vec"
+#define DEFAULT_BACKEND "lance"
 #define DEFAULT_MEMORY_BYTES ((uint64_t)512 << 20)
 #define MIN_MEMORY_BYTES ((uint64_t)16 << 20)
 #define DEFAULT_TRAINING_ROWS ((uint64_t)100000)

@@ -34,8 +34,8 @@ typedef struct option_spec {
 
 /* The one table of options. INT64_MIN where the library says what is too small: that is a failed operation. */
 static const option_spec option_table[] = {
-    {"query-file", "FILE", "query vectors: a .npy array of one or two dimensions, a query a row", SF_CLI_TAKES_QUERY,
-     OPTION_TEXT, AT(query_file), 0, 0},
+    {"query-file", "FILE|-", "query vectors: a .npy array of one or two dimensions, a query a row; -: standard input",
+     SF_CLI_TAKES_QUERY, OPTION_TEXT, AT(query_file), 0, 0},
     {"row", "N", "only row N of the query file, counted from 0 (default: all)", SF_CLI_TAKES_QUERY, OPTION_INTEGER,
      AT(row), 0, INT64_MAX},
     {"query", "[…]|-", "a query vector as a JSON array; -: one array a line from standard input", SF_CLI_TAKES_QUERY,
@@ -74,8 +74,8 @@ static const option_spec option_table[] = {
     {"jsonl", "FILE|-", "rows as JSON Lines: {\"id\", \"vector\", \"payload\", \"shard_id\", \"routing_context\"}",
      SF_CLI_TAKES_BUILD, OPTION_TEXT, AT(build.jsonl), 0, 0},
     {"metric", "cosine|l2|dot_product", "default: cosine", SF_CLI_TAKES_BUILD, OPTION_CHOICE, AT(build.metric), 0, 0},
-    {"backend", "sqlite|lance", "what shards are (default: sqlite)", SF_CLI_TAKES_BUILD, OPTION_CHOICE,
-     AT(build.backend), 0, 0},
+    {"backend", "lance|sqlite|sqlite-vec", "the format of the shards (default: lance)", SF_CLI_TAKES_BUILD,
+     OPTION_CHOICE, AT(build.backend), 0, 0},
     {"strategy", "cluster|lsh|explicit|cel", "what decides the shard of a row (default: cluster)", SF_CLI_TAKES_BUILD,
      OPTION_CHOICE, AT(build.strategy), 0, 0},
     {"num-dbs", "N", "how many shards", SF_CLI_TAKES_BUILD, OPTION_INTEGER, AT(build.num_dbs), 1, 1000000},
@@ -118,7 +118,8 @@ static const option_spec option_table[] = {
      SF_CLI_TAKES_ALWAYS, OPTION_S3, AT(s3), 0, 0},
     {"format", "table|jsonl", "default: table on a terminal, else jsonl (JSON Lines)", SF_CLI_TAKES_ALWAYS,
      OPTION_CHOICE, AT(format), 0, 0},
-    {"help", NULL, "print this", SF_CLI_TAKES_ALWAYS, OPTION_FLAG, AT(help), 0, 0},
+    {"help", NULL, "print this (-h)", SF_CLI_TAKES_ALWAYS, OPTION_FLAG, AT(help), 0, 0},
+    {"version", NULL, "print the version (-V)", SF_CLI_TAKES_ALWAYS, OPTION_FLAG, AT(version), 0, 0},
 };
 
 enum { NUM_OPTIONS = sizeof(option_table) / sizeof(option_table[0]) };
@@ -140,6 +141,22 @@ static const option_spec *find_option(const char *name, size_t length, unsigned 
       return option;
   }
   return NULL;
+}
+
+/* An option of any command; those of one name are alike in whether they take a value. NULL if there is none. */
+static const option_spec *find_long_option(const char *word) {
+  if (strncmp(word, "--", 2) != 0)
+    return NULL;
+  return find_option(word + 2, strcspn(word + 2, "="), ~0U);
+}
+
+bool sf_cli_option_is_known(const char *word) {
+  return strcmp(word, "-h") == 0 || strcmp(word, "-V") == 0 || find_long_option(word) != NULL;
+}
+
+bool sf_cli_option_takes_next(const char *word) {
+  const option_spec *option = find_long_option(word);
+  return option != NULL && option->kind != OPTION_FLAG && strchr(word, '=') == NULL;
 }
 
 /* ----------------------------------------------------------------------------------------------------------- Values */
@@ -300,6 +317,30 @@ static sf_cli_status parse_operand(const char *text, const char *command, sf_cli
   return SF_CLI_SUCCESS;
 }
 
+/* What the sharding needs, as far as the command line settles it. */
+static sf_cli_status check_strategy(const char *command, const sf_cli_build_arguments *build) {
+  int strategy = build->strategy == 0 ? SF_SHARDING_CLUSTER : build->strategy - 1;
+  bool is_cel = strategy == SF_SHARDING_CEL;
+  bool has_arrays = build->vectors != NULL;
+  const struct {
+    bool is_needed;
+    const void *value;
+    const char *usage;
+  } needs[] = {
+      {is_cel, build->cel_expr, "--cel-expr TEXT"},
+      {is_cel, build->cel_columns, "--cel-columns JSON"},
+      {is_cel && has_arrays, build->routing_contexts, "--routing-contexts FILE"},
+      {strategy == SF_SHARDING_EXPLICIT && has_arrays, build->shard_ids, "--shard-ids FILE"},
+  };
+  for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
+    if (needs[i].is_needed && needs[i].value == NULL)
+      return sf_cli_report_usage(command, "%s is missing: --strategy %s needs it", needs[i].usage,
+                                 sf_sharding_strategy_name((sf_sharding_strategy)strategy));
+  if (!build->num_dbs.is_set && build->centroids == NULL && build->routing_values == NULL)
+    return sf_cli_report_usage(command, "--num-dbs N is missing: how many shards to write");
+  return SF_CLI_SUCCESS;
+}
+
 static sf_cli_status check_build(const char *command, const sf_cli_build_arguments *build) {
   const struct {
     const char *name;
@@ -309,14 +350,15 @@ static sf_cli_status check_build(const char *command, const sf_cli_build_argumen
                         {"shard-ids", build->shard_ids},
                         {"routing-contexts", build->routing_contexts}};
   if ((build->vectors == NULL) == (build->jsonl == NULL))
-    return sf_cli_report_usage(command, "either --vectors FILE or --jsonl FILE, %s",
-                               build->vectors == NULL ? "found neither" : "not both");
+    return sf_cli_report_usage(command, "%s",
+                               build->vectors == NULL ? "the rows are missing: --vectors FILE or --jsonl FILE"
+                                                      : "either --vectors or --jsonl, not both");
   for (size_t i = 0; i < sizeof(beside_vectors) / sizeof(beside_vectors[0]); i++)
     if (beside_vectors[i].value != NULL && build->vectors == NULL)
       return sf_cli_report_usage(command, "--%s goes with --vectors", beside_vectors[i].name);
   if (build->id_type != 0 && build->ids == NULL)
     return sf_cli_report_usage(command, "--id-type goes with --ids");
-  return SF_CLI_SUCCESS;
+  return check_strategy(command, build);
 }
 
 /* What the options say about one another. */
@@ -351,6 +393,8 @@ sf_cli_status sf_cli_arguments_parse(int argc, char **argv, const char *command,
       options_ended = true;
     else if (strcmp(argv[i], "-h") == 0)
       arguments->help = true;
+    else if (strcmp(argv[i], "-V") == 0)
+      arguments->version = true;
     else if (argv[i][1] != '-')
       status = sf_cli_report_usage(command, "%s has no option %s; options begin with --", command, argv[i]);
     else
@@ -358,7 +402,8 @@ sf_cli_status sf_cli_arguments_parse(int argc, char **argv, const char *command,
     if (status != SF_CLI_SUCCESS)
       return status;
   }
-  return arguments->help ? SF_CLI_SUCCESS : check_combination(command, takes, arguments);
+  bool has_work = !arguments->help && !arguments->version;
+  return has_work ? check_combination(command, takes, arguments) : SF_CLI_SUCCESS;
 }
 
 void sf_cli_arguments_free(sf_cli_arguments *arguments) {

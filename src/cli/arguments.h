@@ -53,7 +53,7 @@ typedef struct sf_cli_build_arguments {
   const char *jsonl;
   int id_type;  /* 1: auto, 2: int, 3: str; 0: not given */
   int metric;   /* an sf_metric + 1 */
-  int backend;  /* 1: sqlite, 2: lance */
+  int backend;  /* 1: lance, 2 and 3: sqlite-vec, by either of its names; 0: not given */
   int strategy; /* an sf_sharding_strategy + 1 */
   sf_cli_integer num_dbs;
   sf_cli_integer num_probes;
@@ -97,6 +97,7 @@ typedef struct sf_cli_arguments {
   sf_s3_options s3; /* of --s3-option */
   int format;       /* an sf_cli_format */
   bool help;
+  bool version;
 } sf_cli_arguments;
 
 /* Reads what stands behind the command's name. A mistake is reported on stderr and gives SF_CLI_USAGE. Free the
@@ -104,6 +105,10 @@ typedef struct sf_cli_arguments {
 sf_cli_status sf_cli_arguments_parse(int argc, char **argv, const char *command, unsigned takes,
                                      sf_cli_arguments *arguments);
 void sf_cli_arguments_free(sf_cli_arguments *arguments);
+
+/* Of a word that begins with '-': whether some command has this option, and whether its value is the next word. */
+bool sf_cli_option_is_known(const char *word);
+bool sf_cli_option_takes_next(const char *word);
 
 /* The list of the options of a command that takes these groups. */
 void sf_cli_print_options(FILE *stream, unsigned takes);

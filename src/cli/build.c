@@ -3,14 +3,8 @@
 #include "cli/mapped_array.h"
 
 #include "base/memory.h"
-#include "base/time.h"
-
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-/* More often than this nobody reads. */
-#define SHOW_EVERY_NANOSECONDS ((uint64_t)100 * 1000000)
 
 /* Routing artifacts from files, for as long as the builder takes to copy them. */
 typedef struct artifacts {
@@ -18,25 +12,33 @@ typedef struct artifacts {
   float *hyperplanes;
 } artifacts;
 
-typedef struct progress_line {
-  bool is_shown; /* standard error is a terminal */
-  uint64_t started_at;
-  uint64_t shown_at;
-} progress_line;
-
+/* How many rows are written, of how many, how fast; then how many shards are complete, and how fast that goes. */
 static bool show_progress(const sf_build_progress *progress, void *user_data) {
-  progress_line *line = user_data;
-  uint64_t now = sf_monotonic_nanoseconds();
-  if (!line->is_shown || now - line->shown_at < SHOW_EVERY_NANOSECONDS)
+  sf_cli_build_progress *build = user_data;
+  double seconds;
+  if (build->phase != progress->phase) {
+    build->phase = progress->phase;
+    sf_cli_progress_start(&build->line);
+    build->line.shown_at = build->line.started_at; /* no rate before there is a time to divide by */
+  }
+  if (!sf_cli_progress_is_due(&build->line, &seconds))
     return true;
-  line->shown_at = now;
+  const char *phase = sf_build_phase_name(progress->phase);
+  double rows = (double)progress->rows;
+  double mib = (double)progress->bytes_done / (1 << 20);
   if (progress->phase == SF_BUILD_FINISHING)
-    fprintf(stderr, "\r\x1b[K%s: shard %u of %u", sf_build_phase_name(progress->phase), (unsigned)progress->shards_done,
-            (unsigned)progress->shards_total);
+    sf_cli_progress_print("%s: shard %u of %u, %.1f MiB, %.1f MiB/s", phase, (unsigned)progress->shards_done,
+                          (unsigned)progress->shards_total, mib, mib / seconds);
+  else if (progress->phase != SF_BUILD_WRITING)
+    sf_cli_progress_print("%s: %.0f s", phase, seconds);
+  else if (build->total_rows > 0)
+    sf_cli_progress_print("%s: %.0f of %.0f rows (%.0f %%), %.0f rows/s", phase, rows, (double)build->total_rows,
+                          100 * rows / (double)build->total_rows, rows / seconds);
+  else if (build->total_bytes > 0)
+    sf_cli_progress_print("%s: %.0f rows (%.0f %% of the file), %.0f rows/s", phase, rows,
+                          100 * (double)build->bytes_read / (double)build->total_bytes, rows / seconds);
   else
-    fprintf(stderr, "\r\x1b[K%s: %llu rows, %.0f s", sf_build_phase_name(progress->phase),
-            (unsigned long long)progress->rows, (double)(now - line->started_at) / 1e9);
-  fflush(stderr);
+    sf_cli_progress_print("%s: %.0f rows, %.0f rows/s", phase, rows, rows / seconds);
   return true;
 }
 
@@ -103,7 +105,7 @@ static sf_build_options take_options(const sf_cli_session *session) {
   sf_build_options options = SF_BUILD_OPTIONS_INIT;
   options.metric = build->metric != 0 ? (sf_metric)(build->metric - 1) : SF_METRIC_COSINE;
   options.strategy = build->strategy != 0 ? (sf_sharding_strategy)(build->strategy - 1) : SF_SHARDING_CLUSTER;
-  options.backend = build->backend == 2 ? "lance" : "sqlite-vec";
+  options.backend = build->backend > 1 ? "sqlite-vec" : "lance";
   options.num_dbs = number_or_default(&build->num_dbs);
   options.num_probes = number_or_default(&build->num_probes);
   options.num_hash_bits = number_or_default(&build->num_hash_bits);
@@ -127,12 +129,12 @@ static sf_build_options take_options(const sf_cli_session *session) {
 
 /* --------------------------------------------------------------------------------------------------------- Building */
 
-static sf_code create_builder(const sf_cli_session *session, progress_line *line, sf_builder **builder,
+static sf_code create_builder(const sf_cli_session *session, sf_cli_build_progress *progress, sf_builder **builder,
                               sf_error *error) {
   artifacts loaded = {0};
   sf_build_options options = take_options(session);
   options.progress = show_progress;
-  options.progress_user_data = line;
+  options.progress_user_data = progress;
   sf_code code = load_artifacts(&session->arguments.build, &loaded, &options, error);
   if (code == SF_OK)
     code = sf_builder_create(session->arguments.root, &options, builder, error);
@@ -151,15 +153,15 @@ static sf_code finish(sf_cli_session *session, sf_builder *builder, sf_build_res
 }
 
 static sf_code build(sf_cli_session *session, sf_build_result **result, sf_error *error) {
-  progress_line line = {.is_shown = isatty(STDERR_FILENO), .started_at = sf_monotonic_nanoseconds()};
+  sf_cli_build_progress progress = {.phase = SF_BUILD_TRAINING};
   sf_builder *builder = NULL;
-  SF_TRY(create_builder(session, &line, &builder, error));
-  sf_code code = session->arguments.build.jsonl != NULL ? sf_cli_build_from_jsonl(session, builder, error)
-                                                        : sf_cli_build_from_arrays(session, builder, error);
+  sf_cli_progress_start(&progress.line);
+  SF_TRY(create_builder(session, &progress, &builder, error));
+  sf_code code = session->arguments.build.jsonl != NULL ? sf_cli_build_from_jsonl(session, builder, &progress, error)
+                                                        : sf_cli_build_from_arrays(session, builder, &progress, error);
   if (code == SF_OK)
     code = finish(session, builder, result, error);
-  if (line.is_shown)
-    fputs("\r\x1b[K", stderr);
+  sf_cli_progress_clear(&progress.line);
   sf_builder_free(builder);
   return code;
 }

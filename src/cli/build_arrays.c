@@ -294,10 +294,12 @@ static sf_code add_all(sf_cli_session *session, sources *from, sf_builder *build
   return check_ends(from, error);
 }
 
-sf_code sf_cli_build_from_arrays(sf_cli_session *session, sf_builder *builder, sf_error *error) {
+sf_code sf_cli_build_from_arrays(sf_cli_session *session, sf_builder *builder, sf_cli_build_progress *progress,
+                                 sf_error *error) {
   const sf_cli_build_arguments *build = &session->arguments.build;
   sources from = {0};
   sf_code code = open_sources(&from, build, error);
+  progress->total_rows = from.num_rows;
   if (code == SF_OK)
     code = train(&from, builder, (uint64_t)build->seed.value, error);
   if (code == SF_OK)

@@ -200,7 +200,7 @@ static sf_code add_batch(jsonl *from, sf_error *error) {
   return SF_OK;
 }
 
-static sf_code add_all(sf_cli_session *session, jsonl *from, sf_error *error) {
+static sf_code add_all(sf_cli_session *session, jsonl *from, sf_cli_build_progress *progress, sf_error *error) {
   char *line = NULL;
   size_t length = 0;
   do {
@@ -212,6 +212,7 @@ static sf_code add_all(sf_cli_session *session, jsonl *from, sf_error *error) {
     bool is_full = from->count == MAX_BATCH_ROWS || from->vectors.length + from->texts.length >= MAX_BATCH_BYTES;
     if (from->count > 0 && (line == NULL || is_full)) {
       SF_TRY(sf_cli_session_look(session, error));
+      progress->bytes_read = from->lines.bytes_read;
       SF_TRY(add_batch(from, error));
     }
   } while (line != NULL);
@@ -256,7 +257,8 @@ static void free_arrays(jsonl *from) {
   free(from->contexts);
 }
 
-sf_code sf_cli_build_from_jsonl(sf_cli_session *session, sf_builder *builder, sf_error *error) {
+sf_code sf_cli_build_from_jsonl(sf_cli_session *session, sf_builder *builder, sf_cli_build_progress *progress,
+                                sf_error *error) {
   const sf_cli_build_arguments *build = &session->arguments.build;
   jsonl from = {.builder = builder,
                 .needs_shard_id = build->strategy == SF_SHARDING_EXPLICIT + 1,
@@ -265,8 +267,10 @@ sf_code sf_cli_build_from_jsonl(sf_cli_session *session, sf_builder *builder, sf
       make_arrays(&from) ? sf_cli_lines_open(&from.lines, build->jsonl, error) : sf_fail_memory(error, "rows");
   from.lines.wait = wait_for_input;
   from.lines.wait_context = session;
-  if (code == SF_OK)
-    code = add_all(session, &from, error);
+  if (code == SF_OK) {
+    progress->total_bytes = sf_cli_lines_total_bytes(&from.lines);
+    code = add_all(session, &from, progress, error);
+  }
   sf_cli_lines_close(&from.lines);
   free_arrays(&from);
   return code;

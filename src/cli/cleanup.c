@@ -9,14 +9,9 @@ typedef struct cleanup_run {
 } cleanup_run;
 
 static sf_code print_run(const cleanup_run *to, const sf_unreferenced_run *run) {
-  sf_cli_field age = sf_cli_number_field("age_seconds", run->age_seconds);
-  if (run->age_seconds < 0)
-    age.kind = SF_CLI_FIELD_NULL;
   const sf_cli_field fields[] = {
-      sf_cli_text_field("run_id", run->run_id),
-      sf_cli_integer_field("num_objects", (int64_t)run->num_objects),
-      age,
-      sf_cli_flag_field("is_due", run->is_due),
+      sf_cli_text_field("run_id", run->run_id),          sf_cli_integer_field("num_objects", (int64_t)run->num_objects),
+      sf_cli_age_field("age_seconds", run->age_seconds), sf_cli_flag_field("is_due", run->is_due),
       sf_cli_flag_field("is_removed", run->is_removed),
   };
   return sf_cli_output_record(to->output, fields, sizeof(fields) / sizeof(fields[0]), to->error);

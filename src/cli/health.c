@@ -8,7 +8,7 @@ static sf_code print_health(sf_cli_session *session, sf_error *error) {
   const sf_cli_field fields[] = {
       sf_cli_text_field("status", sf_health_status_name(health->status)),
       sf_cli_text_field("manifest_ref", health->manifest_ref),
-      sf_cli_number_field("manifest_age_seconds", health->manifest_age_seconds),
+      sf_cli_age_field("manifest_age_seconds", health->manifest_age_seconds),
       sf_cli_integer_field("num_shards", health->num_shards),
       sf_cli_flag_field("is_closed", health->is_closed),
   };

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A line may be a vector of 65,536 components, and a payload. */
@@ -18,6 +19,12 @@ sf_code sf_cli_lines_open(sf_cli_lines *lines, const char *path, sf_error *error
   lines->path = is_stdin ? "standard input" : path;
   lines->descriptor = descriptor;
   return SF_OK;
+}
+
+uint64_t sf_cli_lines_total_bytes(const sf_cli_lines *lines) {
+  struct stat status;
+  bool is_file = fstat(lines->descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
+  return is_file ? (uint64_t)status.st_size : 0;
 }
 
 void sf_cli_lines_close(sf_cli_lines *lines) {
@@ -49,6 +56,7 @@ static sf_code fill(sf_cli_lines *lines, sf_error *error) {
   if (got < 0)
     return sf_fail(error, SF_ERROR, "%s: %s", lines->path, strerror(errno));
   bytes->length += (size_t)got;
+  lines->bytes_read += (uint64_t)got;
   lines->has_ended = got == 0;
   return SF_OK;
 }

@@ -13,12 +13,15 @@ typedef struct sf_cli_lines {
   sf_buffer bytes; /* read from the file */
   size_t position; /* what lies before it was given out */
   bool has_ended;
+  uint64_t bytes_read;    /* from the file */
   uint64_t number;        /* of the last line, counted from 1 */
   sf_cli_lines_wait wait; /* NULL: reading blocks */
   void *wait_context;
 } sf_cli_lines;
 
 sf_code sf_cli_lines_open(sf_cli_lines *lines, const char *path, sf_error *error);
+/* The size of a regular file; 0 for anything else. */
+uint64_t sf_cli_lines_total_bytes(const sf_cli_lines *lines);
 /* A zeroed one is allowed. */
 void sf_cli_lines_close(sf_cli_lines *lines);
 

@@ -40,9 +40,14 @@ static void print_help(FILE *stream) {
   for (size_t i = 0; i < NUM_COMMANDS; i++)
     fprintf(stream, "  %-10s%s\n", command_table[i]->name, command_table[i]->summary);
   fputs("\n"
-        "'shardyfusion COMMAND --help' lists a command's options; 'shardyfusion --version' prints the version.\n"
+        "Options may come before or after COMMAND. 'shardyfusion COMMAND --help' lists a command's options;\n"
+        "'shardyfusion --version' (-V) prints the version.\n"
         "Exit status: 0, 1 for a failed operation, 2 for usage.\n",
         stream);
+}
+
+static void print_version(void) {
+  printf("shardyfusion %s\n", sf_version());
 }
 
 static void print_command_help(const sf_cli_command *command) {
@@ -51,12 +56,12 @@ static void print_command_help(const sf_cli_command *command) {
   sf_cli_print_options(stdout, command->takes);
 }
 
-/* What was printed has arrived, or that is the failure. */
+/* Flushes standard output: what was printed has arrived, or that is the failure. */
 static sf_cli_status finish(sf_cli_status status) {
   sf_error error;
   if (sf_cli_output_flush(&error) == SF_OK || status != SF_CLI_SUCCESS)
     return status;
-  return sf_cli_report(&error);
+  return sf_cli_output_reader_is_gone() ? SF_CLI_FAILED : sf_cli_report(&error);
 }
 
 static sf_cli_status run_command(const sf_cli_command *command, const sf_cli_arguments *arguments) {
@@ -71,10 +76,13 @@ static sf_cli_status run_command(const sf_cli_command *command, const sf_cli_arg
 static sf_cli_status parse_and_run(const sf_cli_command *command, int argc, char **argv) {
   sf_cli_arguments arguments;
   sf_cli_status status = sf_cli_arguments_parse(argc, argv, command->name, command->takes, &arguments);
-  if (status == SF_CLI_SUCCESS && !arguments.help)
+  if (status == SF_CLI_SUCCESS && !arguments.help && !arguments.version)
     return run_command(command, &arguments);
   if (status == SF_CLI_SUCCESS) {
-    print_command_help(command);
+    if (arguments.help)
+      print_command_help(command);
+    else
+      print_version();
     status = finish(SF_CLI_SUCCESS);
   }
   sf_cli_arguments_free(&arguments);
@@ -82,11 +90,58 @@ static sf_cli_status parse_and_run(const sf_cli_command *command, int argc, char
 }
 
 static sf_cli_status report_unknown_command(const char *name) {
-  const char *kind = name[0] == '-' ? "option" : "command";
   const char *suggestion = sf_cli_suggest(name, command_name_at, NULL);
   if (suggestion == NULL)
-    return sf_cli_report_usage(NULL, "no such %s: %s", kind, name);
-  return sf_cli_report_usage(NULL, "no such %s: %s; did you mean %s?", kind, name, suggestion);
+    return sf_cli_report_usage(NULL, "no such command: %.200s", name);
+  return sf_cli_report_usage(NULL, "no such command: %.200s; did you mean %s?", name, suggestion);
+}
+
+static bool is_one_of(const char *text, const char *name, const char *alias) {
+  return strcmp(text, name) == 0 || strcmp(text, alias) == 0;
+}
+
+/* Where the command's name stands: the first word that is neither an option nor the value of one; argc if there is none. */
+static int find_command_name(int argc, char **argv) {
+  int i = 1;
+  while (i < argc && argv[i][0] == '-' && argv[i][1] != '\0')
+    i += sf_cli_option_takes_next(argv[i]) ? 2 : 1;
+  return i < argc ? i : argc;
+}
+
+/* The first option before `position` that no command has, or NULL. */
+static const char *find_unknown_option(int position, char **argv) {
+  for (int i = 1; i < position; i += sf_cli_option_takes_next(argv[i]) ? 2 : 1) {
+    if (!sf_cli_option_is_known(argv[i]))
+      return argv[i];
+  }
+  return NULL;
+}
+
+/* Options alone: help, the version, or a mistake. */
+static sf_cli_status run_without_command(int argc, char **argv) {
+  for (int i = 1; i < argc; i++) {
+    bool is_help = is_one_of(argv[i], "--help", "-h");
+    if (!is_help && !is_one_of(argv[i], "--version", "-V"))
+      continue;
+    if (is_help)
+      print_help(stdout);
+    else
+      print_version();
+    return finish(SF_CLI_SUCCESS);
+  }
+  return sf_cli_report_usage(NULL, "a command is missing: shardyfusion COMMAND ROOT");
+}
+
+/* help, or help COMMAND. */
+static sf_cli_status run_help(int argc, char **argv) {
+  const sf_cli_command *command = argc > 0 ? find_command(argv[0]) : NULL;
+  if (argc > 0 && command == NULL)
+    return report_unknown_command(argv[0]);
+  if (command != NULL)
+    print_command_help(command);
+  else
+    print_help(stdout);
+  return finish(SF_CLI_SUCCESS);
 }
 
 /* A standard descriptor that came closed would be given to the next file opened, which prints would then go into. The
@@ -103,17 +158,20 @@ int main(int argc, char **argv) {
   reserve_standard_descriptors();
   signal(SIGPIPE, SIG_IGN); /* a write to a closed pipe fails with an error, as to a full disk */
   setlocale(LC_CTYPE, "");
-  if (argc < 2)
-    return sf_cli_report_usage(NULL, "a command is missing: shardyfusion COMMAND ROOT");
-  const char *name = argv[1];
-  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-    print_help(stdout);
-    return finish(SF_CLI_SUCCESS);
-  }
-  if (strcmp(name, "--version") == 0) {
-    printf("shardyfusion %s\n", sf_version());
-    return finish(SF_CLI_SUCCESS);
-  }
+  int position = find_command_name(argc, argv);
+  const char *unknown = find_unknown_option(position, argv);
+  if (unknown != NULL)
+    return sf_cli_report_usage(NULL, "no such option: %.200s", unknown);
+  if (position == argc)
+    return run_without_command(argc, argv);
+  const char *name = argv[position];
+  if (strcmp(name, "help") == 0)
+    return run_help(argc - position - 1, argv + position + 1);
   const sf_cli_command *command = find_command(name);
-  return command == NULL ? report_unknown_command(name) : parse_and_run(command, argc - 2, argv + 2);
+  if (command == NULL)
+    return report_unknown_command(name);
+  /* The options before the command join those after it. */
+  for (int i = position; i > 1; i--)
+    argv[i] = argv[i - 1];
+  return parse_and_run(command, argc - 2, argv + 2);
 }

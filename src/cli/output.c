@@ -5,6 +5,8 @@
 #include "cli/table.h"
 
 #include <errno.h>
+#include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,6 +18,11 @@ sf_cli_field sf_cli_integer_field(const char *name, int64_t integer) {
 
 sf_cli_field sf_cli_number_field(const char *name, double number) {
   return (sf_cli_field){.name = name, .kind = SF_CLI_FIELD_NUMBER, .number = number};
+}
+
+sf_cli_field sf_cli_age_field(const char *name, double seconds) {
+  return (sf_cli_field){
+      .name = name, .kind = seconds < 0 ? SF_CLI_FIELD_NULL : SF_CLI_FIELD_NUMBER, .number = seconds, .is_age = true};
 }
 
 sf_cli_field sf_cli_bytes_field(const char *name, const char *text, size_t length) {
@@ -83,6 +90,12 @@ sf_code sf_cli_output_flush(sf_error *error) {
   return fflush(stdout) != 0 ? fail_write(error) : SF_OK;
 }
 
+/* The reading end of a pipe is closed when poll reports an error on the writing end. */
+bool sf_cli_output_reader_is_gone(void) {
+  struct pollfd end = {.fd = STDOUT_FILENO};
+  return ferror(stdout) && poll(&end, 1, 0) == 1 && (end.revents & POLLERR) != 0;
+}
+
 static size_t terminal_width(void) {
   enum { DEFAULT_WIDTH = 80 };
   struct winsize size;
@@ -95,6 +108,7 @@ sf_cli_output sf_cli_output_of(int format) {
   bool is_terminal = isatty(STDOUT_FILENO);
   return (sf_cli_output){
       .is_table = format == SF_CLI_FORMAT_TABLE || (format == SF_CLI_FORMAT_DEFAULT && is_terminal),
+      .is_terminal = is_terminal,
       .width = is_terminal ? terminal_width() : 0,
   };
 }
@@ -105,11 +119,48 @@ void sf_cli_output_free(sf_cli_output *output) {
 
 /* ---------------------------------------------------------------------------------------------------------- Records */
 
+/* The two largest units that an age has: "3 days 4 hours". */
+static bool append_age(sf_buffer *cell, double seconds) {
+  static const struct {
+    const char *name;
+    double seconds;
+  } units[] = {{"day", 86400}, {"hour", 3600}, {"minute", 60}, {"second", 1}};
+  enum { NUM_UNITS = sizeof(units) / sizeof(units[0]) };
+  size_t first = 0;
+  while (first + 1 < NUM_UNITS && seconds < units[first].seconds)
+    first++;
+  bool appended = true;
+  for (size_t i = first; i < NUM_UNITS && i < first + 2 && appended; i++) {
+    double count = floor(seconds / units[i].seconds);
+    seconds -= count * units[i].seconds;
+    if (i == first || count > 0)
+      appended = sf_buffer_append_format(cell, "%s%.0f %s%s", i == first ? "" : " ", count, units[i].name,
+                                         count == 1 ? "" : "s");
+  }
+  return appended;
+}
+
+/* The length of the name as a table shows it: an age in words is no longer in seconds. */
+static size_t label_length(const sf_cli_field *field) {
+  static const char suffix[] = "_seconds";
+  size_t length = strlen(field->name);
+  return field->is_age ? length - (sizeof(suffix) - 1) : length;
+}
+
+static char *format_label(const sf_cli_field *field) {
+  char *label = sf_strdup(field->name);
+  if (label != NULL)
+    label[label_length(field)] = '\0';
+  return label;
+}
+
 char *sf_cli_format_cell(const sf_cli_field *field) {
   sf_buffer cell = {0};
   bool formatted = false;
   if (field->kind == SF_CLI_FIELD_NULL)
     formatted = sf_buffer_append_text(&cell, "-");
+  else if (field->is_age)
+    formatted = append_age(&cell, field->number);
   else if (field->kind == SF_CLI_FIELD_NUMBER)
     formatted = sf_buffer_append_format(&cell, "%.6g", field->number);
   else if (field->kind == SF_CLI_FIELD_FLAG)
@@ -124,7 +175,7 @@ char *sf_cli_format_cell(const sf_cli_field *field) {
 }
 
 static bool is_numeric(const sf_cli_field *field) {
-  return field->kind == SF_CLI_FIELD_INTEGER || field->kind == SF_CLI_FIELD_NUMBER;
+  return field->kind == SF_CLI_FIELD_INTEGER || (field->kind == SF_CLI_FIELD_NUMBER && !field->is_age);
 }
 
 static sf_code add_row(sf_cli_table *table, const sf_cli_field *fields, size_t count, sf_error *error) {
@@ -132,7 +183,7 @@ static sf_code add_row(sf_cli_table *table, const sf_cli_field *fields, size_t c
   if (table->num_columns == 0) {
     added = sf_cli_table_begin(table, count);
     for (size_t i = 0; i < count && added; i++)
-      added = sf_cli_table_add(table, sf_strdup(fields[i].name), true);
+      added = sf_cli_table_add(table, format_label(&fields[i]), true);
   }
   for (size_t i = 0; i < count && added; i++)
     added = sf_cli_table_add(table, sf_cli_format_cell(&fields[i]),
@@ -159,12 +210,12 @@ sf_code sf_cli_output_single(sf_cli_output *output, const sf_cli_field *fields, 
     return write_object(fields, count, error);
   size_t longest = 0;
   for (size_t i = 0; i < count; i++)
-    longest = strlen(fields[i].name) > longest ? strlen(fields[i].name) : longest;
+    longest = label_length(&fields[i]) > longest ? label_length(&fields[i]) : longest;
   for (size_t i = 0; i < count; i++) {
     char *cell = sf_cli_format_cell(&fields[i]);
     if (cell == NULL)
       return sf_fail_memory(error, "a table");
-    int printed = printf("%-*s  %s\n", (int)longest, fields[i].name, cell);
+    int printed = printf("%-*.*s  %s\n", (int)longest, (int)label_length(&fields[i]), fields[i].name, cell);
     free(cell);
     if (printed < 0)
       return fail_write(error);

@@ -29,10 +29,13 @@ typedef struct sf_cli_field {
   const char *text;
   size_t length;
   bool flag;
+  bool is_age; /* a number of seconds, or null, which a table shows in words */
 } sf_cli_field;
 
 sf_cli_field sf_cli_integer_field(const char *name, int64_t integer);
 sf_cli_field sf_cli_number_field(const char *name, double number);
+/* `name` ends in "_seconds", which a table leaves out. A negative age is unknown: null. */
+sf_cli_field sf_cli_age_field(const char *name, double seconds);
 /* NULL text gives a null. */
 sf_cli_field sf_cli_text_field(const char *name, const char *text);
 sf_cli_field sf_cli_bytes_field(const char *name, const char *text, size_t length);
@@ -50,6 +53,7 @@ typedef struct sf_cli_table {
 
 typedef struct sf_cli_output {
   bool is_table;
+  bool is_terminal;
   size_t width; /* columns of the terminal; 0: no bound */
   sf_cli_table table;
 } sf_cli_output;
@@ -68,6 +72,9 @@ sf_code sf_cli_output_end_table(sf_cli_output *output, sf_error *error);
 sf_code sf_cli_output_line(const sf_buffer *line, sf_error *error);
 /* Sends on what is held back. Call it before waiting, and at the end. */
 sf_code sf_cli_output_flush(sf_error *error);
+
+/* Whether a write to standard output failed because nobody reads the pipe that it is any more. */
+bool sf_cli_output_reader_is_gone(void);
 
 /* Appends {"name": value, …}. False when memory is out. */
 bool sf_cli_append_object(sf_buffer *buffer, const sf_cli_field *fields, size_t count);

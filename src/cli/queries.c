@@ -13,8 +13,19 @@ enum { READ_SIZE = 1 << 16, MAX_LINE_LENGTH = 1 << 24 };
 
 /* ------------------------------------------------------------------------------------------------------ Query files */
 
-static sf_code read_all(const char *path, int fd, sf_buffer *contents, sf_error *error) {
+/* What is read may come from a terminal or a pipe: a signal ends the wait. */
+static sf_code wait_for_bytes(sf_cli_session *session, int fd, sf_error *error) {
+  bool is_readable = false;
+  while (!is_readable) {
+    SF_TRY(sf_cli_session_poll(session, fd, &is_readable, error));
+    SF_TRY(sf_cli_session_check(session, error));
+  }
+  return SF_OK;
+}
+
+static sf_code read_all(sf_cli_session *session, const char *path, int fd, sf_buffer *contents, sf_error *error) {
   for (;;) {
+    SF_TRY(wait_for_bytes(session, fd, error));
     if (!sf_buffer_reserve(contents, READ_SIZE))
       return sf_fail_memory(error, path);
     ssize_t count = read(fd, contents->data + contents->length, READ_SIZE);
@@ -28,15 +39,18 @@ static sf_code read_all(const char *path, int fd, sf_buffer *contents, sf_error 
   }
 }
 
-static sf_code load_file(const char *path, sf_npy *array, sf_error *error) {
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+static sf_code load_file(sf_cli_session *session, const char *path, sf_npy *array, sf_error *error) {
+  bool is_stdin = strcmp(path, "-") == 0;
+  int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     return sf_fail(error, SF_ERROR, "%s: %s", path, strerror(errno));
   sf_buffer contents = {0};
-  sf_code code = read_all(path, fd, &contents, error);
-  close(fd);
+  const char *name = is_stdin ? "standard input" : path;
+  sf_code code = read_all(session, name, fd, &contents, error);
+  if (!is_stdin)
+    close(fd);
   if (code == SF_OK)
-    code = sf_npy_parse(contents.data, contents.length, path, array, error);
+    code = sf_npy_parse(contents.data, contents.length, name, array, error);
   /* To the parser a misshapen file is a broken snapshot; here it is what the user asked with. */
   if (code == SF_READER_STATE_ERROR)
     code = sf_error_recode(error, SF_CONFIG_VALIDATION_ERROR);
@@ -44,10 +58,12 @@ static sf_code load_file(const char *path, sf_npy *array, sf_error *error) {
   return code;
 }
 
-static sf_cli_status open_file(const char *command, const sf_cli_arguments *arguments, sf_cli_queries *queries) {
+static sf_cli_status open_file(const char *command, sf_cli_session *session, sf_cli_queries *queries) {
+  const sf_cli_arguments *arguments = &session->arguments;
   sf_error error;
-  if (load_file(arguments->query_file, &queries->array, &error) != SF_OK)
-    return sf_cli_report(&error);
+  sf_code code = load_file(session, arguments->query_file, &queries->array, &error);
+  if (code != SF_OK)
+    return sf_cli_session_status(session, code, &error);
   queries->end = queries->array.num_rows;
   if (!arguments->row.is_set)
     return SF_CLI_SUCCESS;
@@ -161,10 +177,11 @@ static sf_cli_query_state next_from_stream(sf_cli_queries *queries, sf_cli_query
 
 /* ------------------------------------------------------------------------------------------------------ All of them */
 
-sf_cli_status sf_cli_queries_open(const char *command, const sf_cli_arguments *arguments, sf_cli_queries *queries) {
+sf_cli_status sf_cli_queries_open(const char *command, sf_cli_session *session, sf_cli_queries *queries) {
+  const sf_cli_arguments *arguments = &session->arguments;
   *queries = (sf_cli_queries){0};
   if (arguments->query_file != NULL)
-    return open_file(command, arguments, queries);
+    return open_file(command, session, queries);
   queries->is_stream = strcmp(arguments->query, "-") == 0;
   if (queries->is_stream)
     return SF_CLI_SUCCESS;

@@ -3,7 +3,7 @@
 #define SF_CLI_QUERIES_H
 
 #include "base/memory.h"
-#include "cli/arguments.h"
+#include "cli/session.h"
 #include "snapshot/npy.h"
 
 typedef enum sf_cli_query_state {
@@ -35,7 +35,7 @@ typedef struct sf_cli_queries {
 } sf_cli_queries;
 
 /* What --query and --query-file say. Reports what is wrong. Free in either case. */
-sf_cli_status sf_cli_queries_open(const char *command, const sf_cli_arguments *arguments, sf_cli_queries *queries);
+sf_cli_status sf_cli_queries_open(const char *command, sf_cli_session *session, sf_cli_queries *queries);
 void sf_cli_queries_free(sf_cli_queries *queries);
 
 /* The next query; its values live until the call after. What failed is in `error`: SF_CLI_USAGE for a line that is no

@@ -60,7 +60,7 @@ static sf_cli_status run_command(sf_cli_session *session) {
   sf_error error;
   sf_cli_queries queries;
   sf_cli_query_state state = SF_CLI_QUERY_END;
-  sf_cli_status status = sf_cli_queries_open("route", &session->arguments, &queries);
+  sf_cli_status status = sf_cli_queries_open("route", session, &queries);
   if (status == SF_CLI_SUCCESS)
     status = sf_cli_session_status(session, sf_cli_session_open(session, &error), &error);
   if (status == SF_CLI_SUCCESS)

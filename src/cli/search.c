@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "cli/progress.h"
 #include "cli/queries.h"
 #include "cli/request.h"
 #include "cli/response.h"
@@ -28,6 +29,7 @@ typedef struct search_run {
   size_t first;
   size_t count;
   size_t num_printed;
+  sf_cli_progress progress;
 } search_run;
 
 /* A search that is refused takes its turn like the others: the answers to those before it come first. */
@@ -63,6 +65,19 @@ static void note_completions(search_run *run) {
     note_completion(operation);
 }
 
+/* Where answers go to the terminal they are progress enough. */
+static void show_progress(search_run *run) {
+  double seconds;
+  size_t total = run->queries.end;
+  if (run->session->output.is_terminal || !sf_cli_progress_is_due(&run->progress, &seconds))
+    return;
+  if (total > 0)
+    sf_cli_progress_print("search: query %zu of %zu, %.0f queries/s", run->num_printed, total,
+                          (double)run->num_printed / seconds);
+  else
+    sf_cli_progress_print("search: query %zu, %.0f queries/s", run->num_printed, (double)run->num_printed / seconds);
+}
+
 static sf_code print_response(search_run *run, const search_slot *slot, sf_error *error) {
   if (slot->operation == NULL) {
     *error = slot->refusal;
@@ -74,6 +89,7 @@ static sf_code print_response(search_run *run, const search_slot *slot, sf_error
       sf_cli_print_response(&run->session->output, slot->query_number, response, run->num_printed == 0, error);
   sf_search_response_free(response);
   run->num_printed++;
+  show_progress(run);
   return code;
 }
 
@@ -140,9 +156,12 @@ static sf_cli_status run_search(search_run *run) {
   sf_cli_session *session = run->session;
   sf_error error;
   sf_code code = sf_cli_session_open(session, &error);
+  sf_cli_progress_start(&run->progress);
   if (code == SF_OK)
     code = search_all(run, &error);
   drop_all(run);
+  if (!session->output.is_terminal)
+    sf_cli_progress_clear(&run->progress);
   if (code != SF_OK)
     return sf_cli_session_status(session, code, &error);
   return run->state == SF_CLI_QUERY_FAILED ? sf_cli_queries_report("search", &run->queries) : SF_CLI_SUCCESS;
@@ -150,7 +169,7 @@ static sf_cli_status run_search(search_run *run) {
 
 static sf_cli_status run_command(sf_cli_session *session) {
   search_run run = {.session = session};
-  sf_cli_status status = sf_cli_queries_open("search", &session->arguments, &run.queries);
+  sf_cli_status status = sf_cli_queries_open("search", session, &run.queries);
   if (status == SF_CLI_SUCCESS)
     status = run_search(&run);
   sf_cli_queries_free(&run.queries);

@@ -148,9 +148,19 @@ sf_code sf_cli_session_open(sf_cli_session *session, sf_error *error) {
   return code;
 }
 
+/* Ctrl-C needs no other word; the rest are named. */
+static void report_signal(int number) {
+  sf_error error;
+  sf_fail(&error, SF_CANCELLED_ERROR, number == SIGINT ? "interrupted" : "interrupted: %s", strsignal(number));
+  sf_cli_report(&error);
+}
+
 sf_cli_status sf_cli_session_status(const sf_cli_session *session, sf_code code, const sf_error *error) {
   if (code == SF_OK)
     return SF_CLI_SUCCESS;
-  sf_cli_report(error);
-  return session->signal_number != 0 ? SF_CLI_SIGNALLED + session->signal_number : SF_CLI_FAILED;
+  if (session->signal_number != 0) {
+    report_signal(session->signal_number);
+    return SF_CLI_SIGNALLED + session->signal_number;
+  }
+  return sf_cli_output_reader_is_gone() ? SF_CLI_FAILED : sf_cli_report(error);
 }

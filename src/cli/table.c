@@ -91,20 +91,47 @@ static void fit_widths(const sf_cli_table *table, size_t *widths, size_t limit) 
   }
 }
 
+/* Paths and URLs, whose ends tell them apart. */
+static bool ends_tell(const char *cell) {
+  size_t scheme = strspn(cell, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
+  return cell[0] == '/' || (scheme > 0 && strncmp(cell + scheme, "://", 3) == 0);
+}
+
+/* The end of `text` that takes at most `limit` columns. */
+static const char *find_tail(const char *text, size_t limit) {
+  size_t bytes;
+  while (measure(text, SIZE_MAX, &bytes) > limit) {
+    size_t sequence = sf_cli_utf8_sequence(text, bytes);
+    text += sequence > 0 ? sequence : 1;
+  }
+  return text;
+}
+
+/* Prints what fits `width` columns, with an ellipsis for what does not: in the middle of a path or URL, else at the end.
+ * Returns the columns that this took. */
+static size_t print_cut(const char *cell, size_t width, FILE *stream) {
+  size_t tail_width = ends_tell(cell) ? width * 2 / 3 : 0;
+  size_t head;
+  size_t bytes;
+  size_t columns = measure(cell, width - 1 - tail_width, &head);
+  const char *tail = find_tail(cell + head, tail_width);
+  fwrite(cell, 1, head, stream);
+  fputs("\xE2\x80\xA6", stream);
+  fputs(tail, stream);
+  return columns - measure(cell + head, SIZE_MAX, &bytes) + 1 + measure(tail, SIZE_MAX, &bytes);
+}
+
 static void print_cell(const char *cell, size_t width, bool flush_right, bool is_last, FILE *stream) {
   size_t bytes;
   size_t columns = measure(cell, width, &bytes);
-  bool is_cut = columns > width;
-  if (is_cut)
-    columns = measure(cell, width - 1, &bytes) > width ? width : columns;
-  int padding = (int)(width - columns);
-  if (flush_right)
-    fprintf(stream, "%*s", padding, "");
-  fwrite(cell, 1, bytes, stream);
-  if (is_cut)
-    fputs("\xE2\x80\xA6", stream);
+  if (flush_right && columns < width)
+    fprintf(stream, "%*s", (int)(width - columns), "");
+  if (columns > width)
+    columns = print_cut(cell, width, stream);
+  else
+    fputs(cell, stream);
   if (!flush_right && !is_last)
-    fprintf(stream, "%*s", padding, "");
+    fprintf(stream, "%*s", (int)(width - columns), "");
   fputs(is_last ? "\n" : "  ", stream);
 }
 

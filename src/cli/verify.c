@@ -1,28 +1,15 @@
 #include "cli/commands.h"
+#include "cli/progress.h"
 
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 typedef struct verify_run {
   sf_cli_output *output;
   sf_error *error; /* of writing */
   sf_code code;
-  bool shows_progress;
+  sf_cli_progress progress;
   size_t num_objects;
 } verify_run;
-
-static void show_progress(const verify_run *run, size_t done, size_t total) {
-  if (!run->shows_progress)
-    return;
-  fprintf(stderr, "\rverify: object %zu of %zu", done, total);
-  fflush(stderr);
-}
-
-static void clear_progress(const verify_run *run) {
-  if (run->shows_progress)
-    fputs("\r\x1b[K", stderr);
-}
 
 static sf_code print_finding(sf_cli_output *output, const sf_verify_finding *finding, sf_error *error) {
   const sf_cli_field fields[] = {
@@ -37,10 +24,12 @@ static sf_code print_finding(sf_cli_output *output, const sf_verify_finding *fin
 /* Runs on the thread that verifies, while the main thread does nothing but wait for it. */
 static bool take_finding(const sf_verify_finding *finding, size_t done, size_t total, void *user_data) {
   verify_run *run = user_data;
-  clear_progress(run);
   run->num_objects++;
+  sf_cli_progress_clear(&run->progress);
   run->code = print_finding(run->output, finding, run->error);
-  show_progress(run, done, total);
+  if (run->progress.is_shown)
+    sf_cli_progress_print("verify: object %zu of %zu, %.1f objects/s", done, total,
+                          (double)done / sf_cli_progress_seconds(&run->progress));
   return run->code == SF_OK;
 }
 
@@ -49,15 +38,15 @@ static sf_code verify(sf_cli_session *session, size_t *num_failed, sf_error *err
   verify_run run = {
       .output = &session->output,
       .error = &write_error,
-      .shows_progress = isatty(STDERR_FILENO),
   };
+  sf_cli_progress_start(&run.progress);
   sf_operation *operation = NULL;
   SF_TRY(sf_snapshot_verify_submit(session->arguments.root, &session->options, take_finding, &run, session->executor,
                                    session->queue, NULL, &operation, error));
   sf_code code = sf_cli_session_wait(session, operation, error);
   *num_failed = sf_operation_verify_failed(operation);
   sf_operation_release(operation);
-  clear_progress(&run);
+  sf_cli_progress_clear(&run.progress);
   if (run.code != SF_OK) {
     *error = write_error;
     return run.code;

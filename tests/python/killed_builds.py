@@ -34,7 +34,7 @@ class KilledBuilds:
 
     def start(self):
         """Clusters, so that there are artifacts as well as shards."""
-        options = ["--num-dbs", "4", "--training-rows", "500", "--iterations", "3"]
+        options = ["--backend", "sqlite", "--num-dbs", "4", "--training-rows", "500", "--iterations", "3"]
         command = [*self.cli, "build", self.root, "--vectors", str(self.folder / "x.npy"), *options]
         return subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -35,8 +35,8 @@ class Rows:
             "".join(json.dumps({"lang": LANGUAGES[p]}) + "\n" for p in self.places), encoding="utf-8"
         )
 
-    def arguments(self, strategy):
-        given = ["--vectors", self.folder / "vectors.npy", "--ids", self.folder / "ids.txt"]
+    def arguments(self, strategy, backend="sqlite"):
+        given = ["--backend", backend, "--vectors", self.folder / "vectors.npy", "--ids", self.folder / "ids.txt"]
         given += ["--payloads", self.folder / "payloads.jsonl", "--strategy", strategy]
         if strategy == "cel":
             return [*given, *CEL, "--routing-contexts", self.folder / "contexts.jsonl"]
@@ -92,7 +92,7 @@ def test_what_is_built_is_found_exactly(cli, tmp_path, rows, strategy, metric, s
     root = tmp_path / "root"
     arguments = rows.arguments(strategy)
     if source == "lines":
-        arguments = ["--jsonl", "-", *arguments[arguments.index("--strategy") :]]
+        arguments = ["--jsonl", "-", "--backend", "sqlite", *arguments[arguments.index("--strategy") :]]
         for name in ("--routing-contexts", "--shard-ids"):
             if name in arguments:
                 del arguments[arguments.index(name) : arguments.index(name) + 2]
@@ -147,7 +147,7 @@ def lance_scores(query, vectors, metric):
 @pytest.mark.parametrize("metric", ["cosine", "l2", "dot_product"])
 def test_what_is_built_of_lance_shards_is_found_exactly(cli, tmp_path, rows, strategy, metric):
     root = tmp_path / "root"
-    built = cli.one("build", root, "--backend", "lance", "--metric", metric, *rows.arguments(strategy))
+    built = cli.one("build", root, "--metric", metric, *rows.arguments(strategy, "lance"))
     assert built["num_rows"] == 2500
     assert all(line["status"] == "ok" for line in cli.lines("verify", root))
     places = rows.places
@@ -240,8 +240,18 @@ def test_vectors_of_every_precision_are_rounded_to_float32(cli, tmp_path, dtype)
 
 def test_rows_without_ids_are_numbered(cli, tmp_path, rows):
     root = tmp_path / "root"
-    cli.one("build", root, "--vectors", rows.folder / "vectors.npy", "--num-dbs", 2)
+    cli.one("build", root, "--vectors", rows.folder / "vectors.npy", "--num-dbs", 2, "--backend", "sqlite")
     assert cli.search(root, rows.vectors[1234], "--top-k", 1)["results"][0]["id"] == 1234
+
+
+def test_shards_are_lance_datasets_unless_it_is_said_otherwise(cli, tmp_path, rows):
+    root = tmp_path / "root"
+    cli.one("build", root, "--vectors", rows.folder / "vectors.npy", "--num-dbs", 2)
+    assert len(list(root.glob("shards/*/*/*/vector_index.lance"))) == 2
+    assert cli.search(root, rows.vectors[1234], "--top-k", 1)["results"][0]["id"] == "1234"
+    for name in ("sqlite", "sqlite-vec"):
+        cli.one("build", tmp_path / name, "--vectors", rows.folder / "vectors.npy", "--num-dbs", 2, "--backend", name)
+        assert len(list((tmp_path / name).glob("shards/*/*/*/shard.db"))) == 2
 
 
 @pytest.mark.parametrize("given, id_type, expected", [
@@ -254,7 +264,7 @@ def test_ids_are_integers_or_text(cli, tmp_path, rows, given, id_type, expected)
         np.save(path, np.array(ids))
     else:
         path.write_text("\n".join(map(str, ids[:-1] + ["007" if given == "lines of both" else ids[-1]])) + "\n")
-    arguments = ["--vectors", rows.folder / "vectors.npy", "--ids", path, "--num-dbs", 1]
+    arguments = ["--vectors", rows.folder / "vectors.npy", "--ids", path, "--num-dbs", 1, "--backend", "sqlite"]
     cli.one("build", tmp_path / "root", *arguments, *(["--id-type", id_type] if id_type else []))
     assert cli.search(tmp_path / "root", rows.vectors[7], "--top-k", 1)["results"][0]["id"] == expected
 
@@ -303,7 +313,7 @@ def test_more_shards_than_fit_into_memory_are_built_the_same(cli, tmp_path, stra
 
 
 def test_a_stream_that_is_longer_than_its_sample_is_built_in_order(cli, tmp_path, rows):
-    options = ["--strategy", "cluster", "--num-dbs", 3, "--training-rows", 700]
+    options = ["--backend", "sqlite", "--strategy", "cluster", "--num-dbs", 3, "--training-rows", 700]
     cli.one("build", tmp_path / "root", "--jsonl", "-", *options, input="".join(rows.lines()))
     _, placed = placed_rows(tmp_path / "root")
     number = {identifier: i for i, identifier in enumerate(rows.ids)}
@@ -370,7 +380,7 @@ def test_progress_is_shown_on_a_terminal(cli, tmp_path):
     shown = read_terminal(terminal)
     output = process.stdout.read()
     assert process.wait(timeout=60) == 0 and json.loads(output)["num_rows"] == 4000
-    assert "training: 0 rows" in shown and shown.endswith("\r\x1b[K")
+    assert "training: 0 s" in shown and shown.endswith("\r\x1b[K")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -385,7 +395,7 @@ def test_a_signal_ends_a_build_that_waits_and_leaves_nothing(cli, tmp_path, rows
         assert process.poll() is None
     process.send_signal(number)
     assert process.wait(timeout=60) == 128 + number
-    assert "CancelledError" in read_terminal(terminal)
+    assert "CancelledError: interrupted" in read_terminal(terminal)
     process.stdin.close()
     process.stdout.close()
     assert all_files(tmp_path / "root") == []

@@ -201,13 +201,14 @@ def test_what_was_published_before_stays(cli, given):
 
 
 OPTIONS = {
-    "dot_product in sqlite": (["--num-dbs", 2, "--metric", "dot_product"], "dot_product"),
-    "no num_dbs": ([], "num_dbs"),
+    "dot_product in sqlite": (["--num-dbs", 2, "--metric", "dot_product", "--backend", "sqlite"], "dot_product"),
     "centroids beside lsh": (["--num-dbs", 100, "--strategy", "lsh", "--centroids", "x.npy"], "centroids"),
-    "no cel_expr": (["--strategy", "cel", "--num-dbs", 2], "cel_expr"),
     "a run id with a slash": (["--num-dbs", 2, "--run-id", "a/b"], "run_id"),
     "more shards than rows": (["--num-dbs", 101], "num_dbs"),
-    "columns of no type": (["--strategy", "cel", "--num-dbs", 2, "--cel-expr", "1", "--cel-columns", '{"a": "b"}'], "cel_columns"),
+    "columns of no type": (
+        ["--strategy", "cel", "--num-dbs", 2, "--cel-expr", "1", "--cel-columns", '{"a": "b"}', "--routing-contexts", "c"],
+        "cel_columns",
+    ),
 }
 
 
@@ -229,3 +230,21 @@ def test_usage_is_explained(cli, given):
     cli.misused("build", given.root, "--jsonl", "y", "--ids", "x", names=["--ids"])
     cli.misused("build", given.root, "--vectors", "x", "--metric", "euclid", names=["cosine|l2|dot_product"])
     cli.misused("rollback", given.root, names=["--to"])
+
+
+VECTORS = ["--vectors", "x.npy"]
+CEL = ["--strategy", "cel", "--num-dbs", 2]
+MISSING = {
+    "--num-dbs": VECTORS,
+    "--cel-expr": [*VECTORS, *CEL],
+    "--cel-columns": [*VECTORS, *CEL, "--cel-expr", "x"],
+    "--routing-contexts": [*VECTORS, *CEL, "--cel-expr", "x", "--cel-columns", '{"x": "int"}'],
+    "--shard-ids": [*VECTORS, "--strategy", "explicit", "--num-dbs", 2],
+    "--jsonl": ["--num-dbs", 2],
+}
+
+
+@pytest.mark.parametrize("option, arguments", MISSING.items(), ids=MISSING.keys())
+def test_an_option_that_is_missing_is_a_usage_error_that_names_it(cli, given, option, arguments):
+    cli.misused("build", given.root, *arguments, names=[option])
+    assert not given.root.exists()

@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import pty
+import re
 import subprocess
 
 import numpy as np
@@ -203,7 +204,44 @@ def test_verify_shows_progress_on_a_terminal(cli, shared_snapshot):
     assert "object 7 of 7" in output
 
 
+def test_a_long_reference_keeps_its_end_on_a_terminal(cli, shared_snapshot):
+    output = run_in_terminal([cli.path, "shards", shared_snapshot.root, "--cache-dir", cli.cache_dir])
+    for db_id, line in enumerate(output.splitlines()[1:]):
+        reference = line.split()[1]
+        assert reference.endswith("/attempt=00") and "…" in reference and f"{db_id}/" in reference
+
+
+def test_an_age_is_in_words_on_a_terminal(cli, shared_snapshot):
+    arguments = ["health", shared_snapshot.root, "--cache-dir", cli.cache_dir]
+    output = run_in_terminal([cli.path, *arguments], columns=120)
+    assert re.search(r"^manifest_age +\d+ (day|hour|minute|second)s?", output, re.MULTILINE)
+    assert isinstance(cli.one(*arguments, cache=False)["manifest_age_seconds"], (int, float))
+
+
 # ---------------------------------------------------------------------------------------------------------------- Usage
+
+
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_the_version_is_printed(cli, option):
+    expected = cli.run("--version").stdout
+    assert re.fullmatch(r"shardyfusion \d+\.\d+\.\d+\n", expected)
+    assert cli.run(option).stdout == expected
+    assert cli.run("search", option, cache=False).stdout == expected
+
+
+def test_options_come_before_or_after_the_command(cli, shared_snapshot, query_text):
+    after = cli.one("search", shared_snapshot.root, "--top-k", 2, "--query", query_text)
+    before = cli.one("--top-k", 2, f"--query={query_text}", "search", "--cache-dir", cli.cache_dir, shared_snapshot.root)
+    assert before["results"] == after["results"] and len(before["results"]) == 2
+    cli.misused("--top-k", 2, "info", shared_snapshot.root, names=["info has no option --top-k"])
+    cli.misused("--topk", 2, names=["--topk"])
+    cli.misused("--top-k", 2, names=["command is missing"])
+
+
+def test_help_takes_a_command(cli):
+    assert cli.run("help", "search").stdout == cli.run("search", "--help", cache=False).stdout
+    cli.misused("help", "serch", names=["did you mean search"])
+
 
 
 def test_help_lists_the_commands(cli):

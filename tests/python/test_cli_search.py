@@ -2,6 +2,8 @@
 
 import json
 import os
+import pathlib
+import re
 import signal
 import subprocess
 
@@ -212,6 +214,34 @@ def test_a_closed_standard_output_fails(cli, shared_snapshot, query_text):
         assert "standard output" in done.stderr
 
 
+def test_queries_come_from_standard_input(cli, shared_snapshot, saved):
+    lines = cli.lines("search", shared_snapshot.root, "--query-file", saved)
+    with open(saved, "rb") as file:
+        piped = cli.lines("search", shared_snapshot.root, "--query-file", "-", stdin=file)
+    assert [line["results"] for line in piped] == [line["results"] for line in lines]
+
+
+def test_standard_input_that_is_no_array_is_named(cli, shared_snapshot):
+    cli.fails("ConfigValidationError", "search", shared_snapshot.root, "--query-file", "-", input="[1, 2]", names=["standard input"])
+
+
+@pytest.mark.concurrent
+def test_a_signal_ends_the_wait_for_an_array(cli, shared_snapshot):
+    command = [cli.path, "search", shared_snapshot.root, "--query-file", "-", "--cache-dir", cli.cache_dir]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not signals_are_caught(process.pid):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 128 + signal.SIGINT
+        assert process.stderr.read() == "shardyfusion: CancelledError: interrupted\n"
+
+
+def signals_are_caught(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    caught = int(re.search(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)[1], 16)
+    return caught >> (signal.SIGINT - 1) & 1 and caught >> (signal.SIGTERM - 1) & 1
+
+
 def test_a_pipe_that_nobody_reads_fails(cli, shared_snapshot, saved):
     reading, writing = os.pipe()
     os.close(reading)
@@ -225,6 +255,7 @@ def test_a_pipe_that_nobody_reads_fails(cli, shared_snapshot, saved):
     )
     os.close(writing)
     assert done.returncode == 1
+    assert done.stderr == ""
 
 
 def test_a_cache_that_cannot_be_written_fails_and_names_it(cli, shared_snapshot, query_text, tmp_path):
