@@ -44,6 +44,7 @@ static void free_rows(rows *freed) {
 static sf_build_options explicit_options(void) {
   sf_build_options options = SF_BUILD_OPTIONS_INIT;
   options.metric = SF_METRIC_L2;
+  options.backend = "sqlite-vec"; /* which keeps the type of ids */
   options.strategy = SF_SHARDING_EXPLICIT;
   options.num_dbs = SHARDS;
   options.num_threads = 3;
