@@ -308,7 +308,7 @@ typedef struct sf_reader_options {
   void *download_user_data;
   sf_event_callback event; /* NULL: nobody listens */
   void *event_user_data;
-  const char *shard_format;           /* "sqlite-vec": the only one to look for; NULL: whichever a shard has */
+  const char *shard_format;           /* the only one to look for: "sqlite-vec", "lance"; NULL: any */
   const sf_manifest_source *manifest; /* what to serve, instead of what `_CURRENT` points to; NULL: that */
   /* The most bytes of disk that the local cache takes, least recently used shards first out; 0: no bound. Shards that any
    * process has loaded are kept beyond it: max_cached_shards bounds those of this reader. */
@@ -369,7 +369,8 @@ typedef struct sf_search_request {
   /* Replaces the manifest's number of probes when has_num_probes is set; at least 1. */
   bool has_num_probes;
   int64_t num_probes;
-  /* A JSON object of the variables of a CEL routing expression, or NULL. Bytes are {"__bytes_hex__": "00ff"}. */
+  /* A JSON object of the variables of a CEL routing expression (of key-value data with vectors beside it: the one that
+   * shards the keys, by hash none), or NULL. Bytes are {"__bytes_hex__": "00ff"}. */
   const char *routing_context;
 } sf_search_request;
 
@@ -566,14 +567,16 @@ typedef struct sf_build_options {
   uint32_t training_iterations; /* cluster: the most rounds of k-means; 0: 25 */
   uint32_t num_hash_bits;       /* lsh, 1 to 4096; 0: 8, or as many more as num_dbs needs */
   const float *hyperplanes;     /* lsh: num_hash_bits × dim, all given; NULL: drawn, normally distributed */
-  const char *cel_expr;         /* cel: required */
-  const char *cel_columns;      /* cel: required: {"name": "int|string|bytes|double|bool|uint"} as JSON */
-  const char *routing_values;   /* cel: a JSON array of ints, strings and {"__bytes_hex__": "…"}; NULL: none */
-  uint64_t seed;                /* of training and hyperplanes: the same rows, options and seed give the same shards */
-  uint64_t max_memory_bytes; /* what the builder may use, about; 0: 512 MiB. What rows are read from is not counted */
-  uint32_t num_threads;      /* 0: one for each CPU */
-  const char *s3_prefix;     /* what references are written below; NULL: the root's own URL */
-  const char *run_id;        /* letters, digits, '-', '_' and '.'; new at this root. NULL: a random UUID */
+  /* cel: required. Gives one of routing_values, or without them a shard's number: an int, a uint, or a decimal in a string or
+   * bytes. */
+  const char *cel_expr;
+  const char *cel_columns;    /* cel: required: {"name": "int|string|bytes|double|bool|uint"} as JSON */
+  const char *routing_values; /* cel: a JSON array of ints, strings and {"__bytes_hex__": "…"}; NULL: none */
+  uint64_t seed;              /* of training and hyperplanes: the same rows, options and seed give the same shards */
+  uint64_t max_memory_bytes;  /* what the builder may use, about; 0: 512 MiB. What rows are read from is not counted */
+  uint32_t num_threads;       /* 0: one for each CPU */
+  const char *s3_prefix;      /* what references are written below; NULL: the root's own URL */
+  const char *run_id;         /* letters, digits, '-', '_' and '.'; new at this root. NULL: a random UUID */
   /* For shards to upload, and for temporary files; NULL: the run's own folder where the root is a directory, else $TMPDIR
    * or /tmp. What killed builds left there is removed. */
   const char *staging_dir;

@@ -475,6 +475,36 @@ def test_a_table_may_hold_the_routing(tmp_path, vectors, pa):
             assert [shard.vector_count for shard in reader.shard_details()] == [ROWS // SHARDS] * SHARDS
 
 
+@pytest.mark.parametrize(
+    "expression, kind, values",
+    [
+        ("place", "uint", [0, 1, 2, 3]),
+        ("uint(place) % 4u", "int", [4, 5, 6, 7]),
+        ("place", "string", ["0", "01", " +2", "3\n"]),
+        ("place", "bytes", [b"0", b"01", b" +2", b"3"]),
+    ],
+)
+def test_an_expression_may_name_a_shard_by_a_uint_or_in_decimal(root, vectors, expression, kind, values):
+    cel = {"num_dbs": SHARDS, "strategy": "cel", "cel_expr": expression, "cel_columns": {"place": kind}}
+    contexts = [{"place": values[shard_of(row)]} for row in range(ROWS)]
+    write_sharded(vectors, configure(root, cel), routing_contexts=contexts)
+    with open_reader(root) as reader:
+        assert [shard.vector_count for shard in reader.shard_details()] == [ROWS // SHARDS] * SHARDS
+        for shard, value in enumerate(values):
+            assert reader.route_vector(vectors[0], routing_context={"place": value}) == [shard]
+
+
+def test_a_uint_is_the_routing_value_of_its_number(root, vectors):
+    cel = {"strategy": "cel", "cel_expr": "place", "cel_columns": {"place": "uint"}}
+    cel["routing_values"] = [7, "7", 2**63, 2**64 - 1]
+    contexts = [{"place": [7, 2**63, 2**64 - 1][row % 3]} for row in range(ROWS)]
+    write_sharded(vectors, configure(root, cel), routing_contexts=contexts)
+    with open_reader(root) as reader:
+        assert [reader.route_vector(vectors[0], routing_context=context) for context in contexts[:3]] == [[0], [2], [3]]
+        with pytest.raises(UnknownRoutingTokenError, match="18446744073709551614"):
+            reader.search(vectors[0], routing_context={"place": 2**64 - 2})
+
+
 def test_what_is_wrong_with_a_table_is_named(root, vectors, pa):
     good = vector_column(pa, vectors, "fixed", np.float32)
     lists = vectors.tolist()

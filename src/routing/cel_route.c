@@ -1,6 +1,7 @@
 /* Routing by the value of a CEL expression over the query's routing context. */
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "routing/router.h"
 
 #include <stdio.h>
@@ -74,52 +75,131 @@ static sf_code bind_columns(const sf_routing_config *config, json_object *contex
   return SF_OK;
 }
 
+/* ------------------------------------------------------------------------------------------- From a value to a shard */
+
+/* The bytes of the white space at `text`, 0 where there is none: in a string what Unicode calls so, in bytes ASCII's. */
+static size_t space_length(const char *text, size_t length, sf_cel_kind kind) {
+  uint32_t next;
+  size_t size = sf_utf8_decode(text, length, &next);
+  if (size == 0)
+    return 0;
+  if (next == ' ' || (next >= '\t' && next <= '\r'))
+    return size;
+  bool is_space = next == 0x85 || next == 0xA0 || next == 0x1680 || (next >= 0x2000 && next <= 0x200A) ||
+                  next == 0x2028 || next == 0x2029 || next == 0x202F || next == 0x205F || next == 0x3000;
+  return kind == SF_CEL_STRING && is_space ? size : 0;
+}
+
+static size_t skip_spaces(const char *text, size_t length, size_t position, sf_cel_kind kind) {
+  size_t size;
+  while ((size = space_length(text + position, length - position, kind)) > 0)
+    position += size;
+  return position;
+}
+
+static bool is_digit(const char *text, size_t length, size_t position) {
+  return position < length && text[position] >= '0' && text[position] <= '9';
+}
+
+/*
+ * A decimal integer in a string or in bytes, with what Python's int() allows, by which the format is defined: white space
+ * around it, a sign, zeros in front, an underscore between two digits. (Not its digits of other scripts.) `*integer` is
+ * the nearest int64 there is; every shard id is far from where that matters.
+ */
+static bool parse_decimal(const sf_cel_value *value, int64_t *integer) {
+  const char *text = value->as.text.data;
+  size_t length = value->as.text.length;
+  size_t position = skip_spaces(text, length, 0, value->kind);
+  bool is_negative = position < length && text[position] == '-';
+  if (is_negative || (position < length && text[position] == '+'))
+    position++;
+  if (!is_digit(text, length, position))
+    return false;
+  int64_t total = 0;
+  while (is_digit(text, length, position)) {
+    int digit = text[position++] - '0';
+    if (__builtin_mul_overflow(total, 10, &total) ||
+        __builtin_add_overflow(total, is_negative ? -digit : digit, &total))
+      total = is_negative ? INT64_MIN : INT64_MAX;
+    if (position < length && text[position] == '_' && is_digit(text, length, position + 1))
+      position++;
+  }
+  *integer = total;
+  return skip_spaces(text, length, position, value->kind) == length;
+}
+
 static bool value_equals(const sf_routing_value *candidate, const sf_cel_value *value) {
   if (candidate->kind != value->kind)
     return false;
-  if (candidate->kind == SF_CEL_INT)
+  switch (value->kind) {
+  case SF_CEL_INT:
     return candidate->integer == value->as.integer;
-  return candidate->length == value->as.text.length &&
-         memcmp(candidate->data, value->as.text.data, candidate->length) == 0;
+  case SF_CEL_UINT:
+    return candidate->unsigned_integer == value->as.unsigned_integer;
+  default:
+    return candidate->length == value->as.text.length &&
+           memcmp(candidate->data, value->as.text.data, candidate->length) == 0;
+  }
 }
 
 /* A token as messages show it. */
 static void describe(const sf_cel_value *value, char *text, size_t size) {
+  int shown = value->as.text.length < 80 ? (int)value->as.text.length : 80;
   if (value->kind == SF_CEL_INT)
     snprintf(text, size, "%lld", (long long)value->as.integer);
+  else if (value->kind == SF_CEL_UINT)
+    snprintf(text, size, "%llu", (unsigned long long)value->as.unsigned_integer);
   else if (value->kind == SF_CEL_STRING)
-    snprintf(text, size, "\"%.*s\"", (int)(value->as.text.length < 80 ? value->as.text.length : 80),
-             value->as.text.data);
+    snprintf(text, size, "\"%.*s\"", shown, value->as.text.data);
+  else if (sf_utf8_valid(value->as.text.data, value->as.text.length, NULL))
+    snprintf(text, size, "b\"%.*s\"", shown, value->as.text.data);
   else
     snprintf(text, size, "%zu bytes", value->as.text.length);
 }
 
-static sf_code shard_of_token(const sf_router_source *source, const sf_cel_value *value, uint32_t *shard_id,
-                              sf_error *error) {
-  const sf_routing_config *config = source->config;
-  char token[128];
-  describe(value, token, sizeof(token));
+static sf_code shard_of_routing_value(const sf_routing_config *config, const sf_cel_value *value, uint32_t *shard_id,
+                                      sf_error *error) {
   for (size_t i = 0; i < config->num_routing_values; i++)
     if (value_equals(&config->routing_values[i], value)) {
       *shard_id = (uint32_t)i;
       return SF_OK;
     }
-  if (config->has_routing_values)
-    return sf_fail(error, SF_UNKNOWN_ROUTING_TOKEN_ERROR, "cel_expr: expected one of %zu routing_values, found %s",
-                   config->num_routing_values, token);
-  if (value->kind != SF_CEL_INT || value->as.integer < 0 || value->as.integer >= source->num_dbs)
-    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "cel_expr: expected a shard id from 0 to %u, found %s",
-                   (unsigned)(source->num_dbs - 1), token);
-  *shard_id = (uint32_t)value->as.integer;
-  return SF_OK;
+  char token[128];
+  describe(value, token, sizeof(token));
+  return sf_fail(error, SF_UNKNOWN_ROUTING_TOKEN_ERROR, "cel_expr: expected one of %zu routing_values, found %s",
+                 config->num_routing_values, token);
 }
 
-static sf_code shard_of_value(const sf_router_source *source, const sf_cel_value *value, uint32_t *shard_id,
+/* Without routing_values the value is the shard's number. */
+static sf_code shard_of_number(uint32_t num_dbs, const sf_cel_value *value, uint32_t *shard_id, sf_error *error) {
+  int64_t number = -1;
+  bool is_number = value->kind == SF_CEL_INT || value->kind == SF_CEL_UINT;
+  if (value->kind == SF_CEL_INT)
+    number = value->as.integer;
+  else if (!is_number)
+    is_number = parse_decimal(value, &number);
+  if (is_number && number >= 0 && number < num_dbs) {
+    *shard_id = (uint32_t)number;
+    return SF_OK;
+  }
+  char token[128];
+  describe(value, token, sizeof(token));
+  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "cel_expr: expected a shard id from 0 to %u%s, found %s",
+                 (unsigned)(num_dbs - 1), is_number ? "" : " in decimal", token);
+}
+
+static sf_code shard_of_value(const sf_router_source *source, const sf_cel_value *result, uint32_t *shard_id,
                               sf_error *error) {
-  if (value->kind != SF_CEL_INT && value->kind != SF_CEL_STRING && value->kind != SF_CEL_BYTES)
-    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "cel_expr: expected an int, a string or bytes, found %s",
-                   sf_cel_kind_name(value->kind));
-  return shard_of_token(source, value, shard_id, error);
+  sf_cel_value value = *result;
+  /* A uint is the int of its value, where there is one. */
+  if (value.kind == SF_CEL_UINT && value.as.unsigned_integer <= INT64_MAX)
+    value = (sf_cel_value){.kind = SF_CEL_INT, .as.integer = (int64_t)value.as.unsigned_integer};
+  if (value.kind != SF_CEL_INT && value.kind != SF_CEL_UINT && value.kind != SF_CEL_STRING &&
+      value.kind != SF_CEL_BYTES)
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "cel_expr: expected an int, a uint, a string or bytes, found %s",
+                   sf_cel_kind_name(value.kind));
+  return source->config->has_routing_values ? shard_of_routing_value(source->config, &value, shard_id, error)
+                                            : shard_of_number(source->num_dbs, &value, shard_id, error);
 }
 
 sf_code sf_route_cel(const sf_router_source *source, const sf_cel_program *program, const char *routing_context,

@@ -82,8 +82,9 @@ bool sf_routing_decode_bytes(const json_object *value, char **data, size_t *leng
 /* Reads one token; `value->data` stays NULL where memory was out or nothing fits. */
 static bool read_value(json_object *item, sf_routing_value *value) {
   if (json_object_is_type(item, json_type_int)) {
-    value->kind = SF_CEL_INT;
-    return sf_json_to_int64(item, &value->integer);
+    value->unsigned_integer = json_object_get_uint64(item);
+    value->kind = sf_json_to_int64(item, &value->integer) ? SF_CEL_INT : SF_CEL_UINT;
+    return true;
   }
   if (json_object_is_type(item, json_type_string)) {
     value->kind = SF_CEL_STRING;

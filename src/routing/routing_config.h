@@ -6,20 +6,30 @@
 #include "base/json.h"
 #include "routing/cel/cel.h"
 
-/* A token that a routing expression can give: SF_CEL_INT, SF_CEL_STRING or SF_CEL_BYTES. */
+/* A token that a routing expression can give: SF_CEL_INT, SF_CEL_UINT (only above INT64_MAX), SF_CEL_STRING or
+ * SF_CEL_BYTES. */
 typedef struct sf_routing_value {
   sf_cel_kind kind;
   int64_t integer;
+  uint64_t unsigned_integer;
   char *data; /* string or bytes, owned; NUL-terminated */
   size_t length;
 } sf_routing_value;
 
+/* What a routing_context is for. */
+typedef enum sf_context_use {
+  SF_CONTEXT_BY_STRATEGY, /* what the strategy makes of it: cel evaluates it, the others don't look at it */
+  SF_CONTEXT_BY_KEY,      /* no strategy, and keys are sharded by cel: the one shard that holds such keys is searched */
+  SF_CONTEXT_REFUSED,     /* no strategy, and keys are sharded otherwise */
+} sf_context_use;
+
 typedef struct sf_routing_config {
   sf_sharding_strategy strategy;
-  bool searches_all_shards;        /* no strategy was given: every shard, unless the query names some */
+  bool searches_all_shards; /* no strategy was given: every shard, unless the query names some */
+  sf_context_use context_use;
   int64_t num_probes;              /* at least 1 */
   uint32_t num_hash_bits;          /* lsh */
-  char *cel_expression;            /* cel */
+  char *cel_expression;            /* cel, of vectors or of keys */
   sf_cel_declaration *cel_columns; /* names owned */
   size_t num_cel_columns;
   bool has_routing_values;

@@ -85,6 +85,37 @@ def questions(strategy, places):
     return [("--num-probes", 3), ("--num-probes", 1)]
 
 
+NUMBERS = {
+    "uint": ('{"de": 2u, "en": 0u, "fr": 1u}[lang]', {"de": 2, "en": 0, "fr": 1}),
+    "hash": ("shard_hash(lang) % 3u", {lang: builder.shard_hash(lang) % 3 for lang in LANGUAGES}),
+    "string": ('{"de": "02", "en": " +0", "fr": "1"}[lang]', {"de": 2, "en": 0, "fr": 1}),
+    "bytes": ('{"de": b"2", "en": b"-0", "fr": b"1\\n"}[lang]', {"de": 2, "en": 0, "fr": 1}),
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_an_expression_may_name_a_shard_by_a_uint_or_in_decimal(cli, tmp_path, rows, kind):
+    expression, shard_of = NUMBERS[kind]
+    root = tmp_path / "root"
+    given = ["--vectors", rows.folder / "vectors.npy", "--routing-contexts", rows.folder / "contexts.jsonl"]
+    cel = ["--strategy", "cel", "--cel-expr", expression, "--cel-columns", '{"lang": "string"}', "--num-dbs", 3]
+    cli.one("build", root, *given, *cel)
+    expected = [sum(shard_of[LANGUAGES[place]] == db_id for place in rows.places) for db_id in range(3)]
+    assert [shard["vector_count"] for shard in cli.lines("shards", root)] == expected
+    query = json.dumps([float(x) for x in rows.vectors[0]])
+    for lang in LANGUAGES:
+        context = ("--routing-context", json.dumps({"lang": lang}))
+        assert cli.one("route", root, "--query", query, *context)["route"] == [shard_of[lang]]
+
+
+@pytest.mark.parametrize("expression, found", [("3u", "3"), ("'3'", '"3"'), ("b'three'", "three"), ("-1", "-1")])
+def test_an_expression_that_names_no_shard_is_refused_with_its_row(cli, tmp_path, rows, expression, found):
+    given = ["--vectors", rows.folder / "vectors.npy", "--routing-contexts", rows.folder / "contexts.jsonl"]
+    cel = ["--strategy", "cel", "--cel-expr", expression, "--cel-columns", '{"lang": "string"}', "--num-dbs", 3]
+    names = ["row 0", "shard id from 0 to 2", found]
+    cli.fails("ConfigValidationError", "build", tmp_path / "root", *given, *cel, names=names)
+
+
 @pytest.mark.parametrize("strategy", ["cluster", "lsh", "explicit", "cel"])
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("source", ["arrays", "lines"])
