@@ -21,6 +21,7 @@ sf_shard_source sf_shard_source_of(sf_storage *storage, sf_shard_resources *reso
                            .checkpoint_id = manifest->shards[db_id].checkpoint_id,
                            .dim = manifest->dim,
                            .metric = manifest->metric,
+                           .manifest_format = manifest->shard_format,
                            .is_unified = manifest->is_unified};
 }
 

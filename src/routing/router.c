@@ -8,7 +8,7 @@
 struct sf_router {
   sf_router_source source;
   double *centroid_norms;  /* cluster: |c| of each */
-  sf_cel_program *program; /* cel */
+  sf_cel_program *program; /* cel; where only keys are sharded by it, NULL if it is wrong */
 };
 
 double sf_route_dot(const double *a, const float *b, size_t dim) {
@@ -32,6 +32,11 @@ static sf_code compute_centroid_norms(sf_router *router, sf_error *error) {
   return SF_OK;
 }
 
+static sf_code compile_expression(const sf_routing_config *config, sf_cel_program **program, sf_error *error) {
+  return sf_cel_compile(config->cel_expression, strlen(config->cel_expression), config->cel_columns,
+                        config->num_cel_columns, NULL, program, error);
+}
+
 sf_code sf_router_create(const sf_router_source *source, sf_router **created, sf_error *error) {
   sf_router *router = sf_calloc(1, sizeof(*router));
   if (router == NULL)
@@ -42,8 +47,12 @@ sf_code sf_router_create(const sf_router_source *source, sf_router **created, sf
   if (config->strategy == SF_SHARDING_CLUSTER)
     code = compute_centroid_norms(router, error);
   else if (config->strategy == SF_SHARDING_CEL)
-    code = sf_cel_compile(config->cel_expression, strlen(config->cel_expression), config->cel_columns,
-                          config->num_cel_columns, NULL, &router->program, error);
+    code = compile_expression(config, &router->program, error);
+  /* An expression that only a routing_context needs does not keep a snapshot from being opened: see route_by_key. */
+  else if (config->context_use == SF_CONTEXT_BY_KEY)
+    code = compile_expression(config, &router->program, NULL) == SF_OUT_OF_MEMORY_ERROR
+               ? sf_fail_memory(error, "cel_expr")
+               : SF_OK;
   if (code != SF_OK)
     sf_router_free(router);
   else
@@ -84,6 +93,24 @@ static void take_all_shards(uint32_t num_dbs, uint32_t *shard_ids, size_t *count
   *count = num_dbs;
 }
 
+/* A snapshot without a strategy for vectors, whose keys are sharded. */
+static sf_code route_by_key(const sf_router *router, const char *routing_context, uint32_t *shard_ids, size_t *count,
+                            sf_error *error) {
+  const sf_routing_config *config = router->source.config;
+  if (config->context_use != SF_CONTEXT_BY_KEY)
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
+                   "routing_context: expected none, because the snapshot's keys are not sharded by cel, found one");
+  *count = 1;
+  if (router->program != NULL)
+    return sf_route_cel(&router->source, router->program, routing_context, shard_ids, error);
+  sf_cel_program *program = NULL;
+  sf_code code = compile_expression(config, &program, error);
+  if (code == SF_OK)
+    code = sf_route_cel(&router->source, program, routing_context, shard_ids, error);
+  sf_cel_program_free(program);
+  return code;
+}
+
 sf_code sf_router_route(const sf_router *router, const sf_route_request *request, uint32_t *shard_ids, size_t *count,
                         sf_error *error) {
   const sf_router_source *source = &router->source;
@@ -104,6 +131,8 @@ sf_code sf_router_route(const sf_router *router, const sf_route_request *request
   case SF_SHARDING_EXPLICIT:
     break;
   }
+  if (request->routing_context != NULL && source->config->context_use != SF_CONTEXT_BY_STRATEGY)
+    return route_by_key(router, request->routing_context, shard_ids, count, error);
   if (!source->config->searches_all_shards)
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
                    "shard_ids: expected some, because the snapshot's sharding is explicit, found none");

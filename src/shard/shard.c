@@ -24,20 +24,56 @@ sf_code sf_shard_format_check(const char *name, sf_error *error) {
              : sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "shard_format: expected the name of one, found %s", name);
 }
 
+/* The only format to look for; NULL: any. What the manifest says settles it. */
+static sf_code choose_format(const sf_shard_source *source, const char **name, sf_error *error) {
+  const char *said = source->manifest_format;
+  const char *asked = source->format_name;
+  if (said != NULL && asked != NULL && strcmp(said, asked) != 0)
+    return sf_fail(error, SF_DB_ADAPTER_ERROR, "expected shard_format %s, as the manifest's backend says, found %s",
+                   said, asked);
+  *name = said != NULL ? said : asked;
+  return SF_OK;
+}
+
+static sf_code fail_missing(const sf_shard_source *source, const char *format, sf_error *error) {
+  return sf_fail(error, SF_DB_ADAPTER_ERROR,
+                 "the shard is missing: expected shard.db or vector_index.lance/ at %s%s below %s, found neither%s%s",
+                 source->key, source->is_unified ? "/ or its vector/" : "", source->storage->root,
+                 format != NULL ? " of the format " : "", format != NULL ? format : "");
+}
+
+/*
+ * Opens the shard by the first format that can read what lies there. Key-value data may lie beside vectors: a shard.db that
+ * is no sqlite-vec database is passed over where there is a dataset. The first failure is told where no format will do.
+ */
 static sf_code open_found(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,
                           sf_error *error) {
+  const char *name = NULL;
+  sf_error first;
+  sf_error_clear(&first);
+  SF_TRY(choose_format(source, &name, error));
   for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
     bool detected = false;
-    if (source->format_name != NULL && strcmp(source->format_name, formats[i]->name) != 0)
+    if (name != NULL && strcmp(name, formats[i]->name) != 0)
       continue;
     SF_TRY(formats[i]->detect(source, cancellation, &detected, error));
-    if (detected)
-      return formats[i]->open(source, cancellation, shard, error);
+    if (!detected)
+      continue;
+    sf_error failure;
+    sf_error_clear(&failure);
+    sf_code code = formats[i]->open(source, cancellation, shard, &failure);
+    if (code == SF_OK)
+      return SF_OK;
+    if (first.code == SF_OK || code != SF_DB_ADAPTER_ERROR)
+      first = failure;
+    if (code != SF_DB_ADAPTER_ERROR)
+      break;
   }
-  return sf_fail(error, SF_DB_ADAPTER_ERROR,
-                 "the shard is missing: expected shard.db or vector_index.lance/ at %s below %s, found neither%s%s",
-                 source->key, source->storage->root, source->format_name != NULL ? " of the format " : "",
-                 source->format_name != NULL ? source->format_name : "");
+  if (first.code == SF_OK)
+    return fail_missing(source, name, error);
+  if (error != NULL)
+    *error = first;
+  return first.code;
 }
 
 sf_code sf_shard_open(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,

@@ -67,8 +67,9 @@ typedef struct sf_shard_source {
   const char *cache_dir;     /* `<local_root>/shard_<db_id>`; may not exist yet */
   uint32_t dim;
   sf_metric metric;
-  const char *format_name; /* the only format to look for; NULL: any */
-  bool is_unified;         /* key-value data with vectors beside it: Lance data lies in `vector/` */
+  const char *format_name;     /* the only format to look for; NULL: any */
+  const char *manifest_format; /* the format that the shard has, as the manifest says; NULL: it doesn't */
+  bool is_unified;             /* key-value data with vectors beside it: Lance data lies in `vector/` */
   bool verify_only;        /* read the shard itself, whatever the cache holds, and leave the cache alone; the shard that
                                 this opens can be verified, but not searched */
 } sf_shard_source;

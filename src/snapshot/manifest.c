@@ -26,7 +26,8 @@ static const char shards_query[] = "SELECT db_id, db_url, attempt, row_count, db
 typedef struct reading {
   sqlite3 *database;
   sqlite3_stmt *row;
-  const char *what; /* what messages begin with */
+  const char *what;          /* what messages begin with */
+  json_object *key_sharding; /* of build_meta */
   /* Bytes of text that may still come. A sound database holds each of its bytes once, so that all its text is no longer
    * than the file (twice that, where it is UTF-16); cells that share their pages could ask for any amount. */
   size_t text_left;
@@ -125,7 +126,7 @@ static sf_code check_cel_sharding(const json_object *sharding, uint32_t num_dbs,
   return SF_OK;
 }
 
-/* The sharding of the key-value data: not ours to route by, but a manifest is whole or it is not. */
+/* The sharding of the key-value data: seldom ours to route by, but a manifest is whole or it is not. */
 static sf_code check_sharding(const json_object *sharding, uint32_t num_dbs, const char *what, sf_error *error) {
   const char *strategy;
   const char *algorithm;
@@ -146,13 +147,11 @@ static sf_code read_sharding(reading *from, uint32_t num_dbs, sf_error *error) {
   char *named = sf_format("%s: sharding", from->what);
   if (named == NULL)
     return sf_fail_memory(error, from->what);
-  json_object *sharding = NULL;
   sf_code code = check_json_length(text, named, error);
   if (code == SF_OK)
-    code = sf_json_parse_object(text, strlen(text), named, malformed, &sharding, error);
+    code = sf_json_parse_object(text, strlen(text), named, malformed, &from->key_sharding, error);
   if (code == SF_OK)
-    code = check_sharding(sharding, num_dbs, named, error);
-  json_object_put(sharding);
+    code = check_sharding(from->key_sharding, num_dbs, named, error);
   free(named);
   return code;
 }
@@ -251,6 +250,18 @@ static sf_code read_shards(reading *from, sf_manifest *manifest, sf_error *error
   return code;
 }
 
+static sf_code read_key_sharding(const reading *from, sf_manifest *manifest, sf_error *error) {
+  const char *strategy = NULL;
+  char *named = sf_format("%s: sharding", from->what);
+  if (named == NULL)
+    return sf_fail_memory(error, from->what);
+  sf_code code = sf_json_string(from->key_sharding, "strategy", true, named, malformed, &strategy, error);
+  if (code == SF_OK)
+    code = sf_manifest_parse_key_sharding(from->key_sharding, strategy, named, manifest, error);
+  free(named);
+  return code;
+}
+
 static sf_code read_database(reading *from, sf_manifest *manifest, sf_error *error) {
   char *custom = NULL;
   sf_code code = read_build_meta(from, manifest, &custom, error);
@@ -260,6 +271,8 @@ static sf_code read_database(reading *from, sf_manifest *manifest, sf_error *err
     code = read_shards(from, manifest, error);
   if (code == SF_OK)
     code = sf_manifest_parse_custom(custom, strlen(custom), from->what, manifest, error);
+  if (code == SF_OK)
+    code = read_key_sharding(from, manifest, error);
   free(custom);
   return code;
 }
@@ -273,6 +286,7 @@ sf_code sf_manifest_parse(const void *bytes, size_t length, const char *what, sf
   sf_manifest parsed = {0};
   reading from = {.database = database, .what = what, .text_left = length > SIZE_MAX / 2 ? SIZE_MAX : length * 2};
   sf_code code = read_database(&from, &parsed, error);
+  json_object_put(from.key_sharding);
   sqlite3_close(database);
   if (code != SF_OK)
     sf_manifest_free(&parsed);

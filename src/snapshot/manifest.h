@@ -22,7 +22,9 @@ typedef struct sf_manifest {
   uint32_t num_dbs;
   sf_manifest_shard *shards; /* num_dbs of them, by db_id */
   bool has_vectors;          /* `custom["vector"]` is there; all below is set only then */
-  bool is_unified;
+  bool is_unified;           /* key-value data with vectors beside it */
+  const char *shard_format;  /* that the shards have by what `backend` says; NULL: it says nothing. Static */
+  bool has_strategy;         /* `sharding_strategy` is there */
   uint32_t dim;
   sf_metric metric;
   int64_t total_vectors;
@@ -40,5 +42,8 @@ void sf_manifest_free(sf_manifest *manifest);
  * NUL-terminated JSON of `length` bytes. */
 sf_code sf_manifest_parse_custom(const char *custom, size_t length, const char *what, sf_manifest *manifest,
                                  sf_error *error);
+/* What the sharding of keys (`sharding` of build_meta, checked, of this strategy) is to vectors without a strategy. */
+sf_code sf_manifest_parse_key_sharding(const json_object *sharding, const char *strategy, const char *what,
+                                       sf_manifest *manifest, sf_error *error);
 
 #endif

@@ -23,6 +23,7 @@ static sf_code read_metric(const json_object *vector, const char *what, sf_metri
 static sf_code read_strategy(const json_object *vector, const char *what, sf_manifest *manifest, sf_error *error) {
   const char *name = NULL;
   SF_TRY(sf_json_string(vector, "sharding_strategy", false, what, malformed, &name, error));
+  manifest->has_strategy = name != NULL;
   if (name == NULL) {
     manifest->routing.strategy = SF_SHARDING_EXPLICIT;
     manifest->routing.searches_all_shards = manifest->is_unified;
@@ -81,6 +82,19 @@ static sf_code read_unified(const json_object *vector, const char *what, bool *i
   return SF_OK;
 }
 
+/* The names that the format has for backends, and those of our shard formats. */
+static sf_code read_backend(const json_object *vector, const char *what, const char **shard_format, sf_error *error) {
+  const char *name = NULL;
+  SF_TRY(sf_json_string(vector, "backend", false, what, malformed, &name, error));
+  if (name == NULL)
+    return SF_OK;
+  bool is_lance = strcmp(name, "lancedb") == 0;
+  if (!is_lance && strcmp(name, "sqlite-vec") != 0)
+    return sf_fail(error, malformed, "%s: expected backend sqlite-vec or lancedb, found %s", what, name);
+  *shard_format = is_lance ? "lance" : "sqlite-vec";
+  return SF_OK;
+}
+
 static sf_code read_vector(const json_object *vector, const char *what, sf_manifest *manifest, sf_error *error) {
   int64_t dim = 0;
   int64_t hash_bits = 0;
@@ -99,11 +113,21 @@ static sf_code read_vector(const json_object *vector, const char *what, sf_manif
   manifest->routing.num_hash_bits = (uint32_t)hash_bits;
   SF_TRY(read_metric(vector, what, &manifest->metric, error));
   SF_TRY(read_unified(vector, what, &manifest->is_unified, error));
+  SF_TRY(read_backend(vector, what, &manifest->shard_format, error));
   SF_TRY(read_strategy(vector, what, manifest, error));
   SF_TRY(copy_string(vector, "centroids_ref", what, &manifest->centroids_ref, error));
   SF_TRY(copy_string(vector, "hyperplanes_ref", what, &manifest->hyperplanes_ref, error));
   manifest->has_vectors = true;
   return manifest->routing.strategy == SF_SHARDING_CEL ? read_cel(vector, what, manifest, error) : SF_OK;
+}
+
+sf_code sf_manifest_parse_key_sharding(const json_object *sharding, const char *strategy, const char *what,
+                                       sf_manifest *manifest, sf_error *error) {
+  if (!manifest->has_vectors || manifest->has_strategy)
+    return SF_OK;
+  bool is_cel = strcmp(strategy, "cel") == 0;
+  manifest->routing.context_use = is_cel ? SF_CONTEXT_BY_KEY : SF_CONTEXT_REFUSED;
+  return is_cel ? read_cel(sharding, what, manifest, error) : SF_OK;
 }
 
 sf_code sf_manifest_parse_custom(const char *custom, size_t length, const char *what, sf_manifest *manifest,

@@ -20,7 +20,7 @@ def test_golden_snapshot_is_answered_exactly(cli_path, name):
 
 
 def test_there_are_golden_snapshots():
-    assert len(NAMES) == 9
+    assert len(NAMES) == 11
 
 
 @pytest.mark.parametrize("name", NAMES)

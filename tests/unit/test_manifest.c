@@ -273,12 +273,47 @@ static void vectors_beside_key_value_data_are_searched_over_all_shards(void **st
                        " \"kv_backend\": \"sqlite\"}"),
                 &manifest);
   assert_true(manifest.is_unified);
+  assert_string_equal(manifest.shard_format, "sqlite-vec");
   assert_true(manifest.routing.searches_all_shards);
   sf_manifest_free(&manifest);
   assert_parses(VECTOR("{\"dim\": 4, \"metric\": \"l2\", \"unified\": true, \"sharding_strategy\": \"explicit\"}"),
                 &manifest);
   assert_false(manifest.routing.searches_all_shards);
   sf_manifest_free(&manifest);
+}
+
+#define KEY_SHARDING(text) "UPDATE build_meta SET sharding = '" text "';"
+#define HASHED KEY_SHARDING("{\"strategy\": \"hash\", \"hash_algorithm\": \"xxh3_64\"}")
+#define BY_TENANT(columns, values)                                                                                     \
+  KEY_SHARDING("{\"strategy\": \"cel\", \"hash_algorithm\": \"xxh3_64\", \"cel_expr\": \"tenant\", "                   \
+               "\"cel_columns\": " columns ", \"routing_values\": " values "}")
+
+static void the_sharding_of_keys_is_for_vectors_without_a_strategy(void **state) {
+  (void)state;
+  sf_manifest manifest;
+  assert_parses(BY_TENANT("{\"tenant\": \"string\"}", "[\"a\", \"b\", \"c\"]")
+                    VECTOR("{\"dim\": 4, \"metric\": \"l2\", \"unified\": true, \"backend\": \"lancedb\"}"),
+                &manifest);
+  assert_string_equal(manifest.shard_format, "lance");
+  assert_int_equal(manifest.routing.strategy, SF_SHARDING_EXPLICIT);
+  assert_true(manifest.routing.searches_all_shards);
+  assert_int_equal(manifest.routing.context_use, SF_CONTEXT_BY_KEY);
+  assert_string_equal(manifest.routing.cel_expression, "tenant");
+  assert_int_equal(manifest.routing.num_cel_columns, 1);
+  assert_int_equal(manifest.routing.num_routing_values, 3);
+  sf_manifest_free(&manifest);
+  assert_parses(HASHED VECTOR("{\"dim\": 4, \"metric\": \"l2\", \"unified\": true}"), &manifest);
+  assert_null(manifest.shard_format);
+  assert_int_equal(manifest.routing.context_use, SF_CONTEXT_REFUSED);
+  sf_manifest_free(&manifest);
+  assert_parses(BY_TENANT("{\"tenant\": \"another\"}", "null")
+                    VECTOR("{\"dim\": 4, \"metric\": \"l2\", \"sharding_strategy\": \"explicit\"}"),
+                &manifest);
+  assert_int_equal(manifest.routing.context_use, SF_CONTEXT_BY_STRATEGY);
+  assert_null(manifest.routing.cel_expression);
+  sf_manifest_free(&manifest);
+  assert_refused(BY_TENANT("{\"tenant\": \"another\"}", "null") VECTOR("{\"dim\": 4, \"metric\": \"l2\"}"),
+                 "sharding: expected the type of cel_columns.tenant to be int");
 }
 
 static void no_vector_metadata_is_no_malformation(void **state) {
@@ -340,8 +375,10 @@ static void vector_metadata_that_does_not_hold_is_refused(void **state) {
        " \"routing_values\": [{\"__bytes_hex__\": \"00\", \"more\": 1}, 2, 3]",
        "routing_values[0] to be an integer"},
       {"\"dim\": 4, \"metric\": \"l2\", \"sharding_strategy\": \"cel\", \"cel_expr\": \"1\", \"cel_columns\": {},"
-       " \"routing_values\": [18446744073709551615, 2, 3]",
+       " \"routing_values\": [18446744073709551616, 2, 3]",
        "routing_values[0] to be an integer"},
+      {"\"dim\": 4, \"metric\": \"l2\", \"backend\": 7", "\"backend\" to be a string, found 7"},
+      {"\"dim\": 4, \"metric\": \"l2\", \"backend\": \"faiss\"", "backend sqlite-vec or lancedb, found faiss"},
   };
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
     char *changes = sf_format(VECTOR("{%s}"), cases[i].members);
@@ -420,6 +457,7 @@ int main(void) {
       cmocka_unit_test(json_that_is_nested_too_deeply_is_refused),
       cmocka_unit_test(members_that_are_absent_or_null_have_defaults),
       cmocka_unit_test(vectors_beside_key_value_data_are_searched_over_all_shards),
+      cmocka_unit_test(the_sharding_of_keys_is_for_vectors_without_a_strategy),
       cmocka_unit_test(no_vector_metadata_is_no_malformation),
       cmocka_unit_test(vector_metadata_that_does_not_hold_is_refused),
       cmocka_unit_test(routing_values_are_integers_strings_and_bytes),

@@ -300,6 +300,114 @@ static void values_of_an_expression_are_shards_or_tokens(void **state) {
   assert_cel_routes("a_string", "[\"a\", \"a\", 7]", "{\"a_string\": \"a\"}", 0);
 }
 
+static void a_uint_is_the_shard_or_the_token_that_the_int_of_its_value_is(void **state) {
+  (void)state;
+  assert_cel_routes("an_int < 5 ? 0u : 1u", NULL, "{\"an_int\": 7}", 1);
+  assert_cel_routes("a_uint % 3u", NULL, "{\"a_uint\": 18446744073709551615}", 0);
+  assert_cel_routes("2u", "[7, \"2\", 2]", "{}", 2);
+  assert_cel_routes("9223372036854775807u", "[0, 9223372036854775807, 2]", "{}", 1);
+  assert_cel_routes("a_uint", "[0, 9223372036854775808, 18446744073709551615]", "{\"a_uint\": 18446744073709551615}",
+                    2);
+  assert_cel_fails("3u", NULL, "{}", SF_CONFIG_VALIDATION_ERROR, "expected a shard id from 0 to 2, found 3");
+  assert_cel_fails("18446744073709551615u", NULL, "{}", SF_CONFIG_VALIDATION_ERROR, "found 18446744073709551615");
+  assert_cel_fails("18446744073709551615u", "[-1, 0, 1]", "{}", SF_UNKNOWN_ROUTING_TOKEN_ERROR,
+                   "found 18446744073709551615");
+  assert_cel_fails("1u", "[\"1\", 0, 2]", "{}", SF_UNKNOWN_ROUTING_TOKEN_ERROR, "found 1");
+}
+
+static void decimal_strings_and_bytes_are_shards_as_pythons_int_reads_them(void **state) {
+  (void)state;
+  static const struct {
+    const char *expression;
+    uint32_t shard_id;
+  } cases[] = {
+      {"'2'", 2},           {"b'2'", 2},
+      {"'02'", 2},          {"b'0000000000000000000000000000002'", 2},
+      {"'+1'", 1},          {"b'+01'", 1},
+      {"'-0'", 0},          {"' 2'", 2},
+      {"b'\\t2\\r\\n'", 2}, {"'\\u00a0\\u30002\\u2003\\u0085'", 2},
+      {"'0_2'", 2},         {"string(shard_hash('a') % 1u + 2u)", 2},
+  };
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    assert_cel_routes(cases[i].expression, NULL, "{}", cases[i].shard_id);
+}
+
+static void strings_and_bytes_that_are_no_shards_number_are_refused(void **state) {
+  (void)state;
+  static const char *const not_decimal[] = {
+      "''",         "' '",        "'+'",        "'-'",  "'+-1'",  "'+ 1'",          "'1 1'",
+      "'1.0'",      "'1e0'",      "'0x1'",      "'1_'", "'_1'",   "'1__1'",         "'1u'",
+      "'1\\u0000'", "'\\u200b1'", "'\\u001c1'", "b''",  "b'one'", "b'\\xc2\\xa01'", "b'\\xff'",
+  };
+  static const char *const out_of_range[] = {
+      "'3'",
+      "b'3'",
+      "'-1'",
+      "b'-1'",
+      "'9223372036854775808'",
+      "'18446744073709551617'",
+      "b'-18446744073709551615'",
+      "'340282366920938463463374607431768211457'",
+  };
+  for (size_t i = 0; i < sizeof(not_decimal) / sizeof(not_decimal[0]); i++)
+    assert_cel_fails(not_decimal[i], NULL, "{}", SF_CONFIG_VALIDATION_ERROR, "shard id from 0 to 2 in decimal, found ");
+  for (size_t i = 0; i < sizeof(out_of_range) / sizeof(out_of_range[0]); i++)
+    assert_cel_fails(out_of_range[i], NULL, "{}", SF_CONFIG_VALIDATION_ERROR, "a shard id from 0 to 2, found ");
+  /* With routing_values a string is a token, never a number. */
+  assert_cel_fails("'1'", "[0, 1, 2]", "{}", SF_UNKNOWN_ROUTING_TOKEN_ERROR, "found \"1\"");
+  assert_cel_fails("'01'", "[\"0\", \"1\", \"2\"]", "{}", SF_UNKNOWN_ROUTING_TOKEN_ERROR, "found \"01\"");
+}
+
+/* Three shards of vectors without a strategy, whose keys are sharded by the expression (NULL: otherwise). */
+static void make_by_key(cel_case *made, const char *expression) {
+  make_cel(made, "0", NULL);
+  sf_router_free(made->router);
+  free(made->config.cel_expression);
+  made->config.cel_expression = sf_strdup(expression);
+  made->config.strategy = SF_SHARDING_EXPLICIT;
+  made->config.searches_all_shards = true;
+  made->config.context_use = expression != NULL ? SF_CONTEXT_BY_KEY : SF_CONTEXT_REFUSED;
+  made->router = router_of(&made->source);
+}
+
+static void the_sharding_of_keys_routes_by_a_context_and_else_all_shards_are_searched(void **state) {
+  (void)state;
+  cel_case made;
+  uint32_t shard_ids[3];
+  make_by_key(&made, "a_uint % 3u");
+  assert_int_equal(route(made.router, &(sf_route_request){0}, shard_ids), 3);
+  assert_int_equal(route(made.router, &(sf_route_request){.routing_context = "{\"a_uint\": 5}"}, shard_ids), 1);
+  assert_int_equal(shard_ids[0], 2);
+  const int64_t named[] = {1, 0};
+  const sf_route_request both = {
+      .has_shard_ids = true, .shard_ids = named, .num_shard_ids = 2, .routing_context = "{\"a_uint\": 5}"};
+  assert_int_equal(route(made.router, &both, shard_ids), 2);
+  assert_int_equal(shard_ids[0], 1);
+  assert_route_fails(made.router, &(sf_route_request){.routing_context = "{}"}, SF_CONFIG_VALIDATION_ERROR, "a_uint");
+  free_cel(&made);
+}
+
+static void a_context_is_refused_where_keys_are_sharded_by_hash(void **state) {
+  (void)state;
+  cel_case made;
+  uint32_t shard_ids[3];
+  make_by_key(&made, NULL);
+  assert_int_equal(route(made.router, &(sf_route_request){0}, shard_ids), 3);
+  assert_route_fails(made.router, &(sf_route_request){.routing_context = "{}"}, SF_CONFIG_VALIDATION_ERROR,
+                     "routing_context: expected none");
+  free_cel(&made);
+}
+
+static void a_wrong_expression_for_keys_fails_only_where_it_is_asked_for(void **state) {
+  (void)state;
+  cel_case made;
+  uint32_t shard_ids[3];
+  make_by_key(&made, "a_uint %");
+  assert_int_equal(route(made.router, &(sf_route_request){0}, shard_ids), 3);
+  assert_route_fails(made.router, &(sf_route_request){.routing_context = "{}"}, SF_CONFIG_VALIDATION_ERROR, "CEL: 1:9");
+  free_cel(&made);
+}
+
 static void variables_are_converted_by_their_declared_types(void **state) {
   (void)state;
   assert_cel_routes("an_int == -9223372036854775807 - 1 ? 1 : 0", NULL, "{\"an_int\": -9223372036854775808}", 1);
@@ -353,10 +461,10 @@ static void values_that_name_no_shard_are_refused(void **state) {
   const sf_code unknown = SF_UNKNOWN_ROUTING_TOKEN_ERROR;
   assert_cel_fails("3", NULL, "{}", config, "expected a shard id from 0 to 2, found 3");
   assert_cel_fails("-1", NULL, "{}", config, "found -1");
-  assert_cel_fails("'a'", NULL, "{}", config, "expected a shard id from 0 to 2, found \"a\"");
-  assert_cel_fails("b'a'", NULL, "{}", config, "expected a shard id from 0 to 2, found 1 bytes");
-  assert_cel_fails("true", NULL, "{}", config, "expected an int, a string or bytes, found bool");
-  assert_cel_fails("1u", NULL, "{}", config, "found uint");
+  assert_cel_fails("'a'", NULL, "{}", config, "expected a shard id from 0 to 2 in decimal, found \"a\"");
+  assert_cel_fails("b'a'", NULL, "{}", config, "expected a shard id from 0 to 2 in decimal, found b\"a\"");
+  assert_cel_fails("b'\\xff'", NULL, "{}", config, "found 1 bytes");
+  assert_cel_fails("true", NULL, "{}", config, "expected an int, a uint, a string or bytes, found bool");
   assert_cel_fails("1.0", NULL, "{}", config, "found double");
   assert_cel_fails("[1]", NULL, "{}", config, "found list");
   assert_cel_fails("null", NULL, "{}", config, "found null");
@@ -364,7 +472,7 @@ static void values_that_name_no_shard_are_refused(void **state) {
   assert_cel_fails("1 / an_int", NULL, "{\"an_int\": 0}", config, "");
   assert_cel_fails("2", "[0, 1, \"2\"]", "{}", unknown, "expected one of 3 routing_values, found 2");
   assert_cel_fails("'a'", "[0, 1, {\"__bytes_hex__\": \"61\"}]", "{}", unknown, "found \"a\"");
-  assert_cel_fails("b''", "[0, 1, \"\"]", "{}", unknown, "found 0 bytes");
+  assert_cel_fails("b''", "[0, 1, \"\"]", "{}", unknown, "found b\"\"");
 }
 
 int main(void) {
@@ -378,6 +486,12 @@ int main(void) {
       cmocka_unit_test(named_shards_replace_routing),
       cmocka_unit_test(without_a_strategy_all_shards_of_a_unified_snapshot_are_searched),
       cmocka_unit_test(values_of_an_expression_are_shards_or_tokens),
+      cmocka_unit_test(a_uint_is_the_shard_or_the_token_that_the_int_of_its_value_is),
+      cmocka_unit_test(decimal_strings_and_bytes_are_shards_as_pythons_int_reads_them),
+      cmocka_unit_test(strings_and_bytes_that_are_no_shards_number_are_refused),
+      cmocka_unit_test(the_sharding_of_keys_routes_by_a_context_and_else_all_shards_are_searched),
+      cmocka_unit_test(a_context_is_refused_where_keys_are_sharded_by_hash),
+      cmocka_unit_test(a_wrong_expression_for_keys_fails_only_where_it_is_asked_for),
       cmocka_unit_test(variables_are_converted_by_their_declared_types),
       cmocka_unit_test(variables_of_another_type_are_refused_by_name),
       cmocka_unit_test(values_that_name_no_shard_are_refused),

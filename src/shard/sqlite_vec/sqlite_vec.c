@@ -33,19 +33,27 @@ static sqlite_vec_shard *sqlite_vec_of(sf_shard *shard) {
   return (sqlite_vec_shard *)shard;
 }
 
-static char *object_key(const sf_shard_source *source) {
-  return sf_format("%s/shard.db", source->key);
+/* Where shard.db may lie: at the shard's key, or in `vector/` beside key-value data that are no SQLite database. */
+static const char *const places[] = {"shard.db", "vector/shard.db"};
+
+static size_t num_places(const sf_shard_source *source) {
+  return source->is_unified ? 2 : 1;
 }
 
 static sf_code sqlite_vec_detect(const sf_shard_source *source, const sf_cancellation *cancellation, bool *detected,
                                  sf_error *error) {
-  char *key = object_key(source);
-  if (key == NULL)
-    return sf_fail_memory(error, "key of a shard");
-  sf_object_info info;
-  sf_code code = sf_storage_head(source->storage, key, cancellation, detected, &info, error);
-  free(key);
-  return code;
+  *detected = false;
+  for (size_t i = 0; i < num_places(source) && !*detected; i++) {
+    char *key = sf_format("%s/%s", source->key, places[i]);
+    if (key == NULL)
+      return sf_fail_memory(error, "key of a shard");
+    sf_object_info info;
+    sf_code code = sf_storage_head(source->storage, key, cancellation, detected, &info, error);
+    free(key);
+    if (code != SF_OK)
+      return code;
+  }
+  return SF_OK;
 }
 
 /* The folder becomes this shard's before anything is downloaded into it: whoever makes it so removes what was there. */
@@ -95,16 +103,18 @@ static sf_code download_and_hold(const sf_shard_source *source, sqlite_vec_shard
 /* Where shard.db lies on this machine: in place, or in the cache after a download. */
 static sf_code localize(const sf_shard_source *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
                         sf_error *error) {
-  char *key = object_key(source);
   char *download_path = NULL;
   bool found = false;
-  sf_code code = key == NULL ? sf_fail_memory(error, "key of a shard")
-                             : choose_download_path(source, shard, cancellation, &download_path, error);
-  if (code == SF_OK)
-    code = download_and_hold(source, shard, key, download_path, cancellation, &found, error);
+  sf_code code = choose_download_path(source, shard, cancellation, &download_path, error);
+  for (size_t i = 0; i < num_places(source) && code == SF_OK && !found; i++) {
+    char *key = sf_format("%s/%s", source->key, places[i]);
+    code = key == NULL ? sf_fail_memory(error, "key of a shard")
+                       : download_and_hold(source, shard, key, download_path, cancellation, &found, error);
+    free(key);
+  }
   if (code == SF_OK && !found)
-    code = sf_fail(error, SF_DB_ADAPTER_ERROR, "the shard is missing: expected an object at %s, found none", key);
-  free(key);
+    code = sf_fail(error, SF_DB_ADAPTER_ERROR, "the shard is missing: expected an object at %s/shard.db, found none",
+                   source->key);
   free(download_path);
   return code;
 }
