@@ -1,4 +1,5 @@
 /* What the command passes on from shards and reads from callers: payloads made compact, strings, queries. */
+#include "base/json_writer.h"
 #include "cli/json_text.h"
 #include "cli/query_text.h"
 
@@ -11,16 +12,15 @@ static void require(bool condition) {
     abort();
 }
 
-/* What is valid takes one line, and making it compact again changes nothing. */
+/* What is printed is JSON, takes one line, and making it compact again changes nothing. */
 static void check_compact(const char *text, size_t length) {
   sf_buffer once = {0};
   sf_buffer twice = {0};
-  bool is_valid = false;
-  require(sf_cli_json_append_compact(&once, text, length, &is_valid));
-  if (is_valid) {
+  if (sf_cli_json_append_compact(&once, text, length, "payload", NULL) == SF_OK) {
     require(memchr(once.data, '\n', once.length) == NULL);
-    require(sf_cli_json_append_compact(&twice, (const char *)once.data, once.length, &is_valid));
-    require(is_valid && twice.length == once.length && memcmp(once.data, twice.data, once.length) == 0);
+    require(sf_cli_json_is_valid((const char *)once.data, once.length));
+    require(sf_cli_json_append_compact(&twice, (const char *)once.data, once.length, "payload", NULL) == SF_OK);
+    require(twice.length == once.length && memcmp(once.data, twice.data, once.length) == 0);
   }
   sf_buffer_free(&once);
   sf_buffer_free(&twice);
@@ -29,7 +29,7 @@ static void check_compact(const char *text, size_t length) {
 /* Whatever the bytes, a string comes out as JSON. */
 static void check_string(const char *text, size_t length) {
   sf_buffer written = {0};
-  require(sf_cli_json_append_string(&written, text, length));
+  require(sf_json_append_string(&written, text, length));
   require(sf_cli_json_is_valid((const char *)written.data, written.length));
   sf_buffer_free(&written);
 }

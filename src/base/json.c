@@ -1,161 +1,132 @@
 #include "base/json.h"
 
+#include "base/json_screen.h"
 #include "base/memory.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
-static sf_code fail_at(const char *what, sf_code code, const char *why, size_t position, sf_error *error) {
-  return sf_fail(error, code, "%s: expected JSON, found %s at byte %zu", what, why, position);
+/* ------------------------------------------------------------------------------------------------------------ Parsing */
+
+static sf_code fail_at(const char *what, sf_code code, const json_error_t *failure, sf_error *error) {
+  return sf_fail(error, code, "%s: expected JSON: byte %d: %s", what, failure->position, failure->text);
 }
 
-static bool is_digit(char character) {
-  return character >= '0' && character <= '9';
+static sf_code load(const char *text, size_t length, const char *what, sf_code code, sf_json *json, sf_error *error) {
+  json_error_t failure;
+  bool is_out;
+  json->root = sf_json_memory_load(&json->memory, text, length, &failure, &is_out);
+  if (json->root != NULL)
+    return SF_OK;
+  sf_json_free(json);
+  return is_out ? sf_fail_memory(error, what) : fail_at(what, code, &failure, error);
 }
 
-/* The end of the string that begins at `next`, a quote. */
-static const char *skip_string(const char *next, const char *end) {
-  for (next++; next < end && *next != '"'; next++)
-    if (*next == '\\' && next + 1 < end)
-      next++;
-  return next < end ? next + 1 : end;
-}
-
-/* Whether the `length` characters of a number are an integer that neither int64 nor uint64 holds. */
-static bool exceeds_integers(const char *number, size_t length) {
-  if (length < 19 || memchr(number, '.', length) != NULL || memchr(number, 'e', length) != NULL ||
-      memchr(number, 'E', length) != NULL)
-    return false;
-  errno = 0;
-  if (number[0] == '-')
-    strtoll(number, NULL, 10);
-  else
-    strtoull(number, NULL, 10);
-  return errno == ERANGE;
-}
-
-/* The end of the next integer that exceeds 64 bits, or NULL when there is none. text[length] is NUL. */
-static const char *find_large_integer(const char *text, const char *end) {
-  while (text < end) {
-    if (*text == '"')
-      text = skip_string(text, end);
-    else if (*text == '-' || is_digit(*text)) {
-      size_t length = strspn(text, "+-.eE0123456789");
-      if (exceeds_integers(text, length))
-        return text + length;
-      text += length;
-    } else
-      text++;
-  }
-  return NULL;
-}
-
-/* json-c gives the nearest int64 or uint64 for an integer beyond them, and one can't see it afterwards: an id would become
- * another. As a float it is refused where an integer is needed, and does no harm elsewhere. `changed` stays empty where
- * there is none; false when memory is out. */
-static bool write_large_integers_as_floats(const char *text, size_t length, sf_buffer *changed) {
-  const char *end = text + length;
-  const char *copied = text;
-  for (const char *found; (found = find_large_integer(copied, end)) != NULL; copied = found)
-    if (!sf_buffer_append(changed, copied, (size_t)(found - copied)) || !sf_buffer_append_text(changed, "e0"))
-      return false;
-  return copied == text || sf_buffer_append(changed, copied, (size_t)(end - copied));
-}
-
-static sf_code parse_text(const char *text, size_t length, const char *what, sf_code code, json_object **value,
-                          sf_error *error) {
+sf_code sf_json_parse(const char *text, size_t length, sf_json_dialect dialect, const char *what, sf_code code,
+                      sf_json *json, sf_error *error) {
+  char *changed = NULL;
+  size_t depth = 0;
+  *json = (sf_json){0};
   if (length >= INT_MAX)
     return sf_fail(error, code, "%s: expected at most %d bytes of JSON, found %zu", what, INT_MAX - 1, length);
-  json_tokener *tokener = json_tokener_new_ex(SF_JSON_MAX_DEPTH);
-  if (tokener == NULL)
-    return sf_fail_memory(error, what);
-  json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-  /* The NUL goes along: only it tells the tokener that a number at the top has ended. */
-  json_object *parsed = json_tokener_parse_ex(tokener, text, (int)length + 1);
-  enum json_tokener_error outcome = json_tokener_get_error(tokener);
-  size_t end = json_tokener_get_parse_end(tokener);
-  json_tokener_free(tokener);
-  if (outcome != json_tokener_success) {
-    json_object_put(parsed);
-    if (outcome == json_tokener_continue)
-      return fail_at(what, code, "its end", length, error);
-    return fail_at(what, code, json_tokener_error_desc(outcome), end, error);
-  }
-  while (end < length && strchr(" \t\r\n", text[end]) != NULL && text[end] != '\0')
-    end++;
-  if (end < length) {
-    json_object_put(parsed);
-    return fail_at(what, code, "something behind it", end, error);
-  }
-  *value = parsed;
-  return SF_OK;
-}
-
-sf_code sf_json_parse(const char *text, size_t length, const char *what, sf_code code, json_object **value,
-                      sf_error *error) {
-  sf_buffer changed = {0};
-  sf_code outcome;
-  if (!write_large_integers_as_floats(text, length, &changed))
+  const char *zero = memchr(text, '\0', length); /* which jansson passes over behind a number */
+  if (zero != NULL)
+    return sf_fail(error, code, "%s: expected JSON: byte %zu: a zero byte", what, (size_t)(zero - text));
+  sf_code outcome = sf_json_screen(text, length, dialect == SF_JSON_WITH_NAN, &changed, &depth);
+  if (outcome != SF_OK)
     outcome = sf_fail_memory(error, what);
-  else if (changed.data == NULL)
-    outcome = parse_text(text, length, what, code, value, error);
+  else if (depth > SF_JSON_MAX_DEPTH)
+    outcome =
+        sf_fail(error, code, "%s: expected JSON nested at most %d deep, found %zu", what, SF_JSON_MAX_DEPTH, depth);
   else
-    outcome = parse_text((const char *)changed.data, changed.length, what, code, value, error);
-  sf_buffer_free(&changed);
+    outcome = load(changed != NULL && dialect != SF_JSON_EXACT ? changed : text, length, what, code, json, error);
+  free(changed);
   return outcome;
 }
 
-sf_code sf_json_parse_object(const char *text, size_t length, const char *what, sf_code code, json_object **object,
-                             sf_error *error) {
-  json_object *value = NULL;
-  SF_TRY(sf_json_parse(text, length, what, code, &value, error));
-  if (!json_object_is_type(value, json_type_object)) {
-    sf_fail(error, code, "%s: expected a JSON object, found %s", what, json_type_to_name(json_object_get_type(value)));
-    json_object_put(value);
-    return code;
-  }
-  *object = value;
+static const char *type_name(const json_t *value) {
+  static const char *const names[] = {
+      [JSON_OBJECT] = "object", [JSON_ARRAY] = "array",  [JSON_STRING] = "string", [JSON_INTEGER] = "int",
+      [JSON_REAL] = "double",   [JSON_TRUE] = "boolean", [JSON_FALSE] = "boolean", [JSON_NULL] = "null"};
+  return names[json_typeof(value)];
+}
+
+sf_code sf_json_parse_object(const char *text, size_t length, sf_json_dialect dialect, const char *what, sf_code code,
+                             sf_json *json, sf_error *error) {
+  SF_TRY(sf_json_parse(text, length, dialect, what, code, json, error));
+  if (json_is_object(json->root))
+    return SF_OK;
+  sf_fail(error, code, "%s: expected a JSON object, found %s", what, type_name(json->root));
+  sf_json_free(json);
+  return code;
+}
+
+sf_code sf_json_check_object(const char *text, size_t length, const char *what, sf_code code, sf_error *error) {
+  sf_json json;
+  SF_TRY(sf_json_parse_object(text, length, SF_JSON_STRICT, what, code, &json, error));
+  sf_json_free(&json);
   return SF_OK;
 }
 
-json_object *sf_json_member(const json_object *object, const char *name) {
-  json_object *member = NULL;
-  return json_object_object_get_ex(object, name, &member) ? member : NULL;
+void sf_json_free(sf_json *json) {
+  sf_json_memory_free(&json->memory);
+  *json = (sf_json){0};
 }
 
-static sf_code fail_member(const json_object *member, const char *name, const char *expected, const char *what,
-                           sf_code code, sf_error *error) {
-  if (member == NULL)
-    return sf_fail(error, code, "%s: expected \"%s\" to be %s, found nothing", what, name, expected);
-  const char *text = json_object_to_json_string_ext((json_object *)(uintptr_t)member, JSON_C_TO_STRING_PLAIN);
-  return sf_fail(error, code, "%s: expected \"%s\" to be %s, found %.80s", what, name, expected,
-                 text != NULL ? text : "something else");
+/* ------------------------------------------------------------------------------------------------------------ Members */
+
+const json_t *sf_json_member(const json_t *object, const char *name) {
+  const json_t *member = json_object_get(object, name);
+  return json_is_null(member) ? NULL : member;
 }
 
-sf_code sf_json_string(const json_object *object, const char *name, bool required, const char *what, sf_code code,
+/* As much as there is room for. */
+static int append_shown(const char *bytes, size_t size, void *data) {
+  sf_json_shown *shown = data;
+  size_t length = strlen(shown->text);
+  size_t room = sizeof(shown->text) - 1 - length;
+  memcpy(shown->text + length, bytes, size < room ? size : room);
+  return size < room ? 0 : -1;
+}
+
+sf_json_shown sf_json_show(const json_t *value) {
+  sf_json_shown shown = {.text = ""};
+  if (value == NULL)
+    snprintf(shown.text, sizeof(shown.text), "nothing");
+  else if (json_dump_callback(value, append_shown, &shown, JSON_COMPACT | JSON_ENCODE_ANY) != 0 &&
+           shown.text[0] == '\0')
+    snprintf(shown.text, sizeof(shown.text), "something else");
+  return shown;
+}
+
+static sf_code fail_member(const json_t *member, const char *name, const char *expected, const char *what, sf_code code,
+                           sf_error *error) {
+  return sf_fail(error, code, "%s: expected \"%s\" to be %s, found %s", what, name, expected,
+                 sf_json_show(member).text);
+}
+
+sf_code sf_json_string(const json_t *object, const char *name, bool required, const char *what, sf_code code,
                        const char **value, sf_error *error) {
-  json_object *member = sf_json_member(object, name);
+  const json_t *member = sf_json_member(object, name);
   if (member == NULL && !required)
     return SF_OK;
-  if (!json_object_is_type(member, json_type_string) ||
-      strlen(json_object_get_string(member)) != (size_t)json_object_get_string_len(member))
+  if (!json_is_string(member) || strlen(json_string_value(member)) != json_string_length(member))
     return fail_member(member, name, "a string", what, code, error);
-  *value = json_object_get_string(member);
+  *value = json_string_value(member);
   return SF_OK;
 }
 
-bool sf_json_to_int64(const json_object *value, int64_t *integer) {
-  if (!json_object_is_type(value, json_type_int) || json_object_get_uint64(value) > INT64_MAX)
+bool sf_json_to_int64(const json_t *value, int64_t *integer) {
+  if (!json_is_integer(value))
     return false;
-  *integer = json_object_get_int64(value);
+  *integer = json_integer_value(value);
   return true;
 }
 
-sf_code sf_json_integer(const json_object *object, const char *name, bool required, int64_t minimum, int64_t maximum,
+sf_code sf_json_integer(const json_t *object, const char *name, bool required, int64_t minimum, int64_t maximum,
                         const char *what, sf_code code, int64_t *value, sf_error *error) {
-  json_object *member = sf_json_member(object, name);
+  const json_t *member = sf_json_member(object, name);
   if (member == NULL && !required)
     return SF_OK;
   int64_t integer;

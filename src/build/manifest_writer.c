@@ -1,6 +1,6 @@
 #include "build/manifest_writer.h"
 
-#include "base/memory.h"
+#include "base/json_writer.h"
 #include "base/sqlite.h"
 #include "base/sqlite_fork.h"
 #include "snapshot/manifest.h"
@@ -27,69 +27,55 @@ static const char writer_info[] = "{\"attempt\": 0, \"duration_ms\": 0, \"stage_
 
 /* ---------------------------------------------------------------------------------------- custom["vector"], in JSON */
 
-/* Takes the value over. */
-static bool set(json_object *object, const char *name, json_object *value) {
-  if (value != NULL && json_object_object_add(object, name, value) == 0)
-    return true;
-  json_object_put(value);
-  return false;
-}
-
-static bool set_text(json_object *object, const char *name, const char *text) {
-  return set(object, name, json_object_new_string(text));
-}
-
-static bool set_integer(json_object *object, const char *name, int64_t integer) {
-  return set(object, name, json_object_new_int64(integer));
-}
-
 /* "<s3_prefix>/vector_meta/run_id=<run_id>/<name>" */
-static bool set_artifact(json_object *object, const char *member, const sf_manifest_facts *facts, const char *name) {
+static void write_artifact(sf_json_writer *writer, const char *member, const sf_manifest_facts *facts,
+                           const char *name) {
   char *ref = sf_format("%s/vector_meta/run_id=%s/%s", facts->s3_prefix, facts->run_id, name);
-  bool is_set = ref != NULL && set_text(object, member, ref);
+  writer->is_out_of_memory = writer->is_out_of_memory || ref == NULL;
+  sf_json_write_text(writer, member, ref);
   free(ref);
-  return is_set;
 }
 
-static bool set_routing(json_object *vector, const sf_manifest_facts *facts) {
+static void write_routing(sf_json_writer *writer, const sf_manifest_facts *facts) {
   const sf_routing_config *routing = &facts->plan->routing;
   switch (routing->strategy) {
   case SF_SHARDING_CLUSTER:
-    return set_artifact(vector, "centroids_ref", facts, "centroids.npy");
+    write_artifact(writer, "centroids_ref", facts, "centroids.npy");
+    break;
   case SF_SHARDING_LSH:
-    return set_artifact(vector, "hyperplanes_ref", facts, "hyperplanes.npy") &&
-           set_integer(vector, "num_hash_bits", routing->num_hash_bits);
+    write_artifact(writer, "hyperplanes_ref", facts, "hyperplanes.npy");
+    sf_json_write_integer(writer, "num_hash_bits", routing->num_hash_bits);
+    break;
   case SF_SHARDING_CEL:
-    return set_text(vector, "cel_expr", routing->cel_expression) &&
-           set(vector, "cel_columns", json_object_get(facts->plan->cel_columns)) &&
-           (facts->plan->routing_values == NULL ||
-            set(vector, "routing_values", json_object_get(facts->plan->routing_values)));
+    sf_json_write_text(writer, "cel_expr", routing->cel_expression);
+    sf_json_write_json(writer, "cel_columns", facts->plan->cel_columns);
+    if (facts->plan->routing_values != NULL)
+      sf_json_write_json(writer, "routing_values", facts->plan->routing_values);
+    break;
   case SF_SHARDING_EXPLICIT:
     break;
   }
-  return true;
 }
 
-static bool describe_vectors(json_object *vector, const sf_manifest_facts *facts) {
+static sf_code make_custom(const sf_manifest_facts *facts, sf_buffer *text, sf_error *error) {
   const sf_build_plan *plan = facts->plan;
   int64_t total = 0;
   for (uint32_t id = 0; id < plan->num_dbs; id++)
     total += (int64_t)facts->shards[id].num_rows;
-  /* index_type and quantization inform; these are the values of the format's first writer for shards that are scanned. */
-  return set_integer(vector, "dim", plan->dim) && set_text(vector, "metric", sf_metric_name(plan->metric)) &&
-         set_text(vector, "index_type", "hnsw") && json_object_object_add(vector, "quantization", NULL) == 0 &&
-         set_integer(vector, "total_vectors", total) &&
-         set_text(vector, "sharding_strategy", sf_sharding_strategy_name(plan->routing.strategy)) &&
-         set_integer(vector, "num_probes", plan->routing.num_probes) && set_routing(vector, facts);
-}
-
-static json_object *make_custom(const sf_manifest_facts *facts) {
-  json_object *custom = json_object_new_object();
-  json_object *vector = json_object_new_object();
-  if (custom != NULL && set(custom, "vector", vector) && describe_vectors(vector, facts))
-    return custom;
-  json_object_put(custom);
-  return NULL;
+  sf_json_writer writer;
+  sf_json_writer_begin(&writer);
+  sf_json_write_begin(&writer, "vector");
+  sf_json_write_integer(&writer, "dim", plan->dim);
+  sf_json_write_text(&writer, "metric", sf_metric_name(plan->metric));
+  /* These two inform; they are what the format's first writer says of shards that are scanned. */
+  sf_json_write_text(&writer, "index_type", "hnsw");
+  sf_json_write_text(&writer, "quantization", NULL);
+  sf_json_write_integer(&writer, "total_vectors", total);
+  sf_json_write_text(&writer, "sharding_strategy", sf_sharding_strategy_name(plan->routing.strategy));
+  sf_json_write_integer(&writer, "num_probes", plan->routing.num_probes);
+  write_routing(&writer, facts);
+  sf_json_write_end(&writer);
+  return sf_json_writer_end(&writer, what, text, error);
 }
 
 /* ------------------------------------------------------------------------------------------------------- The tables */
@@ -160,20 +146,19 @@ static sf_code write_shards(sqlite3 *database, const sf_manifest_facts *facts, s
 }
 
 static sf_code write_tables(sqlite3 *database, const sf_manifest_facts *facts, sf_error *error) {
-  json_object *custom = make_custom(facts);
-  const char *text = custom == NULL ? NULL : json_object_to_json_string_ext(custom, JSON_C_TO_STRING_NOSLASHESCAPE);
-  sf_code code = text == NULL ? sf_fail_memory(error, what) : SF_OK;
+  sf_buffer custom = {0};
+  sf_code code = make_custom(facts, &custom, error);
   if (code == SF_OK && sqlite3_exec(database, schema, NULL, NULL, NULL) != SQLITE_OK)
     code = fail(database, error);
   if (code == SF_OK && sqlite3_exec(database, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
     code = fail(database, error);
   if (code == SF_OK)
-    code = write_build_meta(database, facts, text, error);
+    code = write_build_meta(database, facts, (const char *)custom.data, error);
   if (code == SF_OK)
     code = write_shards(database, facts, error);
   if (code == SF_OK && sqlite3_exec(database, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
     code = fail(database, error);
-  json_object_put(custom);
+  sf_buffer_free(&custom);
   return code;
 }
 
@@ -195,13 +180,12 @@ sf_code sf_manifest_write(const sf_manifest_facts *facts, sf_buffer *bytes, sf_e
 
 sf_code sf_pointer_write(const char *manifest_ref, const char *run_id, const char *updated_at, sf_buffer *text,
                          sf_error *error) {
-  json_object *pointer = json_object_new_object();
-  bool made = pointer != NULL && set_integer(pointer, "format_version", 1) &&
-              set_text(pointer, "manifest_content_type", "application/x-sqlite3") &&
-              set_text(pointer, "manifest_ref", manifest_ref) && set_text(pointer, "run_id", run_id) &&
-              set_text(pointer, "updated_at", updated_at);
-  const int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
-  made = made && sf_buffer_append_text(text, json_object_to_json_string_ext(pointer, flags));
-  json_object_put(pointer);
-  return made ? SF_OK : sf_fail_memory(error, "_CURRENT");
+  sf_json_writer writer;
+  sf_json_writer_begin(&writer);
+  sf_json_write_integer(&writer, "format_version", 1);
+  sf_json_write_text(&writer, "manifest_content_type", "application/x-sqlite3");
+  sf_json_write_text(&writer, "manifest_ref", manifest_ref);
+  sf_json_write_text(&writer, "run_id", run_id);
+  sf_json_write_text(&writer, "updated_at", updated_at);
+  return sf_json_writer_end(&writer, "_CURRENT", text, error);
 }

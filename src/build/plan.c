@@ -133,18 +133,40 @@ static sf_code as_option(sf_code code, sf_error *error) {
   return code == SF_MANIFEST_PARSE_ERROR ? sf_error_recode(error, invalid) : code;
 }
 
-static sf_code plan_routing_values(const char *text, sf_build_plan *plan, sf_error *error) {
-  SF_TRY(sf_json_parse(text, strlen(text), "routing_values", invalid, &plan->routing_values, error));
-  if (!json_object_is_type(plan->routing_values, json_type_array))
-    return sf_fail(error, invalid, "routing_values: expected a JSON array, found %.80s", text);
-  size_t count = json_object_array_length(plan->routing_values);
+static sf_code read_routing_values(const json_t *values, const char *text, sf_build_plan *plan, sf_error *error) {
+  if (!json_is_array(values))
+    return sf_fail(error, invalid, "routing_values: expected a JSON array, found %s", sf_json_show(values).text);
+  size_t count = json_array_size(values);
   if (count == 0 || count > SF_MANIFEST_MAX_SHARDS)
     return sf_fail(error, invalid, "routing_values: expected 1 to %d, found %zu", SF_MANIFEST_MAX_SHARDS, count);
   if (plan->num_dbs != 0 && plan->num_dbs != count)
     return sf_fail(error, invalid, "routing_values: expected as many as num_dbs, %u, found %zu",
                    (unsigned)plan->num_dbs, count);
   plan->num_dbs = (uint32_t)count;
-  return as_option(sf_routing_config_read_values(plan->routing_values, "routing_values", &plan->routing, error), error);
+  const sf_json_text as_text = {.data = text, .length = strlen(text)};
+  return as_option(sf_routing_config_read_values(values, as_text, "routing_values", &plan->routing, error), error);
+}
+
+/* A copy of text that was read, for the manifest. */
+static sf_code keep_text(const char *text, const char *what, char **kept, sf_error *error) {
+  *kept = sf_strdup(text);
+  return *kept != NULL ? SF_OK : sf_fail_memory(error, what);
+}
+
+static sf_code plan_routing_values(const char *text, sf_build_plan *plan, sf_error *error) {
+  sf_json json;
+  SF_TRY(sf_json_parse(text, strlen(text), SF_JSON_STRICT, "routing_values", invalid, &json, error));
+  sf_code code = read_routing_values(json.root, text, plan, error);
+  sf_json_free(&json);
+  return code == SF_OK ? keep_text(text, "routing_values", &plan->routing_values, error) : code;
+}
+
+static sf_code plan_columns(const char *text, sf_build_plan *plan, sf_error *error) {
+  sf_json json;
+  SF_TRY(sf_json_parse_object(text, strlen(text), SF_JSON_EXACT, "cel_columns", invalid, &json, error));
+  sf_code code = as_option(sf_routing_config_read_columns(json.root, "cel_columns", &plan->routing, error), error);
+  sf_json_free(&json);
+  return code == SF_OK ? keep_text(text, "cel_columns", &plan->cel_columns, error) : code;
 }
 
 /* Now rather than at the first row. */
@@ -167,9 +189,7 @@ static sf_code plan_cel(const sf_build_options *options, sf_build_plan *plan, sf
   if (options->cel_expr == NULL || options->cel_columns == NULL)
     return sf_fail(error, invalid, "%s: expected one for strategy cel, found none",
                    options->cel_expr == NULL ? "cel_expr" : "cel_columns");
-  SF_TRY(sf_json_parse_object(options->cel_columns, strlen(options->cel_columns), "cel_columns", invalid,
-                              &plan->cel_columns, error));
-  SF_TRY(as_option(sf_routing_config_read_columns(plan->cel_columns, "cel_columns", &plan->routing, error), error));
+  SF_TRY(plan_columns(options->cel_columns, plan, error));
   if (options->routing_values != NULL)
     SF_TRY(plan_routing_values(options->routing_values, plan, error));
   plan->routing.cel_expression = sf_strdup(options->cel_expr);
@@ -232,8 +252,8 @@ sf_code sf_build_plan_make(const sf_build_options *options, sf_build_plan *plan,
 
 void sf_build_plan_free(sf_build_plan *plan) {
   sf_routing_config_free(&plan->routing);
-  json_object_put(plan->cel_columns);
-  json_object_put(plan->routing_values);
+  free(plan->cel_columns);
+  free(plan->routing_values);
   free(plan->centroids);
   free(plan->hyperplanes);
   *plan = (sf_build_plan){0};

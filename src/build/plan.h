@@ -11,11 +11,11 @@ typedef struct sf_build_plan {
   uint32_t dim; /* 0: not known before the first rows */
   uint32_t num_dbs;
   sf_routing_config routing;
-  json_object *cel_columns;    /* as given, for the manifest; NULL: none */
-  json_object *routing_values; /* the same */
-  float *centroids;            /* cluster: num_dbs × dim; NULL: to be trained */
-  float *hyperplanes;          /* lsh: num_hash_bits × dim; NULL: to be drawn, once dim is known */
-  uint64_t training_rows;      /* 0: the default, which depends on dim */
+  char *cel_columns;      /* JSON as given, for the manifest; NULL: none */
+  char *routing_values;   /* the same */
+  float *centroids;       /* cluster: num_dbs × dim; NULL: to be trained */
+  float *hyperplanes;     /* lsh: num_hash_bits × dim; NULL: to be drawn, once dim is known */
+  uint64_t training_rows; /* 0: the default, which depends on dim */
   uint32_t training_iterations;
   uint64_t seed;
   uint64_t max_memory_bytes;

@@ -155,10 +155,8 @@ sf_code sf_row_payload(const sf_row_batch *batch, size_t row, sf_shard_row *desc
   const char *payload = batch->payloads != NULL ? batch->payloads[row] : NULL;
   if (payload == NULL)
     return SF_OK;
-  json_object *object;
   size_t length = batch->payload_lengths != NULL ? batch->payload_lengths[row] : strlen(payload);
-  SF_TRY(sf_json_parse_object(payload, length, "payload", invalid, &object, error));
-  json_object_put(object);
+  SF_TRY(sf_json_check_object(payload, length, "payload", invalid, error));
   described->payload = payload;
   described->payload_length = length;
   return put_on_one_line(described, rewritten, error);

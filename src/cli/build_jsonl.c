@@ -1,5 +1,6 @@
 /* Rows from JSON Lines: {"id", "vector", "payload", "shard_id", "routing_context"} a line. */
 #include "base/json.h"
+#include "base/json_text.h"
 #include "cli/build_rows.h"
 #include "cli/lines.h"
 
@@ -8,6 +9,8 @@
 
 #define MAX_BATCH_ROWS ((size_t)4096)
 #define MAX_BATCH_BYTES ((size_t)8 << 20)
+
+enum { NUM_MEMBERS = 5, MAX_SHOWN = 80, MAX_PLACE = 512 };
 
 static const sf_code invalid = SF_CONFIG_VALIDATION_ERROR;
 
@@ -50,13 +53,26 @@ typedef struct jsonl {
   const char **contexts;
 } jsonl;
 
-static sf_code fail(const jsonl *from, sf_error *error, const char *expected, json_object *found) {
-  return sf_fail(error, invalid, "%s: line %llu: expected %s, found %.80s", from->lines.path,
+static sf_code fail(const jsonl *from, sf_error *error, const char *expected, const sf_json_text *found) {
+  return sf_fail(error, invalid, "%s: line %llu: expected %s, found %.*s", from->lines.path,
                  (unsigned long long)from->lines.number, expected,
-                 found == NULL ? "nothing" : json_object_to_json_string_ext(found, JSON_C_TO_STRING_PLAIN));
+                 found == NULL               ? 7
+                 : found->length < MAX_SHOWN ? (int)found->length
+                                             : MAX_SHOWN,
+                 found == NULL ? "nothing" : found->data);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- A line */
+
+/* The members of a line, as they were written: NULL where one is absent or null. */
+typedef struct line_members {
+  sf_json_text texts[NUM_MEMBERS];
+  const sf_json_text *id;
+  const sf_json_text *vector;
+  const sf_json_text *payload;
+  const sf_json_text *shard_id;
+  const sf_json_text *routing_context;
+} line_members;
 
 static sf_code keep_text(jsonl *from, const char *text, size_t length, text_at *kept, sf_error *error) {
   *kept = (text_at){.is_there = true, .offset = from->texts.length, .length = length};
@@ -64,7 +80,20 @@ static sf_code keep_text(jsonl *from, const char *text, size_t length, text_at *
   return appended ? SF_OK : sf_fail_memory(error, from->lines.path);
 }
 
-static sf_code take_id(jsonl *from, json_object *id, jsonl_row *row, sf_error *error) {
+/* A string's characters; one that holds what is no character, half of a surrogate pair, is refused. */
+static sf_code keep_string(jsonl *from, const sf_json_text *string, text_at *kept, sf_error *error) {
+  if (memchr(string->data, '\\', string->length) == NULL)
+    return keep_text(from, string->data + 1, string->length - 2, kept, error);
+  sf_json json;
+  char what[MAX_PLACE];
+  snprintf(what, sizeof(what), "%s: line %llu: \"id\"", from->lines.path, (unsigned long long)from->lines.number);
+  SF_TRY(sf_json_parse(string->data, string->length, SF_JSON_EXACT, what, invalid, &json, error));
+  sf_code code = keep_text(from, json_string_value(json.root), json_string_length(json.root), kept, error);
+  sf_json_free(&json);
+  return code;
+}
+
+static sf_code take_id(jsonl *from, const sf_json_text *id, jsonl_row *row, sf_error *error) {
   row->has_id = id != NULL;
   if (from->dim == 0)
     from->first_has_id = row->has_id;
@@ -74,71 +103,93 @@ static sf_code take_id(jsonl *from, json_object *id, jsonl_row *row, sf_error *e
                 id);
   if (id == NULL)
     return SF_OK;
-  if (json_object_is_type(id, json_type_string))
-    return keep_text(from, json_object_get_string(id), (size_t)json_object_get_string_len(id), &row->string_id, error);
+  if (id->data[0] == '"')
+    return keep_string(from, id, &row->string_id, error);
   row->has_integer_id = true;
-  return sf_json_to_int64(id, &row->integer_id)
+  return sf_json_text_to_int64(*id, &row->integer_id)
              ? SF_OK
              : fail(from, error, "\"id\" to be a string or an integer of 64 bits", id);
 }
 
-static sf_code take_vector(jsonl *from, json_object *vector, sf_error *error) {
-  if (!json_object_is_type(vector, json_type_array))
+/* Appends the numbers of an array; one that no double holds is an infinity, which no vector may have. */
+static sf_code take_components(jsonl *from, const sf_json_text *vector, size_t *count, sf_error *error) {
+  const char *end = vector->data + vector->length - 1;
+  const char *at = sf_json_skip_blanks(vector->data + 1, end);
+  for (*count = 0; at < end; (*count)++) {
+    const char *number_end = sf_json_number_end(at, end);
+    if (number_end == NULL) {
+      sf_json_text rest = {.data = at, .length = strcspn(at, ",]}")};
+      return fail(from, error, "\"vector\" to be an array of numbers", &rest);
+    }
+    double value = strtod(at, NULL);
+    if (!sf_buffer_append(&from->vectors, &value, sizeof(value)))
+      return sf_fail_memory(error, from->lines.path);
+    at = sf_json_skip_blanks(number_end, end);
+    at = at < end ? sf_json_skip_blanks(at + 1, end) : end;
+  }
+  return SF_OK;
+}
+
+static sf_code take_vector(jsonl *from, const sf_json_text *vector, sf_error *error) {
+  if (vector == NULL || vector->data[0] != '[')
     return fail(from, error, "\"vector\" to be an array of numbers", vector);
-  size_t count = json_object_array_length(vector);
+  size_t count;
+  SF_TRY(take_components(from, vector, &count, error));
   if (from->dim == 0)
     from->dim = count;
   if (count == 0 || count != from->dim)
     return sf_fail(error, invalid, "%s: line %llu: expected a vector of %zu components, found %zu", from->lines.path,
                    (unsigned long long)from->lines.number, count == 0 ? (size_t)1 : from->dim, count);
-  for (size_t i = 0; i < count; i++) {
-    json_object *component = json_object_array_get_idx(vector, i);
-    if (!json_object_is_type(component, json_type_double) && !json_object_is_type(component, json_type_int))
-      return fail(from, error, "\"vector\" to be an array of numbers", component);
-    double value = json_object_get_double(component);
-    if (!sf_buffer_append(&from->vectors, &value, sizeof(value)))
-      return sf_fail_memory(error, from->lines.path);
-  }
   return SF_OK;
 }
 
-static sf_code take_object(jsonl *from, const char *expected, json_object *object, text_at *kept, sf_error *error) {
+/* The object's text stays as it is: numbers keep their digits. */
+static sf_code take_object(jsonl *from, const char *expected, const sf_json_text *object, text_at *kept,
+                           sf_error *error) {
   if (object == NULL)
     return SF_OK;
-  if (!json_object_is_type(object, json_type_object))
+  if (object->data[0] != '{')
     return fail(from, error, expected, object);
-  const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-  return text != NULL ? keep_text(from, text, strlen(text), kept, error) : sf_fail_memory(error, from->lines.path);
+  return keep_text(from, object->data, object->length, kept, error);
 }
 
-/* A member of another name is more likely a slip than meant to be left out. */
-static sf_code check_names(const jsonl *from, json_object *line, sf_error *error) {
-  static const char *const names[] = {"id", "vector", "payload", "shard_id", "routing_context"};
-  json_object_object_foreach(line, name, value) {
-    bool is_known = false;
-    (void)value;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-      is_known = is_known || strcmp(names[i], name) == 0;
-    if (!is_known)
-      return sf_fail(error, invalid,
-                     "%s: line %llu: expected id, vector, payload, shard_id and routing_context, found \"%.80s\"",
-                     from->lines.path, (unsigned long long)from->lines.number, name);
+/* A member of another name, and one that is there twice, are more likely a slip than meant. */
+static sf_code find_members(const jsonl *from, const char *line, size_t length, line_members *found, sf_error *error) {
+  static const char *const names[NUM_MEMBERS] = {"id", "vector", "payload", "shard_id", "routing_context"};
+  const sf_json_text **places[NUM_MEMBERS] = {&found->id, &found->vector, &found->payload, &found->shard_id,
+                                              &found->routing_context};
+  bool seen[NUM_MEMBERS] = {false};
+  sf_json_parts members = sf_json_parts_of(line, length);
+  sf_json_text name;
+  sf_json_text value;
+  while (sf_json_next_member(&members, &name, &value)) {
+    size_t place = 0;
+    while (place < NUM_MEMBERS && !sf_json_text_is(name, names[place]))
+      place++;
+    if (place == NUM_MEMBERS)
+      return fail(from, error, "id, vector, payload, shard_id and routing_context", &name);
+    if (seen[place])
+      return fail(from, error, "each member once", &name);
+    seen[place] = true;
+    found->texts[place] = value;
+    *places[place] = value.data[0] == 'n' ? NULL : &found->texts[place];
   }
   return SF_OK;
 }
 
-static sf_code take_members(jsonl *from, json_object *line, sf_error *error) {
+static sf_code take_members(jsonl *from, const char *line, size_t length, sf_error *error) {
   jsonl_row *row = &from->rows[from->count];
+  line_members members = {0};
   *row = (jsonl_row){0};
-  SF_TRY(check_names(from, line, error));
-  SF_TRY(take_id(from, sf_json_member(line, "id"), row, error));
-  SF_TRY(take_vector(from, sf_json_member(line, "vector"), error));
-  SF_TRY(take_object(from, "\"payload\" to be an object", sf_json_member(line, "payload"), &row->payload, error));
-  SF_TRY(take_object(from, "\"routing_context\" to be an object", sf_json_member(line, "routing_context"),
-                     &row->routing_context, error));
-  json_object *shard_id = sf_json_member(line, "shard_id");
-  if ((shard_id != NULL || from->needs_shard_id) && !sf_json_to_int64(shard_id, &row->shard_id))
-    return fail(from, error, "\"shard_id\" to be an integer", shard_id);
+  SF_TRY(find_members(from, line, length, &members, error));
+  SF_TRY(take_id(from, members.id, row, error));
+  SF_TRY(take_vector(from, members.vector, error));
+  SF_TRY(take_object(from, "\"payload\" to be an object", members.payload, &row->payload, error));
+  SF_TRY(
+      take_object(from, "\"routing_context\" to be an object", members.routing_context, &row->routing_context, error));
+  if ((members.shard_id != NULL || from->needs_shard_id) &&
+      (members.shard_id == NULL || !sf_json_text_to_int64(*members.shard_id, &row->shard_id)))
+    return fail(from, error, "\"shard_id\" to be an integer", members.shard_id);
   if (from->needs_context && !row->routing_context.is_there)
     return fail(from, error, "\"routing_context\" to be an object", NULL);
   from->count++;
@@ -146,13 +197,10 @@ static sf_code take_members(jsonl *from, json_object *line, sf_error *error) {
 }
 
 static sf_code take_line(jsonl *from, const char *line, size_t length, sf_error *error) {
-  char what[512];
-  json_object *object = NULL;
+  char what[MAX_PLACE];
   snprintf(what, sizeof(what), "%s: line %llu", from->lines.path, (unsigned long long)from->lines.number);
-  SF_TRY(sf_json_parse_object(line, length, what, invalid, &object, error));
-  sf_code code = take_members(from, object, error);
-  json_object_put(object);
-  return code;
+  SF_TRY(sf_json_check_object(line, length, what, invalid, error));
+  return take_members(from, line, length, error);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- A batch */

@@ -1,32 +1,16 @@
 #include "cli/json_text.h"
 
 #include "base/json.h"
+#include "base/json_text.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Well-formed sequences: Table 3-7 of the Unicode Standard. */
 size_t sf_cli_utf8_sequence(const char *text, size_t length) {
-  const unsigned char *bytes = (const unsigned char *)text;
-  unsigned char lead = bytes[0];
-  if (lead < 0x80)
-    return 1;
-  size_t needed = lead >= 0xC2 && lead <= 0xDF   ? 2
-                  : lead >= 0xE0 && lead <= 0xEF ? 3
-                  : lead >= 0xF0 && lead <= 0xF4 ? 4
-                                                 : 0;
-  if (needed == 0 || needed > length)
-    return 0;
-  unsigned char lowest = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-  unsigned char highest = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-  if (bytes[1] < lowest || bytes[1] > highest)
-    return 0;
-  for (size_t i = 2; i < needed; i++) {
-    if ((bytes[i] & 0xC0) != 0x80)
-      return 0;
-  }
-  return needed;
+  uint32_t code_point;
+  return sf_utf8_decode(text, length, &code_point);
 }
 
 bool sf_cli_append_visible(sf_buffer *buffer, const char *text, size_t length) {
@@ -45,41 +29,6 @@ bool sf_cli_append_visible(sf_buffer *buffer, const char *text, size_t length) {
   return appended;
 }
 
-static bool append_escaped(sf_buffer *buffer, char character) {
-  switch (character) {
-  case '"':
-    return sf_buffer_append_text(buffer, "\\\"");
-  case '\\':
-    return sf_buffer_append_text(buffer, "\\\\");
-  case '\n':
-    return sf_buffer_append_text(buffer, "\\n");
-  case '\r':
-    return sf_buffer_append_text(buffer, "\\r");
-  case '\t':
-    return sf_buffer_append_text(buffer, "\\t");
-  default:
-    if ((unsigned char)character < 0x20 || character == 0x7F)
-      return sf_buffer_append_format(buffer, "\\u%04x", (unsigned)character);
-    return sf_buffer_append(buffer, &character, 1);
-  }
-}
-
-bool sf_cli_json_append_string(sf_buffer *buffer, const char *text, size_t length) {
-  bool appended = sf_buffer_append_text(buffer, "\"");
-  size_t position = 0;
-  while (appended && position < length) {
-    size_t sequence = sf_cli_utf8_sequence(text + position, length - position);
-    if (sequence == 1)
-      appended = append_escaped(buffer, text[position]);
-    else if (sequence == 0)
-      appended = sf_buffer_append_text(buffer, "\\ufffd");
-    else
-      appended = sf_buffer_append(buffer, text + position, sequence);
-    position += sequence > 0 ? sequence : 1;
-  }
-  return appended && sf_buffer_append_text(buffer, "\"");
-}
-
 bool sf_cli_json_append_double(sf_buffer *buffer, double value) {
   if (!isfinite(value))
     return sf_buffer_append_text(buffer, "null");
@@ -93,92 +42,36 @@ bool sf_cli_json_append_double(sf_buffer *buffer, double value) {
   return sf_buffer_append_text(buffer, text);
 }
 
-static const char *skip_digits(const char *at) {
-  return at + strspn(at, "0123456789");
-}
-
-const char *sf_cli_json_number_end(const char *at) {
-  if (*at == '-')
-    at++;
-  const char *whole = at;
-  at = skip_digits(at);
-  if (at == whole || (*whole == '0' && at - whole > 1))
-    return NULL;
-  if (*at == '.') {
-    const char *fraction = at + 1;
-    at = skip_digits(fraction);
-    if (at == fraction)
-      return NULL;
+/* Appends the tokens of valid JSON without the blanks between them; null for Python's NaN and infinities. */
+static bool append_tokens(sf_buffer *buffer, const char *text, size_t length) {
+  const char *end = text + length;
+  bool appended = true;
+  for (const char *at = sf_json_skip_blanks(text, end); appended && at < end; at = sf_json_skip_blanks(at, end)) {
+    const char *nan_end = sf_json_nan_end(at, end);
+    const char *token_end = nan_end != NULL ? nan_end : *at == '"' ? sf_json_string_end(at, end) : at + 1;
+    appended = nan_end != NULL ? sf_buffer_append_text(buffer, "null")
+                               : sf_buffer_append(buffer, at, (size_t)(token_end - at));
+    at = token_end;
   }
-  if (*at == 'e' || *at == 'E') {
-    at++;
-    if (*at == '+' || *at == '-')
-      at++;
-    const char *exponent = at;
-    at = skip_digits(exponent);
-    if (at == exponent)
-      return NULL;
-  }
-  return at;
+  return appended;
 }
 
-/* The end of the string at `at`, behind its quote, or NULL. json-c has seen that it ends, but lets control characters pass
- * that JSON does not have. */
-static const char *string_end(const char *at) {
-  for (at++; *at != '"'; at++) {
-    if ((unsigned char)*at < 0x20)
-      return NULL;
-    if (*at == '\\' && (unsigned char)*++at < 0x20)
-      return NULL;
-  }
-  return at + 1;
-}
-
-/* The end of the token at `at`, or NULL for one that json-c lets pass and JSON does not have: NaN, Infinity, 'a', 01. */
-static const char *token_end(const char *at) {
-  if (*at == '"')
-    return string_end(at);
-  if (*at == '-' || (*at >= '0' && *at <= '9'))
-    return sf_cli_json_number_end(at);
-  return strchr("{}[],:truefalsn", *at) != NULL ? at + 1 : NULL;
-}
-
-/* Takes the blanks between tokens out of NUL-terminated text that json-c has parsed; the length that is left. */
-static size_t squeeze(char *text, bool *is_valid) {
-  char *kept = text;
-  const char *at = text;
-  *is_valid = true;
-  while (*(at += strspn(at, " \t\r\n")) != '\0') {
-    const char *end = token_end(at);
-    *is_valid = end != NULL;
-    if (end == NULL)
-      break;
-    memmove(kept, at, (size_t)(end - at));
-    kept += end - at;
-    at = end;
-  }
-  return (size_t)(kept - text);
-}
-
-bool sf_cli_json_append_compact(sf_buffer *buffer, const char *text, size_t length, bool *is_valid) {
-  size_t start = buffer->length;
-  *is_valid = false;
-  if (!sf_buffer_append(buffer, text, length))
-    return false;
-  char *copy = (char *)buffer->data + start;
-  json_object *value = NULL;
-  sf_code code = sf_json_parse(copy, length, "JSON", SF_ERROR, &value, NULL);
-  json_object_put(value);
-  size_t kept = code == SF_OK ? squeeze(copy, is_valid) : 0;
-  buffer->length = *is_valid ? start + kept : start;
-  buffer->data[buffer->length] = '\0';
-  return code != SF_OUT_OF_MEMORY_ERROR;
+sf_code sf_cli_json_append_compact(sf_buffer *buffer, const char *text, size_t length, const char *what,
+                                   sf_error *error) {
+  sf_json json = {0};
+  char *copy = sf_memdup_string(text, length); /* which ends in NUL */
+  sf_code code = copy == NULL ? sf_fail_memory(error, what)
+                              : sf_json_parse(copy, length, SF_JSON_WITH_NAN, what, SF_DB_ADAPTER_ERROR, &json, error);
+  if (code == SF_OK && !append_tokens(buffer, copy, length))
+    code = sf_fail_memory(error, what);
+  sf_json_free(&json);
+  free(copy);
+  return code;
 }
 
 bool sf_cli_json_is_valid(const char *text, size_t length) {
-  sf_buffer compact = {0};
-  bool is_valid = false;
-  bool appended = sf_cli_json_append_compact(&compact, text, length, &is_valid);
-  sf_buffer_free(&compact);
-  return appended && is_valid;
+  sf_json json;
+  sf_code code = sf_json_parse(text, length, SF_JSON_STRICT, "JSON", SF_ERROR, &json, NULL);
+  sf_json_free(&json);
+  return code != SF_ERROR;
 }

@@ -1,5 +1,6 @@
 #include "cli/output.h"
 
+#include "base/json_writer.h"
 #include "cli/arguments.h"
 #include "cli/json_text.h"
 #include "cli/table.h"
@@ -56,7 +57,7 @@ static bool append_value(sf_buffer *buffer, const sf_cli_field *field) {
   case SF_CLI_FIELD_NUMBER:
     return sf_cli_json_append_double(buffer, field->number);
   case SF_CLI_FIELD_TEXT:
-    return sf_cli_json_append_string(buffer, field->text, field->length);
+    return sf_json_append_string(buffer, field->text, field->length);
   case SF_CLI_FIELD_FLAG:
     return sf_buffer_append_text(buffer, field->flag ? "true" : "false");
   case SF_CLI_FIELD_JSON:
@@ -69,7 +70,7 @@ bool sf_cli_append_object(sf_buffer *buffer, const sf_cli_field *fields, size_t 
   bool appended = sf_buffer_append_text(buffer, "{");
   for (size_t i = 0; i < count && appended; i++)
     appended = (i == 0 || sf_buffer_append_text(buffer, ", ")) &&
-               sf_cli_json_append_string(buffer, fields[i].name, strlen(fields[i].name)) &&
+               sf_json_append_string(buffer, fields[i].name, strlen(fields[i].name)) &&
                sf_buffer_append_text(buffer, ": ") && append_value(buffer, &fields[i]);
   return appended && sf_buffer_append_text(buffer, "}");
 }

@@ -1,12 +1,12 @@
 #include "cli/query_text.h"
 
+#include "base/json_text.h"
 #include "base/memory.h"
-#include "cli/json_text.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Numbers are read here and not through json-c, which makes an object of each and cuts integers to 64 bits. */
+/* Numbers are read here and not through the JSON library, which has no integers beyond 64 bits. */
 
 static const char *skip_blanks(const char *at) {
   return at + strspn(at, " \t\r\n");
@@ -27,11 +27,12 @@ static size_t count_commas(const char *text) {
 }
 
 /* The numbers of the array that begins at `at`, behind its bracket; `values` has room for all. */
-static sf_code parse_numbers(const char *text, const char *at, double *values, size_t *count, sf_error *error) {
+static sf_code parse_numbers(const char *text, size_t length, const char *at, double *values, size_t *count,
+                             sf_error *error) {
   at = skip_blanks(at);
   *count = 0;
   while (*at != ']' || *count > 0) {
-    const char *end = sf_cli_json_number_end(at);
+    const char *end = sf_json_number_end(at, text + length);
     if (end == NULL)
       return fail_at(error, "a number", text, at);
     values[(*count)++] = strtod(at, NULL);
@@ -55,7 +56,7 @@ sf_code sf_cli_query_parse(const char *text, size_t length, double **values, siz
   double *parsed = sf_calloc(count_commas(start) + 1, sizeof(double));
   if (parsed == NULL)
     return sf_fail_memory(error, "a query");
-  sf_code code = parse_numbers(text, start + 1, parsed, count, error);
+  sf_code code = parse_numbers(text, length, start + 1, parsed, count, error);
   if (code != SF_OK)
     free(parsed);
   else

@@ -1,6 +1,7 @@
 #include "cli/response.h"
 
 #include "cli/json_text.h"
+#include "cli/status.h"
 
 #include <stdio.h>
 
@@ -10,32 +11,36 @@ static sf_cli_field id_field(const sf_search_result *result) {
   return sf_cli_bytes_field("id", result->id_string, result->id_length);
 }
 
-static sf_code fail_payload(const sf_search_result *result, sf_error *error) {
+static sf_code name_payload(const sf_search_result *result, sf_error *error) {
   sf_cli_field id = id_field(result);
   char *text = sf_cli_format_cell(&id);
-  sf_fail(error, SF_DB_ADAPTER_ERROR, "shard %u: the payload of id %.200s: expected JSON, found something else",
-          result->shard_id, text == NULL ? "" : text);
+  sf_code code =
+      sf_error_prefix(error, "shard %u: the payload of id %.200s", result->shard_id, text == NULL ? "" : text);
   free(text);
-  return SF_DB_ADAPTER_ERROR;
+  return code;
 }
 
-/* The payload without blanks into `payload`, emptied first. */
+/* The payload without blanks into `payload`, emptied first. One that is no JSON is no reason to withhold the answer: it
+ * stays empty, and a warning says which it is. */
 static sf_code compact_payload(const sf_search_result *result, sf_buffer *payload, sf_error *error) {
-  bool is_valid = true;
   payload->length = 0;
-  if (result->payload != NULL &&
-      !sf_cli_json_append_compact(payload, result->payload, result->payload_length, &is_valid))
-    return sf_fail_memory(error, "a payload");
-  return is_valid ? SF_OK : fail_payload(result, error);
+  if (result->payload == NULL)
+    return SF_OK;
+  sf_code code = sf_cli_json_append_compact(payload, result->payload, result->payload_length, "payload", error);
+  if (code != SF_DB_ADAPTER_ERROR)
+    return code;
+  name_payload(result, error);
+  sf_cli_print_message("warning", error->message);
+  return SF_OK;
 }
 
 enum { NUM_FIELDS = 3 };
 
+/* An empty payload is none. */
 static void fill_fields(sf_cli_field *fields, const sf_search_result *result, const sf_buffer *payload) {
   fields[0] = id_field(result);
   fields[1] = sf_cli_number_field("score", result->score);
-  fields[2] =
-      sf_cli_json_field("payload", result->payload == NULL ? NULL : (const char *)payload->data, payload->length);
+  fields[2] = sf_cli_json_field("payload", payload->length == 0 ? NULL : (const char *)payload->data, payload->length);
 }
 
 /* What is done with the NUM_FIELDS fields of a result. */

@@ -1,5 +1,6 @@
 /* Routing by the value of a CEL expression over the query's routing context. */
 #include "base/json.h"
+#include "base/json_text.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "routing/router.h"
@@ -25,52 +26,76 @@ static sf_cel_value text_value(sf_cel_kind kind, const char *data, size_t length
   return (sf_cel_value){.kind = kind, .as.text = {.data = data, .length = length}};
 }
 
-/* Whether the member has the declared type, and its value. */
-static bool convert(json_object *member, sf_cel_kind kind, char **decoded, sf_cel_value *value) {
-  value->kind = kind;
+/* A query's context: read, and as text, because jansson has no integers beyond int64. */
+typedef struct context {
+  sf_json json;
+  const char *text;
   size_t length;
-  switch (kind) {
+} context;
+
+/* A member's number, as the column's type has it. */
+static bool convert_number(const context *given, const char *name, sf_cel_value *value) {
+  sf_json_text text;
+  if (!sf_json_find_member(given->text, given->length, name, &text))
+    return false;
+  if (value->kind == SF_CEL_INT)
+    return sf_json_text_to_int64(text, &value->as.integer);
+  if (value->kind == SF_CEL_UINT)
+    return sf_json_text_to_uint64(text, &value->as.unsigned_integer);
+  return sf_json_text_to_double(text, &value->as.number);
+}
+
+/* *fits: whether the member has the declared type, and its value. False when memory is out. */
+static bool convert(const context *given, const json_t *member, const char *name, char **decoded, sf_cel_value *value,
+                    bool *fits) {
+  size_t length;
+  switch (value->kind) {
   case SF_CEL_INT:
-    return sf_json_to_int64(member, &value->as.integer);
   case SF_CEL_UINT:
-    value->as.unsigned_integer = json_object_get_uint64(member);
-    return json_object_is_type(member, json_type_int) && json_object_get_int64(member) >= 0;
   case SF_CEL_DOUBLE:
-    value->as.number = json_object_get_double(member);
-    return json_object_is_type(member, json_type_double) || json_object_is_type(member, json_type_int);
+    *fits = json_is_number(member) && convert_number(given, name, value);
+    return true;
   case SF_CEL_BOOL:
-    value->as.boolean = json_object_get_boolean(member);
-    return json_object_is_type(member, json_type_boolean);
+    *fits = json_is_boolean(member);
+    value->as.boolean = json_is_true(member);
+    return true;
   case SF_CEL_STRING:
-    if (!json_object_is_type(member, json_type_string))
-      return false;
-    *value = text_value(kind, json_object_get_string(member), (size_t)json_object_get_string_len(member));
+    *fits = json_is_string(member);
+    if (*fits)
+      *value = text_value(value->kind, json_string_value(member), json_string_length(member));
     return true;
   case SF_CEL_BYTES:
     if (!sf_routing_decode_bytes(member, decoded, &length))
       return false;
-    *value = text_value(kind, *decoded, length);
+    *fits = *decoded != NULL;
+    if (*fits)
+      *value = text_value(value->kind, *decoded, length);
     return true;
   default:
-    return false;
+    *fits = false;
+    return true;
   }
 }
 
-static sf_code bind_columns(const sf_routing_config *config, json_object *context, bindings *bound, sf_error *error) {
+static sf_code bind_columns(const sf_routing_config *config, const context *given, bindings *bound, sf_error *error) {
   bound->items = sf_calloc(config->num_cel_columns, sizeof(*bound->items));
   bound->decoded = sf_calloc(config->num_cel_columns, sizeof(*bound->decoded));
   if (bound->items == NULL || bound->decoded == NULL)
     return sf_fail_memory(error, "routing_context");
   for (size_t i = 0; i < config->num_cel_columns; i++) {
     const sf_cel_declaration *column = &config->cel_columns[i];
-    json_object *member = NULL;
-    if (!json_object_object_get_ex(context, column->name, &member))
+    const json_t *member = json_object_get(given->json.root, column->name);
+    if (member == NULL)
       continue;
     size_t slot = bound->count++;
+    bool fits = false;
     bound->items[slot].name = column->name;
-    if (!convert(member, column->type, &bound->decoded[slot], &bound->items[slot].value))
-      return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "routing_context: expected %s to be %s, found %.80s",
-                     column->name, sf_cel_kind_name(column->type), json_object_to_json_string(member));
+    bound->items[slot].value.kind = column->type;
+    if (!convert(given, member, column->name, &bound->decoded[slot], &bound->items[slot].value, &fits))
+      return sf_fail_memory(error, "routing_context");
+    if (!fits)
+      return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "routing_context: expected %s to be %s, found %s", column->name,
+                     sf_cel_kind_name(column->type), sf_json_show(member).text);
   }
   return SF_OK;
 }
@@ -207,18 +232,18 @@ sf_code sf_route_cel(const sf_router_source *source, const sf_cel_program *progr
   if (routing_context == NULL)
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
                    "routing_context: expected one, because the snapshot's sharding is cel, found none");
-  json_object *context;
-  SF_TRY(sf_json_parse_object(routing_context, strlen(routing_context), "routing_context", SF_CONFIG_VALIDATION_ERROR,
-                              &context, error));
+  context given = {.text = routing_context, .length = strlen(routing_context)};
+  SF_TRY(sf_json_parse_object(given.text, given.length, SF_JSON_STRICT, "routing_context", SF_CONFIG_VALIDATION_ERROR,
+                              &given.json, error));
   bindings bound = {0};
   sf_cel_result *result = NULL;
-  sf_code code = bind_columns(source->config, context, &bound, error);
+  sf_code code = bind_columns(source->config, &given, &bound, error);
   if (code == SF_OK)
     code = sf_cel_evaluate(program, bound.items, bound.count, &result, error);
   if (code == SF_OK)
     code = shard_of_value(source, sf_cel_result_value(result), shard_id, error);
   sf_cel_result_free(result);
   free_bindings(&bound);
-  json_object_put(context);
+  sf_json_free(&given.json);
   return code;
 }

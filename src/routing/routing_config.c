@@ -28,89 +28,95 @@ static bool column_kind(const char *name, sf_cel_kind *kind) {
   return false;
 }
 
-sf_code sf_routing_config_read_columns(const json_object *columns, const char *what, sf_routing_config *config,
+static sf_code read_column(const char *name, const json_t *type, const char *what, sf_routing_config *config,
+                           sf_error *error) {
+  sf_cel_kind kind;
+  if (!json_is_string(type) || !column_kind(json_string_value(type), &kind))
+    return sf_fail(error, SF_MANIFEST_PARSE_ERROR,
+                   "%s: expected the type of cel_columns.%s to be int, string, bytes, double, bool or uint, found %s",
+                   what, name, sf_json_show(type).text);
+  char *copy = sf_strdup(name);
+  if (copy == NULL)
+    return sf_fail_memory(error, what);
+  config->cel_columns[config->num_cel_columns++] = (sf_cel_declaration){.name = copy, .type = kind};
+  return SF_OK;
+}
+
+sf_code sf_routing_config_read_columns(const json_t *columns, const char *what, sf_routing_config *config,
                                        sf_error *error) {
-  size_t count = (size_t)json_object_object_length(columns);
+  size_t count = json_object_size(columns);
   if (count > MAX_CEL_COLUMNS)
     return sf_fail(error, SF_MANIFEST_PARSE_ERROR, "%s: expected at most %d cel_columns, found %zu", what,
                    MAX_CEL_COLUMNS, count);
   config->cel_columns = sf_calloc(count, sizeof(*config->cel_columns));
   if (config->cel_columns == NULL)
     return sf_fail_memory(error, what);
-  struct json_object_iterator next = json_object_iter_begin((json_object *)(uintptr_t)columns);
-  for (size_t i = 0; i < count; i++, json_object_iter_next(&next)) {
-    const char *name = json_object_iter_peek_name(&next);
-    const json_object *type = json_object_iter_peek_value(&next);
-    sf_cel_kind kind;
-    if (!json_object_is_type(type, json_type_string) ||
-        !column_kind(json_object_get_string((json_object *)(uintptr_t)type), &kind))
-      return sf_fail(
-          error, SF_MANIFEST_PARSE_ERROR,
-          "%s: expected the type of cel_columns.%s to be int, string, bytes, double, bool or uint, found %.80s", what,
-          name, json_object_to_json_string((json_object *)(uintptr_t)type));
-    char *copy = sf_strdup(name);
-    if (copy == NULL)
-      return sf_fail_memory(error, what);
-    config->cel_columns[config->num_cel_columns++] = (sf_cel_declaration){.name = copy, .type = kind};
-  }
+  const char *name;
+  const json_t *type;
+  sf_json_foreach_member(columns, name, type) SF_TRY(read_column(name, type, what, config, error));
   return SF_OK;
 }
 
-bool sf_routing_decode_bytes(const json_object *value, char **data, size_t *length) {
-  if (!json_object_is_type(value, json_type_object) || json_object_object_length(value) != 1)
-    return false;
-  json_object *member = sf_json_member(value, "__bytes_hex__");
-  if (!json_object_is_type(member, json_type_string) || json_object_get_string_len(member) % 2 != 0)
-    return false;
-  const char *digits = json_object_get_string(member);
-  size_t count = (size_t)json_object_get_string_len(member) / 2;
+bool sf_routing_decode_bytes(const json_t *value, char **data, size_t *length) {
+  const json_t *member = json_object_size(value) == 1 ? sf_json_member(value, "__bytes_hex__") : NULL;
+  *data = NULL;
+  if (!json_is_string(member) || json_string_length(member) % 2 != 0)
+    return true;
+  const char *digits = json_string_value(member);
+  size_t count = json_string_length(member) / 2;
+  for (size_t i = 0; i < 2 * count; i++)
+    if (!sf_is_hexadecimal_digit(digits[i]))
+      return true;
   char *decoded = sf_calloc(count + 1, 1);
-  for (size_t i = 0; decoded != NULL && i < count; i++) {
-    int high = sf_hexadecimal_digit(digits[2 * i]);
-    int low = sf_hexadecimal_digit(digits[2 * i + 1]);
-    if (high < 0 || low < 0) {
-      free(decoded);
-      return false;
-    }
-    decoded[i] = (char)(high * 16 + low);
-  }
+  if (decoded == NULL)
+    return false;
+  for (size_t i = 0; i < count; i++)
+    decoded[i] = (char)(sf_hexadecimal_digit(digits[2 * i]) * 16 + sf_hexadecimal_digit(digits[2 * i + 1]));
   *data = decoded;
   *length = count;
-  return decoded != NULL;
+  return true;
 }
 
-/* Reads one token; `value->data` stays NULL where memory was out or nothing fits. */
-static bool read_value(json_object *item, sf_routing_value *value) {
-  if (json_object_is_type(item, json_type_int)) {
-    value->unsigned_integer = json_object_get_uint64(item);
+/* Reads one token. *is_valid is false for what is none. False when memory is out. */
+static bool read_value(const json_t *item, sf_json_text text, sf_routing_value *value, bool *is_valid) {
+  *is_valid = true;
+  if (json_is_number(item)) {
     value->kind = sf_json_to_int64(item, &value->integer) ? SF_CEL_INT : SF_CEL_UINT;
+    *is_valid = value->kind == SF_CEL_INT || sf_json_text_to_uint64(text, &value->unsigned_integer);
     return true;
   }
-  if (json_object_is_type(item, json_type_string)) {
+  if (json_is_string(item)) {
     value->kind = SF_CEL_STRING;
-    value->length = (size_t)json_object_get_string_len(item);
-    value->data = sf_memdup_string(json_object_get_string(item), value->length);
+    value->length = json_string_length(item);
+    value->data = sf_memdup_string(json_string_value(item), value->length);
     return value->data != NULL;
   }
   value->kind = SF_CEL_BYTES;
-  return sf_routing_decode_bytes(item, &value->data, &value->length);
+  bool decoded = sf_routing_decode_bytes(item, &value->data, &value->length);
+  *is_valid = value->data != NULL;
+  return decoded;
 }
 
-sf_code sf_routing_config_read_values(const json_object *values, const char *what, sf_routing_config *config,
-                                      sf_error *error) {
-  size_t count = json_object_array_length(values);
+sf_code sf_routing_config_read_values(const json_t *values, sf_json_text text, const char *what,
+                                      sf_routing_config *config, sf_error *error) {
+  sf_json_parts elements = sf_json_parts_of(text.data, text.length);
+  size_t count = json_array_size(values);
   config->routing_values = sf_calloc(count, sizeof(*config->routing_values));
   if (config->routing_values == NULL)
     return sf_fail_memory(error, what);
   config->has_routing_values = true;
   for (size_t i = 0; i < count; i++) {
-    json_object *item = json_object_array_get_idx(values, i);
+    const json_t *item = json_array_get(values, i);
+    bool is_valid;
+    sf_json_text element = {.data = "", .length = 0};
+    sf_json_next_element(&elements, &element);
     config->num_routing_values = i + 1;
-    if (!read_value(item, &config->routing_values[i]))
-      return sf_fail(
-          error, SF_MANIFEST_PARSE_ERROR,
-          "%s: expected routing_values[%zu] to be an integer, a string or {\"__bytes_hex__\": …}, found %.80s", what, i,
-          json_object_to_json_string(item));
+    if (!read_value(item, element, &config->routing_values[i], &is_valid))
+      return sf_fail_memory(error, what);
+    if (!is_valid)
+      return sf_fail(error, SF_MANIFEST_PARSE_ERROR,
+                     "%s: expected routing_values[%zu] to be an integer, a string or {\"__bytes_hex__\": …}, found %s",
+                     what, i, sf_json_show(item).text);
   }
   return SF_OK;
 }

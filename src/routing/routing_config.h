@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/json_text.h"
 #include "routing/cel/cel.h"
 
 /* A token that a routing expression can give: SF_CEL_INT, SF_CEL_UINT (only above INT64_MAX), SF_CEL_STRING or
@@ -40,14 +41,15 @@ typedef struct sf_routing_config {
 void sf_routing_config_free(sf_routing_config *config);
 
 /* Reads `cel_columns`: {"name": "int|string|bytes|double|bool|uint"}. */
-sf_code sf_routing_config_read_columns(const json_object *columns, const char *what, sf_routing_config *config,
+sf_code sf_routing_config_read_columns(const json_t *columns, const char *what, sf_routing_config *config,
                                        sf_error *error);
 
-/* Reads `routing_values`: a list of integers, strings and {"__bytes_hex__": "…"}. */
-sf_code sf_routing_config_read_values(const json_object *values, const char *what, sf_routing_config *config,
-                                      sf_error *error);
+/* Reads `routing_values`: a list of integers, strings and {"__bytes_hex__": "…"}; `text` is what it was parsed from. */
+sf_code sf_routing_config_read_values(const json_t *values, sf_json_text text, const char *what,
+                                      sf_routing_config *config, sf_error *error);
 
-/* Decodes {"__bytes_hex__": "00ff"} into new memory; false when `value` is anything else or memory is out. */
-bool sf_routing_decode_bytes(const json_object *value, char **data, size_t *length);
+/* Decodes {"__bytes_hex__": "00ff"} into new memory; *data stays NULL when `value` is anything else. False when memory is
+ * out. */
+bool sf_routing_decode_bytes(const json_t *value, char **data, size_t *length);
 
 #endif

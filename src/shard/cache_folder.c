@@ -1,6 +1,7 @@
 #include "shard/cache_folder.h"
 
 #include "base/json.h"
+#include "base/json_writer.h"
 #include "base/memory.h"
 
 #include <dirent.h>
@@ -15,7 +16,7 @@
 #define IDENTITY_NAME "shard.identity.json"
 #define IDENTITY_MAX_BYTES 65536
 
-static bool member_is(const json_object *identity, const char *name, const char *expected) {
+static bool member_is(const json_t *identity, const char *name, const char *expected) {
   const char *found = NULL;
   if (sf_json_string(identity, name, false, IDENTITY_NAME, SF_ERROR, &found, NULL) != SF_OK)
     return false;
@@ -35,10 +36,12 @@ bool sf_cache_folder_matches(const char *path, const char *db_url, const char *c
   bool readable = !ferror(file);
   fclose(file);
   text[length] = '\0';
-  json_object *identity = NULL;
-  bool matches = readable && sf_json_parse_object(text, length, IDENTITY_NAME, SF_ERROR, &identity, NULL) == SF_OK &&
-                 member_is(identity, "db_url", db_url) && member_is(identity, "checkpoint_id", checkpoint_id);
-  json_object_put(identity);
+  sf_json identity = {0};
+  bool matches =
+      readable &&
+      sf_json_parse_object(text, length, SF_JSON_STRICT, IDENTITY_NAME, SF_ERROR, &identity, NULL) == SF_OK &&
+      member_is(identity.root, "db_url", db_url) && member_is(identity.root, "checkpoint_id", checkpoint_id);
+  sf_json_free(&identity);
   return matches;
 }
 
@@ -84,36 +87,33 @@ void sf_remove_folder(const char *path) {
   rmdir(path);
 }
 
-static json_object *make_identity(const char *db_url, const char *checkpoint_id) {
-  json_object *identity = json_object_new_object();
-  if (identity == NULL)
-    return NULL;
-  json_object_object_add(identity, "db_url", json_object_new_string(db_url));
-  json_object_object_add(identity, "checkpoint_id",
-                         checkpoint_id == NULL ? NULL : json_object_new_string(checkpoint_id));
-  return identity;
+static sf_code make_identity(const char *db_url, const char *checkpoint_id, sf_buffer *text, sf_error *error) {
+  sf_json_writer writer;
+  sf_json_writer_begin(&writer);
+  sf_json_write_text(&writer, "db_url", db_url);
+  sf_json_write_text(&writer, "checkpoint_id", checkpoint_id);
+  return sf_json_writer_end(&writer, IDENTITY_NAME, text, error);
 }
 
 static sf_code write_identity(const char *path, const char *db_url, const char *checkpoint_id, sf_error *error) {
-  json_object *identity = make_identity(db_url, checkpoint_id);
-  const char *text = json_object_to_json_string_ext(identity, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+  sf_buffer text = {0};
   char *final_path = sf_format("%s/" IDENTITY_NAME, path);
   char *temporary_path = sf_format("%s/" IDENTITY_NAME ".tmp", path);
-  sf_code code = SF_OK;
+  sf_code code = make_identity(db_url, checkpoint_id, &text, error);
   int descriptor = -1;
-  if (identity == NULL || text == NULL || final_path == NULL || temporary_path == NULL)
+  if (code == SF_OK && (final_path == NULL || temporary_path == NULL))
     code = sf_fail_memory(error, IDENTITY_NAME);
-  else if ((descriptor = open(temporary_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
+  else if (code == SF_OK && (descriptor = open(temporary_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
     code = sf_fail_errno(error, "make", temporary_path, errno);
   if (code == SF_OK)
-    code = sf_write_at(descriptor, temporary_path, text, strlen(text), 0, error);
+    code = sf_write_at(descriptor, temporary_path, text.data, text.length, 0, error);
   if (code == SF_OK)
     code = sf_publish_file(descriptor, temporary_path, final_path, error);
   if (descriptor >= 0)
     close(descriptor);
   free(temporary_path);
   free(final_path);
-  json_object_put(identity);
+  sf_buffer_free(&text);
   return code;
 }
 

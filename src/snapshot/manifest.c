@@ -19,15 +19,16 @@ static const char build_meta_query[] =
 static const char shards_query[] = "SELECT db_id, db_url, attempt, row_count, db_bytes, min_key, max_key, "
                                    "checkpoint_id, writer_info FROM shards NOT INDEXED";
 
-/* The most bytes of a JSON text: json-c takes some forty times as much. */
+/* The most bytes of a JSON text: what is read from it can take seventy times as much. */
 #define MAX_JSON_BYTES ((size_t)64 << 20)
 
 /* A row of the manifest, as far as it was read. */
 typedef struct reading {
   sqlite3 *database;
   sqlite3_stmt *row;
-  const char *what;          /* what messages begin with */
-  json_object *key_sharding; /* of build_meta */
+  const char *what;        /* what messages begin with */
+  sf_json key_sharding;    /* of build_meta */
+  char *key_sharding_text; /* what it was parsed from */
   /* Bytes of text that may still come. A sound database holds each of its bytes once, so that all its text is no longer
    * than the file (twice that, where it is UTF-16); cells that share their pages could ask for any amount. */
   size_t text_left;
@@ -92,34 +93,34 @@ static sf_code check_json(reading *from, int column, bool required, sf_error *er
   if (text == NULL)
     return SF_OK;
   const char *name = sqlite3_column_name(from->row, column);
-  json_object *value = NULL;
+  sf_json value = {0};
   sf_code code = check_json_length(text, name, error);
   if (code == SF_OK)
-    code = sf_json_parse(text, strlen(text), name, malformed, &value, error);
-  json_object_put(value);
+    code = sf_json_parse(text, strlen(text), SF_JSON_WITH_NAN, name, malformed, &value, error);
+  sf_json_free(&value);
   if (code == malformed)
     sf_error_prefix(error, "%s", from->what);
   return code;
 }
 
-static sf_code fail_if_present(const json_object *sharding, const char *name, const char *strategy, const char *what,
+static sf_code fail_if_present(const json_t *sharding, const char *name, const char *strategy, const char *what,
                                sf_error *error) {
   if (sf_json_member(sharding, name) == NULL)
     return SF_OK;
   return sf_fail(error, malformed, "%s: expected no %s beside the strategy %s, found one", what, name, strategy);
 }
 
-static sf_code check_cel_sharding(const json_object *sharding, uint32_t num_dbs, const char *what, sf_error *error) {
+static sf_code check_cel_sharding(const json_t *sharding, uint32_t num_dbs, const char *what, sf_error *error) {
   const char *expression;
   SF_TRY(sf_json_string(sharding, "cel_expr", true, what, malformed, &expression, error));
-  if (!json_object_is_type(sf_json_member(sharding, "cel_columns"), json_type_object))
+  if (!json_is_object(sf_json_member(sharding, "cel_columns")))
     return sf_fail(error, malformed, "%s: expected cel_columns beside the strategy cel, found none", what);
-  json_object *values = sf_json_member(sharding, "routing_values");
+  const json_t *values = sf_json_member(sharding, "routing_values");
   if (values == NULL)
     return SF_OK;
-  if (!json_object_is_type(values, json_type_array))
+  if (!json_is_array(values))
     return sf_fail(error, malformed, "%s: expected routing_values to be a list", what);
-  size_t count = json_object_array_length(values);
+  size_t count = json_array_size(values);
   if ((count == 0 ? 1 : count) != num_dbs)
     return sf_fail(error, malformed, "%s: expected %u routing_values, as many as num_dbs, found %zu", what,
                    (unsigned)num_dbs, count);
@@ -127,7 +128,7 @@ static sf_code check_cel_sharding(const json_object *sharding, uint32_t num_dbs,
 }
 
 /* The sharding of the key-value data: seldom ours to route by, but a manifest is whole or it is not. */
-static sf_code check_sharding(const json_object *sharding, uint32_t num_dbs, const char *what, sf_error *error) {
+static sf_code check_sharding(const json_t *sharding, uint32_t num_dbs, const char *what, sf_error *error) {
   const char *strategy;
   const char *algorithm;
   SF_TRY(sf_json_string(sharding, "strategy", true, what, malformed, &strategy, error));
@@ -149,9 +150,11 @@ static sf_code read_sharding(reading *from, uint32_t num_dbs, sf_error *error) {
     return sf_fail_memory(error, from->what);
   sf_code code = check_json_length(text, named, error);
   if (code == SF_OK)
-    code = sf_json_parse_object(text, strlen(text), named, malformed, &from->key_sharding, error);
+    code = sf_json_parse_object(text, strlen(text), SF_JSON_WITH_NAN, named, malformed, &from->key_sharding, error);
   if (code == SF_OK)
-    code = check_sharding(from->key_sharding, num_dbs, named, error);
+    code = check_sharding(from->key_sharding.root, num_dbs, named, error);
+  if (code == SF_OK && (from->key_sharding_text = sf_strdup(text)) == NULL)
+    code = sf_fail_memory(error, from->what);
   free(named);
   return code;
 }
@@ -255,9 +258,10 @@ static sf_code read_key_sharding(const reading *from, sf_manifest *manifest, sf_
   char *named = sf_format("%s: sharding", from->what);
   if (named == NULL)
     return sf_fail_memory(error, from->what);
-  sf_code code = sf_json_string(from->key_sharding, "strategy", true, named, malformed, &strategy, error);
+  sf_code code = sf_json_string(from->key_sharding.root, "strategy", true, named, malformed, &strategy, error);
   if (code == SF_OK)
-    code = sf_manifest_parse_key_sharding(from->key_sharding, strategy, named, manifest, error);
+    code = sf_manifest_parse_key_sharding(from->key_sharding.root, from->key_sharding_text, strategy, named, manifest,
+                                          error);
   free(named);
   return code;
 }
@@ -286,7 +290,8 @@ sf_code sf_manifest_parse(const void *bytes, size_t length, const char *what, sf
   sf_manifest parsed = {0};
   reading from = {.database = database, .what = what, .text_left = length > SIZE_MAX / 2 ? SIZE_MAX : length * 2};
   sf_code code = read_database(&from, &parsed, error);
-  json_object_put(from.key_sharding);
+  sf_json_free(&from.key_sharding);
+  free(from.key_sharding_text);
   sqlite3_close(database);
   if (code != SF_OK)
     sf_manifest_free(&parsed);

@@ -42,8 +42,9 @@ void sf_manifest_free(sf_manifest *manifest);
  * NUL-terminated JSON of `length` bytes. */
 sf_code sf_manifest_parse_custom(const char *custom, size_t length, const char *what, sf_manifest *manifest,
                                  sf_error *error);
-/* What the sharding of keys (`sharding` of build_meta, checked, of this strategy) is to vectors without a strategy. */
-sf_code sf_manifest_parse_key_sharding(const json_object *sharding, const char *strategy, const char *what,
+/* What the sharding of keys (`sharding` of build_meta, checked, of this strategy) is to vectors without a strategy. `text` is
+ * what it was parsed from. */
+sf_code sf_manifest_parse_key_sharding(const json_t *sharding, const char *text, const char *strategy, const char *what,
                                        sf_manifest *manifest, sf_error *error);
 
 #endif

@@ -1,5 +1,6 @@
 /* The part of a manifest that is about vectors: custom["vector"]. */
 #include "base/json.h"
+#include "base/json_text.h"
 #include "base/memory.h"
 #include "snapshot/manifest.h"
 
@@ -9,7 +10,7 @@ static const sf_code malformed = SF_MANIFEST_PARSE_ERROR;
 
 #define MAX_HASH_BITS 4096
 
-static sf_code read_metric(const json_object *vector, const char *what, sf_metric *metric, sf_error *error) {
+static sf_code read_metric(const json_t *vector, const char *what, sf_metric *metric, sf_error *error) {
   const char *name;
   SF_TRY(sf_json_string(vector, "metric", true, what, malformed, &name, error));
   for (sf_metric candidate = SF_METRIC_COSINE; candidate <= SF_METRIC_DOT_PRODUCT; candidate++)
@@ -20,7 +21,7 @@ static sf_code read_metric(const json_object *vector, const char *what, sf_metri
   return sf_fail(error, malformed, "%s: expected metric cosine, l2 or dot_product, found %s", what, name);
 }
 
-static sf_code read_strategy(const json_object *vector, const char *what, sf_manifest *manifest, sf_error *error) {
+static sf_code read_strategy(const json_t *vector, const char *what, sf_manifest *manifest, sf_error *error) {
   const char *name = NULL;
   SF_TRY(sf_json_string(vector, "sharding_strategy", false, what, malformed, &name, error));
   manifest->has_strategy = name != NULL;
@@ -38,52 +39,55 @@ static sf_code read_strategy(const json_object *vector, const char *what, sf_man
                  name);
 }
 
-static sf_code copy_string(const json_object *vector, const char *name, const char *what, char **copy,
-                           sf_error *error) {
+static sf_code copy_string(const json_t *vector, const char *name, const char *what, char **copy, sf_error *error) {
   const char *text = NULL;
   SF_TRY(sf_json_string(vector, name, false, what, malformed, &text, error));
   *copy = sf_strdup(text);
   return *copy != NULL || text == NULL ? SF_OK : sf_fail_memory(error, what);
 }
 
-static sf_code read_routing_values(const json_object *vector, const char *what, sf_manifest *manifest,
+static sf_code read_routing_values(const json_t *vector, sf_json_text text, const char *what, sf_manifest *manifest,
                                    sf_error *error) {
-  json_object *values = sf_json_member(vector, "routing_values");
+  const json_t *values = sf_json_member(vector, "routing_values");
   if (values == NULL)
     return SF_OK;
-  if (!json_object_is_type(values, json_type_array))
-    return sf_fail(error, malformed, "%s: expected routing_values to be a list, found %.80s", what,
-                   json_object_to_json_string(values));
-  size_t count = json_object_array_length(values);
+  if (!json_is_array(values))
+    return sf_fail(error, malformed, "%s: expected routing_values to be a list, found %s", what,
+                   sf_json_show(values).text);
+  size_t count = json_array_size(values);
   if ((count == 0 ? 1 : count) != manifest->num_dbs)
     return sf_fail(error, malformed, "%s: expected %u routing_values, as many as num_dbs, found %zu", what,
                    (unsigned)manifest->num_dbs, count);
   /* An empty list stands for the one shard there is: the expression's value is its id. */
-  return count == 0 ? SF_OK : sf_routing_config_read_values(values, what, &manifest->routing, error);
+  sf_json_text values_text;
+  if (count == 0 || !sf_json_find_member(text.data, text.length, "routing_values", &values_text))
+    return SF_OK;
+  return sf_routing_config_read_values(values, values_text, what, &manifest->routing, error);
 }
 
-static sf_code read_cel(const json_object *vector, const char *what, sf_manifest *manifest, sf_error *error) {
+static sf_code read_cel(const json_t *vector, sf_json_text text, const char *what, sf_manifest *manifest,
+                        sf_error *error) {
   SF_TRY(copy_string(vector, "cel_expr", what, &manifest->routing.cel_expression, error));
   if (manifest->routing.cel_expression == NULL)
     return sf_fail(error, malformed, "%s: expected cel_expr beside the strategy cel, found none", what);
-  json_object *columns = sf_json_member(vector, "cel_columns");
-  if (!json_object_is_type(columns, json_type_object))
+  const json_t *columns = sf_json_member(vector, "cel_columns");
+  if (!json_is_object(columns))
     return sf_fail(error, malformed, "%s: expected cel_columns beside the strategy cel, found none", what);
   SF_TRY(sf_routing_config_read_columns(columns, what, &manifest->routing, error));
-  return read_routing_values(vector, what, manifest, error);
+  return read_routing_values(vector, text, what, manifest, error);
 }
 
-static sf_code read_unified(const json_object *vector, const char *what, bool *is_unified, sf_error *error) {
-  json_object *member = sf_json_member(vector, "unified");
-  if (member != NULL && !json_object_is_type(member, json_type_boolean))
-    return sf_fail(error, malformed, "%s: expected unified to be true or false, found %.80s", what,
-                   json_object_to_json_string(member));
-  *is_unified = member != NULL && json_object_get_boolean(member);
+static sf_code read_unified(const json_t *vector, const char *what, bool *is_unified, sf_error *error) {
+  const json_t *member = sf_json_member(vector, "unified");
+  if (member != NULL && !json_is_boolean(member))
+    return sf_fail(error, malformed, "%s: expected unified to be true or false, found %s", what,
+                   sf_json_show(member).text);
+  *is_unified = json_is_true(member);
   return SF_OK;
 }
 
 /* The names that the format has for backends, and those of our shard formats. */
-static sf_code read_backend(const json_object *vector, const char *what, const char **shard_format, sf_error *error) {
+static sf_code read_backend(const json_t *vector, const char *what, const char **shard_format, sf_error *error) {
   const char *name = NULL;
   SF_TRY(sf_json_string(vector, "backend", false, what, malformed, &name, error));
   if (name == NULL)
@@ -95,7 +99,8 @@ static sf_code read_backend(const json_object *vector, const char *what, const c
   return SF_OK;
 }
 
-static sf_code read_vector(const json_object *vector, const char *what, sf_manifest *manifest, sf_error *error) {
+static sf_code read_vector(const json_t *vector, sf_json_text text, const char *what, sf_manifest *manifest,
+                           sf_error *error) {
   int64_t dim = 0;
   int64_t hash_bits = 0;
   manifest->routing.num_probes = 1;
@@ -118,34 +123,36 @@ static sf_code read_vector(const json_object *vector, const char *what, sf_manif
   SF_TRY(copy_string(vector, "centroids_ref", what, &manifest->centroids_ref, error));
   SF_TRY(copy_string(vector, "hyperplanes_ref", what, &manifest->hyperplanes_ref, error));
   manifest->has_vectors = true;
-  return manifest->routing.strategy == SF_SHARDING_CEL ? read_cel(vector, what, manifest, error) : SF_OK;
+  return manifest->routing.strategy == SF_SHARDING_CEL ? read_cel(vector, text, what, manifest, error) : SF_OK;
 }
 
-sf_code sf_manifest_parse_key_sharding(const json_object *sharding, const char *strategy, const char *what,
+sf_code sf_manifest_parse_key_sharding(const json_t *sharding, const char *text, const char *strategy, const char *what,
                                        sf_manifest *manifest, sf_error *error) {
   if (!manifest->has_vectors || manifest->has_strategy)
     return SF_OK;
   bool is_cel = strcmp(strategy, "cel") == 0;
   manifest->routing.context_use = is_cel ? SF_CONTEXT_BY_KEY : SF_CONTEXT_REFUSED;
-  return is_cel ? read_cel(sharding, what, manifest, error) : SF_OK;
+  sf_json_text as_text = {.data = text, .length = strlen(text)};
+  return is_cel ? read_cel(sharding, as_text, what, manifest, error) : SF_OK;
 }
 
 sf_code sf_manifest_parse_custom(const char *custom, size_t length, const char *what, sf_manifest *manifest,
                                  sf_error *error) {
-  json_object *object = NULL;
+  sf_json custom_json = {0};
+  sf_json_text text;
   char *named = sf_format("%s: custom", what);
   if (named == NULL)
     return sf_fail_memory(error, what);
-  sf_code code = sf_json_parse_object(custom, length, named, malformed, &object, error);
+  sf_code code = sf_json_parse_object(custom, length, SF_JSON_WITH_NAN, named, malformed, &custom_json, error);
   if (code == SF_OK) {
-    json_object *vector = sf_json_member(object, "vector");
-    if (vector != NULL && !json_object_is_type(vector, json_type_object))
-      code = sf_fail(error, malformed, "%s: expected \"vector\" to be an object, found %.80s", named,
-                     json_object_to_json_string(vector));
-    else if (vector != NULL && json_object_object_length(vector) > 0)
-      code = read_vector(vector, named, manifest, error);
+    const json_t *vector = sf_json_member(custom_json.root, "vector");
+    if (vector != NULL && !json_is_object(vector))
+      code = sf_fail(error, malformed, "%s: expected \"vector\" to be an object, found %s", named,
+                     sf_json_show(vector).text);
+    else if (json_object_size(vector) > 0 && sf_json_find_member(custom, length, "vector", &text))
+      code = read_vector(vector, text, named, manifest, error);
   }
-  json_object_put(object);
+  sf_json_free(&custom_json);
   free(named);
   return code;
 }

@@ -9,7 +9,7 @@
 #define CONTENT_TYPE "application/x-sqlite3"
 #define FORMAT_VERSION 1
 
-static sf_code copy_members(const json_object *object, sf_pointer *pointer, sf_error *error) {
+static sf_code copy_members(const json_t *object, sf_pointer *pointer, sf_error *error) {
   const char *ref = NULL;
   const char *run_id = NULL;
   const char *updated_at = NULL;
@@ -38,11 +38,11 @@ static sf_code copy_members(const json_object *object, sf_pointer *pointer, sf_e
 }
 
 sf_code sf_pointer_parse(const char *bytes, size_t length, sf_pointer *pointer, sf_error *error) {
-  json_object *object;
-  SF_TRY(sf_json_parse_object(bytes, length, SF_POINTER_KEY, SF_MANIFEST_PARSE_ERROR, &object, error));
+  sf_json json;
+  SF_TRY(sf_json_parse_object(bytes, length, SF_JSON_STRICT, SF_POINTER_KEY, SF_MANIFEST_PARSE_ERROR, &json, error));
   sf_pointer parsed = {0};
-  sf_code code = copy_members(object, &parsed, error);
-  json_object_put(object);
+  sf_code code = copy_members(json.root, &parsed, error);
+  sf_json_free(&json);
   if (code != SF_OK)
     sf_pointer_free(&parsed);
   else

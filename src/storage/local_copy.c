@@ -2,6 +2,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "base/json_writer.h"
 #include "base/time.h"
 #include "storage/waiter.h"
 
@@ -103,7 +104,7 @@ typedef struct record {
   char xxh3[17]; /* XXH3-64 in hexadecimal */
 } record;
 
-static bool read_members(const json_object *object, record *found) {
+static bool read_members(const json_t *object, record *found) {
   const char *url = NULL;
   const char *xxh3 = NULL;
   int64_t size = 0;
@@ -130,10 +131,10 @@ static bool read_record(const char *path, record *found) {
   size_t length = fread(text, 1, sizeof(text) - 1, file);
   fclose(file);
   text[length] = '\0';
-  json_object *object = NULL;
-  bool readable =
-      sf_json_parse_object(text, length, "record", SF_ERROR, &object, NULL) == SF_OK && read_members(object, found);
-  json_object_put(object);
+  sf_json json = {0};
+  bool readable = sf_json_parse_object(text, length, SF_JSON_STRICT, "record", SF_ERROR, &json, NULL) == SF_OK &&
+                  read_members(json.root, found);
+  sf_json_free(&json);
   return readable;
 }
 
@@ -244,40 +245,36 @@ sf_code sf_local_copy_hash(sf_local_copy *copy, uint64_t length, sf_local_copy_c
   return SF_OK;
 }
 
-static json_object *make_record(const sf_local_copy *copy, const char *url) {
+static sf_code make_record(const sf_local_copy *copy, const char *url, sf_buffer *text, sf_error *error) {
   char xxh3[17];
-  json_object *object = json_object_new_object();
-  if (object == NULL)
-    return NULL;
   hash_to_text(copy->hash, xxh3);
-  json_object_object_add(object, "url", json_object_new_string(url));
-  json_object_object_add(object, "size", json_object_new_int64((int64_t)copy->hashed));
-  json_object_object_add(object, "xxh3", json_object_new_string(xxh3));
-  return object;
+  sf_json_writer writer;
+  sf_json_writer_begin(&writer);
+  sf_json_write_text(&writer, "url", url);
+  sf_json_write_integer(&writer, "size", (int64_t)copy->hashed);
+  sf_json_write_text(&writer, "xxh3", xxh3);
+  return sf_json_writer_end(&writer, "record of a local copy", text, error);
 }
 
 static sf_code write_record(const sf_local_copy *copy, const char *url, sf_error *error) {
-  json_object *object = make_record(copy, url);
-  const char *text =
-      object == NULL ? NULL
-                     : json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+  sf_buffer text = {0};
   char *path = sf_format("%s" RECORD_SUFFIX, copy->path);
   char *temporary_path = sf_format("%s" RECORD_SUFFIX PARTIAL_SUFFIX, copy->path);
-  sf_code code = SF_OK;
+  sf_code code = make_record(copy, url, &text, error);
   int descriptor = -1;
-  if (text == NULL || path == NULL || temporary_path == NULL)
+  if (code == SF_OK && (path == NULL || temporary_path == NULL))
     code = sf_fail_memory(error, "record of a local copy");
-  else if ((descriptor = open(temporary_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
+  else if (code == SF_OK && (descriptor = open(temporary_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
     code = sf_fail_errno(error, "make", temporary_path, errno);
   if (code == SF_OK)
-    code = sf_write_at(descriptor, temporary_path, text, strlen(text), 0, error);
+    code = sf_write_at(descriptor, temporary_path, text.data, text.length, 0, error);
   if (code == SF_OK)
     code = sf_publish_file(descriptor, temporary_path, path, error);
   if (descriptor >= 0)
     close(descriptor);
   free(temporary_path);
   free(path);
-  json_object_put(object);
+  sf_buffer_free(&text);
   return code;
 }
 

@@ -165,10 +165,43 @@ def test_a_payload_with_newlines_takes_one_line(cli, tmp_path):
     assert '{"text":"a \\"quoted\\" : b \\\\","list":[1,2]}' in done.stdout
 
 
-@pytest.mark.parametrize("stored", ["", "{", "{} {}", "{'a': 1}", '{"a": NaN}', '{"a": "\x01"}', "nope", '{"a": 1,}'])
-def test_a_payload_that_is_not_json_is_a_broken_shard(cli, tmp_path, stored):
+NOT_JSON = ["", "{", "{} {}", "{'a': 1}", '{"a": "\x01"}', "nope", '{"a": 1,}', '{"a": 1.}', '{"a": 01}', '{"a": nan}']
+
+
+@pytest.mark.parametrize("stored", NOT_JSON)
+def test_a_payload_that_is_not_json_is_null_with_a_warning(cli, tmp_path, stored):
+    """It is no reason to withhold the others; verify finds it."""
+    vectors = np.array([[1, 1, 1, 1], [2, 2, 2, 2]])
+    shard = builder.Shard(["the-id", "other"], vectors, [stored, '{"a": 1}'])
+    snapshot = builder.publish(tmp_path / "snapshot", [shard])
+    done = cli.run("search", snapshot.root, "--query", "[1,1,1,1]", "--shard-ids", "0")
+    payloads = {result["id"]: result["payload"] for result in json.loads(done.stdout)["results"]}
+    assert (done.returncode, payloads) == (0, {"the-id": None, "other": {"a": 1}})
+    assert done.stderr.startswith("shardyfusion: warning: shard 0: the payload of id the-id: payload: expected JSON: ")
+    verified = cli.run("verify", snapshot.root)
+    assert verified.returncode == 1 and "payload: expected JSON" in verified.stdout
+
+
+def test_numbers_that_python_writes_and_json_lacks_are_null(cli, tmp_path):
+    """As in snapshots that were written by json.dumps; they aren't JSON all the same, which verify says."""
+    stored = json.dumps({"a": float("nan"), "b": [float("inf"), -float("inf"), "NaN"], "c": 2**70})
     snapshot = builder.publish(tmp_path / "snapshot", [builder.Shard(["the-id"], np.ones((1, 4)), [stored])])
-    cli.fails("DbAdapterError", "search", snapshot.root, "--query", "[1,1,1,1]", "--shard-ids", "0", names=["the-id"])
+    done = cli.run("search", snapshot.root, "--query", "[1,1,1,1]", "--shard-ids", "0")
+    payload = json.loads(done.stdout, parse_constant=pytest.fail)["results"][0]["payload"]
+    assert payload == {"a": None, "b": [None, None, "NaN"], "c": 2**70}
+    assert (done.returncode, done.stderr) == (0, "")
+    assert cli.run("verify", snapshot.root).returncode == 1
+
+
+@pytest.mark.parametrize(
+    "stored", ['{"a":1e400,"b":1.50E+2,"c":-0,"d":123456789012345678901234567890}', '{"a\\u0000b":"\\ud800"}']
+)
+def test_what_json_allows_comes_back_as_it_was_stored(cli, tmp_path, stored):
+    snapshot = builder.publish(tmp_path / "snapshot", [builder.Shard(["the-id"], np.ones((1, 4)), [stored])])
+    done = cli.run("search", snapshot.root, "--query", "[1,1,1,1]", "--shard-ids", "0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f'"payload": {stored}' in done.stdout
+    assert cli.run("verify", snapshot.root).returncode == 0
 
 
 def test_scores_have_the_fewest_digits_that_read_back(cli, shared_snapshot, query_text):

@@ -33,28 +33,27 @@ static float *read_rows(const char *path, size_t first, size_t count, uint32_t d
   return rows;
 }
 
-static json_object *describe_result(const sf_search_result *result) {
+static json_t *describe_result(const sf_search_result *result) {
   char score[32];
-  json_object *shown = json_object_new_array();
+  json_t *shown = json_array();
   snprintf(score, sizeof(score), "%.17g", result->score);
-  json_object_array_add(shown, result->id_type == SF_ID_INTEGER
-                                   ? json_object_new_int64(result->id_integer)
-                                   : json_object_new_string_len(result->id_string, (int)result->id_length));
-  json_object_array_add(shown, json_object_new_string(score));
-  json_object_array_add(
-      shown, result->payload == NULL ? NULL : json_object_new_string_len(result->payload, (int)result->payload_length));
+  json_array_append_new(shown, result->id_type == SF_ID_INTEGER ? json_integer(result->id_integer)
+                                                                : json_stringn(result->id_string, result->id_length));
+  json_array_append_new(shown, json_string(score));
+  json_array_append_new(shown,
+                        result->payload == NULL ? json_null() : json_stringn(result->payload, result->payload_length));
   return shown;
 }
 
-static json_object *describe_response(const sf_search_response *response) {
-  json_object *shown = json_object_new_array();
+static json_t *describe_response(const sf_search_response *response) {
+  json_t *shown = json_array();
   for (size_t i = 0; i < sf_search_response_count(response); i++)
-    json_object_array_add(shown, describe_result(&sf_search_response_results(response)[i]));
+    json_array_append_new(shown, describe_result(&sf_search_response_results(response)[i]));
   return shown;
 }
 
 static sf_code search(const tool *used, const float *rows, size_t count, int64_t top_k, const int64_t *shard_ids,
-                      size_t num_shard_ids, json_object *answer, sf_error *error) {
+                      size_t num_shard_ids, json_t *answer, sf_error *error) {
   sf_search_request *requests = sf_calloc(count, sizeof(*requests));
   sf_search_response **responses = sf_calloc(count, sizeof(void *));
   if (requests == NULL || responses == NULL)
@@ -69,10 +68,10 @@ static sf_code search(const tool *used, const float *rows, size_t count, int64_t
     requests[i].num_shard_ids = num_shard_ids;
   }
   sf_code code = sf_reader_batch_search(used->reader, requests, count, responses, error);
-  json_object *results = json_object_new_array();
-  json_object_object_add(answer, "results", results);
+  json_t *results = json_array();
+  json_object_set_new(answer, "results", results);
   for (size_t i = 0; i < count && code == SF_OK; i++) {
-    json_object_array_add(results, describe_response(responses[i]));
+    json_array_append_new(results, describe_response(responses[i]));
     sf_search_response_free(responses[i]);
   }
   free(responses);
@@ -80,7 +79,7 @@ static sf_code search(const tool *used, const float *rows, size_t count, int64_t
   return code;
 }
 
-static sf_code run_search(const tool *used, char **words, json_object *answer, sf_error *error) {
+static sf_code run_search(const tool *used, char **words, json_t *answer, sf_error *error) {
   int64_t shard_ids[MAX_WORDS];
   size_t num_shard_ids = 0;
   size_t count = strtoull(words[3], NULL, 10);
@@ -110,22 +109,22 @@ static void run_line(tool *used, const char *root, const sf_reader_options *opti
   int num_words = 0;
   for (; num_words < MAX_WORDS && line != NULL; num_words++)
     words[num_words] = strsep(&line, "\t");
-  json_object *answer = json_object_new_object();
+  json_t *answer = json_object();
   sf_error error = {0};
   uint64_t start = sf_monotonic_nanoseconds();
   sf_code code = open_reader(used, root, options, &error);
   if (code == SF_OK && strcmp(words[0], "search") == 0 && num_words >= 5)
     code = run_search(used, words, answer, &error);
-  json_object_object_add(answer, "ms",
-                         json_object_new_int64((int64_t)((sf_monotonic_nanoseconds() - start) / 1000000)));
-  json_object_object_add(answer, "ok", json_object_new_boolean(code == SF_OK));
+  json_object_set_new(answer, "ms", json_integer((int64_t)((sf_monotonic_nanoseconds() - start) / 1000000)));
+  json_object_set_new(answer, "ok", json_boolean(code == SF_OK));
   if (code != SF_OK) {
-    json_object_object_add(answer, "error", json_object_new_string(sf_code_name(code)));
-    json_object_object_add(answer, "message", json_object_new_string(error.message));
+    json_object_set_new(answer, "error", json_string(sf_code_name(code)));
+    json_object_set_new(answer, "message", json_string(error.message));
   }
-  puts(json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+  json_dumpf(answer, stdout, JSON_COMPACT);
+  putchar('\n');
   fflush(stdout);
-  json_object_put(answer);
+  json_decref(answer);
 }
 
 static bool set_option(char name, const char *value, sf_reader_options *options, sf_s3_options *s3) {

@@ -21,36 +21,36 @@
 #define MAX_THREADS 64
 #define MAX_OBJECT ((size_t)1 << 30)
 
-static void set_number(json_object *answer, const char *name, uint64_t value) {
-  json_object_object_add(answer, name, json_object_new_int64((int64_t)value));
+static void set_number(json_t *answer, const char *name, uint64_t value) {
+  json_object_set_new(answer, name, json_integer((int64_t)value));
 }
 
-static void set_contents(json_object *answer, const void *bytes, size_t length) {
+static void set_contents(json_t *answer, const void *bytes, size_t length) {
   char hash[SF_SHA256_HEX_SIZE];
   if (sf_sha256_hex(bytes != NULL ? bytes : "", length, hash))
-    json_object_object_add(answer, "sha256", json_object_new_string(hash));
+    json_object_set_new(answer, "sha256", json_string(hash));
   set_number(answer, "size", length);
   if (length <= 4096)
-    json_object_object_add(answer, "text", json_object_new_string_len(bytes != NULL ? bytes : "", (int)length));
+    json_object_set_new(answer, "text", json_stringn(bytes != NULL ? bytes : "", length));
 }
 
 typedef sf_code (*command_function)(sf_storage *storage, char **words, const sf_cancellation *cancellation,
-                                    json_object *answer, sf_error *error);
+                                    json_t *answer, sf_error *error);
 
-static sf_code run_get(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_object *answer,
+static sf_code run_get(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_t *answer,
                        sf_error *error) {
   bool found = false;
   sf_buffer contents = {0};
   sf_object_info info = {0};
   sf_code code = sf_storage_get_with_info(storage, words[1], MAX_OBJECT, cancellation, &found, &contents, &info, error);
-  json_object_object_add(answer, "etag", json_object_new_string(info.etag));
-  json_object_object_add(answer, "found", json_object_new_boolean(found));
+  json_object_set_new(answer, "etag", json_string(info.etag));
+  json_object_set_new(answer, "found", json_boolean(found));
   set_contents(answer, contents.data, contents.length);
   sf_buffer_free(&contents);
   return code;
 }
 
-static sf_code run_range(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_object *answer,
+static sf_code run_range(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_t *answer,
                          sf_error *error) {
   bool found = false;
   size_t length = strtoull(words[3], NULL, 10);
@@ -59,47 +59,47 @@ static sf_code run_range(sf_storage *storage, char **words, const sf_cancellatio
     return sf_fail_memory(error, "range");
   sf_code code =
       sf_storage_get_range(storage, words[1], strtoull(words[2], NULL, 10), length, cancellation, &found, bytes, error);
-  json_object_object_add(answer, "found", json_object_new_boolean(found));
+  json_object_set_new(answer, "found", json_boolean(found));
   set_contents(answer, bytes, length);
   free(bytes);
   return code;
 }
 
-static sf_code run_head(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_object *answer,
+static sf_code run_head(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_t *answer,
                         sf_error *error) {
   bool found = false;
   sf_object_info info = {0};
   sf_code code = sf_storage_head(storage, words[1], cancellation, &found, &info, error);
-  json_object_object_add(answer, "found", json_object_new_boolean(found));
+  json_object_set_new(answer, "found", json_boolean(found));
   set_number(answer, "size", info.size);
-  json_object_object_add(answer, "etag", json_object_new_string(info.etag));
+  json_object_set_new(answer, "etag", json_string(info.etag));
   return code;
 }
 
 static bool add_listed(const char *key, void *user_data) {
-  return json_object_array_add(user_data, json_object_new_string(key)) == 0;
+  return json_array_append_new(user_data, json_string(key)) == 0;
 }
 
-static sf_code run_list(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_object *answer,
+static sf_code run_list(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_t *answer,
                         sf_error *error) {
-  json_object *keys = json_object_new_array();
-  json_object_object_add(answer, "keys", keys);
+  json_t *keys = json_array();
+  json_object_set_new(answer, "keys", keys);
   return sf_storage_list(storage, words[1], cancellation, add_listed, keys, error);
 }
 
-static sf_code run_download(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_object *answer,
+static sf_code run_download(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_t *answer,
                             sf_error *error) {
   bool found = false;
   char *path = NULL;
   sf_code code = sf_storage_local_file(storage, words[1], words[2], cancellation, &found, &path, error);
-  json_object_object_add(answer, "found", json_object_new_boolean(found));
+  json_object_set_new(answer, "found", json_boolean(found));
   if (path != NULL)
-    json_object_object_add(answer, "path", json_object_new_string(path));
+    json_object_set_new(answer, "path", json_string(path));
   free(path);
   return code;
 }
 
-static sf_code run_put(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_object *answer,
+static sf_code run_put(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_t *answer,
                        sf_error *error) {
   bool stored = false;
   size_t length = 0;
@@ -111,25 +111,25 @@ static sf_code run_put(sf_storage *storage, char **words, const sf_cancellation 
       .if_match = words[3] != NULL && strcmp(words[3], "match") == 0 ? words[4] : NULL,
   };
   sf_code code = sf_storage_put(storage, words[1], bytes, length, &condition, cancellation, &stored, error);
-  json_object_object_add(answer, "stored", json_object_new_boolean(stored));
+  json_object_set_new(answer, "stored", json_boolean(stored));
   free(bytes);
   return code;
 }
 
-static sf_code run_upload(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_object *answer,
+static sf_code run_upload(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_t *answer,
                           sf_error *error) {
   (void)answer;
   return sf_storage_put_file(storage, words[1], words[2], cancellation, error);
 }
 
-static sf_code run_remove(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_object *answer,
+static sf_code run_remove(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_t *answer,
                           sf_error *error) {
   (void)answer;
   return sf_storage_remove(storage, words[1], cancellation, error);
 }
 
-static sf_code run_remove_all(sf_storage *storage, char **words, const sf_cancellation *cancellation,
-                              json_object *answer, sf_error *error) {
+static sf_code run_remove_all(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_t *answer,
+                              sf_error *error) {
   (void)answer;
   return sf_storage_remove_all(storage, words[1], cancellation, error);
 }
@@ -144,8 +144,8 @@ static const struct {
     {"upload", 3, run_upload}, {"remove", 2, run_remove},     {"remove_all", 2, run_remove_all},
 };
 
-static json_object *run_command(sf_storage *storage, char **words, const sf_cancellation *cancellation) {
-  json_object *answer = json_object_new_object();
+static json_t *run_command(sf_storage *storage, char **words, const sf_cancellation *cancellation) {
+  json_t *answer = json_object();
   sf_error error = {0};
   sf_code code = SF_ERROR;
   int num_words = 0;
@@ -157,10 +157,10 @@ static json_object *run_command(sf_storage *storage, char **words, const sf_canc
     if (num_words >= commands[i].num_words && strcmp(commands[i].name, words[0]) == 0)
       code = commands[i].run(storage, words, cancellation, answer, &error);
   set_number(answer, "ms", (sf_monotonic_nanoseconds() - start) / 1000000);
-  json_object_object_add(answer, "ok", json_object_new_boolean(code == SF_OK));
+  json_object_set_new(answer, "ok", json_boolean(code == SF_OK));
   if (code != SF_OK) {
-    json_object_object_add(answer, "error", json_object_new_string(sf_code_name(code)));
-    json_object_object_add(answer, "message", json_object_new_string(error.message));
+    json_object_set_new(answer, "error", json_string(sf_code_name(code)));
+    json_object_set_new(answer, "message", json_string(error.message));
   }
   return answer;
 }
@@ -170,7 +170,7 @@ static json_object *run_command(sf_storage *storage, char **words, const sf_canc
 typedef struct job {
   sf_storage *storage;
   char **words;
-  json_object *answer;
+  json_t *answer;
   pthread_t thread;
 } job;
 
@@ -180,10 +180,10 @@ static void *run_job(void *argument) {
   return NULL;
 }
 
-static json_object *run_parallel(sf_storage *storage, char **words) {
+static json_t *run_parallel(sf_storage *storage, char **words) {
   job jobs[MAX_THREADS];
   long count = strtol(words[1], NULL, 10);
-  json_object *answers = json_object_new_array();
+  json_t *answers = json_array();
   if (count > MAX_THREADS)
     count = MAX_THREADS;
   for (long i = 0; i < count; i++) {
@@ -193,7 +193,7 @@ static json_object *run_parallel(sf_storage *storage, char **words) {
   }
   for (long i = 0; i < count; i++) {
     pthread_join(jobs[i].thread, NULL);
-    json_object_array_add(answers, jobs[i].answer);
+    json_array_append_new(answers, jobs[i].answer);
   }
   return answers;
 }
@@ -211,12 +211,12 @@ static void *ring(void *argument) {
   return NULL;
 }
 
-static json_object *run_with_cancellation(sf_storage *storage, char **words) {
+static json_t *run_with_cancellation(sf_storage *storage, char **words) {
   alarm_clock alarm = {.milliseconds = strtol(words[1], NULL, 10)};
   pthread_t thread;
   if (sf_thread_start(&thread, ring, &alarm) != 0)
     abort();
-  json_object *answer = run_command(storage, words + 2, &alarm.cancellation);
+  json_t *answer = run_command(storage, words + 2, &alarm.cancellation);
   pthread_join(thread, NULL);
   return answer;
 }
@@ -226,16 +226,17 @@ static void run_line(sf_storage *storage, char *line) {
   line[strcspn(line, "\n")] = '\0';
   for (int i = 0; i < MAX_WORDS && line != NULL; i++)
     words[i] = strsep(&line, "\t");
-  json_object *answer;
+  json_t *answer;
   if (strcmp(words[0], "parallel") == 0 && words[1] != NULL && words[2] != NULL)
     answer = run_parallel(storage, words);
   else if (strcmp(words[0], "cancel") == 0 && words[1] != NULL && words[2] != NULL)
     answer = run_with_cancellation(storage, words);
   else
     answer = run_command(storage, words, NULL);
-  puts(json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+  json_dumpf(answer, stdout, JSON_COMPACT);
+  putchar('\n');
   fflush(stdout);
-  json_object_put(answer);
+  json_decref(answer);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ Options */

@@ -1,105 +1,11 @@
-/* JSON, time, memory, bytes and UTF-8. */
+/* Time, memory, bytes and UTF-8. */
 #include "base/bytes.h"
-#include "base/json.h"
 #include "base/memory.h"
 #include "base/time.h"
 #include "base/utf8.h"
 #include "cmocka_includes.h"
 
 #include <string.h>
-
-static bool parses(const char *text, size_t length) {
-  json_object *value = NULL;
-  sf_error error = {0};
-  sf_code code = sf_json_parse(text, length, "text", SF_ERROR, &value, &error);
-  if (code != SF_OK)
-    assert_int_equal(strncmp(error.message, "text: ", 6), 0);
-  json_object_put(value);
-  return code == SF_OK;
-}
-
-static void json_is_taken_strictly_and_whole(void **state) {
-  (void)state;
-  static const char *const good[] = {"null",
-                                     "7",
-                                     "-0.5e-3",
-                                     "\"\\u0000\"",
-                                     " [] ",
-                                     "{\"a\":{}}",
-                                     "true",
-                                     "18446744073709551616",
-                                     "-99999999999999999999999999",
-                                     "\"99999999999999999999\""};
-  static const char *const bad[] = {"",           " ",      "nul",       "01",   "+1",       ".5",       "'a'", "[1,]",
-                                    "{\"a\":1,}", "{a: 1}", "/**/ null", "[1 2", "\"\xff\"", "\"\xc3\"", "7 7", "{} x"};
-  for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-    if (!parses(good[i], strlen(good[i])))
-      fail_msg("%s is refused", good[i]);
-  for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-    if (parses(bad[i], strlen(bad[i])))
-      fail_msg("%s is taken", bad[i]);
-  assert_false(parses("1\0", 2));
-  assert_false(parses("[]\0x", 4));
-}
-
-static void json_is_nested_to_a_bound(void **state) {
-  (void)state;
-  for (size_t depth = 1; depth < 400; depth++) {
-    char text[800];
-    memset(text, '[', depth);
-    memset(text + depth, ']', depth);
-    text[2 * depth] = '\0';
-    if (parses(text, 2 * depth) != (depth <= SF_JSON_MAX_DEPTH))
-      fail_msg("depth %zu", depth);
-  }
-}
-
-static void integers_are_read_exactly_or_not_at_all(void **state) {
-  (void)state;
-  static const struct {
-    const char *text;
-    bool fits;
-    int64_t value;
-  } cases[] = {
-      {"[0]", true, 0},
-      {"[-0]", true, 0},
-      {"[9223372036854775807]", true, INT64_MAX},
-      {"[-9223372036854775808]", true, INT64_MIN},
-      {"[9223372036854775808]", false, 0},
-      {"[18446744073709551615]", false, 0},
-      {"[18446744073709551616]", false, 0},
-      {"[-9223372036854775809]", false, 0},
-      {"[100000000000000000000000000000000]", false, 0},
-      {"[1.0]", false, 0},
-      {"[1e3]", false, 0},
-      {"[\"1\"]", false, 0},
-      {"[true]", false, 0},
-      {"[null]", false, 0},
-  };
-  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-    json_object *list = NULL;
-    int64_t value = 0;
-    assert_int_equal(sf_json_parse(cases[i].text, strlen(cases[i].text), "text", SF_ERROR, &list, NULL), SF_OK);
-    bool fits = sf_json_to_int64(json_object_array_get_idx(list, 0), &value);
-    if (fits != cases[i].fits || value != cases[i].value)
-      fail_msg("%s: %d %lld", cases[i].text, fits, (long long)value);
-    json_object_put(list);
-  }
-}
-
-static void large_integers_leave_all_else_alone(void **state) {
-  (void)state;
-  static const char text[] = "[\"a\\\"18446744073709551616\\\\\", 18446744073709551616, -18446744073709551616, "
-                             "18446744073709551615, \"18446744073709551616\"]";
-  json_object *list = NULL;
-  assert_int_equal(sf_json_parse(text, strlen(text), "text", SF_ERROR, &list, NULL), SF_OK);
-  assert_string_equal(json_object_get_string(json_object_array_get_idx(list, 0)), "a\"18446744073709551616\\");
-  assert_true(json_object_get_double(json_object_array_get_idx(list, 1)) == 18446744073709551616.0);
-  assert_true(json_object_get_double(json_object_array_get_idx(list, 2)) == -18446744073709551616.0);
-  assert_true(json_object_get_uint64(json_object_array_get_idx(list, 3)) == UINT64_MAX);
-  assert_string_equal(json_object_get_string(json_object_array_get_idx(list, 4)), "18446744073709551616");
-  json_object_put(list);
-}
 
 static void timestamps_are_read(void **state) {
   (void)state;
@@ -239,10 +145,6 @@ static void messages_are_always_utf_8_and_never_commands(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(json_is_taken_strictly_and_whole),
-      cmocka_unit_test(json_is_nested_to_a_bound),
-      cmocka_unit_test(integers_are_read_exactly_or_not_at_all),
-      cmocka_unit_test(large_integers_leave_all_else_alone),
       cmocka_unit_test(timestamps_are_read),
       cmocka_unit_test(what_is_no_timestamp_is_refused),
       cmocka_unit_test(sizes_that_overflow_are_no_memory),

@@ -170,11 +170,12 @@ static void assert_written(sf_written_id id, const char *expected) {
   sf_buffer text = {0};
   assert_true(sf_written_id_append(&id, &text));
   assert_string_equal((const char *)text.data, expected);
-  json_object *object = NULL;
-  assert_int_equal(sf_json_parse_object((const char *)text.data, text.length, "id", SF_ERROR, &object, NULL), SF_OK);
+  sf_json json;
+  assert_int_equal(
+      sf_json_parse_object((const char *)text.data, text.length, SF_JSON_EXACT, "id", SF_ERROR, &json, NULL), SF_OK);
   if (id.type == SF_ID_STRING)
-    assert_memory_equal(json_object_get_string(sf_json_member(object, "v")), id.string, id.length);
-  json_object_put(object);
+    assert_memory_equal(json_string_value(sf_json_member(json.root, "v")), id.string, id.length);
+  sf_json_free(&json);
   sf_buffer_free(&text);
 }
 

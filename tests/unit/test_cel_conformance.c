@@ -1,11 +1,11 @@
 /* The conformance cases of tests/data/cel, all of them; a failing one is named with what came instead. */
+#include "base/json.h"
 #include "base/memory.h"
 #include "cmocka_includes.h"
 #include "routing/cel/cel.h"
 #include "routing/cel/limits.h"
 #include "routing/cel/value.h"
 
-#include <json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,9 +31,9 @@ static void give_back(case_memory *memory) {
     free(memory->blocks[i]);
 }
 
-static const char *text_of(struct json_object *object, const char *key) {
-  struct json_object *member = json_object_object_get(object, key);
-  return member == NULL ? "" : json_object_get_string(member);
+static const char *text_of(const json_t *object, const char *key) {
+  const json_t *member = json_object_get(object, key);
+  return member == NULL ? "" : json_string_value(member);
 }
 
 static sf_cel_value bytes_of_hexadecimal(const char *digits, case_memory *memory) {
@@ -46,58 +46,58 @@ static sf_cel_value bytes_of_hexadecimal(const char *digits, case_memory *memory
   return sf_cel_bytes(bytes, length);
 }
 
-static sf_cel_value value_of(struct json_object *tagged, case_memory *memory);
+static sf_cel_value value_of(const json_t *tagged, case_memory *memory);
 
-static sf_cel_value list_of(struct json_object *array, case_memory *memory) {
-  size_t count = json_object_array_length(array);
+static sf_cel_value list_of(const json_t *array, case_memory *memory) {
+  size_t count = json_array_size(array);
   sf_cel_value *items = take(memory, count, sizeof(*items));
   for (size_t i = 0; i < count; i++)
-    items[i] = value_of(json_object_array_get_idx(array, i), memory);
+    items[i] = value_of(json_array_get(array, i), memory);
   return sf_cel_list(items, count);
 }
 
-static sf_cel_value map_of(struct json_object *array, case_memory *memory) {
-  size_t count = json_object_array_length(array);
+static sf_cel_value map_of(const json_t *array, case_memory *memory) {
+  size_t count = json_array_size(array);
   sf_cel_value *pairs = take(memory, 2 * count, sizeof(*pairs));
   for (size_t i = 0; i < 2 * count; i++)
-    pairs[i] = value_of(json_object_array_get_idx(json_object_array_get_idx(array, i / 2), i % 2), memory);
+    pairs[i] = value_of(json_array_get(json_array_get(array, i / 2), i % 2), memory);
   return sf_cel_map(pairs, count);
 }
 
-static sf_cel_value value_of(struct json_object *tagged, case_memory *memory) {
-  struct json_object_iterator iterator = json_object_iter_begin(tagged);
-  const char *tag = json_object_iter_peek_name(&iterator);
-  struct json_object *content = json_object_iter_peek_value(&iterator);
+static sf_cel_value value_of(const json_t *tagged, case_memory *memory) {
+  void *iterator = json_object_iter((json_t *)(uintptr_t)tagged);
+  const char *tag = json_object_iter_key(iterator);
+  const json_t *content = json_object_iter_value(iterator);
   if (strcmp(tag, "int") == 0)
-    return sf_cel_int(json_object_get_int64(content));
+    return sf_cel_int(json_integer_value(content));
   if (strcmp(tag, "uint") == 0)
-    return sf_cel_uint(json_object_get_uint64(content));
+    return sf_cel_uint((uint64_t)json_integer_value(content));
   if (strcmp(tag, "double") == 0)
-    return sf_cel_double(strtod(json_object_get_string(content), NULL));
+    return sf_cel_double(strtod(json_string_value(content), NULL));
   if (strcmp(tag, "bool") == 0)
-    return sf_cel_bool(json_object_get_boolean(content));
+    return sf_cel_bool(json_is_true(content));
   if (strcmp(tag, "string") == 0)
-    return sf_cel_string(json_object_get_string(content), (size_t)json_object_get_string_len(content));
+    return sf_cel_string(json_string_value(content), json_string_length(content));
   if (strcmp(tag, "bytes") == 0)
-    return bytes_of_hexadecimal(json_object_get_string(content), memory);
+    return bytes_of_hexadecimal(json_string_value(content), memory);
   if (strcmp(tag, "list") == 0)
     return list_of(content, memory);
   if (strcmp(tag, "map") == 0)
     return map_of(content, memory);
   sf_cel_kind kind = SF_CEL_NULL;
   if (strcmp(tag, "type") == 0)
-    assert_true(sf_cel_kind_of_name(
-        (sf_cel_text){json_object_get_string(content), strlen(json_object_get_string(content))}, &kind));
+    assert_true(
+        sf_cel_kind_of_name((sf_cel_text){json_string_value(content), strlen(json_string_value(content))}, &kind));
   else
     assert_string_equal(tag, "null");
   return strcmp(tag, "type") == 0 ? sf_cel_type_of(kind) : sf_cel_null();
 }
 
-static sf_cel_kind type_of(struct json_object *type) {
+static sf_cel_kind type_of(const json_t *type) {
   sf_cel_kind kind = SF_CEL_NULL;
-  if (json_object_is_type(type, json_type_object))
-    return json_object_object_get(type, "list") != NULL ? SF_CEL_LIST : SF_CEL_MAP;
-  const char *name = json_object_get_string(type);
+  if (json_is_object(type))
+    return json_object_get(type, "list") != NULL ? SF_CEL_LIST : SF_CEL_MAP;
+  const char *name = json_string_value(type);
   assert_true(sf_cel_kind_of_name((sf_cel_text){name, strlen(name)}, &kind));
   return kind;
 }
@@ -119,34 +119,38 @@ static bool identical(const sf_cel_value *left, const sf_cel_value *right) {
   return sf_cel_equal(left, right, &budget);
 }
 
-static sf_code run(struct json_object *test, const sf_cel_binding *bindings, size_t num_bindings,
-                   sf_cel_result **result, sf_error *error) {
+static sf_code run(const json_t *test, const sf_cel_binding *bindings, size_t num_bindings, sf_cel_result **result,
+                   sf_error *error) {
   sf_cel_declaration declarations[MOST_VARIABLES];
   size_t num_declarations = 0;
-  struct json_object *variables = json_object_object_get(test, "variables");
+  const json_t *variables = json_object_get(test, "variables");
   if (variables != NULL) {
-    json_object_object_foreach(variables, name, type) {
+    const char *name;
+    const json_t *type;
+    sf_json_foreach_member(variables, name, type) {
       assert_true(num_declarations < MOST_VARIABLES);
       declarations[num_declarations++] = (sf_cel_declaration){.name = name, .type = type_of(type)};
     }
   }
-  struct json_object *expression = json_object_object_get(test, "expr");
-  sf_cel_options options = {.skip_type_check = json_object_object_get(test, "unchecked") != NULL};
+  const json_t *expression = json_object_get(test, "expr");
+  sf_cel_options options = {.skip_type_check = json_object_get(test, "unchecked") != NULL};
   sf_cel_program *program = NULL;
-  sf_code code = sf_cel_compile(json_object_get_string(expression), (size_t)json_object_get_string_len(expression),
-                                declarations, num_declarations, &options, &program, error);
+  sf_code code = sf_cel_compile(json_string_value(expression), json_string_length(expression), declarations,
+                                num_declarations, &options, &program, error);
   if (code == SF_OK)
     code = sf_cel_evaluate(program, bindings, num_bindings, result, error);
   sf_cel_program_free(program);
   return code;
 }
 
-static bool case_passes(struct json_object *test, case_memory *memory) {
+static bool case_passes(const json_t *test, case_memory *memory) {
   sf_cel_binding bindings[MOST_VARIABLES];
   size_t num_bindings = 0;
-  struct json_object *bound = json_object_object_get(test, "bindings");
+  const json_t *bound = json_object_get(test, "bindings");
   if (bound != NULL) {
-    json_object_object_foreach(bound, name, value) {
+    const char *name;
+    const json_t *value;
+    sf_json_foreach_member(bound, name, value) {
       assert_true(num_bindings < MOST_VARIABLES);
       bindings[num_bindings++] = (sf_cel_binding){.name = name, .value = value_of(value, memory)};
     }
@@ -154,7 +158,7 @@ static bool case_passes(struct json_object *test, case_memory *memory) {
   sf_cel_result *result = NULL;
   sf_error error = {0};
   sf_code code = run(test, bindings, num_bindings, &result, &error);
-  struct json_object *expected = json_object_object_get(test, "value");
+  const json_t *expected = json_object_get(test, "value");
   bool passes = code == SF_CONFIG_VALIDATION_ERROR;
   if (expected != NULL) {
     sf_cel_value wanted = value_of(expected, memory);
@@ -169,16 +173,16 @@ static bool case_passes(struct json_object *test, case_memory *memory) {
 
 static void every_conformance_case_gives_its_value_or_an_error(void **state) {
   (void)state;
-  struct json_object *cases = json_object_from_file(SF_TEST_DATA "/cel/conformance.json");
+  json_t *cases = json_load_file(SF_TEST_DATA "/cel/conformance.json", JSON_ALLOW_NUL, NULL);
   assert_non_null(cases);
-  assert_int_equal(json_object_array_length(cases), NUM_CASES);
+  assert_int_equal(json_array_size(cases), NUM_CASES);
   size_t failures = 0;
   for (size_t i = 0; i < NUM_CASES; i++) {
     case_memory memory = {.count = 0};
-    failures += !case_passes(json_object_array_get_idx(cases, i), &memory);
+    failures += !case_passes(json_array_get(cases, i), &memory);
     give_back(&memory);
   }
-  json_object_put(cases);
+  json_decref(cases);
   assert_int_equal(failures, 0);
 }
 

@@ -1,3 +1,4 @@
+#include "base/json_writer.h"
 #include "cli/json_text.h"
 #include "cli/query_text.h"
 #include "cli/status.h"
@@ -9,7 +10,7 @@
 
 static void assert_string_is_written(const char *text, size_t length, const char *expected) {
   sf_buffer buffer = {0};
-  assert_true(sf_cli_json_append_string(&buffer, text, length));
+  assert_true(sf_json_append_string(&buffer, text, length));
   assert_string_equal((char *)buffer.data, expected);
   sf_buffer_free(&buffer);
 }
@@ -53,10 +54,9 @@ static void numbers_have_the_digits_that_read_back(void **state) {
 
 static void assert_compact(const char *text, const char *expected) {
   sf_buffer buffer = {0};
-  bool is_valid = false;
   assert_true(sf_buffer_append_text(&buffer, "before"));
-  assert_true(sf_cli_json_append_compact(&buffer, text, strlen(text), &is_valid));
-  assert_int_equal(is_valid, expected != NULL);
+  sf_code code = sf_cli_json_append_compact(&buffer, text, strlen(text), "payload", NULL);
+  assert_int_equal(code, expected != NULL ? SF_OK : SF_DB_ADAPTER_ERROR);
   assert_memory_equal(buffer.data, "before", 6);
   assert_string_equal((char *)buffer.data + 6, expected == NULL ? "" : expected);
   sf_buffer_free(&buffer);
@@ -69,12 +69,20 @@ static void json_is_made_compact_and_kept_as_it_is(void **state) {
   assert_compact("{\"N\": \"Infinity\"}", "{\"N\":\"Infinity\"}");
   assert_compact("null", "null");
   assert_compact("\"\\u0000\"", "\"\\u0000\"");
+  assert_compact("{\"\\u0000\": \"\\ud800\"}", "{\"\\u0000\":\"\\ud800\"}");
+  assert_compact("[1e400, 1.50E+2, -0]", "[1e400,1.50E+2,-0]");
+}
+
+static void what_python_writes_for_numbers_that_json_lacks_becomes_null(void **state) {
+  (void)state;
+  assert_compact("NaN", "null");
+  assert_compact("{\"a\": [NaN, Infinity, -Infinity, \"NaN\"]}", "{\"a\":[null,null,null,\"NaN\"]}");
 }
 
 static void what_is_not_json_is_told(void **state) {
   (void)state;
   static const char *const texts[] = {"",      " ",     "{",        "{} {}",        "[1,]",     "{'a': 1}",
-                                      "NaN",   "[NaN]", "Infinity", "[-Infinity]",  "\"a\nb\"", "\"a\x01\"",
+                                      "Nan",   "[nan]", "-NaN",     "+Infinity",    "\"a\nb\"", "\"a\x01\"",
                                       "1 2",   "tr ue", "/* a */1", "\"\xff\"",     "[1",       "01",
                                       "[-01]", "1.",    "[1.e5]",   "{\"a'\": 'b'}"};
   for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -171,6 +179,7 @@ int main(void) {
       cmocka_unit_test(bytes_that_are_not_utf8_are_replaced),
       cmocka_unit_test(numbers_have_the_digits_that_read_back),
       cmocka_unit_test(json_is_made_compact_and_kept_as_it_is),
+      cmocka_unit_test(what_python_writes_for_numbers_that_json_lacks_becomes_null),
       cmocka_unit_test(what_is_not_json_is_told),
       cmocka_unit_test(a_query_is_read),
       cmocka_unit_test(a_query_that_is_no_array_of_numbers_is_refused),

@@ -240,10 +240,10 @@ static void json_that_is_nested_too_deeply_is_refused(void **state) {
   memset(nested + 5000, ']', 5000);
   nested[sizeof(nested) - 1] = '\0';
   char *changes = sf_format("UPDATE shards SET min_key='%s';", nested);
-  assert_refused(changes, "nesting too deep");
+  assert_refused(changes, "nested at most");
   free(changes);
   changes = sf_format("UPDATE build_meta SET custom='{\"other\": %s}';", nested);
-  assert_refused(changes, "nesting too deep");
+  assert_refused(changes, "nested at most");
   free(changes);
 }
 

@@ -248,16 +248,19 @@ typedef struct cel_case {
 static void make_cel(cel_case *made, const char *expression, const char *values) {
   static const char columns[] = "{\"an_int\": \"int\", \"a_uint\": \"uint\", \"a_double\": \"double\","
                                 " \"a_bool\": \"bool\", \"a_string\": \"string\", \"some_bytes\": \"bytes\"}";
-  json_object *parsed;
+  sf_json parsed;
   made->config = (sf_routing_config){.strategy = SF_SHARDING_CEL, .num_probes = 1};
   made->config.cel_expression = sf_strdup(expression);
-  assert_int_equal(sf_json_parse_object(columns, strlen(columns), "columns", SF_ERROR, &parsed, NULL), SF_OK);
-  assert_int_equal(sf_routing_config_read_columns(parsed, "columns", &made->config, NULL), SF_OK);
-  json_object_put(parsed);
+  assert_int_equal(sf_json_parse_object(columns, strlen(columns), SF_JSON_STRICT, "columns", SF_ERROR, &parsed, NULL),
+                   SF_OK);
+  assert_int_equal(sf_routing_config_read_columns(parsed.root, "columns", &made->config, NULL), SF_OK);
+  sf_json_free(&parsed);
   if (values != NULL) {
-    assert_int_equal(sf_json_parse(values, strlen(values), "values", SF_ERROR, &parsed, NULL), SF_OK);
-    assert_int_equal(sf_routing_config_read_values(parsed, "values", &made->config, NULL), SF_OK);
-    json_object_put(parsed);
+    assert_int_equal(sf_json_parse(values, strlen(values), SF_JSON_STRICT, "values", SF_ERROR, &parsed, NULL), SF_OK);
+    assert_int_equal(sf_routing_config_read_values(parsed.root, (sf_json_text){values, strlen(values)}, "values",
+                                                   &made->config, NULL),
+                     SF_OK);
+    sf_json_free(&parsed);
   }
   made->source = (sf_router_source){.config = &made->config, .num_dbs = 3, .dim = 1};
   made->router = router_of(&made->source);

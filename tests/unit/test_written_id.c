@@ -70,20 +70,20 @@ static void every_other_spelling_is_left_to_the_parser(void **state) {
 }
 
 static bool json_agrees(const char *text, size_t length, const sf_written_id *id) {
-  json_object *parsed = NULL;
+  sf_json json;
   int64_t integer = 0;
-  if (sf_json_parse_object(text, length, "id", SF_ERROR, &parsed, NULL) != SF_OK)
+  if (sf_json_parse_object(text, length, SF_JSON_EXACT, "id", SF_ERROR, &json, NULL) != SF_OK)
     return false;
-  json_object *value = sf_json_member(parsed, "v");
-  const char *tag = json_object_get_string(sf_json_member(parsed, "t"));
+  const json_t *value = sf_json_member(json.root, "v");
+  const char *tag = json_string_value(sf_json_member(json.root, "t"));
   bool same;
   if (id->type == SF_ID_INTEGER)
     same = strcmp(tag, "int") == 0 && sf_json_to_int64(value, &integer) && integer == id->integer;
   else
-    same = strcmp(tag, "str") == 0 && (size_t)json_object_get_string_len(value) == id->length &&
-           memcmp(json_object_get_string(value), id->string, id->length) == 0;
-  same = same && json_object_object_length(parsed) == 2;
-  json_object_put(parsed);
+    same = strcmp(tag, "str") == 0 && json_string_length(value) == id->length &&
+           memcmp(json_string_value(value), id->string, id->length) == 0;
+  same = same && json_object_size(json.root) == 2;
+  sf_json_free(&json);
   return same;
 }
 

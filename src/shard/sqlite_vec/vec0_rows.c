@@ -34,26 +34,26 @@ static sf_code read_text(sqlite3 *database, sqlite3_stmt *statement, int64_t row
 }
 
 /* An id as the writer encodes it: {"v": value, "t": "int"|"str"}. `parsed` keeps what a string id points to. */
-static sf_code parse_id(const char *text, size_t length, int64_t row_id, json_object **parsed, sf_written_id *id,
+static sf_code parse_id(const char *text, size_t length, int64_t row_id, sf_json *parsed, sf_written_id *id,
                         sf_error *error) {
   if (sf_written_id_read(text, length, id))
     return SF_OK;
   char named[64];
   snprintf(named, sizeof(named), "shard.db: row %lld: original_id", (long long)row_id);
-  SF_TRY(sf_json_parse_object(text, length, named, SF_DB_ADAPTER_ERROR, parsed, error));
-  json_object *value = sf_json_member(*parsed, "v");
-  json_object *tag = sf_json_member(*parsed, "t");
-  const char *name = json_object_is_type(tag, json_type_string) ? json_object_get_string(tag) : "";
+  SF_TRY(sf_json_parse_object(text, length, SF_JSON_STRICT, named, SF_DB_ADAPTER_ERROR, parsed, error));
+  const json_t *value = sf_json_member(parsed->root, "v");
+  const json_t *tag = sf_json_member(parsed->root, "t");
+  const char *name = json_is_string(tag) ? json_string_value(tag) : "";
   *id = (sf_written_id){.type = strcmp(name, "int") == 0 ? SF_ID_INTEGER : SF_ID_STRING};
   bool fits = id->type == SF_ID_INTEGER ? sf_json_to_int64(value, &id->integer)
-                                        : strcmp(name, "str") == 0 && json_object_is_type(value, json_type_string);
+                                        : strcmp(name, "str") == 0 && json_is_string(value);
   if (!fits)
     return sf_fail(error, SF_DB_ADAPTER_ERROR,
                    "shard.db: row %lld: expected original_id {\"v\": …, \"t\": \"int\" or \"str\"}, found %.120s",
                    (long long)row_id, text);
   if (id->type == SF_ID_STRING) {
-    id->string = json_object_get_string(value);
-    id->length = (size_t)json_object_get_string_len(value);
+    id->string = json_string_value(value);
+    id->length = json_string_length(value);
   }
   return SF_OK;
 }
@@ -63,7 +63,7 @@ sf_code sf_vec0_fetch_row(const sf_connection *connection, int64_t row_id, sf_ro
   const char *payload;
   size_t text_length;
   size_t payload_length;
-  json_object *parsed = NULL;
+  sf_json parsed = {0};
   sf_written_id id = {.type = SF_ID_INTEGER, .integer = row_id}; /* without an entry, the row id is the id */
   sf_code code = read_text(connection->database, connection->select_id, row_id, &text, &text_length, error);
   if (code == SF_OK && text != NULL)
@@ -72,7 +72,7 @@ sf_code sf_vec0_fetch_row(const sf_connection *connection, int64_t row_id, sf_ro
     code = read_text(connection->database, connection->select_payload, row_id, &payload, &payload_length, error);
   if (code == SF_OK && !sink->add(sink, id.type, id.integer, id.string, id.length, payload, payload_length))
     code = sf_fail_memory(error, "results");
-  json_object_put(parsed);
+  sf_json_free(&parsed);
   sqlite3_reset(connection->select_id);
   sqlite3_reset(connection->select_payload);
   return code;
@@ -99,19 +99,26 @@ static sf_code check_integrity(sqlite3 *database, sf_error *error) {
 }
 
 static sf_code check_id(sqlite3_stmt *row, sf_error *error) {
-  json_object *parsed = NULL;
+  sf_json parsed = {0};
   sf_written_id id;
   int64_t row_id = sqlite3_column_int64(row, 0);
   const char *text = NULL;
   size_t length = 0;
   SF_TRY(take_text(row, 1, row_id, &text, &length, error));
   sf_code code = parse_id(text, length, row_id, &parsed, &id, error);
-  json_object_put(parsed);
+  bool is_plain = code == SF_OK && parsed.root == NULL;
+  sf_json_free(&parsed);
+  if (code != SF_OK || is_plain)
+    return code;
+  /* Half of a surrogate pair is no character: searches return U+FFFD for it. */
+  char named[64];
+  snprintf(named, sizeof(named), "shard.db: row %lld: original_id", (long long)row_id);
+  code = sf_json_parse(text, length, SF_JSON_EXACT, named, SF_DB_ADAPTER_ERROR, &parsed, error);
+  sf_json_free(&parsed);
   return code;
 }
 
 static sf_code check_payload(sqlite3_stmt *row, sf_error *error) {
-  json_object *parsed = NULL;
   int64_t row_id = sqlite3_column_int64(row, 0);
   const char *text = NULL;
   size_t length = 0;
@@ -120,9 +127,7 @@ static sf_code check_payload(sqlite3_stmt *row, sf_error *error) {
     return SF_OK;
   SF_TRY(take_text(row, 1, row_id, &text, &length, error));
   snprintf(named, sizeof(named), "shard.db: row %lld: payload", (long long)row_id);
-  sf_code code = sf_json_parse_object(text, length, named, SF_DB_ADAPTER_ERROR, &parsed, error);
-  json_object_put(parsed);
-  return code;
+  return sf_json_check_object(text, length, named, SF_DB_ADAPTER_ERROR, error);
 }
 
 static sf_code check_each(sqlite3 *database, const char *sql, sf_code (*check)(sqlite3_stmt *row, sf_error *error),

@@ -10,11 +10,11 @@
 #define MAX_DOCUMENT ((size_t)256 << 10)
 #define MAX_FETCH_ATTEMPTS 4
 
-static bool read_text(const json_object *document, const char *name, bool required, const char **text) {
+static bool read_text(const json_t *document, const char *name, bool required, const char **text) {
   return sf_json_string(document, name, required, name, SF_ERROR, text, NULL) == SF_OK;
 }
 
-static sf_code read_expiration(const json_object *document, const char *what, int64_t *expires_at, sf_error *error) {
+static sf_code read_expiration(const json_t *document, const char *what, int64_t *expires_at, sf_error *error) {
   const char *text = NULL;
   double seconds = 0;
   if (!read_text(document, "Expiration", false, &text) ||
@@ -25,7 +25,7 @@ static sf_code read_expiration(const json_object *document, const char *what, in
   return SF_OK;
 }
 
-static sf_code read_document(const json_object *document, const char *what, sf_s3_credentials **credentials,
+static sf_code read_document(const json_t *document, const char *what, sf_s3_credentials **credentials,
                              sf_error *error) {
   const char *id = NULL;
   const char *secret = NULL;
@@ -41,12 +41,15 @@ static sf_code read_document(const json_object *document, const char *what, sf_s
 
 sf_code sf_s3_parse_credential_document(const char *text, size_t length, const char *what,
                                         sf_s3_credentials **credentials, sf_error *error) {
-  json_object *document = NULL;
+  sf_json document;
   /* Messages of the parser and the members' readers can show what they met, which is secret. */
-  if (sf_json_parse_object(text, length, what, SF_ERROR, &document, NULL) != SF_OK)
+  sf_code parsed = sf_json_parse_object(text, length, SF_JSON_STRICT, what, SF_ERROR, &document, NULL);
+  if (parsed == SF_OUT_OF_MEMORY_ERROR)
+    return sf_fail_memory(error, what);
+  if (parsed != SF_OK)
     return sf_fail(error, SF_ERROR, "%s: expected a JSON object with credentials", what);
-  sf_code code = read_document(document, what, credentials, error);
-  json_object_put(document);
+  sf_code code = read_document(document.root, what, credentials, error);
+  sf_json_free(&document);
   return code;
 }
 

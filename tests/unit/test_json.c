@@ -1,0 +1,400 @@
+/* JSON: the public cases of JSONTestSuite, what the library in use has no values for, locales, and memory that runs out. */
+#include "base/json.h"
+#include "base/json_text.h"
+#include "base/json_writer.h"
+#include "base/memory.h"
+#include "cmocka_includes.h"
+
+#include <float.h>
+#include <locale.h>
+#include <string.h>
+
+static bool parses_as(const char *text, size_t length, sf_json_dialect dialect) {
+  sf_json json;
+  sf_error error = {0};
+  sf_code code = sf_json_parse(text, length, dialect, "text", SF_ERROR, &json, &error);
+  if (code != SF_OK)
+    assert_int_equal(strncmp(error.message, "text: ", 6), 0);
+  sf_json_free(&json);
+  return code == SF_OK;
+}
+
+static bool parses(const char *text, size_t length) {
+  return parses_as(text, length, SF_JSON_STRICT);
+}
+
+/* ------------------------------------------------------------------------------------------------ The public cases */
+
+static int base64_digit(char character) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const char *found = character != '\0' ? strchr(digits, character) : NULL;
+  return found != NULL ? (int)(found - digits) : -1;
+}
+
+/* With a NUL behind the bytes. */
+static char *decode_base64(const char *text, size_t *length) {
+  char *bytes = sf_calloc(strlen(text) + 1, 1);
+  assert_non_null(bytes);
+  unsigned bits = 0;
+  int num_bits = 0;
+  *length = 0;
+  for (; base64_digit(*text) >= 0; text++) {
+    bits = bits << 6 | (unsigned)base64_digit(*text);
+    num_bits += 6;
+    if (num_bits >= 8) {
+      num_bits -= 8;
+      bytes[(*length)++] = (char)(bits >> num_bits);
+    }
+  }
+  bytes[*length] = '\0';
+  return bytes;
+}
+
+static void the_public_cases_are_taken_and_refused_as_their_names_say(void **state) {
+  (void)state;
+  json_t *cases = json_load_file(SF_TEST_DATA "/json/parsing.json", 0, NULL);
+  assert_non_null(cases);
+  assert_int_equal(json_object_size(cases), 318);
+  size_t failures = 0;
+  const char *name;
+  json_t *encoded;
+  json_object_foreach(cases, name, encoded) {
+    size_t length;
+    char *text = decode_base64(json_string_value(encoded), &length);
+    bool taken = parses(text, length);
+    if ((name[0] == 'y' && !taken) || (name[0] == 'n' && taken)) {
+      print_error("%s: %s\n", name, taken ? "taken" : "refused");
+      failures++;
+    }
+    /* What is exactly JSON is JSON, and what is JSON is also taken from those who write NaN. */
+    assert_true(!parses_as(text, length, SF_JSON_EXACT) || taken);
+    assert_true(!taken || parses_as(text, length, SF_JSON_WITH_NAN));
+    free(text);
+  }
+  json_decref(cases);
+  assert_int_equal(failures, 0);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- Texts */
+
+static void json_is_taken_strictly_and_whole(void **state) {
+  (void)state;
+  static const char *const good[] = {"null",
+                                     "7",
+                                     "-0.5e-3",
+                                     "\"\\u0000\"",
+                                     " [] ",
+                                     "{\"a\":{}}",
+                                     "true",
+                                     "18446744073709551616",
+                                     "-99999999999999999999999999",
+                                     "[1e400, -1e400, 1e-400]",
+                                     "\"99999999999999999999\"",
+                                     "\"\\ud800\"",
+                                     "{\"\\udc00\": \"\\ud83d\\ude00\"}",
+                                     "{\"a\\u0000b\": 1}",
+                                     "{\"a\": 1, \"a\": 2}"};
+  static const char *const bad[] = {"",
+                                    " ",
+                                    "nul",
+                                    "01",
+                                    "+1",
+                                    ".5",
+                                    "'a'",
+                                    "[1,]",
+                                    "NaN",
+                                    "[NaN]",
+                                    "Infinity",
+                                    "-Infinity",
+                                    "1.",
+                                    "1.e1",
+                                    "00",
+                                    "-01",
+                                    "1e",
+                                    "-",
+                                    "{a: 1}",
+                                    "{'a':1}",
+                                    "/**/ null",
+                                    "[1 2",
+                                    "\"\xff\"",
+                                    "\"\xc3\"",
+                                    "7 7",
+                                    "{} x",
+                                    "\"a\tb\"",
+                                    "\"a\x01\"",
+                                    "\"\\x41\"",
+                                    "\"\\u12\"",
+                                    "\"\\ud8\"",
+                                    "\xef\xbb\xbf{}",
+                                    "[1e99",
+                                    "{\"a\"}",
+                                    "{\"a\":1,}",
+                                    "1e400x",
+                                    "\"\\u000g\"",
+                                    "tru\0e",
+                                    "99999999999999999999.",
+                                    "\"\xed\xa0\x80\"",
+                                    "[99999999999999999999x]",
+                                    "099999999999999999999"};
+  for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+    if (!parses(good[i], strlen(good[i])))
+      fail_msg("%s is refused", good[i]);
+  for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    if (parses(bad[i], strlen(bad[i])))
+      fail_msg("%s is taken", bad[i]);
+  assert_false(parses("1\0", 2));
+  assert_false(parses("[]\0x", 4));
+  assert_false(parses("\"a\0b\"", 5));
+}
+
+static void what_python_writes_is_taken_where_it_is_asked_for(void **state) {
+  (void)state;
+  static const char *const good[] = {"NaN", "-Infinity", "[NaN,Infinity,-Infinity]", "{\"NaN\": NaN}"};
+  static const char *const bad[] = {"nan",        "-NaN",     "NaNs",   "1NaN", "Infinity1",
+                                    "--Infinity", "{NaN: 1}", "NaNNaN", "NaN1", "-InfinityNaN"};
+  for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+    assert_true(parses_as(good[i], strlen(good[i]), SF_JSON_WITH_NAN));
+  for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    if (parses_as(bad[i], strlen(bad[i]), SF_JSON_WITH_NAN))
+      fail_msg("%s is taken", bad[i]);
+}
+
+static void what_values_cannot_hold_is_refused_where_they_must_be_exact(void **state) {
+  (void)state;
+  static const char *const texts[] = {"18446744073709551616", "9223372036854775808", "-9223372036854775809", "1e400",
+                                      "\"\\ud800\"",          "\"\\udc00\\ud800\"",  "{\"a\\u0000b\": 1}"};
+  for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+    assert_false(parses_as(texts[i], strlen(texts[i]), SF_JSON_EXACT));
+  static const char exact[] = "{\"a\": [9223372036854775807, 1e308, \"\\ud83d\\ude00\", \"\\u0000\"]}";
+  assert_true(parses_as(exact, strlen(exact), SF_JSON_EXACT));
+}
+
+static void json_is_nested_to_a_bound(void **state) {
+  (void)state;
+  enum { DEEPEST = 2 * SF_JSON_MAX_DEPTH };
+  for (size_t depth = 1; depth < DEEPEST; depth += depth == SF_JSON_MAX_DEPTH ? 1 : 31) {
+    char text[2 * DEEPEST + 1];
+    memset(text, '[', depth);
+    memset(text + depth, ']', depth);
+    text[2 * depth] = '\0';
+    if (parses(text, 2 * depth) != (depth <= SF_JSON_MAX_DEPTH))
+      fail_msg("depth %zu", depth);
+  }
+}
+
+/* --------------------------------------------------------------------------------------------------------- Values */
+
+static void integers_are_read_exactly_or_not_at_all(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    bool fits;
+    int64_t value;
+  } cases[] = {
+      {"[0]", true, 0},
+      {"[-0]", true, 0},
+      {"[9223372036854775807]", true, INT64_MAX},
+      {"[-9223372036854775808]", true, INT64_MIN},
+      {"[9223372036854775808]", false, 0},
+      {"[18446744073709551615]", false, 0},
+      {"[18446744073709551616]", false, 0},
+      {"[-9223372036854775809]", false, 0},
+      {"[100000000000000000000000000000000]", false, 0},
+      {"[1.0]", false, 0},
+      {"[1e3]", false, 0},
+      {"[\"1\"]", false, 0},
+      {"[true]", false, 0},
+      {"[null]", false, 0},
+  };
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    sf_json json;
+    int64_t value = 0;
+    assert_int_equal(sf_json_parse(cases[i].text, strlen(cases[i].text), SF_JSON_STRICT, "text", SF_ERROR, &json, NULL),
+                     SF_OK);
+    bool fits = sf_json_to_int64(json_array_get(json.root, 0), &value);
+    if (fits != cases[i].fits || value != cases[i].value)
+      fail_msg("%s: %d %lld", cases[i].text, fits, (long long)value);
+    sf_json_free(&json);
+  }
+}
+
+static void what_stands_for_other_values_leaves_all_else_alone(void **state) {
+  (void)state;
+  static const char text[] = "[\"a\\\"18446744073709551616\\\\\", 18446744073709551616, -18446744073709551616, "
+                             "1e400, \"\\ud800x\", {\"a\\u0000b\": \"\\u0000\"}, -1e400, 7]";
+  sf_json json;
+  assert_int_equal(sf_json_parse(text, strlen(text), SF_JSON_STRICT, "text", SF_ERROR, &json, NULL), SF_OK);
+  const json_t *object = json_array_get(json.root, 5);
+  assert_string_equal(json_string_value(json_array_get(json.root, 0)), "a\"18446744073709551616\\");
+  assert_true(json_real_value(json_array_get(json.root, 1)) == 1.844674407370955e19);
+  assert_true(json_real_value(json_array_get(json.root, 2)) == -1.844674407370955e19);
+  assert_true(json_real_value(json_array_get(json.root, 3)) == 1e308);
+  assert_string_equal(json_string_value(json_array_get(json.root, 4)), "\xef\xbf\xbdx");
+  assert_null(json_object_get(object, "a"));
+  assert_int_equal(json_string_length(json_object_get(object, "a\xef\xbf\xbd"
+                                                              "b")),
+                   1);
+  assert_true(json_real_value(json_array_get(json.root, 6)) == -1e308);
+  assert_int_equal(json_integer_value(json_array_get(json.root, 7)), 7);
+  sf_json_free(&json);
+}
+
+static void of_members_with_one_name_the_last_counts(void **state) {
+  (void)state;
+  static const char text[] = "{\"a\": 1, \"b\": {\"a\": 9}, \"\\u0061\": 2}";
+  sf_json json;
+  sf_json_text member;
+  int64_t value = 0;
+  assert_int_equal(sf_json_parse_object(text, strlen(text), SF_JSON_STRICT, "text", SF_ERROR, &json, NULL), SF_OK);
+  assert_int_equal(json_integer_value(json_object_get(json.root, "a")), 2);
+  assert_true(sf_json_find_member(text, strlen(text), "a", &member));
+  assert_true(sf_json_text_to_int64(member, &value) && value == 2);
+  sf_json_free(&json);
+}
+
+static void members_are_found_as_they_were_written(void **state) {
+  (void)state;
+  static const char text[] =
+      " { \"a\\n\" : [1, {\"b\": \"]}\"}] ,\"\\ud83d\\ude00\":18446744073709551615, \"c\":1.50e2\n}";
+  sf_json_text member;
+  uint64_t value;
+  double number;
+  assert_true(sf_json_find_member(text, strlen(text), "a\n", &member));
+  assert_int_equal(member.length, 16);
+  assert_memory_equal(member.data, "[1, {\"b\": \"]}\"}]", 16);
+  assert_true(sf_json_find_member(text, strlen(text), "\xf0\x9f\x98\x80", &member));
+  assert_true(sf_json_text_to_uint64(member, &value) && value == UINT64_MAX);
+  assert_true(sf_json_find_member(text, strlen(text), "c", &member));
+  assert_int_equal(member.length, 6);
+  assert_true(sf_json_text_to_double(member, &number) && number == 150);
+  assert_false(sf_json_find_member(text, strlen(text), "b", &member));
+  assert_false(sf_json_find_member("{}", 2, "b", &member));
+}
+
+/* A locale that writes 1,5; the system may have none. */
+static bool set_comma_locale(void) {
+  static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "de_DE", "fr_FR"};
+  for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+    if (setlocale(LC_ALL, names[i]) != NULL)
+      return true;
+  return false;
+}
+
+static void numbers_are_read_alike_in_every_locale(void **state) {
+  (void)state;
+  static const char text[] = "[1.5, 1.5e400]";
+  sf_json json;
+  if (!set_comma_locale())
+    skip();
+  assert_int_equal(sf_json_parse(text, strlen(text), SF_JSON_STRICT, "text", SF_ERROR, &json, NULL), SF_OK);
+  assert_true(json_real_value(json_array_get(json.root, 0)) == 1.5);
+  sf_json_free(&json);
+  assert_string_equal(localeconv()->decimal_point, ",");
+  setlocale(LC_ALL, "C");
+}
+
+static void objects_are_written(void **state) {
+  (void)state;
+  sf_buffer text = {0};
+  sf_json_writer writer;
+  sf_json_writer_begin(&writer);
+  sf_json_write_text(&writer, "a", "\"\n");
+  sf_json_write_begin(&writer, "b");
+  sf_json_write_integer(&writer, "c", -7);
+  sf_json_write_json(&writer, "d", "[1]");
+  sf_json_write_end(&writer);
+  sf_json_write_text(&writer, "e", NULL);
+  assert_int_equal(sf_json_writer_end(&writer, "object", &text, NULL), SF_OK);
+  assert_string_equal((char *)text.data, "{\"a\":\"\\\"\\n\",\"b\":{\"c\":-7,\"d\":[1]},\"e\":null}");
+  sf_buffer_free(&text);
+}
+
+/* --------------------------------------------------------------------------------------------------------- Memory */
+
+static size_t allocations_left = SIZE_MAX;
+
+/* What the documents' blocks come from; others in the program have memory all the while. */
+void *__wrap_sf_reallocarray(void *memory, size_t count, size_t size);
+void *__real_sf_reallocarray(void *memory, size_t count, size_t size);
+
+void *__wrap_sf_reallocarray(void *memory, size_t count, size_t size) {
+  if (allocations_left == 0)
+    return NULL;
+  allocations_left--;
+  return __real_sf_reallocarray(memory, count, size);
+}
+
+/* Names and values longer than the buffers that parsers begin with; many, for several blocks. */
+static char *make_document(void) {
+  sf_buffer text = {0};
+  assert_true(sf_buffer_append_text(&text, "{\"hash_algorithm\": \"xxh3_64\""));
+  for (int i = 0; i < 400; i++)
+    assert_true(
+        sf_buffer_append_format(&text, ", \"sharding_strategy_%d\": [\"a text of some length %d\", %d]", i, i, i));
+  assert_true(sf_buffer_append_text(&text, "}"));
+  return (char *)text.data;
+}
+
+static void memory_that_runs_out_is_told_as_that(void **state) {
+  (void)state;
+  char *text = make_document();
+  size_t refusals = 0;
+  sf_code code = SF_OUT_OF_MEMORY_ERROR;
+  while (code != SF_OK) {
+    sf_json json;
+    sf_error error = {0};
+    allocations_left = refusals;
+    code = sf_json_parse_object(text, strlen(text), SF_JSON_STRICT, "text", SF_ERROR, &json, &error);
+    allocations_left = SIZE_MAX;
+    if (code != SF_OK) {
+      assert_int_equal(code, SF_OUT_OF_MEMORY_ERROR);
+      assert_null(json.root);
+      refusals++;
+    } else {
+      assert_int_equal(json_object_size(json.root), 401);
+      assert_non_null(json_object_get(json.root, "sharding_strategy_399"));
+    }
+    sf_json_free(&json);
+  }
+  assert_true(refusals > 3);
+  free(text);
+}
+
+static size_t foreign_calls;
+
+static void *foreign_malloc(size_t size) {
+  foreign_calls++;
+  return malloc(size);
+}
+
+/* A program around this one may use the same library with allocation functions of its own. */
+static void others_keep_their_allocation_functions(void **state) {
+  (void)state;
+  json_set_alloc_funcs(foreign_malloc, free);
+  foreign_calls = 0;
+  assert_true(parses("[1, \"two\"]", 10));
+  assert_int_equal(foreign_calls, 0);
+  json_t *foreign = json_pack("{s: i}", "a", 1);
+  assert_non_null(foreign);
+  assert_true(foreign_calls > 0);
+  json_decref(foreign);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_public_cases_are_taken_and_refused_as_their_names_say),
+      cmocka_unit_test(json_is_taken_strictly_and_whole),
+      cmocka_unit_test(what_python_writes_is_taken_where_it_is_asked_for),
+      cmocka_unit_test(what_values_cannot_hold_is_refused_where_they_must_be_exact),
+      cmocka_unit_test(json_is_nested_to_a_bound),
+      cmocka_unit_test(integers_are_read_exactly_or_not_at_all),
+      cmocka_unit_test(what_stands_for_other_values_leaves_all_else_alone),
+      cmocka_unit_test(of_members_with_one_name_the_last_counts),
+      cmocka_unit_test(members_are_found_as_they_were_written),
+      cmocka_unit_test(numbers_are_read_alike_in_every_locale),
+      cmocka_unit_test(objects_are_written),
+      cmocka_unit_test(memory_that_runs_out_is_told_as_that),
+      cmocka_unit_test(others_keep_their_allocation_functions),
+  };
+  return cmocka_run_group_tests_name("json", tests, NULL, NULL);
+}
