@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/sqlite_fork.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,13 +11,29 @@
 /* The page cache of one connection, in KiB (negative: KiB rather than pages). Only winners' rows come through it. */
 #define SETTINGS "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-256"
 
-sf_code sf_sqlite_fail(sqlite3 *database, const char *what, const char *action, sf_code code, sf_error *error) {
-  if (database == NULL)
+/* Some calls return SQLITE_NOMEM and leave the connection without an error (sqlite3_deserialize); others return
+ * SQLITE_IOERR, and only the extended code says that memory was out. */
+static bool is_out_of_memory(sqlite3 *database, int status) {
+  if (database == NULL || (status & 0xFF) == SQLITE_NOMEM || status == SQLITE_IOERR_NOMEM)
+    return true;
+  return sqlite3_errcode(database) == SQLITE_NOMEM || sqlite3_extended_errcode(database) == SQLITE_IOERR_NOMEM;
+}
+
+sf_code sf_sqlite_fail(sqlite3 *database, int status, const char *what, const char *action, sf_code code,
+                       sf_error *error) {
+  /* A corrupt database does not get here by asking for too much: what it may ask for is bounded by its size. */
+  if (is_out_of_memory(database, status))
     return sf_fail_memory(error, what);
-  if (sqlite3_errcode(database) == SQLITE_INTERRUPT)
+  if ((status & 0xFF) == SQLITE_INTERRUPT)
     return sf_fail(error, code, "%s: %s: expected it to be read in proportion to its size, found no end", what, action);
-  /* SQLITE_NOMEM is no exception: a corrupt database can ask for memory that nobody has. */
   return sf_fail(error, code, "%s: %s: %s", what, action, sqlite3_errmsg(database));
+}
+
+sf_code sf_sqlite_text(sqlite3_stmt *row, int column, const char *what, const char **text, size_t *length,
+                       sf_error *error) {
+  *text = (const char *)sqlite3_column_text(row, column);
+  *length = (size_t)sqlite3_column_bytes(row, column);
+  return *text != NULL ? SF_OK : sf_fail_memory(error, what);
 }
 
 static int stop_statement(void *unused) {
@@ -44,9 +61,8 @@ static sf_code harden(sqlite3 *database, uint64_t size, const char *what, sf_cod
   sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   sqlite3_db_config(database, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
   sqlite3_db_config(database, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-  if (sqlite3_exec(database, SETTINGS, NULL, NULL, NULL) != SQLITE_OK)
-    return sf_sqlite_fail(database, what, "can't open the database", code, error);
-  return SF_OK;
+  int status = sqlite3_exec(database, SETTINGS, NULL, NULL, NULL);
+  return status == SQLITE_OK ? SF_OK : sf_sqlite_fail(database, status, what, "can't open the database", code, error);
 }
 
 /* Puts a path into a file: URI, where '?', '#' and '%' mean something. */
@@ -70,9 +86,12 @@ sf_code sf_sqlite_open_immutable(const char *path, const char *what, sf_code cod
   sqlite3 *opened = NULL;
   struct stat status = {0};
   const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-  sf_code outcome = SF_OK;
-  if (sf_sqlite_open(uri, flags, &opened) != SQLITE_OK || stat(path, &status) != 0)
-    outcome = sf_sqlite_fail(opened, what, "can't open the database", code, error);
+  sf_code outcome;
+  int result = sf_sqlite_open(uri, flags, &opened);
+  if (result != SQLITE_OK)
+    outcome = sf_sqlite_fail(opened, result, what, "can't open the database", code, error);
+  else if (stat(path, &status) != 0)
+    outcome = sf_fail(error, code, "%s: can't open the database: %s", what, strerror(errno));
   else
     outcome = harden(opened, (uint64_t)status.st_size, what, code, error);
   free(uri);
@@ -86,13 +105,12 @@ sf_code sf_sqlite_open_immutable(const char *path, const char *what, sf_code cod
 sf_code sf_sqlite_open_bytes(const void *bytes, size_t length, const char *what, sf_code code, sqlite3 **database,
                              sf_error *error) {
   sqlite3 *opened = NULL;
-  sf_code outcome = SF_OK;
-  if (sf_sqlite_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, &opened) != SQLITE_OK ||
-      sqlite3_deserialize(opened, "main", (unsigned char *)(uintptr_t)bytes, (sqlite3_int64)length,
-                          (sqlite3_int64)length, SQLITE_DESERIALIZE_READONLY) != SQLITE_OK)
-    outcome = sf_sqlite_fail(opened, what, "can't open the database", code, error);
-  else
-    outcome = harden(opened, length, what, code, error);
+  int status = sf_sqlite_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, &opened);
+  if (status == SQLITE_OK)
+    status = sqlite3_deserialize(opened, "main", (unsigned char *)(uintptr_t)bytes, (sqlite3_int64)length,
+                                 (sqlite3_int64)length, SQLITE_DESERIALIZE_READONLY);
+  sf_code outcome = status == SQLITE_OK ? harden(opened, length, what, code, error)
+                                        : sf_sqlite_fail(opened, status, what, "can't open the database", code, error);
   if (outcome == SF_OK)
     *database = opened;
   else
@@ -102,9 +120,8 @@ sf_code sf_sqlite_open_bytes(const void *bytes, size_t length, const char *what,
 
 sf_code sf_sqlite_prepare(sqlite3 *database, const char *sql, const char *what, sf_code code, sqlite3_stmt **statement,
                           sf_error *error) {
-  if (sqlite3_prepare_v2(database, sql, -1, statement, NULL) != SQLITE_OK)
-    return sf_sqlite_fail(database, what, "can't read the database", code, error);
-  return SF_OK;
+  int status = sqlite3_prepare_v2(database, sql, -1, statement, NULL);
+  return status == SQLITE_OK ? SF_OK : sf_sqlite_fail(database, status, what, "can't read the database", code, error);
 }
 
 void sf_sqlite_renew(sqlite3_stmt *statement) {
@@ -116,11 +133,12 @@ static sf_code has_row(sqlite3 *database, const char *sql, const char *name, con
                        bool *exists, sf_error *error) {
   sqlite3_stmt *statement;
   SF_TRY(sf_sqlite_prepare(database, sql, what, code, &statement, error));
-  sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
-  int status = sqlite3_step(statement);
+  int status = sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+  if (status == SQLITE_OK)
+    status = sqlite3_step(statement);
   sf_code outcome = SF_OK;
   if (status != SQLITE_ROW && status != SQLITE_DONE)
-    outcome = sf_sqlite_fail(database, what, "can't read the schema", code, error);
+    outcome = sf_sqlite_fail(database, status, what, "can't read the schema", code, error);
   *exists = status == SQLITE_ROW;
   sqlite3_finalize(statement);
   return outcome;

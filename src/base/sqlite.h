@@ -21,8 +21,14 @@ sf_code sf_sqlite_open_bytes(const void *bytes, size_t length, const char *what,
 sf_code sf_sqlite_prepare(sqlite3 *database, const char *sql, const char *what, sf_code code, sqlite3_stmt **statement,
                           sf_error *error);
 
-/* Fills `error` with SQLite's own words: "what: action: database disk image is malformed". */
-sf_code sf_sqlite_fail(sqlite3 *database, const char *what, const char *action, sf_code code, sf_error *error);
+/* Fills `error` with SQLite's own words: "what: action: database disk image is malformed". `status` is what the call that
+ * failed returned: where it says that memory is out, the code is SF_OUT_OF_MEMORY_ERROR and not `code`. */
+sf_code sf_sqlite_fail(sqlite3 *database, int status, const char *what, const char *action, sf_code code,
+                       sf_error *error);
+
+/* The text of a column that is not NULL, borrowed until the statement moves on. SQLite gives NULL when memory is out. */
+sf_code sf_sqlite_text(sqlite3_stmt *row, int column, const char *what, const char **text, size_t *length,
+                       sf_error *error);
 
 /* Lets a statement that is about to be used again run as long as a new one. */
 void sf_sqlite_renew(sqlite3_stmt *statement);

@@ -80,18 +80,24 @@ static sf_code make_custom(const sf_manifest_facts *facts, sf_buffer *text, sf_e
 
 /* ------------------------------------------------------------------------------------------------------- The tables */
 
-static sf_code fail(sqlite3 *database, sf_error *error) {
-  return sf_sqlite_fail(database, what, "can't write it", SF_ERROR, error);
+static sf_code fail(sqlite3 *database, int status, sf_error *error) {
+  return sf_sqlite_fail(database, status, what, "can't write it", SF_ERROR, error);
 }
 
+static sf_code run(sqlite3 *database, const char *sql, sf_error *error) {
+  int status = sqlite3_exec(database, sql, NULL, NULL, NULL);
+  return status == SQLITE_OK ? SF_OK : fail(database, status, error);
+}
+
+/* The database is in UTF-8 as the texts are, which are not copied: there is nothing in this that can fail. */
 static void bind_text(sqlite3_stmt *row, int column, const char *text) {
   sqlite3_bind_text(row, column, text, -1, SQLITE_STATIC);
 }
 
 static sf_code step(sqlite3 *database, sqlite3_stmt *row, sf_error *error) {
-  sf_code code = sqlite3_step(row) == SQLITE_DONE ? SF_OK : fail(database, error);
+  int status = sqlite3_step(row);
   sqlite3_reset(row);
-  return code;
+  return status == SQLITE_DONE ? SF_OK : fail(database, status, error);
 }
 
 static sf_code write_build_meta(sqlite3 *database, const sf_manifest_facts *facts, const char *custom,
@@ -148,25 +154,24 @@ static sf_code write_shards(sqlite3 *database, const sf_manifest_facts *facts, s
 static sf_code write_tables(sqlite3 *database, const sf_manifest_facts *facts, sf_error *error) {
   sf_buffer custom = {0};
   sf_code code = make_custom(facts, &custom, error);
-  if (code == SF_OK && sqlite3_exec(database, schema, NULL, NULL, NULL) != SQLITE_OK)
-    code = fail(database, error);
-  if (code == SF_OK && sqlite3_exec(database, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
-    code = fail(database, error);
+  if (code == SF_OK)
+    code = run(database, schema, error);
+  if (code == SF_OK)
+    code = run(database, "BEGIN", error);
   if (code == SF_OK)
     code = write_build_meta(database, facts, (const char *)custom.data, error);
   if (code == SF_OK)
     code = write_shards(database, facts, error);
-  if (code == SF_OK && sqlite3_exec(database, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
-    code = fail(database, error);
+  if (code == SF_OK)
+    code = run(database, "COMMIT", error);
   sf_buffer_free(&custom);
   return code;
 }
 
 sf_code sf_manifest_write(const sf_manifest_facts *facts, sf_buffer *bytes, sf_error *error) {
   sqlite3 *database = NULL;
-  sf_code code = sf_sqlite_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, &database) == SQLITE_OK
-                     ? write_tables(database, facts, error)
-                     : fail(database, error);
+  int status = sf_sqlite_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, &database);
+  sf_code code = status == SQLITE_OK ? write_tables(database, facts, error) : fail(database, status, error);
   if (code == SF_OK) {
     sqlite3_int64 size = 0;
     unsigned char *image = sqlite3_serialize(database, "main", &size, 0);

@@ -58,10 +58,8 @@ static sf_code read_text(reading *from, int column, bool required, const char **
   if (type != SQLITE_TEXT)
     return sf_fail(error, malformed, "%s: expected %s to be text, found %s", from->what, name,
                    type == SQLITE_NULL ? "NULL" : "another type");
-  *text = (const char *)sqlite3_column_text(from->row, column);
-  if (*text == NULL)
-    return sf_fail_memory(error, from->what);
-  size_t length = (size_t)sqlite3_column_bytes(from->row, column);
+  size_t length;
+  SF_TRY(sf_sqlite_text(from->row, column, from->what, text, &length, error));
   if (strlen(*text) != length || !sf_utf8_valid(*text, length, NULL))
     return sf_fail(error, malformed, "%s: expected %s to be text, found what is not UTF-8 or has a NUL in it",
                    from->what, name);
@@ -182,7 +180,7 @@ static sf_code read_build_meta(reading *from, sf_manifest *manifest, char **cust
   if (status == SQLITE_DONE)
     code = sf_fail(error, malformed, "%s: expected one row in build_meta, found none", from->what);
   else if (status != SQLITE_ROW)
-    code = sf_sqlite_fail(from->database, from->what, "can't read build_meta", malformed, error);
+    code = sf_sqlite_fail(from->database, status, from->what, "can't read build_meta", malformed, error);
   else
     code = read_build_meta_row(from, manifest, error);
   if (code == SF_OK)
@@ -190,7 +188,7 @@ static sf_code read_build_meta(reading *from, sf_manifest *manifest, char **cust
   if (code == SF_OK && (status = sqlite3_step(from->row)) != SQLITE_DONE)
     code = status == SQLITE_ROW
                ? sf_fail(error, malformed, "%s: expected one row in build_meta, found more", from->what)
-               : sf_sqlite_fail(from->database, from->what, "can't read build_meta", malformed, error);
+               : sf_sqlite_fail(from->database, status, from->what, "can't read build_meta", malformed, error);
   sqlite3_finalize(from->row);
   return code;
 }
@@ -233,7 +231,7 @@ static sf_code read_shard_rows(reading *from, sf_manifest *manifest, bool *seen,
   int status;
   while (code == SF_OK && (status = sqlite3_step(from->row)) != SQLITE_DONE) {
     if (status != SQLITE_ROW)
-      code = sf_sqlite_fail(from->database, from->what, "can't read shards", malformed, error);
+      code = sf_sqlite_fail(from->database, status, from->what, "can't read shards", malformed, error);
     else if (++count > manifest->num_dbs)
       code = sf_fail(error, malformed, "%s: expected at most num_dbs = %u shards, found more", from->what,
                      (unsigned)manifest->num_dbs);

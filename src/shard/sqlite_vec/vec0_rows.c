@@ -13,9 +13,7 @@ static sf_code take_text(sqlite3_stmt *row, int column, int64_t row_id, const ch
   if (sqlite3_column_type(row, column) != SQLITE_TEXT)
     return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: row %lld: expected text in %s, found another type",
                    (long long)row_id, sqlite3_column_name(row, column));
-  *text = (const char *)sqlite3_column_text(row, column);
-  *length = (size_t)sqlite3_column_bytes(row, column);
-  return *text != NULL ? SF_OK : sf_fail_memory(error, "row of a shard");
+  return sf_sqlite_text(row, column, "row of a shard", text, length, error);
 }
 
 /* A column's text, which must be text or NULL; borrowed until the statement is reset. */
@@ -29,7 +27,7 @@ static sf_code read_text(sqlite3 *database, sqlite3_stmt *statement, int64_t row
   if (status == SQLITE_DONE || (status == SQLITE_ROW && sqlite3_column_type(statement, 0) == SQLITE_NULL))
     return SF_OK;
   if (status != SQLITE_ROW)
-    return sf_sqlite_fail(database, "shard.db", "can't read a row", SF_DB_ADAPTER_ERROR, error);
+    return sf_sqlite_fail(database, status, "shard.db", "can't read a row", SF_DB_ADAPTER_ERROR, error);
   return take_text(statement, 0, row_id, text, length, error);
 }
 
@@ -85,15 +83,15 @@ static sf_code check_integrity(sqlite3 *database, sf_error *error) {
   sf_code code = SF_OK;
   int status = SQLITE_DONE;
   while (code == SF_OK && (status = sqlite3_step(row)) == SQLITE_ROW) {
-    const char *verdict = (const char *)sqlite3_column_text(row, 0);
-    if (verdict == NULL)
-      code = sf_fail_memory(error, "shard.db");
+    const char *verdict;
+    size_t length;
+    code = sf_sqlite_text(row, 0, "shard.db", &verdict, &length, error);
     /* The virtual table's module is not here, which is as it should be. */
-    else if (strcmp(verdict, "ok") != 0 && strstr(verdict, "no such module") == NULL)
+    if (code == SF_OK && strcmp(verdict, "ok") != 0 && strstr(verdict, "no such module") == NULL)
       code = sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: %s", verdict);
   }
   if (code == SF_OK && status != SQLITE_DONE)
-    code = sf_sqlite_fail(database, "shard.db", "can't check the database", SF_DB_ADAPTER_ERROR, error);
+    code = sf_sqlite_fail(database, status, "shard.db", "can't check the database", SF_DB_ADAPTER_ERROR, error);
   sqlite3_finalize(row);
   return code;
 }
@@ -142,7 +140,7 @@ static sf_code check_each(sqlite3 *database, const char *sql, sf_code (*check)(s
       code = check(row, error);
   }
   if (code == SF_OK && status != SQLITE_DONE)
-    code = sf_sqlite_fail(database, "shard.db", "can't read its rows", SF_DB_ADAPTER_ERROR, error);
+    code = sf_sqlite_fail(database, status, "shard.db", "can't read its rows", SF_DB_ADAPTER_ERROR, error);
   sqlite3_finalize(row);
   return code;
 }

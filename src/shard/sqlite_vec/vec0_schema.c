@@ -98,14 +98,17 @@ sf_code sf_vec0_check_schema(sqlite3 *database, uint32_t dim, sf_metric metric, 
   SF_TRY(sf_sqlite_prepare(database, "SELECT sql FROM sqlite_master WHERE type='table' AND name='vec_index'", what,
                            corrupt, &row, error));
   int status = sqlite3_step(row);
-  const char *declaration = status == SQLITE_ROW ? (const char *)sqlite3_column_text(row, 0) : NULL;
+  const char *declaration;
+  size_t length;
   sf_code code;
-  if (declaration != NULL)
-    code = check_declaration(declaration, dim, metric, error);
-  else if (status == SQLITE_ROW || status == SQLITE_DONE)
+  if (status != SQLITE_ROW && status != SQLITE_DONE)
+    code = sf_sqlite_fail(database, status, what, "can't read the schema", corrupt, error);
+  else if (status == SQLITE_DONE || sqlite3_column_type(row, 0) == SQLITE_NULL)
     code = sf_fail(error, corrupt, "%s: expected a virtual table vec_index, found none", what);
   else
-    code = sf_sqlite_fail(database, what, "can't read the schema", corrupt, error);
+    code = sf_sqlite_text(row, 0, what, &declaration, &length, error);
+  if (code == SF_OK)
+    code = check_declaration(declaration, dim, metric, error);
   sqlite3_finalize(row);
   return code;
 }

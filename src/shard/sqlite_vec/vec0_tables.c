@@ -68,7 +68,8 @@ static sf_code next_chunk(sqlite3 *database, sqlite3_stmt *row, const sf_cancell
   *more = status == SQLITE_ROW;
   if (status == SQLITE_ROW)
     return read_chunk(row, read, error);
-  return status == SQLITE_DONE ? SF_OK : sf_sqlite_fail(database, what, "can't read vec_index_chunks", corrupt, error);
+  return status == SQLITE_DONE ? SF_OK
+                               : sf_sqlite_fail(database, status, what, "can't read vec_index_chunks", corrupt, error);
 }
 
 /* A row id and the row's place in the order of chunks and slots. */
@@ -235,7 +236,7 @@ static sf_code read_chunk_vectors(sqlite3 *database, sqlite3_stmt *row, const ch
     return sf_fail(error, corrupt, "%s: chunk %lld: expected its vectors in vec_index_vector_chunks00, found none",
                    what, (long long)of->id);
   if (status != SQLITE_ROW)
-    return sf_sqlite_fail(database, what, "can't read vec_index_vector_chunks00", corrupt, error);
+    return sf_sqlite_fail(database, status, what, "can't read vec_index_vector_chunks00", corrupt, error);
   return read_blob(row, 0, of->id, of->size * dim * sizeof(float), vectors, error);
 }
 

@@ -16,8 +16,8 @@ static const char insert_rowids[] =
     "WITH RECURSIVE row(id) AS (VALUES (?1) UNION ALL SELECT id + 1 FROM row WHERE id + 1 < ?2) "
     "INSERT INTO vec_index_rowids (rowid, chunk_id, chunk_offset) SELECT id, ?3, id - ?4 FROM row";
 
-static sf_code fail(const sf_vec0_chunk_writer *writer, sf_error *error) {
-  return sf_sqlite_fail(writer->database, writer->what, "can't write vectors", SF_ERROR, error);
+static sf_code fail(const sf_vec0_chunk_writer *writer, int status, sf_error *error) {
+  return sf_sqlite_fail(writer->database, status, writer->what, "can't write vectors", SF_ERROR, error);
 }
 
 static size_t row_bytes(const sf_vec0_chunk_writer *writer) {
@@ -55,7 +55,7 @@ sf_code sf_vec0_chunk_writer_open(sf_vec0_chunk_writer *writer, sqlite3 *databas
 static sf_code step(const sf_vec0_chunk_writer *writer, sqlite3_stmt *statement, sf_error *error) {
   int status = sqlite3_step(statement);
   sqlite3_reset(statement);
-  return status == SQLITE_DONE ? SF_OK : fail(writer, error);
+  return status == SQLITE_DONE ? SF_OK : fail(writer, status, error);
 }
 
 /* The bitmap and the row ids of a chunk whose first `count` slots are used. */
@@ -71,33 +71,36 @@ static void describe_slots(uint64_t first_row, size_t count, uint8_t validity[VA
   }
 }
 
-static sf_code insert_chunk(sf_vec0_chunk_writer *writer, int64_t chunk_id, size_t used_slots, sf_error *error) {
+/* Binds the bitmap and the row ids to `column` and the one after it. What can't be bound is NULL in the statement. */
+static sf_code bind_slots(const sf_vec0_chunk_writer *writer, sqlite3_stmt *statement, int column, int64_t chunk_id,
+                          size_t used_slots, sf_error *error) {
   uint8_t validity[VALIDITY_BYTES];
   uint8_t rowids[ROWIDS_BYTES];
   describe_slots((uint64_t)(chunk_id - 1) * SF_VEC0_CHUNK_SIZE, used_slots, validity, rowids);
+  int status = sqlite3_bind_blob(statement, column, validity, sizeof(validity), SQLITE_TRANSIENT);
+  if (status == SQLITE_OK)
+    status = sqlite3_bind_blob(statement, column + 1, rowids, sizeof(rowids), SQLITE_TRANSIENT);
+  return status == SQLITE_OK ? SF_OK : fail(writer, status, error);
+}
+
+static sf_code insert_chunk(sf_vec0_chunk_writer *writer, int64_t chunk_id, size_t used_slots, sf_error *error) {
   sqlite3_bind_int64(writer->insert_chunk, 1, chunk_id);
   sqlite3_bind_int64(writer->insert_chunk, 2, SF_VEC0_CHUNK_SIZE);
-  sqlite3_bind_blob(writer->insert_chunk, 3, validity, sizeof(validity), SQLITE_TRANSIENT);
-  sqlite3_bind_blob(writer->insert_chunk, 4, rowids, sizeof(rowids), SQLITE_TRANSIENT);
+  SF_TRY(bind_slots(writer, writer->insert_chunk, 3, chunk_id, used_slots, error));
   SF_TRY(step(writer, writer->insert_chunk, error));
   sqlite3_bind_int64(writer->insert_vectors, 1, chunk_id);
-  if (writer->piece_rows == SF_VEC0_CHUNK_SIZE)
-    sqlite3_bind_blob64(writer->insert_vectors, 2, writer->piece, SF_VEC0_CHUNK_SIZE * row_bytes(writer),
-                        SQLITE_STATIC);
-  else
-    sqlite3_bind_zeroblob64(writer->insert_vectors, 2, SF_VEC0_CHUNK_SIZE * row_bytes(writer));
-  sf_code code = step(writer, writer->insert_vectors, error);
+  const uint64_t chunk_bytes = SF_VEC0_CHUNK_SIZE * row_bytes(writer);
+  int status = writer->piece_rows == SF_VEC0_CHUNK_SIZE
+                   ? sqlite3_bind_blob64(writer->insert_vectors, 2, writer->piece, chunk_bytes, SQLITE_STATIC)
+                   : sqlite3_bind_zeroblob64(writer->insert_vectors, 2, chunk_bytes);
+  sf_code code = status == SQLITE_OK ? step(writer, writer->insert_vectors, error) : fail(writer, status, error);
   sqlite3_clear_bindings(writer->insert_vectors);
   return code;
 }
 
 static sf_code update_chunk(sf_vec0_chunk_writer *writer, int64_t chunk_id, size_t used_slots, sf_error *error) {
-  uint8_t validity[VALIDITY_BYTES];
-  uint8_t rowids[ROWIDS_BYTES];
-  describe_slots((uint64_t)(chunk_id - 1) * SF_VEC0_CHUNK_SIZE, used_slots, validity, rowids);
   sqlite3_bind_int64(writer->update_chunk, 1, chunk_id);
-  sqlite3_bind_blob(writer->update_chunk, 2, validity, sizeof(validity), SQLITE_TRANSIENT);
-  sqlite3_bind_blob(writer->update_chunk, 3, rowids, sizeof(rowids), SQLITE_TRANSIENT);
+  SF_TRY(bind_slots(writer, writer->update_chunk, 2, chunk_id, used_slots, error));
   return step(writer, writer->update_chunk, error);
 }
 
@@ -108,7 +111,7 @@ static sf_code write_into_chunk(sf_vec0_chunk_writer *writer, int64_t chunk_id, 
   if (status == SQLITE_OK)
     status = sqlite3_blob_write(blob, writer->piece, (int)(writer->pending * row_bytes(writer)),
                                 (int)(first_slot * row_bytes(writer)));
-  sf_code code = status == SQLITE_OK ? SF_OK : fail(writer, error);
+  sf_code code = status == SQLITE_OK ? SF_OK : fail(writer, status, error);
   sqlite3_blob_close(blob);
   return code;
 }

@@ -39,12 +39,13 @@ static sqlite_vec_writer *sqlite_vec_of(sf_shard_writer *writer) {
   return (sqlite_vec_writer *)writer;
 }
 
-static sf_code fail(const sqlite_vec_writer *writer, sf_error *error) {
-  return sf_sqlite_fail(writer->database, writer->what, "can't write shard.db", SF_ERROR, error);
+static sf_code fail(const sqlite_vec_writer *writer, int status, sf_error *error) {
+  return sf_sqlite_fail(writer->database, status, writer->what, "can't write shard.db", SF_ERROR, error);
 }
 
 static sf_code run(const sqlite_vec_writer *writer, const char *sql, sf_error *error) {
-  return sqlite3_exec(writer->database, sql, NULL, NULL, NULL) == SQLITE_OK ? SF_OK : fail(writer, error);
+  int status = sqlite3_exec(writer->database, sql, NULL, NULL, NULL);
+  return status == SQLITE_OK ? SF_OK : fail(writer, status, error);
 }
 
 /* Vectors lie in chains of pages, which large pages make short; small shards would waste most of theirs. */
@@ -56,8 +57,9 @@ static int choose_page_size(uint32_t dim) {
 static sf_code open_database(sqlite_vec_writer *writer, const sf_shard_writer_options *options, sf_error *error) {
   char sql[sizeof(settings) + 16];
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-  if (sf_sqlite_open(writer->path, flags, &writer->database) != SQLITE_OK)
-    return fail(writer, error);
+  int status = sf_sqlite_open(writer->path, flags, &writer->database);
+  if (status != SQLITE_OK)
+    return fail(writer, status, error);
   writer->descriptor = open(writer->path, O_RDONLY | O_CLOEXEC);
   if (writer->descriptor < 0)
     return sf_fail_errno(error, "open", writer->path, errno);
@@ -133,7 +135,15 @@ static sf_code sqlite_vec_create(const sf_shard_writer_options *options, sf_shar
 static sf_code step(const sqlite_vec_writer *writer, sqlite3_stmt *statement, sf_error *error) {
   int status = sqlite3_step(statement);
   sqlite3_reset(statement);
-  return status == SQLITE_DONE ? SF_OK : fail(writer, error);
+  return status == SQLITE_DONE ? SF_OK : fail(writer, status, error);
+}
+
+/* A row of two columns: its id, and a text. */
+static sf_code insert_text(const sqlite_vec_writer *writer, sqlite3_stmt *statement, int64_t row_id, const char *text,
+                           size_t length, sf_error *error) {
+  sqlite3_bind_int64(statement, 1, row_id);
+  int status = sqlite3_bind_text64(statement, 2, text, length, SQLITE_STATIC, SQLITE_UTF8);
+  return status == SQLITE_OK ? step(writer, statement, error) : fail(writer, status, error);
 }
 
 static sf_code add_row(sqlite_vec_writer *writer, const sf_shard_row *row, sf_error *error) {
@@ -143,15 +153,9 @@ static sf_code add_row(sqlite_vec_writer *writer, const sf_shard_row *row, sf_er
   writer->id.length = 0;
   if (!sf_written_id_append(&id, &writer->id))
     return sf_fail_memory(error, writer->what);
-  sqlite3_bind_int64(writer->insert_id, 1, row_id);
-  sqlite3_bind_text64(writer->insert_id, 2, (const char *)writer->id.data, writer->id.length, SQLITE_STATIC,
-                      SQLITE_UTF8);
-  SF_TRY(step(writer, writer->insert_id, error));
-  if (row->payload != NULL) {
-    sqlite3_bind_int64(writer->insert_payload, 1, row_id);
-    sqlite3_bind_text64(writer->insert_payload, 2, row->payload, row->payload_length, SQLITE_STATIC, SQLITE_UTF8);
-    SF_TRY(step(writer, writer->insert_payload, error));
-  }
+  SF_TRY(insert_text(writer, writer->insert_id, row_id, (const char *)writer->id.data, writer->id.length, error));
+  if (row->payload != NULL)
+    SF_TRY(insert_text(writer, writer->insert_payload, row_id, row->payload, row->payload_length, error));
   return sf_vec0_chunk_writer_add(&writer->chunks, row->vector, error);
 }
 
@@ -178,8 +182,9 @@ static sf_code sqlite_vec_finish(sf_shard_writer *finished, sf_error *error) {
   sqlite3_finalize(writer->insert_id);
   sqlite3_finalize(writer->insert_payload);
   writer->insert_id = writer->insert_payload = NULL;
-  if (sqlite3_close(writer->database) != SQLITE_OK)
-    return fail(writer, error);
+  int status = sqlite3_close(writer->database);
+  if (status != SQLITE_OK)
+    return fail(writer, status, error);
   writer->database = NULL;
   if (fsync(writer->descriptor) != 0)
     return sf_fail_errno(error, "sync", writer->path, errno);

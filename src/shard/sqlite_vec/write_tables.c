@@ -21,9 +21,8 @@ static const char tables_behind[] =
     "CREATE TABLE vec_id_map (internal_id INTEGER PRIMARY KEY, original_id TEXT NOT NULL);";
 
 static sf_code run(sqlite3 *database, const char *sql, const char *what, sf_error *error) {
-  if (sqlite3_exec(database, sql, NULL, NULL, NULL) == SQLITE_OK)
-    return SF_OK;
-  return sf_sqlite_fail(database, what, "can't make its tables", SF_ERROR, error);
+  int status = sqlite3_exec(database, sql, NULL, NULL, NULL);
+  return status == SQLITE_OK ? SF_OK : sf_sqlite_fail(database, status, what, "can't make its tables", SF_ERROR, error);
 }
 
 /* CREATE VIRTUAL TABLE needs the extension; the row that it leaves in the schema does not. */
