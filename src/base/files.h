@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-/* "can't <action> <path>: <what the system says>", as an SF_ERROR. */
+/* "can't <action> <path>: <what the system says>", as an SF_ERROR; ENOMEM is SF_OUT_OF_MEMORY_ERROR. */
 sf_code sf_fail_errno(sf_error *error, const char *action, const char *path, int error_number);
 
 /* The folder that `path` lies in, for the caller to free; NULL when memory is out. */

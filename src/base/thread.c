@@ -48,9 +48,19 @@ int sf_thread_start(pthread_t *thread, void *(*run)(void *), void *argument) {
   sigset_t previous;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &previous);
+  /* glibc returns EAGAIN when it gets no memory for the thread (pthread_create.c), and leaves errno as it was set. */
+  errno = 0;
   int failure = pthread_create(thread, NULL, run, argument);
+  if (failure == EAGAIN && errno == ENOMEM)
+    failure = ENOMEM;
   pthread_sigmask(SIG_SETMASK, &previous, NULL);
   return failure;
+}
+
+sf_code sf_fail_thread(sf_error *error, int reason, const char *purpose) {
+  if (reason == ENOMEM)
+    return sf_fail_memory(error, "a thread");
+  return sf_fail(error, SF_POOL_EXHAUSTED_ERROR, "can't start a thread %s", purpose);
 }
 
 #if defined(__linux__)

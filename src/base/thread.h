@@ -2,6 +2,8 @@
 #ifndef SF_BASE_THREAD_H
 #define SF_BASE_THREAD_H
 
+#include "base/error.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -26,8 +28,13 @@ bool sf_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, const 
  * and waking up would take, and after any thread that could run in the meantime. Whether it changed. */
 bool sf_wait_awake(const atomic_uint *value, unsigned seen);
 
-/* Starts a thread with all signals blocked, so that a host program's handlers run on its own threads. 0 or an errno. */
+/* Starts a thread with all signals blocked, so that a host program's handlers run on its own threads. 0 or an errno:
+ * ENOMEM where there was no memory for it, as far as the system tells. */
 int sf_thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
+
+/* For threads that could not be started, with the errno that says why: "can't start a thread <purpose>" as an
+ * SF_POOL_EXHAUSTED_ERROR, or SF_OUT_OF_MEMORY_ERROR. */
+sf_code sf_fail_thread(sf_error *error, int reason, const char *purpose);
 
 /* Lowers the calling thread's priority, and no other's: threads of the program that have just become ready (an event
  * loop's) run before it, and what they leave is its. Needs no rights; where a system can't, nothing changes. */

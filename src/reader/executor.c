@@ -4,6 +4,7 @@
 #include "base/process.h"
 #include "base/thread.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -91,10 +92,14 @@ static void *run_thread(void *argument) {
 
 /* With the mutex held. */
 static bool start_thread(lane *to) {
-  if (to->num_threads == to->max_threads || sf_thread_start(&to->threads[to->num_threads], run_thread, to) != 0)
+  if (to->num_threads == to->max_threads)
     return false;
-  to->num_threads++;
-  return true;
+  int failure = sf_thread_start(&to->threads[to->num_threads], run_thread, to);
+  if (failure == 0)
+    to->num_threads++;
+  else
+    errno = failure;
+  return failure == 0;
 }
 
 bool sf_executor_submit(sf_executor *executor, sf_lane lane_index, sf_task *task) {

@@ -18,8 +18,8 @@ typedef struct sf_task {
   void (*run)(struct sf_task *task); /* may free the task */
 } sf_task;
 
-/* Queues a task, first come first served within its lane. False when no thread could be started to run it: the task is
- * not queued then. */
+/* Queues a task, first come first served within its lane. False when no thread could be started to run it, and errno says
+ * why: the task is not queued then. */
 bool sf_executor_submit(sf_executor *executor, sf_lane lane, sf_task *task);
 
 /* How many threads of the lane could take a task at once: idle ones, and ones that could still be started, less the

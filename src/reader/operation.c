@@ -6,6 +6,8 @@
 #include "base/time.h"
 #include "reader/completion_queue.h"
 
+#include <errno.h>
+
 struct sf_operation {
   atomic_uint references;
   long process;
@@ -333,9 +335,9 @@ sf_code sf_job_submit(sf_executor *executor, sf_completion_queue *queue, void *u
     *operation = created;
     if (sf_executor_submit(executor, SF_LANE_CONTROL, &submitted->task))
       return SF_OK;
+    code = sf_fail_thread(error, errno, "for the operation");
     *operation = NULL;
     sf_operation_discard(created);
-    code = sf_fail(error, SF_POOL_EXHAUSTED_ERROR, "can't start a thread for the operation");
   }
   sf_executor_release(executor);
   functions->free_context(context);

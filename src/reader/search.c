@@ -5,6 +5,7 @@
 #include "search/slices.h"
 #include "search/winners.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -312,6 +313,7 @@ static bool begin_end(sf_search *search) {
 
 static void run_ticket(sf_task *task);
 
+/* False, with errno set, when there is no memory or no thread for it. */
 static bool issue_ticket(sf_search *search) {
   ticket *issued = sf_calloc(1, sizeof(*issued));
   if (issued == NULL)
@@ -323,7 +325,9 @@ static bool issue_ticket(sf_search *search) {
     return true;
   }
   atomic_fetch_sub_explicit(&search->references, 1, memory_order_relaxed); /* never the last: the caller holds one */
+  int reason = errno;
   free(issued);
+  errno = reason;
   return false;
 }
 
@@ -352,7 +356,7 @@ static void ask_for_help(sf_search *search) {
     if (!issue_ticket(search)) {
       sf_error error;
       if (helpers == 0 && !search->is_blocking)
-        fail(search, sf_fail(&error, SF_POOL_EXHAUSTED_ERROR, "can't start a thread to scan"), &error);
+        fail(search, sf_fail_thread(&error, errno, "to scan"), &error);
       return;
     }
     helpers++;

@@ -6,6 +6,8 @@
 #include "reader/shard_source.h"
 #include "shard/cache_limit.h"
 
+#include <errno.h>
+
 typedef enum load_state { NOT_LOADED, LOADING, LOADED } load_state;
 
 typedef struct entry {
@@ -91,7 +93,7 @@ static sf_shard *evict_one(sf_shard_cache *cache) {
 static sf_code start_load(sf_shard_cache *cache, entry *of, sf_error *error) {
   atomic_store(&of->cancellation.requested, false);
   if (!sf_executor_submit(cache->source.executor, SF_LANE_LOAD, &of->task))
-    return sf_fail(error, SF_POOL_EXHAUSTED_ERROR, "can't start a thread to load a shard");
+    return sf_fail_thread(error, errno, "to load a shard");
   of->state = LOADING;
   sf_shard_cache_retain(cache);
   return SF_OK;

@@ -589,7 +589,7 @@ static sf_code start_client(sf_http_client *client, sf_error *error) {
   curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)client->max_active * 2);
   int failure = sf_thread_start(&client->thread, run, client);
   if (failure != 0)
-    return sf_fail(error, SF_ERROR, "can't start the thread of the HTTP client: %s", strerror(failure));
+    return sf_fail_thread(error, failure, "for the HTTP client");
   return SF_OK;
 }
 
