@@ -68,10 +68,27 @@ static sf_code check_message(const ProtobufCMessageDescriptor *descriptor, sf_la
   return SF_OK;
 }
 
+/* protobuf-c returns NULL for a message that is broken and for one that there is no memory for: only the allocator knows. */
+static void *allocate(void *is_out_of_memory, size_t size) {
+  void *memory = malloc(size > 0 ? size : 1);
+  if (memory == NULL)
+    *(bool *)is_out_of_memory = true;
+  return memory;
+}
+
+static void release(void *is_out_of_memory, void *memory) {
+  (void)is_out_of_memory;
+  free(memory);
+}
+
 sf_code sf_lance_wire_unpack(const ProtobufCMessageDescriptor *descriptor, sf_lance_bytes bytes, const char *what,
                              void *message, sf_error *error) {
   SF_TRY(check_message(descriptor, bytes, 1, what, error));
-  ProtobufCMessage *unpacked = protobuf_c_message_unpack(descriptor, NULL, bytes.length, bytes.data);
+  bool is_out_of_memory = false;
+  ProtobufCAllocator allocator = {.alloc = allocate, .free = release, .allocator_data = &is_out_of_memory};
+  ProtobufCMessage *unpacked = protobuf_c_message_unpack(descriptor, &allocator, bytes.length, bytes.data);
+  if (unpacked == NULL && is_out_of_memory)
+    return sf_fail_memory(error, what);
   if (unpacked == NULL)
     return SF_LANCE_BAD(error, "%s: broken protobuf message %s", what, descriptor->short_name);
   memcpy(message, &unpacked, sizeof(void *));
@@ -80,5 +97,5 @@ sf_code sf_lance_wire_unpack(const ProtobufCMessageDescriptor *descriptor, sf_la
 
 void sf_lance_wire_free(void *message) {
   if (message != NULL)
-    protobuf_c_message_free_unpacked(message, NULL);
+    protobuf_c_message_free_unpacked(message, NULL); /* whose own allocator frees with free(), too */
 }
