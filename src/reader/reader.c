@@ -58,12 +58,6 @@ static sf_code make_servable(sf_reader *reader, sf_snapshot *snapshot, const sf_
   return code;
 }
 
-static char *take_string(char **from) {
-  char *taken = *from;
-  *from = NULL;
-  return taken;
-}
-
 /* Serves it from now on. Searches under way keep the old one. A reader that is being closed takes it, too: closing waits
  * for the refresh that brings it. */
 static sf_code serve(sf_reader *reader, sf_shard_cache *servable, sf_error *error) {
@@ -140,7 +134,6 @@ static void destroy(sf_reader *reader) {
   free(reader->cache_dir);
   free(reader->shard_format);
   free(reader->manifest_ref);
-  free(reader->refresh_error);
   free(reader);
 }
 
@@ -284,14 +277,11 @@ static sf_code load_newer(sf_reader *reader, const sf_manifest_source *given, co
   return SF_OK;
 }
 
-/* Keeps why a refresh failed (NULL: it did not) for sf_reader_health. */
-static void note_refresh(sf_reader *reader, const char *failure) {
-  char *copy = sf_strdup(failure);
+/* Keeps how a refresh ended for sf_reader_health: without an allocation, since it may be for want of memory. */
+static void note_refresh(sf_reader *reader, const sf_error *outcome) {
   pthread_mutex_lock(&reader->mutex);
-  char *old = take_string(&reader->refresh_error);
-  reader->refresh_error = copy;
+  reader->refresh_error = *outcome;
   pthread_mutex_unlock(&reader->mutex);
-  free(old);
 }
 
 static sf_code refresh_active(sf_reader *reader, const sf_manifest_source *given, const sf_cancellation *cancellation,
@@ -302,7 +292,7 @@ static sf_code refresh_active(sf_reader *reader, const sf_manifest_source *given
   pthread_mutex_lock(&reader->refresh_mutex);
   sf_code code = load_newer(reader, given, cancellation, changed, &failure);
   if (code != SF_CANCELLED_ERROR)
-    note_refresh(reader, code == SF_OK ? NULL : failure.message);
+    note_refresh(reader, &failure);
   pthread_mutex_unlock(&reader->refresh_mutex);
   if (code == SF_CANCELLED_ERROR) {
     if (error != NULL)

@@ -44,7 +44,7 @@ struct sf_reader {
   char *manifest_ref;     /* of the snapshot that is or was served; outlives it for sf_reader_health */
   double published_seconds;
   uint32_t num_shards;
-  char *refresh_error; /* why the last refresh kept the old snapshot; NULL: it did not */
+  sf_error refresh_error; /* why the last refresh kept the old snapshot; SF_OK: it did not */
 };
 
 /* Fails unless the reader is open, in the process that opened it. */

@@ -61,8 +61,9 @@ sf_code sf_reader_shard_details(sf_reader *reader, sf_shard_detail **details, si
 
 /* With the reader's mutex held. */
 static sf_health *describe_health(const sf_reader *reader, double threshold) {
-  sf_health *made = sf_calloc(1, sizeof(*made) + sf_block_text_size(reader->manifest_ref) +
-                                     sf_block_text_size(reader->refresh_error));
+  const char *refresh_error = reader->refresh_error.code == SF_OK ? NULL : reader->refresh_error.message;
+  sf_health *made =
+      sf_calloc(1, sizeof(*made) + sf_block_text_size(reader->manifest_ref) + sf_block_text_size(refresh_error));
   if (made == NULL)
     return NULL;
   char *text = (char *)(made + 1);
@@ -74,7 +75,7 @@ static sf_health *describe_health(const sf_reader *reader, double threshold) {
                       .manifest_age_seconds = age > 0 ? age : 0,
                       .num_shards = reader->num_shards,
                       .is_closed = reader->is_closed,
-                      .refresh_error = sf_block_copy_text(&text, reader->refresh_error)};
+                      .refresh_error = sf_block_copy_text(&text, refresh_error)};
   return made;
 }
 
