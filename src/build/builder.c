@@ -205,7 +205,7 @@ static void remove_rests(sf_builder *builder) {
   sf_error_clear(&error);
   char *artifacts = sf_format("vector_meta/run_id=%s/", builder->run_id);
   char *shards = sf_format("%s/", builder->shards_key);
-  sf_code code = artifacts == NULL || shards == NULL ? SF_OUT_OF_MEMORY_ERROR : SF_OK;
+  sf_code code = artifacts == NULL || shards == NULL ? sf_fail_memory(&error, "names of objects") : SF_OK;
   /* Nothing was written before there was a record. */
   if (code == SF_OK && (builder->storage->vtable->is_remote || builder->shards_directory != NULL))
     code = sf_storage_remove_all(builder->storage, shards, NULL, &error);

@@ -62,7 +62,6 @@ struct sf_builder {
   double training_seconds;
   double writing_seconds;
   double finishing_seconds;
-  double publishing_seconds;
   bool has_failed; /* or finished */
   bool is_published;
 };

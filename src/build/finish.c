@@ -49,6 +49,50 @@ static sf_code complete(sf_builder *builder, sf_error *error) {
   return sf_run_record_renew(&builder->record, builder->storage, builder->cancellation, error);
 }
 
+/* ----------------------------------------------------------------------------------------------------------- Result */
+
+static size_t url_size(const sf_builder *builder) {
+  return strlen(builder->s3_prefix) + strlen(builder->shards_key) + 34; /* two slashes, the shard's name and a NUL */
+}
+
+static void describe_shards(const sf_builder *builder, sf_built_shard *shards, char **text, sf_build_result *result) {
+  const sf_shard_record *records = sf_shard_set_records(builder->set);
+  for (uint32_t id = 0; id < builder->plan.num_dbs; id++) {
+    shards[id] = (sf_built_shard){.db_id = id, .num_rows = records[id].num_rows, .num_bytes = records[id].num_bytes};
+    if (records[id].num_rows == 0)
+      continue;
+    char name[32];
+    sf_shard_name(id, name);
+    shards[id].db_url = *text;
+    *text += snprintf(*text, url_size(builder), "%s/%s/%s", builder->s3_prefix, builder->shards_key, name) + 1;
+    result->num_shards++;
+    result->num_bytes += records[id].num_bytes;
+  }
+}
+
+static sf_code describe(const sf_builder *builder, const char *ref, sf_build_result **described, sf_error *error) {
+  uint32_t num_dbs = builder->plan.num_dbs;
+  size_t size = sizeof(sf_build_result) + num_dbs * (sizeof(sf_built_shard) + url_size(builder)) +
+                sf_block_text_size(builder->run_id) + sf_block_text_size(ref);
+  sf_build_result *result = sf_calloc(1, size);
+  if (result == NULL)
+    return sf_fail_memory(error, "result of the build");
+  sf_built_shard *shards = (void *)(result + 1);
+  char *text = (char *)(shards + num_dbs);
+  *result = (sf_build_result){.num_rows = builder->num_rows,
+                              .dim = builder->plan.dim,
+                              .num_dbs = num_dbs,
+                              .shards = shards,
+                              .training_seconds = builder->training_seconds,
+                              .writing_seconds = builder->writing_seconds,
+                              .finishing_seconds = builder->finishing_seconds};
+  result->run_id = sf_block_copy_text(&text, builder->run_id);
+  result->manifest_ref = sf_block_copy_text(&text, ref);
+  describe_shards(builder, shards, &text, result);
+  *described = result;
+  return SF_OK;
+}
+
 /* ------------------------------------------------------------------------------------------------------- Publishing */
 
 static sf_code put_array(sf_builder *builder, const char *name, const float *values, size_t num_rows, sf_error *error) {
@@ -101,7 +145,7 @@ static sf_code make_live(sf_builder *builder, const char *key, const char *ref, 
   return SF_OK;
 }
 
-static sf_code publish(sf_builder *builder, char **ref, sf_error *error) {
+static sf_code publish(sf_builder *builder, sf_build_result **result, sf_error *error) {
   char now[SF_TIMESTAMP_SIZE];
   sf_buffer manifest = {0};
   builder->state.phase = SF_BUILD_PUBLISHING;
@@ -114,75 +158,34 @@ static sf_code publish(sf_builder *builder, char **ref, sf_error *error) {
                                    .s3_prefix = builder->s3_prefix,
                                    .shards = sf_shard_set_records(builder->set)};
   char *key = sf_format("manifests/%s_run_id=%s/manifest", now, builder->run_id);
-  *ref = key == NULL ? NULL : sf_format("%s/%s", builder->s3_prefix, key);
+  char *ref = key == NULL ? NULL : sf_format("%s/%s", builder->s3_prefix, key);
   sf_code code =
-      *ref == NULL ? sf_fail_memory(error, "reference of the manifest") : sf_manifest_write(&facts, &manifest, error);
+      ref == NULL ? sf_fail_memory(error, "reference of the manifest") : sf_manifest_write(&facts, &manifest, error);
+  /* Before the snapshot is live: a build that fails after that would have been done all the same. */
   if (code == SF_OK)
-    code = make_live(builder, key, *ref, &manifest, error);
+    code = describe(builder, ref, result, error);
+  if (code == SF_OK)
+    code = make_live(builder, key, ref, &manifest, error);
   sf_buffer_free(&manifest);
   free(key);
+  free(ref);
   return code;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- Result */
-
-static size_t url_size(const sf_builder *builder) {
-  return strlen(builder->s3_prefix) + strlen(builder->shards_key) + 34; /* two slashes, the shard's name and a NUL */
-}
-
-static void describe_shards(const sf_builder *builder, sf_built_shard *shards, char **text, sf_build_result *result) {
-  const sf_shard_record *records = sf_shard_set_records(builder->set);
-  for (uint32_t id = 0; id < builder->plan.num_dbs; id++) {
-    shards[id] = (sf_built_shard){.db_id = id, .num_rows = records[id].num_rows, .num_bytes = records[id].num_bytes};
-    if (records[id].num_rows == 0)
-      continue;
-    char name[32];
-    sf_shard_name(id, name);
-    shards[id].db_url = *text;
-    *text += snprintf(*text, url_size(builder), "%s/%s/%s", builder->s3_prefix, builder->shards_key, name) + 1;
-    result->num_shards++;
-    result->num_bytes += records[id].num_bytes;
-  }
-}
-
-static sf_code describe(const sf_builder *builder, const char *ref, sf_build_result **described, sf_error *error) {
-  uint32_t num_dbs = builder->plan.num_dbs;
-  size_t size = sizeof(sf_build_result) + num_dbs * (sizeof(sf_built_shard) + url_size(builder)) +
-                sf_block_text_size(builder->run_id) + sf_block_text_size(ref);
-  sf_build_result *result = sf_calloc(1, size);
-  if (result == NULL)
-    return sf_fail_memory(error, "result of the build");
-  sf_built_shard *shards = (void *)(result + 1);
-  char *text = (char *)(shards + num_dbs);
-  *result = (sf_build_result){.num_rows = builder->num_rows,
-                              .dim = builder->plan.dim,
-                              .num_dbs = num_dbs,
-                              .shards = shards,
-                              .training_seconds = builder->training_seconds,
-                              .writing_seconds = builder->writing_seconds,
-                              .finishing_seconds = builder->finishing_seconds,
-                              .publishing_seconds = builder->publishing_seconds};
-  result->run_id = sf_block_copy_text(&text, builder->run_id);
-  result->manifest_ref = sf_block_copy_text(&text, ref);
-  describe_shards(builder, shards, &text, result);
-  *described = result;
-  return SF_OK;
-}
-
 static sf_code finish(sf_builder *builder, sf_build_result **result, sf_error *error) {
-  char *ref = NULL;
+  sf_build_result *described = NULL;
   uint64_t started = sf_monotonic_nanoseconds();
   double trained = builder->training_seconds;
   sf_code code = complete(builder, error);
   builder->finishing_seconds = seconds_since(started) - (builder->training_seconds - trained);
-  if (code == SF_OK) {
-    started = sf_monotonic_nanoseconds();
-    code = publish(builder, &ref, error);
-    builder->publishing_seconds = seconds_since(started);
-  }
+  started = sf_monotonic_nanoseconds();
   if (code == SF_OK)
-    code = describe(builder, ref, result, error);
-  free(ref);
+    code = publish(builder, &described, error);
+  if (code == SF_OK) {
+    described->publishing_seconds = seconds_since(started);
+    *result = described;
+  } else
+    free(described);
   builder->has_failed = true; /* or finished: there is nothing more to do with it */
   return code;
 }

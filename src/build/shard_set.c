@@ -254,29 +254,33 @@ static void finish_shards(void *context, uint32_t thread) {
   }
 }
 
-/* Names are on disk once their folders are. */
-static void sync_folders(const sf_shard_set *set) {
-  if (set->source.storage->vtable->is_remote)
-    return;
-  for (uint32_t id = 0; id < set->num_dbs; id++) {
-    char *folder = set->records[id].num_rows > 0 ? folder_of(set, id) : NULL;
-    char *above = folder != NULL ? sf_folder_of(folder) : NULL;
-    if (above != NULL) {
-      sf_sync_folder(folder);
-      sf_sync_folder(above);
-    }
-    free(above);
-    free(folder);
-  }
-  char *above = sf_folder_of(set->source.directory);
-  char *root = above != NULL ? sf_folder_of(above) : NULL;
-  sf_sync_folder(set->source.directory);
-  if (root != NULL) {
-    sf_sync_folder(above);
-    sf_sync_folder(root);
-  }
+/* Syncs a folder and the `levels` above it. */
+static sf_code sync_upwards(const char *folder, int levels, sf_error *error) {
+  sf_sync_folder(folder);
+  if (levels == 0)
+    return SF_OK;
+  char *above = sf_folder_of(folder);
+  if (above == NULL)
+    return sf_fail_memory(error, "path of a folder");
+  sf_code code = sync_upwards(above, levels - 1, error);
   free(above);
-  free(root);
+  return code;
+}
+
+/* Names are on disk once their folders are. */
+static sf_code sync_folders(const sf_shard_set *set, sf_error *error) {
+  if (set->source.storage->vtable->is_remote)
+    return SF_OK;
+  for (uint32_t id = 0; id < set->num_dbs; id++) {
+    if (set->records[id].num_rows == 0)
+      continue;
+    char *folder = folder_of(set, id);
+    sf_code code = folder == NULL ? sf_fail_memory(error, "path of a folder") : sync_upwards(folder, 1, error);
+    free(folder);
+    if (code != SF_OK)
+      return code;
+  }
+  return sync_upwards(set->source.directory, 2, error);
 }
 
 sf_code sf_shard_set_finish(sf_shard_set *set, sf_shard_set_callback callback, void *user_data,
@@ -287,7 +291,7 @@ sf_code sf_shard_set_finish(sf_shard_set *set, sf_shard_set_callback callback, v
   if (set->spool != NULL)
     SF_TRY(sf_spool_flush(set->spool, error));
   SF_TRY(run_shared(&work, finish_shards, error));
-  sync_folders(set);
+  SF_TRY(sync_folders(set, error));
   /* The last of them may have been another thread's. */
   if (!callback(work.shards_done, work.shards_total, work.bytes_done, user_data))
     return sf_fail(error, SF_CANCELLED_ERROR, "the build was stopped");

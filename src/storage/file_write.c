@@ -76,17 +76,15 @@ static sf_code begin(written_file *file, const sf_storage *storage, const char *
   return code;
 }
 
-/* The folders up to the root may be new too. */
-static void sync_folders(const written_file *file) {
-  size_t root_length = strlen(file->storage->root);
-  char *folder = sf_strdup(file->folder);
-  while (folder != NULL && strlen(folder) >= root_length) {
+/* The folders up to the root may be new too. Cuts their names off one by one: `folder` is not the same afterwards. */
+static void sync_folders(char *folder, size_t root_length) {
+  while (strlen(folder) >= root_length) {
     sf_sync_folder(folder);
-    char *above = strlen(folder) > 1 ? sf_folder_of(folder) : NULL;
-    free(folder);
-    folder = above;
+    char *slash = strrchr(folder, '/');
+    if (slash == NULL || slash == folder)
+      return;
+    *slash = '\0';
   }
-  free(folder);
 }
 
 /* --------------------------------------------------------------------------------------------------------- Conditions */
@@ -185,7 +183,7 @@ static sf_code publish(written_file *file, const sf_put_condition *condition, co
     flock(lock, LOCK_UN);
   close(lock);
   if (code == SF_OK && *stored)
-    sync_folders(file);
+    sync_folders(file->folder, strlen(file->storage->root));
   return code;
 }
 
