@@ -1,0 +1,29 @@
+#include "faults/responses.h"
+
+#include <string.h>
+
+static bool same_text(const char *left, size_t left_length, const char *right, size_t right_length) {
+  if (left == NULL || right == NULL)
+    return left == right;
+  return left_length == right_length && memcmp(left, right, left_length) == 0;
+}
+
+static bool same_result(const sf_search_result *left, const sf_search_result *right) {
+  return left->id_type == right->id_type && left->id_integer == right->id_integer &&
+         same_text(left->id_string, left->id_length, right->id_string, right->id_length) &&
+         memcmp(&left->score, &right->score, sizeof(double)) == 0 &&
+         same_text(left->payload, left->payload_length, right->payload, right->payload_length) &&
+         left->shard_id == right->shard_id;
+}
+
+bool responses_equal(const sf_search_response *left, const sf_search_response *right) {
+  if (left == NULL || right == NULL || sf_search_response_count(left) != sf_search_response_count(right) ||
+      sf_search_response_num_shards_queried(left) != sf_search_response_num_shards_queried(right))
+    return false;
+  const sf_search_result *lefts = sf_search_response_results(left);
+  const sf_search_result *rights = sf_search_response_results(right);
+  for (size_t i = 0; i < sf_search_response_count(left); i++)
+    if (!same_result(&lefts[i], &rights[i]))
+      return false;
+  return true;
+}

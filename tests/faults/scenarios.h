@@ -1,0 +1,34 @@
+/*
+ * What is swept: uses of the library that are run again and again, each time with another fault. A scenario is a struct
+ * here and a line in one of the tables.
+ */
+#ifndef SF_TESTS_SCENARIOS_H
+#define SF_TESTS_SCENARIOS_H
+
+#include "shardyfusion.h"
+
+#include <stddef.h>
+
+typedef struct scenario {
+  const char *name;
+  unsigned short_stride; /* from one point to the next in the short form; 0: it is not in that */
+  const void *plan;
+  void *(*set_up)(const void *plan);
+  /* Before each run with a fault: makes what the run begins with. */
+  void (*prepare)(void *state);
+  /* The use itself. Frees all it made, but for results in `state`. */
+  sf_code (*run)(void *state, sf_error *error);
+  /* Judges what the run left, and forgets it: NULL, or what is wrong. A run that failed must leave nothing; one that
+   * succeeded must have the right answers, whether there was a fault or not. */
+  const char *(*check)(void *state, sf_code code, bool had_fault);
+  void (*tear_down)(void *state);
+} scenario;
+
+extern const scenario reading_scenarios[];
+extern const size_t num_reading_scenarios;
+extern const scenario refreshing_scenarios[];
+extern const size_t num_refreshing_scenarios;
+extern const scenario writing_scenarios[];
+extern const size_t num_writing_scenarios;
+
+#endif
