@@ -123,7 +123,8 @@ static void a_table_without_end_is_given_up(void **state) {
   assert_int_equal(sf_sqlite_prepare(database, "SELECT x FROM t WHERE x=1", "d", SF_DB_ADAPTER_ERROR, &row, NULL),
                    SF_OK);
   assert_int_equal(sqlite3_step(row), SQLITE_INTERRUPT);
-  assert_int_equal(sf_sqlite_fail(database, "d", "can't read t", SF_DB_ADAPTER_ERROR, &error), SF_DB_ADAPTER_ERROR);
+  assert_int_equal(sf_sqlite_fail(database, SQLITE_INTERRUPT, "d", "can't read t", SF_DB_ADAPTER_ERROR, &error),
+                   SF_DB_ADAPTER_ERROR);
   assert_string_equal(error.message, "d: can't read t: expected it to be read in proportion to its size, found no end");
   sqlite3_finalize(row);
   sqlite3_close(database);
@@ -160,6 +161,26 @@ static void a_value_longer_than_the_file_is_refused(void **state) {
   sf_buffer_free(&bytes);
 }
 
+/* sqlite3_deserialize, for one, returns it and leaves the connection without an error. */
+static void memory_that_is_out_is_never_a_malformed_database(void **state) {
+  (void)state;
+  const int statuses[] = {SQLITE_NOMEM, SQLITE_IOERR_NOMEM};
+  sf_buffer bytes = database_of("CREATE TABLE t(x)", "");
+  sqlite3 *database = open_bytes(&bytes);
+  for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+    sf_error error;
+    assert_int_equal(sf_sqlite_fail(database, statuses[i], "d", "can't read t", SF_MANIFEST_PARSE_ERROR, &error),
+                     SF_OUT_OF_MEMORY_ERROR);
+    assert_int_equal(error.code, SF_OUT_OF_MEMORY_ERROR);
+  }
+  assert_int_equal(sf_sqlite_fail(NULL, SQLITE_ERROR, "d", "can't open it", SF_MANIFEST_PARSE_ERROR, NULL),
+                   SF_OUT_OF_MEMORY_ERROR);
+  assert_int_equal(sf_sqlite_fail(database, SQLITE_CORRUPT, "d", "can't read t", SF_MANIFEST_PARSE_ERROR, NULL),
+                   SF_MANIFEST_PARSE_ERROR);
+  sqlite3_close(database);
+  sf_buffer_free(&bytes);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(only_ordinary_tables_are_tables),
@@ -168,6 +189,7 @@ int main(void) {
       cmocka_unit_test(a_table_without_end_is_given_up),
       cmocka_unit_test(a_statement_that_is_renewed_is_not_given_up),
       cmocka_unit_test(a_value_longer_than_the_file_is_refused),
+      cmocka_unit_test(memory_that_is_out_is_never_a_malformed_database),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
