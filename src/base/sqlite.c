@@ -13,7 +13,7 @@
 
 /* Some calls return SQLITE_NOMEM and leave the connection without an error (sqlite3_deserialize); others return
  * SQLITE_IOERR, and only the extended code says that memory was out. */
-static bool is_out_of_memory(sqlite3 *database, int status) {
+static bool says_out_of_memory(sqlite3 *database, int status) {
   if (database == NULL || (status & 0xFF) == SQLITE_NOMEM || status == SQLITE_IOERR_NOMEM)
     return true;
   return sqlite3_errcode(database) == SQLITE_NOMEM || sqlite3_extended_errcode(database) == SQLITE_IOERR_NOMEM;
@@ -21,9 +21,14 @@ static bool is_out_of_memory(sqlite3 *database, int status) {
 
 sf_code sf_sqlite_fail(sqlite3 *database, int status, const char *what, const char *action, sf_code code,
                        sf_error *error) {
-  /* A corrupt database does not get here by asking for too much: what it may ask for is bounded by its size. */
-  if (is_out_of_memory(database, status))
+  bool out_of_memory = says_out_of_memory(database, status);
+  /* SQLite says so of some corrupt schemas, too. An allocation that failed has set errno, which begins as 0 when a database
+   * is opened; nothing that SQLite does afterwards sets it again. */
+  if (out_of_memory && errno == ENOMEM)
     return sf_fail_memory(error, what);
+  if (out_of_memory)
+    return sf_fail(error, code, "%s: %s: expected a sound database, found one that SQLite has no memory for", what,
+                   action);
   if ((status & 0xFF) == SQLITE_INTERRUPT)
     return sf_fail(error, code, "%s: %s: expected it to be read in proportion to its size, found no end", what, action);
   return sf_fail(error, code, "%s: %s: %s", what, action, sqlite3_errmsg(database));
@@ -83,6 +88,7 @@ sf_code sf_sqlite_open_immutable(const char *path, const char *what, sf_code cod
   char *uri = uri_of_path(path);
   if (uri == NULL)
     return sf_fail_memory(error, what);
+  errno = 0;
   sqlite3 *opened = NULL;
   struct stat status = {0};
   const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
@@ -105,6 +111,7 @@ sf_code sf_sqlite_open_immutable(const char *path, const char *what, sf_code cod
 sf_code sf_sqlite_open_bytes(const void *bytes, size_t length, const char *what, sf_code code, sqlite3 **database,
                              sf_error *error) {
   sqlite3 *opened = NULL;
+  errno = 0;
   int status = sf_sqlite_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, &opened);
   if (status == SQLITE_OK)
     status = sqlite3_deserialize(opened, "main", (unsigned char *)(uintptr_t)bytes, (sqlite3_int64)length,
