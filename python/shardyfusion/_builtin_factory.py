@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from shardyfusion._lazy import dataclasses, pathlib
+from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class BuiltinReaderFactory:
 
         shard_id = next((shard.db_id for shard in manifest.shards if shard.db_url == db_url), None)
         if shard_id is None:
-            raise ConfigValidationError(f"db_url: expected one of the manifest's shards, found {db_url!r}")
+            raise ConfigValidationError(f"db_url: expected one of the manifest's shards, found {describe(db_url)}")
         reader = await AsyncShardedVectorReader.open(
             s3_prefix=manifest.required_build.s3_prefix,
             local_root=pathlib.Path(local_dir).parent,

@@ -6,11 +6,11 @@ Routing stays the library's. Everything else about such shards is the factory's.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
-from shardyfusion import _core
+from shardyfusion import _core, _values
 from shardyfusion._lazy import asyncio, pathlib
 from shardyfusion._options import ReaderOptions, Reporter, shard_details_of, snapshot_info_of
 from shardyfusion.errors import ConfigValidationError, ReaderStateError
@@ -20,8 +20,6 @@ from shardyfusion.metrics import MetricEvent
 from shardyfusion._types import SearchResult, VectorIndexConfig, VectorSearchResponse
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
     from shardyfusion._types import Queries, Query
 
 
@@ -70,12 +68,7 @@ def index_config_of(handle: _core.Reader, manifest: ParsedManifest) -> VectorInd
 
 def split_queries(queries: Queries) -> list[Query]:
     """One by one, as a factory's shards take them."""
-    if isinstance(queries, Iterable):
-        return list(queries)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    view = memoryview(cast("Buffer", queries))
-    if view.ndim != 2:
-        raise ConfigValidationError(f"queries: expected an array of two dimensions, found {view.ndim}")
-    return cast("list[Query]", view.tolist())
+    return _values.split(queries)
 
 
 @dataclass(slots=True)

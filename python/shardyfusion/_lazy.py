@@ -1,11 +1,11 @@
 """Modules that are imported when something of them is first used: asyncio alone takes longer than all of this package, and
-whoever has a loop has it already. `custom`, `store` and `types` are our own."""
+whoever has a loop has it already. `custom`, `store`, `types` and `values` are our own."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__all__ = ["asyncio", "custom", "dataclasses", "json", "logging", "pathlib", "sqlite3", "store", "types"]
+__all__ = ["asyncio", "custom", "dataclasses", "json", "logging", "pathlib", "sqlite3", "store", "types", "values"]
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shardyfusion import _custom as custom
     from shardyfusion import _store as store
     from shardyfusion import _types as types
+    from shardyfusion import _values as values
 else:
     from importlib import import_module
     from types import ModuleType
@@ -37,3 +38,4 @@ else:
     custom = LazyModule("shardyfusion._custom")
     store = LazyModule("shardyfusion._store")
     types = LazyModule("shardyfusion._types")
+    values = LazyModule("shardyfusion._values")

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shardyfusion import _core
-from shardyfusion._lazy import logging, types
+from shardyfusion._lazy import logging, types, values
+from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError
 from shardyfusion.metrics import MetricEvent, MetricsCollector
 
@@ -34,7 +35,7 @@ def path_option(name: str, value: str | os.PathLike[str]) -> str:
     except TypeError:
         path = None
     if not isinstance(path, str) or not path or "\0" in path:
-        raise ConfigValidationError(f"{name}: expected a path or URL, found {value!r}")
+        raise ConfigValidationError(f"{name}: expected a path or URL, found {describe(value)}")
     return path
 
 
@@ -43,7 +44,7 @@ def _count(name: str, value: int | None, minimum: int, maximum: int = _MAX_COUNT
     if value is None:
         return 0
     if not isinstance(value, int) or not minimum <= value <= maximum:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigValidationError(f"{name}: expected an integer of at least {minimum}, found {value!r}")
+        raise ConfigValidationError(f"{name}: expected an integer of at least {minimum}, found {describe(value)}")
     return value
 
 
@@ -180,4 +181,9 @@ def keyword_search(
     shard_ids: Iterable[int] | None, num_probes: int | None, routing_context: Mapping[str, Any] | None
 ) -> tuple[list[int] | None, int | None, Mapping[str, Any] | None]:
     """Arguments of a search that are looked at more than once."""
-    return None if shard_ids is None else list(shard_ids), num_probes, routing_context
+    if shard_ids is None:
+        return None, num_probes, routing_context
+    ids = values.shard_ids(shard_ids)
+    if isinstance(ids, str):
+        raise ConfigValidationError(f"shard_ids: expected integers, found {ids}")
+    return list(ids), num_probes, routing_context

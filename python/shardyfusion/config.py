@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ __all__ = [
 def require(name: str, expected: object, found: object) -> None:
     """For settings of which only one value can be written."""
     if found != expected:
-        raise ConfigValidationError(f"{name}: expected {expected!r}, found {found!r}")
+        raise ConfigValidationError(f"{name}: expected {expected!r}, found {describe(found)}")
 
 
 def _default_local_root() -> str:
@@ -99,7 +100,7 @@ class VectorWriteRateLimitConfig:
     def validate(self) -> None:
         limit = self.max_writes_per_second
         if limit is not None and not 0 < limit < float("inf"):
-            raise ConfigValidationError(f"rate_limits.max_writes_per_second: expected a number above 0, found {limit!r}")
+            raise ConfigValidationError(f"rate_limits.max_writes_per_second: expected a number above 0, found {describe(limit)}")
 
 
 @dataclass(slots=True)
@@ -111,7 +112,7 @@ class WriterObservabilityConfig:
     def validate(self) -> None:
         collector = self.metrics_collector
         if collector is not None and not callable(getattr(collector, "emit", None)):
-            raise ConfigValidationError(f"metrics_collector: expected emit(event, fields), found {collector!r}")
+            raise ConfigValidationError(f"metrics_collector: expected emit(event, fields), found {describe(collector)}")
 
 
 @dataclass(slots=True)

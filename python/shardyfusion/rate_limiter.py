@@ -7,6 +7,7 @@ import time
 from typing import Protocol
 
 from shardyfusion._lazy import asyncio
+from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError
 
 __all__ = ["AsyncRateLimiter", "RateLimiter", "TokenBucket"]
@@ -32,9 +33,9 @@ class TokenBucket:
 
     def __init__(self, rate: float, capacity: float | None = None) -> None:
         if not 0 < rate < float("inf"):
-            raise ConfigValidationError(f"rate: expected a number of searches a second above 0, found {rate!r}")
+            raise ConfigValidationError(f"rate: expected a number of searches a second above 0, found {describe(rate)}")
         if capacity is not None and not capacity >= 1:
-            raise ConfigValidationError(f"capacity: expected at least 1, found {capacity!r}")
+            raise ConfigValidationError(f"capacity: expected at least 1, found {describe(capacity)}")
         self._rate = float(rate)
         self._capacity = max(self._rate, 1.0) if capacity is None else float(capacity)
         self._tokens = self._capacity

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from shardyfusion._text import describe, shorten
 from shardyfusion.errors import ConfigValidationError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _SIGNATURES = ("s3v4", "v4")
 
 
 def _fail(name: str, expected: str, found: object) -> ConfigValidationError:
-    return ConfigValidationError(f"s3_connection_options: {name}: expected {expected}, found {found!r}")
+    return ConfigValidationError(f"s3_connection_options: {name}: expected {expected}, found {describe(found)}")
 
 
 def _text(options: dict[str, Any], name: str) -> str | None:
@@ -59,10 +60,10 @@ def core_options(
 ) -> dict[str, Any]:
     """Checked, as the extension takes them; empty where all comes from the environment."""
     if credential_provider is not None and not callable(getattr(credential_provider, "resolve", None)):
-        raise ConfigValidationError(f"credential_provider: expected resolve(), found {credential_provider!r}")
+        raise ConfigValidationError(f"credential_provider: expected resolve(), found {describe(credential_provider)}")
     options: dict[str, Any] = dict(connection or {})
     if unknown := set(options) - set(S3ConnectionOptions.__annotations__):
-        raise ConfigValidationError(f"s3_connection_options: unknown: {', '.join(sorted(map(str, unknown)))}")
+        raise ConfigValidationError(f"s3_connection_options: unknown: {shorten(', '.join(sorted(map(str, unknown))))}")
     style = options.get("addressing_style") or "auto"
     if style not in _STYLES:
         raise _fail("addressing_style", "auto, virtual or path", style)

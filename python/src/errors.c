@@ -17,6 +17,9 @@ static const error_row rows[] = {
 #undef ERROR_ROW
 };
 
+/* A message has room for what was expected, what was found and why. */
+enum { MAX_MESSAGE_LENGTH = 1000 };
+
 #define NUM_ROWS (sizeof(rows) / sizeof(rows[0]))
 
 /* What each exception means, as its docstring. */
@@ -124,10 +127,66 @@ PyObject *sf_py_raise(const sf_py_state *state, const sf_error *error) {
   return NULL;
 }
 
+/* What calls a function of shardyfusion/_text.py on a value: a new reference. */
+static PyObject *call_text(const char *function, PyObject *value) {
+  PyObject *callable = sf_py_import("shardyfusion._text", function);
+  PyObject *text = callable == NULL ? NULL : PyObject_CallFunctionObjArgs(callable, value, NULL);
+  Py_XDECREF(callable);
+  return text;
+}
+
+PyObject *sf_py_describe(PyObject *value) {
+  return call_text("describe", value);
+}
+
+/* Raises the message (taken over), shortened where it is long. */
+static void raise_message(const sf_py_state *state, sf_code code, PyObject *message) {
+  if (message != NULL && PyUnicode_GetLength(message) > MAX_MESSAGE_LENGTH) {
+    PyObject *shortened = call_text("shorten_message", message);
+    Py_DECREF(message);
+    message = shortened;
+  }
+  if (message != NULL)
+    PyErr_SetObject(state->errors[code], message);
+  Py_XDECREF(message);
+}
+
 PyObject *sf_py_fail(const sf_py_state *state, sf_code code, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  PyErr_FormatV(state->errors[code], format, arguments);
+  raise_message(state, code, PyUnicode_FromFormatV(format, arguments));
   va_end(arguments);
   return NULL;
+}
+
+/* What the exception that is set says, which it is no longer: a new reference, or NULL. */
+static PyObject *take_text(void) {
+  PyObject *type;
+  PyObject *value;
+  PyObject *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyErr_NormalizeException(&type, &value, &traceback);
+  PyObject *text = value == NULL ? NULL : call_text("reason", value);
+  PyErr_Clear();
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(traceback);
+  return text;
+}
+
+int sf_py_fail_found(const sf_py_state *state, PyObject *value, const char *format, ...) {
+  PyObject *reason = PyErr_Occurred() ? take_text() : NULL;
+  PyObject *found = sf_py_describe(value);
+  va_list arguments;
+  va_start(arguments, format);
+  PyObject *start = found == NULL ? NULL : PyUnicode_FromFormatV(format, arguments);
+  va_end(arguments);
+  if (start != NULL)
+    raise_message(state, SF_CONFIG_VALIDATION_ERROR,
+                  reason != NULL ? PyUnicode_FromFormat("%U, found %S: %S", start, found, reason)
+                                 : PyUnicode_FromFormat("%U, found %S", start, found));
+  Py_XDECREF(start);
+  Py_XDECREF(found);
+  Py_XDECREF(reason);
+  return -1;
 }

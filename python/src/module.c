@@ -55,8 +55,29 @@ PyObject *sf_py_import(const char *module_name, const char *attribute) {
   return value;
 }
 
+PyObject *sf_py_scalar(PyObject *value) {
+  PyObject *function = sf_py_import("shardyfusion._values", "scalar");
+  PyObject *plain = function == NULL ? NULL : PyObject_CallFunctionObjArgs(function, value, NULL);
+  Py_XDECREF(function);
+  return plain;
+}
+
+PyObject *sf_py_index(PyObject *value) {
+  PyObject *index = PyNumber_Index(value);
+  if (index != NULL || !PyErr_ExceptionMatches(PyExc_TypeError))
+    return index;
+  PyErr_Clear();
+  PyObject *plain = sf_py_scalar(value);
+  index = plain == NULL ? NULL : PyNumber_Index(plain);
+  Py_XDECREF(plain);
+  return index;
+}
+
 static int execute(PyObject *module) {
   sf_py_state *state = PyModule_GetState(module);
+  state->filled = PyUnicode_InternFromString("filled");
+  if (state->filled == NULL)
+    return -1;
   if (sf_py_add_errors(module, state) < 0 || sf_py_add_results(module, state) < 0)
     return -1;
   if (sf_py_add_operations(module, state) < 0 || sf_py_add_readers(module, state) < 0)
@@ -81,6 +102,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
   Py_VISIT(state->done);
   Py_VISIT(state->set_result);
   Py_VISIT(state->set_exception);
+  Py_VISIT(state->filled);
   return 0;
 }
 
@@ -101,6 +123,7 @@ static int clear(PyObject *module) {
   Py_CLEAR(state->done);
   Py_CLEAR(state->set_result);
   Py_CLEAR(state->set_exception);
+  Py_CLEAR(state->filled);
   return 0;
 }
 

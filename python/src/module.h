@@ -32,6 +32,7 @@ typedef struct sf_py_state {
   PyObject *done;       /* the names of a future's methods */
   PyObject *set_result;
   PyObject *set_exception;
+  PyObject *filled; /* the name of what masked arrays have and others have not */
 } sf_py_state;
 
 /* Of the module that made the type of `object` (whose type is never a subtype). */
@@ -65,7 +66,23 @@ void sf_py_gc_free(PyObject *object);
 PyObject *sf_py_make_error(const sf_py_state *state, const sf_error *error);
 /* Raises it; returns NULL. */
 PyObject *sf_py_raise(const sf_py_state *state, const sf_error *error);
-/* Raises a message of this layer. Returns NULL. */
+/* Raises a message of this layer, without its middle where it is longer than a few lines. Returns NULL. */
 PyObject *sf_py_fail(const sf_py_state *state, sf_code code, const char *format, ...);
+
+/* What a message says of a value: its type, and as much of it as a line has room for. A new reference; NULL with an
+ * exception set where memory or the caller's patience ends, but not where the value's own code fails. No exception may be
+ * set. */
+PyObject *sf_py_describe(PyObject *value);
+
+/* Raises a ConfigValidationError, "message, found value", in place of the exception that may be set: what that says follows.
+ * Returns -1. */
+int sf_py_fail_found(const sf_py_state *state, PyObject *value, const char *format, ...);
+
+/* An integer from what has __index__, or is a scalar of an array library that holds one: a new reference. NULL with an
+ * exception set, a TypeError where it is none. */
+PyObject *sf_py_index(PyObject *value);
+
+/* The Python value of a scalar of an array library; all else as it is. A new reference, NULL with an exception set. */
+PyObject *sf_py_scalar(PyObject *value);
 
 #endif

@@ -103,7 +103,8 @@ static PyObject *search(PyObject *object, PyObject *const *args, Py_ssize_t coun
   sf_py_vectors vectors = {.count = 1};
   PyObject *operation = NULL;
   if (check_arguments(object, args, count, NUM_SEARCH_ARGUMENTS) < 0 ||
-      sf_py_top_k_read(state, args[TOP_K], &request) < 0 || sf_py_vector_read(state, args[QUERY], &vectors.whole) < 0)
+      sf_py_top_k_read(state, args[TOP_K], &request) < 0 ||
+      sf_py_vector_read(state, "query", args[QUERY], &vectors.whole) < 0)
     return NULL;
   if (sf_py_routing_read(state, &args[SHARD_IDS], &request, &routing) == 0) {
     sf_py_vectors_request(&vectors, 0, &request);
@@ -132,7 +133,8 @@ static PyObject *batch_search(PyObject *object, PyObject *const *args, Py_ssize_
   sf_py_vectors vectors = {0};
   PyObject *operation = NULL;
   if (check_arguments(object, args, count, NUM_SEARCH_ARGUMENTS) < 0 ||
-      sf_py_top_k_read(state, args[TOP_K], &common) < 0 || sf_py_vectors_read(state, args[QUERY], &vectors) < 0)
+      sf_py_top_k_read(state, args[TOP_K], &common) < 0 ||
+      sf_py_vectors_read(state, "queries", args[QUERY], &vectors) < 0)
     return NULL;
   if (sf_py_routing_read(state, &args[SHARD_IDS], &common, &routing) == 0) {
     sf_search_request *requests = make_requests(&vectors, &common);
@@ -169,7 +171,7 @@ static PyObject *route(PyObject *object, PyObject *const *args, Py_ssize_t count
   size_t num_shards;
   sf_error error;
   PyObject *list = NULL;
-  if (count != 4 || sf_py_vector_read(state, args[0], &vectors.whole) < 0)
+  if (count != 4 || sf_py_vector_read(state, "query", args[0], &vectors.whole) < 0)
     return NULL;
   if (sf_py_routing_read(state, &args[1], &request, &routing) == 0) {
     sf_py_vectors_request(&vectors, 0, &request);

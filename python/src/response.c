@@ -1,8 +1,6 @@
 /* VectorSearchResponse: the neighbours of one query, a sequence of its results. */
 #include "result.h"
 
-#include <string.h>
-
 typedef struct response {
   PyObject_HEAD
   sf_py_answer *answer; /* NULL: made from Python, and `results` is set */
@@ -77,19 +75,27 @@ static PyObject *make_results(const sf_py_state *state, sf_py_answer *answer) {
   return list;
 }
 
-/* Borrowed; NULL with an exception set. */
+/* The list of results: a new reference, NULL with an exception set. What it is asked for may be the caller's code, which
+ * may change the list, and ask for it again. */
 static PyObject *results_of(PyObject *object) {
   response *self = (response *)object;
-  if (self->results == NULL && self->answer == NULL) /* cleared by the garbage collector */
+  if (self->results == NULL && self->answer == NULL) { /* cleared by the garbage collector */
     PyErr_SetString(PyExc_RuntimeError, "the response is being freed");
-  else if (self->results == NULL)
-    self->results = make_results(sf_py_state_of(object), self->answer);
-  return self->results;
+    return NULL;
+  }
+  if (self->results == NULL) {
+    PyObject *made = make_results(sf_py_state_of(object), self->answer);
+    if (made == NULL || self->results == NULL)
+      self->results = made;
+    else
+      Py_DECREF(made); /* another one was made meanwhile */
+  }
+  return Py_XNewRef(self->results);
 }
 
 static PyObject *get_results(PyObject *object, void *closure) {
   (void)closure;
-  return Py_XNewRef(results_of(object));
+  return results_of(object);
 }
 
 static Py_ssize_t length(PyObject *object) {
@@ -97,113 +103,148 @@ static Py_ssize_t length(PyObject *object) {
   if (self->results == NULL && self->answer != NULL)
     return (Py_ssize_t)sf_search_response_count(self->answer->response);
   PyObject *results = results_of(object);
-  return results == NULL ? -1 : PyList_Size(results);
+  Py_ssize_t count = results == NULL ? -1 : PyList_Size(results);
+  Py_XDECREF(results);
+  return count;
 }
 
 static PyObject *item(PyObject *object, Py_ssize_t index) {
   PyObject *results = results_of(object);
-  return results == NULL ? NULL : PySequence_GetItem(results, index);
+  PyObject *value = results == NULL ? NULL : PySequence_GetItem(results, index);
+  Py_XDECREF(results);
+  return value;
 }
 
 static PyObject *subscript(PyObject *object, PyObject *key) {
   PyObject *results = results_of(object);
-  return results == NULL ? NULL : PyObject_GetItem(results, key);
+  PyObject *value = results == NULL ? NULL : PyObject_GetItem(results, key);
+  Py_XDECREF(results);
+  return value;
 }
 
 static PyObject *iterate(PyObject *object) {
   PyObject *results = results_of(object);
-  return results == NULL ? NULL : PyObject_GetIter(results);
+  PyObject *iterator = results == NULL ? NULL : PyObject_GetIter(results);
+  Py_XDECREF(results);
+  return iterator;
 }
 
-/* The scores of results that were made from Python. */
-static int copy_scores(PyObject *results, double *scores) {
-  for (Py_ssize_t i = 0; i < PyList_Size(results); i++) {
-    PyObject *score = PyObject_GetAttrString(PyList_GetItem(results, i), "score");
-    scores[i] = score == NULL ? -1 : PyFloat_AsDouble(score);
-    Py_XDECREF(score);
-    if (PyErr_Occurred())
-      return -1;
+/* An attribute of each result, as they are now: a new tuple. */
+static PyObject *attributes(PyObject *object, const char *name) {
+  PyObject *results = results_of(object);
+  PyObject *snapshot = results == NULL ? NULL : PyList_AsTuple(results);
+  Py_ssize_t count = snapshot == NULL ? 0 : PyTuple_Size(snapshot);
+  PyObject *values = snapshot == NULL ? NULL : PyTuple_New(count);
+  for (Py_ssize_t i = 0; values != NULL && i < count; i++) {
+    PyObject *value = PyObject_GetAttrString(PyTuple_GetItem(snapshot, i), name);
+    if (value == NULL)
+      Py_CLEAR(values);
+    else
+      PyTuple_SetItem(values, i, value);
   }
-  return 0;
+  Py_XDECREF(snapshot);
+  Py_XDECREF(results);
+  return values;
+}
+
+/* Memory for `count` values of 8 bytes. */
+static void *allocate(size_t count) {
+  void *data = PyMem_Calloc(count, sizeof(uint64_t));
+  if (data == NULL)
+    PyErr_NoMemory();
+  return data;
+}
+
+/* The scores of results that were made from Python: their code may run, but the tuple stays. */
+static double *copy_scores(PyObject *values) {
+  Py_ssize_t count = PyTuple_Size(values);
+  double *scores = allocate((size_t)count);
+  for (Py_ssize_t i = 0; scores != NULL && i < count; i++) {
+    scores[i] = PyFloat_AsDouble(PyTuple_GetItem(values, i));
+    if (scores[i] != -1 || !PyErr_Occurred())
+      continue;
+    PyMem_Free(scores);
+    return NULL;
+  }
+  return scores;
+}
+
+static double *copy_row_scores(const sf_search_response *found) {
+  const sf_search_result *rows = sf_search_response_results(found);
+  size_t count = sf_search_response_count(found);
+  double *scores = allocate(count);
+  for (size_t i = 0; scores != NULL && i < count; i++)
+    scores[i] = rows[i].score;
+  return scores;
 }
 
 static PyObject *get_scores(PyObject *object, void *closure) {
   (void)closure;
   const response *self = (response *)object;
-  Py_ssize_t count = length(object);
-  double *scores = count < 0 ? NULL : PyMem_Malloc((size_t)count * sizeof(*scores));
-  if (scores == NULL)
-    return count < 0 ? NULL : PyErr_NoMemory();
   if (self->answer != NULL) {
-    const sf_search_result *rows = sf_search_response_results(self->answer->response);
-    count = (Py_ssize_t)sf_search_response_count(self->answer->response);
-    for (Py_ssize_t i = 0; i < count; i++)
-      scores[i] = rows[i].score;
-  } else if (copy_scores(self->results, scores) < 0) {
-    PyMem_Free(scores);
-    return NULL;
+    double *scores = copy_row_scores(self->answer->response);
+    Py_ssize_t count = (Py_ssize_t)sf_search_response_count(self->answer->response);
+    return scores == NULL ? NULL : sf_py_column_new(sf_py_state_of(object), scores, count, "d");
   }
-  return sf_py_column_new(sf_py_state_of(object), scores, count, "d");
+  PyObject *values = attributes(object, "score");
+  double *scores = values == NULL ? NULL : copy_scores(values);
+  PyObject *column =
+      scores == NULL ? NULL : sf_py_column_new(sf_py_state_of(object), scores, PyTuple_Size(values), "d");
+  Py_XDECREF(values);
+  return column;
 }
 
-/* A list of the ids, whatever their types. */
-static PyObject *list_ids(PyObject *object) {
-  PyObject *results = results_of(object);
-  Py_ssize_t count = results == NULL ? 0 : PyList_Size(results);
-  PyObject *ids = results == NULL ? NULL : PyList_New(count);
-  for (Py_ssize_t i = 0; ids != NULL && i < count; i++) {
-    PyObject *id = PyObject_GetAttrString(PyList_GetItem(results, i), "id");
-    if (id == NULL)
-      Py_CLEAR(ids);
-    else
-      PyList_SetItem(ids, i, id);
-  }
-  return ids;
-}
-
-/* 1 when all are integers of 64 bits, which are copied; 0 when not. */
-static int copy_integer_ids(PyObject *ids, int64_t *integers) {
-  for (Py_ssize_t i = 0; i < PyList_Size(ids); i++) {
-    PyObject *id = PyList_GetItem(ids, i);
+/* Whether all are integers of 64 bits, which are copied. */
+static bool copy_integer_ids(PyObject *ids, int64_t *integers) {
+  for (Py_ssize_t i = 0; i < PyTuple_Size(ids); i++) {
+    PyObject *id = PyTuple_GetItem(ids, i);
     int overflow = 0;
     if (!PyLong_CheckExact(id))
-      return 0;
+      return false;
     integers[i] = PyLong_AsLongLongAndOverflow(id, &overflow);
     if (overflow != 0)
-      return 0;
+      return false;
   }
-  return 1;
+  return true;
 }
 
 /* As above, from a response of the library. */
-static int copy_row_ids(const sf_search_response *found, int64_t *integers) {
+static bool copy_row_ids(const sf_search_response *found, int64_t *integers) {
   const sf_search_result *rows = sf_search_response_results(found);
   for (size_t i = 0; i < sf_search_response_count(found); i++) {
     if (rows[i].id_type != SF_ID_INTEGER)
-      return 0;
+      return false;
     integers[i] = rows[i].id_integer;
   }
-  return 1;
+  return true;
+}
+
+/* The ids that are not all integers, as a list. */
+static PyObject *list_ids(PyObject *object) {
+  PyObject *ids = attributes(object, "id");
+  PyObject *list = ids == NULL ? NULL : PySequence_List(ids);
+  Py_XDECREF(ids);
+  return list;
 }
 
 static PyObject *get_ids(PyObject *object, void *closure) {
   (void)closure;
   const response *self = (response *)object;
-  PyObject *ids = self->answer == NULL ? list_ids(object) : NULL;
+  PyObject *ids = self->answer == NULL ? attributes(object, "id") : NULL;
   if (self->answer == NULL && ids == NULL)
     return NULL;
-  size_t count = ids != NULL ? (size_t)PyList_Size(ids) : sf_search_response_count(self->answer->response);
-  int64_t *integers = PyMem_Malloc(count * sizeof(*integers));
-  if (integers == NULL) {
-    Py_XDECREF(ids);
-    return PyErr_NoMemory();
+  size_t count = ids != NULL ? (size_t)PyTuple_Size(ids) : sf_search_response_count(self->answer->response);
+  int64_t *integers = allocate(count);
+  PyObject *column = NULL;
+  if (integers != NULL &&
+      (ids != NULL ? copy_integer_ids(ids, integers) : copy_row_ids(self->answer->response, integers)))
+    column = sf_py_column_new(sf_py_state_of(object), integers, (Py_ssize_t)count, "q");
+  else if (integers != NULL) {
+    PyMem_Free(integers);
+    column = ids != NULL ? PySequence_List(ids) : list_ids(object);
   }
-  if (ids != NULL ? copy_integer_ids(ids, integers) : copy_row_ids(self->answer->response, integers)) {
-    Py_XDECREF(ids);
-    return sf_py_column_new(sf_py_state_of(object), integers, (Py_ssize_t)count, "q");
-  }
-  PyMem_Free(integers);
-  return ids != NULL ? ids : list_ids(object);
+  Py_XDECREF(ids);
+  return column;
 }
 
 static PyObject *get_num_shards_queried(PyObject *object, void *closure) {
@@ -220,7 +261,7 @@ static PyObject *get_latency_ms(PyObject *object, void *closure) {
 static PyObject *fields(PyObject *object) {
   const response *self = (response *)object;
   PyObject *results = results_of(object);
-  return results == NULL ? NULL : Py_BuildValue("(Okd)", results, self->num_shards_queried, self->latency_ms);
+  return results == NULL ? NULL : Py_BuildValue("(Nkd)", results, self->num_shards_queried, self->latency_ms);
 }
 
 static PyObject *repr(PyObject *object) {
@@ -259,12 +300,15 @@ static PyObject *index_of(PyObject *object, PyObject *args) {
   PyObject *method = results == NULL ? NULL : PyObject_GetAttrString(results, "index");
   PyObject *index = method == NULL ? NULL : PyObject_Call(method, args, NULL);
   Py_XDECREF(method);
+  Py_XDECREF(results);
   return index;
 }
 
 static PyObject *count_of(PyObject *object, PyObject *value) {
   PyObject *results = results_of(object);
-  return results == NULL ? NULL : PyObject_CallMethod(results, "count", "(O)", value);
+  PyObject *count = results == NULL ? NULL : PyObject_CallMethod(results, "count", "(O)", value);
+  Py_XDECREF(results);
+  return count;
 }
 
 static PyMethodDef methods[] = {{"__reduce__", reduce, METH_NOARGS, NULL},

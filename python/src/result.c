@@ -5,12 +5,12 @@
 
 typedef struct result {
   PyObject_HEAD
-  sf_py_answer *answer;        /* NULL: all is set below */
+  sf_py_answer *answer;        /* NULL: made from Python, and `given` is set */
   const sf_search_result *row; /* in the answer, while it is held */
   double score;
-  PyObject *id;      /* NULL: not made yet */
-  PyObject *vector;  /* NULL: None */
-  PyObject *payload; /* NULL: not decoded yet */
+  PyObject *id;      /* of a row; NULL: not made yet */
+  PyObject *payload; /* of a row; NULL: not decoded yet */
+  PyObject *given;   /* the id, the vector and the payload: a tuple, which unwinds however deep its values are nested */
 } result;
 
 void sf_py_answer_release(sf_py_answer *answer) {
@@ -44,25 +44,26 @@ static PyObject *construct(PyTypeObject *type, PyObject *args, PyObject *kwargs)
   if (self == NULL)
     return NULL;
   self->score = score;
-  self->id = Py_NewRef(id);
-  self->vector = Py_NewRef(vector);
-  self->payload = Py_NewRef(payload);
-  return (PyObject *)self;
+  self->given = PyTuple_Pack(3, id, vector, payload);
+  if (self->given != NULL)
+    return (PyObject *)self;
+  Py_DECREF(self);
+  return NULL;
 }
 
 static int traverse(PyObject *object, visitproc visit, void *arg) {
   const result *self = (result *)object;
   Py_VISIT(Py_TYPE(object));
   Py_VISIT(self->id);
-  Py_VISIT(self->vector);
   Py_VISIT(self->payload);
+  Py_VISIT(self->given);
   return 0;
 }
 
 static int clear(PyObject *object) {
   result *self = (result *)object;
-  Py_CLEAR(self->vector);
   Py_CLEAR(self->payload);
+  Py_CLEAR(self->given);
   return 0;
 }
 
@@ -75,14 +76,32 @@ static void dealloc(PyObject *object) {
   sf_py_gc_free(object);
 }
 
+/* What the constructor was given: a new reference. None where the garbage collector has cleared it. */
+static PyObject *given(const result *self, Py_ssize_t index) {
+  return Py_NewRef(self->given != NULL ? PyTuple_GetItem(self->given, index) : Py_None);
+}
+
+/* Keeps what was made first, should two threads have made it. */
+static PyObject *keep(PyObject **kept, PyObject *made) {
+  if (made == NULL)
+    return NULL;
+  if (*kept == NULL)
+    *kept = Py_NewRef(made);
+  Py_DECREF(made);
+  return Py_NewRef(*kept);
+}
+
 static PyObject *get_id(PyObject *object, void *closure) {
-  result *self = (result *)object;
   (void)closure;
-  if (self->id == NULL && self->row->id_type == SF_ID_INTEGER)
-    self->id = PyLong_FromLongLong(self->row->id_integer);
-  else if (self->id == NULL)
-    self->id = PyUnicode_DecodeUTF8(self->row->id_string, (Py_ssize_t)self->row->id_length, "surrogateescape");
-  return Py_XNewRef(self->id);
+  result *self = (result *)object;
+  if (self->answer == NULL)
+    return given(self, 0);
+  if (self->id != NULL)
+    return Py_NewRef(self->id);
+  const sf_search_result *row = self->row;
+  return keep(&self->id, row->id_type == SF_ID_INTEGER
+                             ? PyLong_FromLongLong(row->id_integer)
+                             : PyUnicode_DecodeUTF8(row->id_string, (Py_ssize_t)row->id_length, "surrogateescape"));
 }
 
 static PyObject *get_score(PyObject *object, void *closure) {
@@ -92,8 +111,7 @@ static PyObject *get_score(PyObject *object, void *closure) {
 
 static PyObject *get_vector(PyObject *object, void *closure) {
   (void)closure;
-  const result *self = (result *)object;
-  return Py_NewRef(self->vector != NULL ? self->vector : Py_None);
+  return given((const result *)object, 1);
 }
 
 /* The exception that is set becomes the cause of a DbAdapterError. */
@@ -140,11 +158,13 @@ static PyObject *decode_payload(sf_py_state *state, const sf_search_result *row)
 }
 
 static PyObject *get_payload(PyObject *object, void *closure) {
-  result *self = (result *)object;
   (void)closure;
-  if (self->payload == NULL)
-    self->payload = decode_payload(sf_py_state_of(object), self->row);
-  return Py_XNewRef(self->payload);
+  result *self = (result *)object;
+  if (self->answer == NULL)
+    return given(self, 2);
+  if (self->payload != NULL)
+    return Py_NewRef(self->payload);
+  return keep(&self->payload, decode_payload(sf_py_state_of(object), self->row));
 }
 
 /* All four, made: a new tuple. */

@@ -109,13 +109,17 @@ int sf_py_rows_fail(const sf_py_rows *rows, const sf_py_place *place, const char
   return -1;
 }
 
-/* Instead of an exception that says that the caller's value is not what it should be, one that says which value it is. */
-static int fail_value(const sf_py_rows *rows, const sf_py_place *place, const char *expected, PyObject *found) {
+/* Instead of an exception that says that the caller's value is not what it should be, one that says which value it is, and,
+ * where that helps, why. */
+static int fail_value(const sf_py_rows *rows, const sf_py_place *place, const char *expected, PyObject *found,
+                      bool says_why) {
   if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_ValueError) &&
       !PyErr_ExceptionMatches(PyExc_OverflowError) && !PyErr_ExceptionMatches(PyExc_RecursionError))
     return -1;
-  PyErr_Clear();
-  return sf_py_rows_fail(rows, place, "expected %s, found %R", expected, found);
+  if (!says_why)
+    PyErr_Clear();
+  const char *word = rows->batch.row_word != NULL ? rows->batch.row_word : "row";
+  return sf_py_fail_found(rows->state, found, "%s: %s %llu: expected %s", place->name, word, place->number, expected);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- Vectors */
@@ -136,16 +140,12 @@ static int make_vectors(sf_py_rows *rows, size_t dim) {
 
 int sf_py_rows_set_vector(sf_py_rows *rows, const sf_py_place *place, PyObject *object) {
   sf_py_vector vector = {0};
-  int taken = sf_py_vector_take(object, &vector);
-  if (taken < 0)
-    return -1;
-  PyObject *type = taken == 0 ? PyType_GetName(Py_TYPE(object)) : NULL;
-  if (type != NULL) {
-    sf_py_rows_fail(rows, place, "expected float16, float32 or float64 values of one dimension, or numbers, found %U",
-                    type);
-    Py_DECREF(type);
-  }
+  PyObject *found;
+  int taken = sf_py_vector_take(rows->state, object, &vector, &found);
   if (taken == 0)
+    sf_py_rows_fail(rows, place, "expected float16, float32 or float64 values of one dimension, or numbers, found %S", found);
+  Py_XDECREF(found);
+  if (taken != 1)
     return -1;
   int result = -1;
   if (rows->dim != 0 && vector.dim != rows->dim)
@@ -168,7 +168,7 @@ int sf_py_rows_set_vector(sf_py_rows *rows, const sf_py_place *place, PyObject *
 
 /* An integer (with __index__) that fits into an int64. */
 static int read_integer(PyObject *value, int64_t *integer) {
-  PyObject *index = PyNumber_Index(value);
+  PyObject *index = sf_py_index(value);
   if (index == NULL)
     return -1;
   *integer = PyLong_AsLongLong(index);
@@ -184,36 +184,56 @@ static const char *read_text(sf_py_rows *rows, PyObject *text, size_t *length) {
   return bytes != NULL && hold(rows, text) == 0 ? bytes : NULL;
 }
 
-int sf_py_rows_set_id(sf_py_rows *rows, const sf_py_place *place, PyObject *id) {
-  rows->batch.integer_ids = rows->integer_ids;
-  if (PyUnicode_Check(id)) {
-    rows->batch.string_ids = rows->string_ids;
-    rows->batch.string_id_lengths = rows->id_lengths;
-    rows->string_ids[place->row] = read_text(rows, id, &rows->id_lengths[place->row]);
-    return rows->string_ids[place->row] != NULL ? 0 : fail_value(rows, place, "an id in UTF-8", id);
-  }
-  if (read_integer(id, &rows->integer_ids[place->row]) == 0)
-    return 0;
-  return fail_value(rows, place, "an integer of 64 bits or a string", id);
+static int set_string_id(sf_py_rows *rows, const sf_py_place *place, PyObject *id) {
+  rows->batch.string_ids = rows->string_ids;
+  rows->batch.string_id_lengths = rows->id_lengths;
+  rows->string_ids[place->row] = read_text(rows, id, &rows->id_lengths[place->row]);
+  return rows->string_ids[place->row] != NULL ? 0 : fail_value(rows, place, "an id in UTF-8", id, true);
 }
 
-int sf_py_rows_set_payload(sf_py_rows *rows, const sf_py_place *place, PyObject *payload) {
-  if (payload == Py_None)
+int sf_py_rows_set_id(sf_py_rows *rows, const sf_py_place *place, PyObject *id) {
+  rows->batch.integer_ids = rows->integer_ids;
+  if (PyUnicode_Check(id))
+    return set_string_id(rows, place, id);
+  if (read_integer(id, &rows->integer_ids[place->row]) == 0)
     return 0;
-  PyObject *text = PyUnicode_Check(payload) ? Py_NewRef(payload) : sf_py_dump_json(payload);
+  PyObject *plain = PyErr_ExceptionMatches(PyExc_TypeError) ? (PyErr_Clear(), sf_py_scalar(id)) : NULL;
+  int result = plain != NULL && PyUnicode_Check(plain)
+                   ? set_string_id(rows, place, plain)
+                   : fail_value(rows, place, "an integer of 64 bits or a string", id, false);
+  Py_XDECREF(plain);
+  return result;
+}
+
+/* Sets a payload that is not None: JSON text as it is, a mapping as the text of its object. */
+static int set_payload_text(sf_py_rows *rows, const sf_py_place *place, PyObject *payload) {
+  PyObject *text = PyUnicode_Check(payload) ? Py_NewRef(payload) : sf_py_dump_payload(payload);
   rows->batch.payloads = rows->payloads;
   rows->batch.payload_lengths = rows->payload_lengths;
   if (text != NULL)
     rows->payloads[place->row] = read_text(rows, text, &rows->payload_lengths[place->row]);
   Py_XDECREF(text);
-  return rows->payloads[place->row] != NULL ? 0 : fail_value(rows, place, "what JSON can hold", payload);
+  return rows->payloads[place->row] != NULL ? 0 : fail_value(rows, place, "what JSON can hold", payload, true);
+}
+
+int sf_py_rows_set_payload(sf_py_rows *rows, const sf_py_place *place, PyObject *payload) {
+  if (payload == Py_None)
+    return 0;
+  if (PyUnicode_Check(payload) || PyDict_Check(payload))
+    return set_payload_text(rows, place, payload);
+  PyObject *plain = sf_py_scalar(payload);
+  if (plain == NULL)
+    return fail_value(rows, place, "what JSON can hold", payload, true);
+  int result = plain == Py_None ? 0 : set_payload_text(rows, place, plain);
+  Py_DECREF(plain);
+  return result;
 }
 
 int sf_py_rows_set_shard_id(sf_py_rows *rows, const sf_py_place *place, PyObject *shard_id) {
   rows->batch.shard_ids = rows->shard_ids;
   if (read_integer(shard_id, &rows->shard_ids[place->row]) == 0)
     return 0;
-  return fail_value(rows, place, "an integer", shard_id);
+  return fail_value(rows, place, "an integer", shard_id, false);
 }
 
 int sf_py_rows_set_context(sf_py_rows *rows, const sf_py_place *place, PyObject *context) {
@@ -225,74 +245,5 @@ int sf_py_rows_set_context(sf_py_rows *rows, const sf_py_place *place, PyObject 
   Py_XDECREF(text);
   if (rows->contexts[place->row] != NULL)
     return 0;
-  return fail_value(rows, place, "a mapping of names to numbers, strings, booleans or bytes", context);
-}
-
-/* --------------------------------------------------------------------------------------------------------------- Arrays */
-
-int sf_py_array_read(PyObject *object, sf_py_array *array) {
-  *array = (sf_py_array){0};
-  if (!PyObject_CheckBuffer(object))
-    return 0;
-  if (PyObject_GetBuffer(object, &array->view, PyBUF_FULL_RO) < 0) {
-    if (!PyErr_ExceptionMatches(PyExc_BufferError) && !PyErr_ExceptionMatches(PyExc_ValueError))
-      return -1;
-    PyErr_Clear();
-    return 0;
-  }
-  array->has_view = true;
-  const Py_buffer *view = &array->view;
-  if (view->ndim != 2 || view->suboffsets != NULL || !sf_py_element_type(view, &array->type)) {
-    sf_py_array_release(array);
-    return 0;
-  }
-  array->count = (size_t)view->shape[0];
-  array->dim = (size_t)view->shape[1];
-  return 1;
-}
-
-void sf_py_array_release(sf_py_array *array) {
-  if (array->has_view)
-    PyBuffer_Release(&array->view);
-  *array = (sf_py_array){0};
-}
-
-bool sf_py_array_is_in_place(const sf_py_array *array) {
-  const Py_buffer *view = &array->view;
-  bool is_contiguous = view->shape[1] <= 1 || view->strides[1] == view->itemsize;
-  bool is_aligned = (uintptr_t)view->buf % (uintptr_t)view->itemsize == 0 && view->strides[0] % view->itemsize == 0;
-  bool ascends = view->shape[0] <= 1 || view->strides[0] >= view->shape[1] * view->itemsize;
-  return is_contiguous && is_aligned && ascends;
-}
-
-/* Component by component, whatever the strides. */
-static void copy_rows(const sf_py_array *array, size_t first, size_t count, char *to) {
-  const Py_buffer *view = &array->view;
-  for (size_t row = first; row < first + count; row++) {
-    const char *from = (const char *)view->buf + (Py_ssize_t)row * view->strides[0];
-    for (size_t i = 0; i < array->dim; i++, from += view->strides[1], to += view->itemsize)
-      memcpy(to, from, (size_t)view->itemsize);
-  }
-}
-
-int sf_py_array_slice(const sf_py_array *array, size_t first, size_t count, sf_py_rows *rows) {
-  const Py_buffer *view = &array->view;
-  sf_row_batch *batch = &rows->batch;
-  batch->count = count;
-  batch->dim = array->dim;
-  batch->vector_type = array->type;
-  if (sf_py_array_is_in_place(array)) {
-    batch->vectors = (const char *)view->buf + (Py_ssize_t)first * view->strides[0];
-    batch->row_stride = view->shape[0] > 1 ? (size_t)view->strides[0] : 0;
-    return 0;
-  }
-  PyMem_Free(rows->strided);
-  rows->strided = PyMem_Malloc(count * array->dim * (size_t)view->itemsize + 1);
-  if (rows->strided == NULL) {
-    PyErr_NoMemory();
-    return -1;
-  }
-  copy_rows(array, first, count, rows->strided);
-  batch->vectors = rows->strided;
-  return 0;
+  return fail_value(rows, place, "a mapping of names to numbers, strings, booleans or bytes", context, true);
 }

@@ -56,23 +56,4 @@ int sf_py_rows_set_context(sf_py_rows *rows, const sf_py_place *place, PyObject 
 /* Raises "name: row 17: message", with the batch's word for a row. Returns -1. */
 int sf_py_rows_fail(const sf_py_rows *rows, const sf_py_place *place, const char *format, ...);
 
-/* An array of vectors, one a row: any buffer of float16, float32 or float64 and two dimensions. */
-typedef struct sf_py_array {
-  Py_buffer view;
-  bool has_view;
-  sf_element_type type;
-  size_t count;
-  size_t dim;
-} sf_py_array;
-
-/* 1: taken; 0: it is no such array; -1: an exception is set. */
-int sf_py_array_read(PyObject *object, sf_py_array *array);
-void sf_py_array_release(sf_py_array *array);
-
-/* Points the batch at rows of the array, in place where the builder can take them so. */
-int sf_py_array_slice(const sf_py_array *array, size_t first, size_t count, sf_py_rows *rows);
-
-/* Whether all of it lies so that no slice is copied. */
-bool sf_py_array_is_in_place(const sf_py_array *array);
-
 #endif

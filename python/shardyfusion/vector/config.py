@@ -17,6 +17,7 @@ from shardyfusion.config import (
     WriterOutputConfig,
     WriterStorageConfig,
 )
+from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ __all__ = [
 
 def _check_count(name: str, value: object, minimum: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value < 2**31:
-        raise ConfigValidationError(f"{name}: expected an integer of at least {minimum}, found {value!r}")
+        raise ConfigValidationError(f"{name}: expected an integer of at least {minimum}, found {describe(value)}")
 
 
 @dataclass(slots=True)
@@ -77,7 +78,7 @@ class VectorShardingConfig:
             self.strategy = VectorShardingStrategy(self.strategy)
         except ValueError:
             names = ", ".join(VectorShardingStrategy)
-            raise ConfigValidationError(f"sharding.strategy: expected {names}, found {self.strategy!r}") from None
+            raise ConfigValidationError(f"sharding.strategy: expected {names}, found {describe(self.strategy)}") from None
         if self.num_dbs is not None:
             _check_count("num_dbs", self.num_dbs, 1)
         _check_count("sharding.num_probes", self.num_probes, 1)
@@ -85,7 +86,7 @@ class VectorShardingConfig:
         _check_count("sharding.training_iterations", self.training_iterations, 1)
         _check_count("sharding.num_hash_bits", self.num_hash_bits, 1)
         if not 0 <= self.seed < 2**64:
-            raise ConfigValidationError(f"sharding.seed: expected 0 to 2^64 - 1, found {self.seed!r}")
+            raise ConfigValidationError(f"sharding.seed: expected 0 to 2^64 - 1, found {describe(self.seed)}")
         self._validate_strategy()
 
     def _validate_strategy(self) -> None:
@@ -120,7 +121,7 @@ class VectorAdapterConfig:
         _check_count("adapter.batch_size", self.batch_size, 1)
         if self.adapter_factory is not None and not isinstance(getattr(self.adapter_factory, "shard_format", None), str):
             expected = "LanceDbWriterFactory or SqliteVecFactory of this package"
-            raise ConfigValidationError(f"adapter_factory: expected {expected}, found {self.adapter_factory!r}")
+            raise ConfigValidationError(f"adapter_factory: expected {expected}, found {describe(self.adapter_factory)}")
 
 
 @dataclass(slots=True)
@@ -145,7 +146,7 @@ class VectorWriteOptions:
     def validate(self) -> None:
         _check_count("options.num_threads", self.num_threads, 0)
         if self.max_memory_bytes is not None and self.max_memory_bytes < 1:
-            raise ConfigValidationError(f"options.max_memory_bytes: expected at least 1, found {self.max_memory_bytes!r}")
+            raise ConfigValidationError(f"options.max_memory_bytes: expected at least 1, found {describe(self.max_memory_bytes)}")
 
 
 def _no_conflict(group: str, config: object, **given: object) -> None:
@@ -231,10 +232,10 @@ class VectorShardedWriteConfig:
         _check_count("index_config.dim", self.index_config.dim, 1)
         if self.index_config.metric not in list(DistanceMetric):
             expected = ", ".join(DistanceMetric)
-            raise ConfigValidationError(f"index_config.metric: expected {expected}, found {self.index_config.metric!r}")
+            raise ConfigValidationError(f"index_config.metric: expected {expected}, found {describe(self.index_config.metric)}")
         if self.index_config.quantization is not None:
             found = self.index_config.quantization
-            raise ConfigValidationError(f"index_config.quantization: expected None: vectors are float32, found {found!r}")
+            raise ConfigValidationError(f"index_config.quantization: expected None: vectors are float32, found {describe(found)}")
         self.sharding.validate()
         self.storage.validate()
         self.output.validate()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from shardyfusion import _core
+from shardyfusion import _core, _json, _values
 from shardyfusion._options import Reporter, path_option
+from shardyfusion._text import describe, reason
 from shardyfusion._types import DistanceMetric, VectorRecord, VectorShardingStrategy
 from shardyfusion.config import VectorColumnInput
 from shardyfusion.errors import ConfigValidationError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
     Rows: TypeAlias = Iterable[VectorRecord] | ArrowTable | Buffer | Array
-    """What is written: records, a table, or an array of two dimensions (float16, float32 or float64), one vector a row."""
+    """What is written: records, a table, or an array of numbers and two dimensions, one vector a row."""
 
 __all__ = [
     "BuildProgress",
@@ -67,20 +67,20 @@ class BuildProgress:
     bytes_done: int
 
 
-def _routing_values(values: Sequence[int | str | bytes] | None) -> str | None:
+def _routing_values(values: Iterable[int | str | bytes] | None) -> str | None:
     if values is None:
         return None
     try:
-        return json.dumps([{"__bytes_hex__": value.hex()} if isinstance(value, bytes) else value for value in values])
-    except TypeError as error:
-        raise ConfigValidationError(f"sharding.routing_values: {error}") from None
-
-
-def _json(name: str, value: Mapping[str, Any] | None) -> str | None:
-    try:
-        return None if value is None else json.dumps(dict(value))
+        return _json.dumps([_values.scalar(value) for value in _values.ordered("sharding.routing_values", values)])
     except (TypeError, ValueError) as error:
-        raise ConfigValidationError(f"{name}: {error}") from None
+        raise ConfigValidationError(f"sharding.routing_values: {reason(error)}") from None
+
+
+def _mapping(name: str, value: Mapping[str, Any] | None) -> str | None:
+    try:
+        return None if value is None else _json.dumps(dict(value))
+    except (TypeError, ValueError) as error:
+        raise ConfigValidationError(f"{name}: expected a mapping, found {describe(value)}: {reason(error)}") from None
 
 
 def _core_build_options(config: VectorShardedWriteConfig, options: VectorWriteOptions) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _core_build_options(config: VectorShardedWriteConfig, options: VectorWriteOp
         "num_hash_bits": sharding.num_hash_bits if is_lsh else 0,
         "hyperplanes": sharding.hyperplanes if is_lsh else None,
         "cel_expr": sharding.cel_expr if is_cel else None,
-        "cel_columns": _json("sharding.cel_columns", sharding.cel_columns) if is_cel else None,
+        "cel_columns": _mapping("sharding.cel_columns", sharding.cel_columns) if is_cel else None,
         "routing_values": _routing_values(sharding.routing_values) if is_cel else None,
         "seed": sharding.seed,
         "max_memory_bytes": options.max_memory_bytes or 0,
@@ -132,8 +132,8 @@ def _select_columns(stream: _core.ArrowStream, columns: VectorColumnInput, confi
         columns.id_col or ("id" if "id" in names else None),
         payload,
         (columns.shard_id_col or "shard_id") if strategy == VectorShardingStrategy.EXPLICIT else None,
-        None if columns.payload_cols is None else list(columns.payload_cols),
-        list(contexts) if strategy == VectorShardingStrategy.CEL else None,
+        None if columns.payload_cols is None else _values.names("input.payload_cols", columns.payload_cols),
+        _values.names("input.routing_context_cols", contexts) if strategy == VectorShardingStrategy.CEL else None,
     )
 
 
@@ -141,21 +141,33 @@ def _select_columns(stream: _core.ArrowStream, columns: VectorColumnInput, confi
 class _Beside:
     """What lies beside an array of vectors."""
 
-    ids: Sequence[int | str] | None
-    payloads: Sequence[Mapping[str, Any] | str | None] | None
-    shard_ids: Sequence[int] | None
-    routing_contexts: Sequence[Mapping[str, Any]] | None
+    ids: Iterable[int | str] | None
+    payloads: Iterable[Mapping[str, Any] | str | None] | None
+    shard_ids: Iterable[int] | None
+    routing_contexts: Iterable[Mapping[str, Any]] | None
+
+    def given(self) -> dict[str, Iterable[Any] | None]:
+        return {
+            "ids": self.ids,
+            "payloads": self.payloads,
+            "shard_ids": self.shard_ids,
+            "routing_contexts": self.routing_contexts,
+        }
 
     def is_given(self) -> bool:
-        return any(value is not None for value in (self.ids, self.payloads, self.shard_ids, self.routing_contexts))
+        return any(values is not None for values in self.given().values())
 
 
-def _is_array(rows: object) -> bool:
-    try:
-        with memoryview(rows) as view:  # type: ignore[arg-type]
-            return view.ndim == 2
-    except (TypeError, ValueError, BufferError):
-        return False
+def _add_array(builder: _core.Builder, array: Any, beside: _Beside, batch_size: int) -> Iterator[int]:
+    count = len(array)
+    columns = {name: _values.column(name, values, count) for name, values in beside.given().items()}
+    ids, payloads, shard_ids, contexts = columns.values()
+    if count > 0 and _values.is_readable(array):
+        builder.train(array)
+    for part, first in _values.in_slices(array, batch_size):
+        yield builder.add_array(part, ids, payloads, shard_ids, contexts, first, batch_size)
+    for name, values in columns.items():
+        _values.finish_column(name, values, count)
 
 
 def _slices(
@@ -167,33 +179,29 @@ def _slices(
 ) -> Iterator[int]:
     """Adds the rows, a slice at a time: the sizes of the slices."""
     batch_size = max(1, min(config.batch_size, _SLICE_BYTES // (4 * config.index_config.dim)))
-    if _is_array(rows):
+    array = _values.rows(rows)
+    if array is not None:
         if columns is not None:
             raise ConfigValidationError("input: expected no columns with an array of vectors")
-        builder.train(rows)
-        first = 0
-        while added := builder.add_array(
-            rows, beside.ids, beside.payloads, beside.shard_ids, beside.routing_contexts, first, batch_size
-        ):
-            first += added
-            yield added
+        yield from _add_array(builder, array, beside, batch_size)
         return
     if beside.is_given():
         raise ConfigValidationError(
-            "ids, payloads, shard_ids, routing_contexts: expected them only with an array of float16, float32 or float64 "
-            f"and two dimensions, found them with {type(rows).__name__}"
+            "ids, payloads, shard_ids, routing_contexts: expected them only with an array of numbers and two dimensions, "
+            f"found them with {describe(rows)}"
         )
-    if hasattr(rows, "__arrow_c_stream__"):
-        stream = _core.ArrowStream(rows)
+    table = _values.table(rows)
+    if table is not None:
+        stream = _core.ArrowStream(table)
         _select_columns(stream, columns or VectorColumnInput(), config)
         while added := builder.add_stream(stream, batch_size):
             yield added
         return
-    if columns is not None or not isinstance(rows, Iterable):
+    if columns is not None or not isinstance(rows, Iterable) or isinstance(rows, (str, bytes, Mapping)):
         expected = "a table (with __arrow_c_stream__)" if columns is not None else "VectorRecord objects, a table or an array"
-        raise ConfigValidationError(f"records: expected {expected}, found {type(rows).__name__}")
-    records = iter(rows)
-    while added := builder.add_records(records, batch_size):
+        raise ConfigValidationError(f"records: expected {expected}, found {describe(rows)}")
+    records = iter(rows)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    while added := builder.add_records(records, batch_size):  # pyright: ignore[reportUnknownArgumentType]
         yield added
 
 
@@ -236,21 +244,23 @@ def write_sharded(
     input: VectorRecordInput | VectorColumnInput | None = None,
     options: VectorWriteOptions | None = None,
     *,
-    ids: Sequence[int | str] | None = None,
-    payloads: Sequence[Mapping[str, Any] | str | None] | None = None,
-    shard_ids: Sequence[int] | None = None,
-    routing_contexts: Sequence[Mapping[str, Any]] | None = None,
+    ids: Iterable[int | str] | None = None,
+    payloads: Iterable[Mapping[str, Any] | str | None] | None = None,
+    shard_ids: Iterable[int] | None = None,
+    routing_contexts: Iterable[Mapping[str, Any]] | None = None,
     progress: Callable[[BuildProgress], object] | None = None,
 ) -> BuildResult:
     """Writes a snapshot and makes it the live one of its root.
 
-    `records` is an iterable of `VectorRecord`; or a table, anything with `__arrow_c_stream__`, whose columns `input` names;
-    or an array of two dimensions, of which nothing is copied, with `ids`, `payloads`, `shard_ids` and `routing_contexts`
-    beside it, each as long as the array. Rows without ids are numbered from 0. No id may come twice.
+    `records` is an iterable of `VectorRecord`; or a table, anything with `__arrow_c_stream__` or a dataset of Hugging Face,
+    whose columns `input` names; or an array of two dimensions, one vector a row, with `ids`, `payloads`, `shard_ids` and
+    `routing_contexts` beside it, each as long as the array. Arrays of float16, float32 and float64 are read where they lie;
+    others are converted. What lies beside an array is taken in its order, whatever its labels. Rows without ids are numbered
+    from 0. No id may come twice.
 
     Until the snapshot is published, and when anything fails, the root stays as it was: what is wrong with a row is a
     `ConfigValidationError` that names it. The GIL is not held while rows are written. Ctrl-C stops the write, and so does
-    `progress` by raising: it is called now and then.
+    `progress` by raising: it is called periodically.
     """
     options = options or VectorWriteOptions()
     columns = input if isinstance(input, VectorColumnInput) else None

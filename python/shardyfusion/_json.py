@@ -1,0 +1,78 @@
+"""JSON of what programs hold: payloads, and the variables of routing expressions."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import fractions
+import ipaddress
+import json
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shardyfusion._text import describe
+
+_AS_TEXT = (
+    datetime.date,  # and datetime
+    datetime.time,
+    datetime.timedelta,
+    decimal.Decimal,
+    fractions.Fraction,
+    uuid.UUID,
+    enum.Enum,
+    ipaddress.IPv4Address,
+    ipaddress.IPv6Address,
+)
+
+
+def _is_missing(value: Any) -> bool:
+    """NaT and NA: no value, whatever their type."""
+    return type(value).__name__ in ("NaTType", "NAType") or bool(value != value)
+
+
+def _plain(value: Any) -> Any:
+    """What stands for a value that JSON has no form for."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return {"__bytes_hex__": value.hex()}
+    if type(value).__name__ in ("NaTType", "NAType"):
+        return None
+    if isinstance(value, _AS_TEXT):
+        return str(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, Mapping):
+        return dict(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if callable(getattr(value, "as_py", None)):  # a scalar of pyarrow
+        return value.as_py()
+    dtype = getattr(value, "dtype", None)
+    if getattr(dtype, "kind", None) in ("M", "m") and getattr(value, "shape", None) == ():
+        return None if _is_missing(value) else str(value)
+    for convert in (getattr(value, "tolist", None), getattr(value, "to_list", None)):  # arrays and their scalars
+        if dtype is not None and callable(convert):
+            return convert()
+    if isinstance(value, Sequence):
+        return list(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    raise TypeError(f"{type(value).__qualname__} has no form in JSON: {describe(value)}")
+
+
+dumps = json.JSONEncoder(default=_plain).encode
+
+
+def dump_payload(payload: Any) -> str:
+    """A payload's object: any mapping."""
+    if not isinstance(payload, Mapping):
+        raise TypeError(f"expected a JSON object, found {describe(payload)}")
+    return dumps(payload)
+
+
+def dump_context(context: Any) -> str:
+    """Variables by their names; bytes become {"__bytes_hex__": "00ff"}."""
+    found: dict[str, Any] = {}
+    for name, value in context.items():
+        if not isinstance(name, str):
+            raise TypeError(f"expected names that are strings, found {describe(name)}")
+        found[name] = value
+    return dumps(found)
