@@ -1,65 +1,8 @@
 /* Values of columns in Arrow's layouts. Nothing here touches Python. */
 #include "arrow.h"
+#include "numbers.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
-
-static const struct {
-  char format;
-  sf_py_arrow_type type;
-} simple_types[] = {
-    {'n', {.kind = SF_PY_ARROW_NULL}},
-    {'b', {.kind = SF_PY_ARROW_BOOL}},
-    {'c', {.kind = SF_PY_ARROW_INTEGER, .width = 1, .is_signed = true}},
-    {'C', {.kind = SF_PY_ARROW_INTEGER, .width = 1}},
-    {'s', {.kind = SF_PY_ARROW_INTEGER, .width = 2, .is_signed = true}},
-    {'S', {.kind = SF_PY_ARROW_INTEGER, .width = 2}},
-    {'i', {.kind = SF_PY_ARROW_INTEGER, .width = 4, .is_signed = true}},
-    {'I', {.kind = SF_PY_ARROW_INTEGER, .width = 4}},
-    {'l', {.kind = SF_PY_ARROW_INTEGER, .width = 8, .is_signed = true}},
-    {'L', {.kind = SF_PY_ARROW_INTEGER, .width = 8}},
-    {'e', {.kind = SF_PY_ARROW_FLOAT, .width = 2}},
-    {'f', {.kind = SF_PY_ARROW_FLOAT, .width = 4}},
-    {'g', {.kind = SF_PY_ARROW_FLOAT, .width = 8}},
-    {'u', {.kind = SF_PY_ARROW_TEXT, .width = 4}},
-    {'U', {.kind = SF_PY_ARROW_TEXT, .width = 8}},
-    {'z', {.kind = SF_PY_ARROW_TEXT, .width = 4, .is_binary = true}},
-    {'Z', {.kind = SF_PY_ARROW_TEXT, .width = 8, .is_binary = true}},
-};
-
-enum { NUM_SIMPLE_TYPES = sizeof(simple_types) / sizeof(simple_types[0]) };
-
-static sf_py_arrow_type nested_type(const struct ArrowSchema *schema) {
-  const char *format = schema->format;
-  if (strcmp(format, "+s") == 0)
-    return (sf_py_arrow_type){.kind = SF_PY_ARROW_STRUCT};
-  if (schema->n_children != 1)
-    return (sf_py_arrow_type){.kind = SF_PY_ARROW_OTHER};
-  if (strcmp(format, "+l") == 0 || strcmp(format, "+L") == 0)
-    return (sf_py_arrow_type){.kind = SF_PY_ARROW_LIST, .width = format[1] == 'l' ? 4 : 8};
-  if (strncmp(format, "+w:", 3) == 0) {
-    long size = strtol(format + 3, NULL, 10);
-    if (size > 0)
-      return (sf_py_arrow_type){.kind = SF_PY_ARROW_FIXED_SIZE_LIST, .list_size = size};
-  }
-  return (sf_py_arrow_type){.kind = SF_PY_ARROW_OTHER};
-}
-
-sf_py_arrow_type sf_py_arrow_type_of(const struct ArrowSchema *schema) {
-  const char *format = schema->format;
-  if (schema->dictionary != NULL)
-    return (sf_py_arrow_type){.kind = SF_PY_ARROW_OTHER};
-  if (format[0] == '+')
-    return nested_type(schema);
-  if (strcmp(format, "vu") == 0 || strcmp(format, "vz") == 0)
-    return (sf_py_arrow_type){.kind = SF_PY_ARROW_TEXT_VIEW, .is_binary = format[1] == 'z'};
-  for (size_t i = 0; i < NUM_SIMPLE_TYPES && format[0] != '\0' && format[1] == '\0'; i++) {
-    if (simple_types[i].format == format[0])
-      return simple_types[i].type;
-  }
-  return (sf_py_arrow_type){.kind = SF_PY_ARROW_OTHER};
-}
 
 sf_py_arrow_column sf_py_arrow_child(const sf_py_arrow_column *parent, int64_t index) {
   return (sf_py_arrow_column){.schema = parent->schema->children[index],
@@ -70,6 +13,44 @@ sf_py_arrow_column sf_py_arrow_child(const sf_py_arrow_column *parent, int64_t i
 /* Bit `index` of a bitmap, least significant first. */
 static bool bit(const void *bitmap, int64_t index) {
   return (((const uint8_t *)bitmap)[index / 8] >> (index % 8) & 1) != 0;
+}
+
+/* The place of a row among run ends, of which each is the first row behind its run. */
+static int64_t find_run(const sf_py_arrow_column *ends, int64_t row) {
+  int64_t low = 0;
+  int64_t high = ends->array->length;
+  while (low < high) {
+    int64_t middle = low + (high - low) / 2;
+    int64_t end = 0;
+    sf_py_arrow_integer(ends, middle, &end);
+    if (end > row)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return low;
+}
+
+bool sf_py_arrow_resolve(sf_py_arrow_column *column, int64_t *row) {
+  while (true) {
+    if (column->type.kind == SF_PY_ARROW_DICTIONARY) {
+      bool is_null = sf_py_arrow_is_null(column, *row);
+      if (!is_null && !sf_py_arrow_integer(column, *row, row))
+        return false;
+      column->array = column->array->dictionary;
+      column->schema = column->schema->dictionary;
+      column->type = is_null ? (sf_py_arrow_type){.kind = SF_PY_ARROW_NULL} : sf_py_arrow_type_of(column->schema);
+      if (is_null)
+        return true;
+    } else if (column->type.kind == SF_PY_ARROW_RUN_ENDS) {
+      sf_py_arrow_column ends = sf_py_arrow_child(column, 0);
+      *row = find_run(&ends, column->array->offset + *row);
+      *column = sf_py_arrow_child(column, 1);
+    } else
+      return true;
+    if (*row < 0 || *row >= column->array->length)
+      return false;
+  }
 }
 
 bool sf_py_arrow_is_null(const sf_py_arrow_column *column, int64_t row) {
@@ -84,6 +65,10 @@ bool sf_py_arrow_is_null(const sf_py_arrow_column *column, int64_t row) {
 /* Where an element of the second buffer is, which need not be aligned. */
 static const char *element(const sf_py_arrow_column *column, int64_t row, size_t width) {
   return (const char *)column->array->buffers[1] + (size_t)(column->array->offset + row) * width;
+}
+
+const char *sf_py_arrow_bytes(const sf_py_arrow_column *column, int64_t row) {
+  return element(column, row, column->type.width);
 }
 
 bool sf_py_arrow_integer(const sf_py_arrow_column *column, int64_t row, int64_t *value) {
@@ -110,21 +95,6 @@ bool sf_py_arrow_integer(const sf_py_arrow_column *column, int64_t row, int64_t 
   }
 }
 
-/* IEEE 754 binary16, exactly. */
-static double widen_half(uint16_t bits) {
-  uint32_t exponent = bits >> 10 & 31;
-  double fraction = bits & 1023;
-  double sign = (bits & 0x8000) != 0 ? -1 : 1;
-  if (exponent == 31)
-    return fraction != 0 ? (double)NAN : sign * (double)INFINITY;
-  double value = exponent == 0 ? fraction : fraction + 1024;
-  for (uint32_t i = exponent == 0 ? 1 : exponent; i < 25; i++)
-    value /= 2;
-  for (uint32_t i = 25; i < exponent; i++)
-    value *= 2;
-  return sign * value;
-}
-
 double sf_py_arrow_float(const sf_py_arrow_column *column, int64_t row) {
   const char *from = element(column, row, column->type.width);
   uint16_t half;
@@ -133,7 +103,7 @@ double sf_py_arrow_float(const sf_py_arrow_column *column, int64_t row) {
   switch (column->type.width) {
   case 2:
     memcpy(&half, from, sizeof(half));
-    return widen_half(half);
+    return sf_py_widen_half(half);
   case 4:
     memcpy(&single, from, sizeof(single));
     return (double)single;
@@ -161,6 +131,22 @@ static void read_offsets(const sf_py_arrow_column *column, int64_t row, int64_t 
   }
   *begin = wide[0];
   *end = wide[1];
+}
+
+/* A list's place and its size, which lie in buffers of their own. */
+static void read_view_place(const sf_py_arrow_column *column, int64_t row, int64_t *first, int64_t *count) {
+  size_t width = column->type.width;
+  size_t at = (size_t)(column->array->offset + row) * width;
+  int32_t narrow[2];
+  if (width == 8) {
+    memcpy(first, (const char *)column->array->buffers[1] + at, width);
+    memcpy(count, (const char *)column->array->buffers[2] + at, width);
+    return;
+  }
+  memcpy(&narrow[0], (const char *)column->array->buffers[1] + at, width);
+  memcpy(&narrow[1], (const char *)column->array->buffers[2] + at, width);
+  *first = narrow[0];
+  *count = narrow[1];
 }
 
 /* 16 bytes: the length, then the text itself (up to 12 bytes), or its first 4 bytes, a buffer and a place in it. The last
@@ -207,6 +193,11 @@ bool sf_py_arrow_list(const sf_py_arrow_column *column, int64_t row, int64_t *fi
       return false;
     *first = (column->array->offset + row) * *count;
     end = *first + *count;
+  } else if (column->type.kind == SF_PY_ARROW_LIST_VIEW) {
+    read_view_place(column, row, first, count);
+    if (*first < 0 || *count < 0 || *first > child->length)
+      return false;
+    return *count <= child->length - *first;
   } else {
     read_offsets(column, row, first, &end);
     *count = end - *first;
