@@ -59,7 +59,7 @@ static const option_spec option_table[] = {
     {"staleness-threshold", "SECONDS", "an older manifest counts as degraded (default: none does)",
      SF_CLI_TAKES_STALENESS, OPTION_NUMBER, AT(staleness_threshold), 0, 0},
     {"limit", "N", "the newest N only (default: all)", SF_CLI_TAKES_LIMIT, OPTION_INTEGER, AT(limit), 1, INT64_MAX},
-    {"vectors", "FILE", "the rows: a .npy array of two dimensions, float16, float32 or float64", SF_CLI_TAKES_BUILD,
+    {"vectors", "FILE", "the rows: a .npy array of two dimensions, of floats or integers", SF_CLI_TAKES_BUILD,
      OPTION_TEXT, AT(build.vectors), 0, 0},
     {"ids", "FILE", "an id for each row: lines of text, or a .npy array of integers (default: row numbers)",
      SF_CLI_TAKES_BUILD, OPTION_TEXT, AT(build.ids), 0, 0},

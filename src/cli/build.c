@@ -60,9 +60,11 @@ static sf_code load_artifact(const char *path, float **values, size_t *num_rows,
   sf_code code = sf_npy_parse(mapped.bytes, mapped.length, path, &array, error);
   if (code == SF_READER_STATE_ERROR)
     code = sf_error_recode(error, SF_CONFIG_VALIDATION_ERROR);
+  char found[96];
+  sf_npy_describe(&mapped.layout, found, sizeof(found));
   if (code == SF_OK && (array.num_dimensions != 2 || array.num_rows == 0))
-    code = sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
-                   "%s: expected an array of two dimensions with rows, found another", path);
+    code = sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "%s: expected an array of two dimensions with rows, found %s",
+                   path, found);
   if (code == SF_OK && (*values = narrow(&array)) == NULL)
     code = sf_fail_memory(error, path);
   *num_rows = array.num_rows;

@@ -3,13 +3,10 @@
 #include "build/rows.h"
 #include "cli/build_rows.h"
 #include "cli/line_column.h"
-#include "cli/mapped_array.h"
+#include "cli/vector_rows.h"
 
 #include <errno.h>
 #include <string.h>
-
-#define BATCH_BYTES ((size_t)16 << 20)
-#define MAX_BATCH_ROWS ((size_t)16384)
 
 static const sf_code invalid = SF_CONFIG_VALIDATION_ERROR;
 
@@ -22,10 +19,7 @@ typedef struct integer_column {
 } integer_column;
 
 typedef struct sources {
-  const char *vectors_path;
-  sf_cli_mapped_array vectors;
-  size_t num_rows;
-  size_t batch_rows;
+  sf_cli_vector_rows vectors;
   integer_column ids;
   sf_cli_line_column string_ids;
   integer_column shard_ids;
@@ -56,8 +50,11 @@ static bool read_integer(const char *text, size_t length, int64_t *value) {
 static sf_code open_integer_array(integer_column *column, size_t num_rows, const char *vectors, sf_error *error) {
   const sf_npy_layout *layout = &column->array.layout;
   SF_TRY(sf_cli_map_array(column->path, &column->array, error));
-  if (layout->num_dimensions != 1 || layout->type < SF_NPY_INT32)
-    return sf_fail(error, invalid, "%s: expected an array of integers with one dimension, found another", column->path);
+  char found[96];
+  sf_npy_describe(layout, found, sizeof(found));
+  if (layout->num_dimensions != 1 || !sf_npy_is_integer(layout->type))
+    return sf_fail(error, invalid, "%s: expected an array of integers with one dimension, found %s", column->path,
+                   found);
   if (layout->num_columns != num_rows)
     return sf_fail(error, invalid, "%s: expected %zu elements, one for each row of %s, found %zu", column->path,
                    num_rows, vectors, layout->num_columns);
@@ -68,19 +65,19 @@ static sf_code open_integers(integer_column *column, const char *path, const sou
   column->path = path;
   if (path == NULL)
     return SF_OK;
-  column->values = sf_calloc(from->batch_rows, sizeof(*column->values));
+  column->values = sf_calloc(from->vectors.batch_rows, sizeof(*column->values));
   if (column->values == NULL)
     return sf_fail_memory(error, path);
   if (has_suffix(path, ".npy"))
-    return open_integer_array(column, from->num_rows, from->vectors_path, error);
-  return sf_cli_line_column_open(&column->lines, path, from->batch_rows, error);
+    return open_integer_array(column, from->vectors.num_rows, from->vectors.path, error);
+  return sf_cli_line_column_open(&column->lines, path, from->vectors.batch_rows, error);
 }
 
 static sf_code read_integers(integer_column *column, size_t first, size_t count, const sources *from, sf_error *error) {
   if (column->path == NULL)
     return SF_OK;
   bool is_array = column->array.bytes != NULL;
-  SF_TRY(sf_cli_line_column_read(&column->lines, count, from->num_rows, from->vectors_path, error));
+  SF_TRY(sf_cli_line_column_read(&column->lines, count, from->vectors.num_rows, from->vectors.path, error));
   for (size_t i = 0; i < count; i++) {
     const char *text = is_array ? "a larger one" : column->lines.pointers[i];
     bool is_integer = is_array ? sf_cli_mapped_integer(&column->array, first + i, &column->values[i])
@@ -127,41 +124,24 @@ static sf_code open_ids(sources *from, const sf_cli_build_arguments *build, sf_e
     SF_TRY(all_are_integers(build->ids, &are_integers, error));
   if (are_integers)
     return open_integers(&from->ids, build->ids, from, error);
-  return sf_cli_line_column_open(&from->string_ids, build->ids, from->batch_rows, error);
+  return sf_cli_line_column_open(&from->string_ids, build->ids, from->vectors.batch_rows, error);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- Opening */
 
-static sf_code open_vectors(sources *from, const char *path, sf_error *error) {
-  from->vectors_path = path;
-  SF_TRY(sf_cli_map_array(path, &from->vectors, error));
-  const sf_npy_layout *layout = &from->vectors.layout;
-  if (layout->num_dimensions != 2 || layout->type > SF_NPY_FLOAT64)
-    return sf_fail(error, invalid, "%s: expected an array of floats with two dimensions, found another", path);
-  if (layout->is_fortran_order && layout->num_rows > 1 && layout->num_columns > 1)
-    return sf_fail(error, invalid, "%s: expected an array in C order, found Fortran order", path);
-  if (layout->offset % sf_cli_mapped_element_size(&from->vectors) != 0)
-    return sf_fail(error, invalid, "%s: expected elements that are aligned, found them at byte %zu", path,
-                   layout->offset);
-  from->num_rows = layout->num_rows;
-  size_t rows = BATCH_BYTES / (layout->num_columns * sf_cli_mapped_element_size(&from->vectors));
-  from->batch_rows = rows < 1 ? 1 : rows > MAX_BATCH_ROWS ? MAX_BATCH_ROWS : rows;
-  return SF_OK;
-}
-
 static sf_code open_sources(sources *from, const sf_cli_build_arguments *build, sf_error *error) {
-  SF_TRY(open_vectors(from, build->vectors, error));
+  SF_TRY(sf_cli_vector_rows_open(&from->vectors, build->vectors, error));
   SF_TRY(open_ids(from, build, error));
   SF_TRY(open_integers(&from->shard_ids, build->shard_ids, from, error));
-  SF_TRY(sf_cli_line_column_open(&from->payloads, build->payloads, from->batch_rows, error));
-  from->payload_pointers = sf_calloc(from->batch_rows, sizeof(char *));
+  SF_TRY(sf_cli_line_column_open(&from->payloads, build->payloads, from->vectors.batch_rows, error));
+  from->payload_pointers = sf_calloc(from->vectors.batch_rows, sizeof(char *));
   if (from->payload_pointers == NULL)
     return sf_fail_memory(error, "payloads");
-  return sf_cli_line_column_open(&from->contexts, build->routing_contexts, from->batch_rows, error);
+  return sf_cli_line_column_open(&from->contexts, build->routing_contexts, from->vectors.batch_rows, error);
 }
 
 static void close_sources(sources *from) {
-  sf_cli_unmap_array(&from->vectors);
+  sf_cli_vector_rows_close(&from->vectors);
   close_integers(&from->ids);
   close_integers(&from->shard_ids);
   sf_cli_line_column_close(&from->string_ids);
@@ -172,26 +152,14 @@ static void close_sources(sources *from) {
 
 /* --------------------------------------------------------------------------------------------------------- Training */
 
-static sf_element_type element_type(const sf_cli_mapped_array *vectors) {
-  switch (vectors->layout.type) {
-  case SF_NPY_FLOAT16:
-    return SF_FLOAT16;
-  case SF_NPY_FLOAT32:
-    return SF_FLOAT32;
-  default:
-    return SF_FLOAT64;
-  }
-}
-
 /* The rows from `first` on, without ids or anything else. */
-static sf_row_batch vectors_batch(const sources *from, size_t first, size_t count) {
-  size_t row_bytes = from->vectors.layout.num_columns * sf_cli_mapped_element_size(&from->vectors);
+static sf_row_batch vectors_batch(const sources *from, const void *vectors, size_t first, size_t count) {
   sf_row_batch batch = SF_ROW_BATCH_INIT;
   batch.count = count;
-  batch.vectors = from->vectors.elements + first * row_bytes;
-  batch.dim = from->vectors.layout.num_columns;
-  batch.vector_type = element_type(&from->vectors);
-  batch.vectors_name = from->vectors_path;
+  batch.vectors = vectors;
+  batch.dim = from->vectors.dim;
+  batch.vector_type = from->vectors.type;
+  batch.vectors_name = from->vectors.path;
   batch.has_first_number = true;
   batch.first_number = first;
   return batch;
@@ -201,29 +169,29 @@ static sf_row_batch vectors_batch(const sources *from, size_t first, size_t coun
  * are let go again as they are passed: a mapped file counts as memory that is used. */
 static sf_code draw_sample(sources *from, uint64_t seed, size_t count, float *sample, sf_error *error) {
   enum { RELEASE_EVERY = 1024 };
-  size_t dim = from->vectors.layout.num_columns;
+  size_t dim = from->vectors.dim;
   sf_random random = {.state = seed};
   size_t taken = 0;
   for (size_t row = 0; taken < count; row++) {
-    if (sf_random_below(&random, from->num_rows - row) >= count - taken)
+    if (sf_random_below(&random, from->vectors.num_rows - row) >= count - taken)
       continue;
-    const sf_row_batch batch = vectors_batch(from, row, 1);
+    const sf_row_batch batch = vectors_batch(from, sf_cli_vector_rows_one(&from->vectors, row), row, 1);
     float *to = sample + taken++ * dim;
     const float *vector;
     SF_TRY(sf_row_vector_named(&batch, 0, to, &vector, error));
     if (vector != to)
       memcpy(to, vector, dim * sizeof(float));
     if (taken % RELEASE_EVERY == 0)
-      sf_cli_mapped_array_release_all(&from->vectors);
+      sf_cli_vector_rows_release_all(&from->vectors);
   }
-  sf_cli_mapped_array_release_all(&from->vectors);
+  sf_cli_vector_rows_release_all(&from->vectors);
   return SF_OK;
 }
 
 static sf_code train(sources *from, sf_builder *builder, uint64_t seed, sf_error *error) {
-  size_t dim = from->vectors.layout.num_columns;
+  size_t dim = from->vectors.dim;
   uint64_t wanted = sf_builder_training_rows(builder, dim);
-  size_t count = from->num_rows < wanted ? from->num_rows : (size_t)wanted;
+  size_t count = from->vectors.num_rows < wanted ? from->vectors.num_rows : (size_t)wanted;
   if (count == 0)
     return SF_OK;
   float *sample = sf_calloc(count, dim * sizeof(float));
@@ -246,9 +214,9 @@ static sf_code train(sources *from, sf_builder *builder, uint64_t seed, sf_error
 static sf_code read_columns(sources *from, size_t first, size_t count, sf_error *error) {
   SF_TRY(read_integers(&from->ids, first, count, from, error));
   SF_TRY(read_integers(&from->shard_ids, first, count, from, error));
-  SF_TRY(sf_cli_line_column_read(&from->string_ids, count, from->num_rows, from->vectors_path, error));
-  SF_TRY(sf_cli_line_column_read(&from->payloads, count, from->num_rows, from->vectors_path, error));
-  SF_TRY(sf_cli_line_column_read(&from->contexts, count, from->num_rows, from->vectors_path, error));
+  SF_TRY(sf_cli_line_column_read(&from->string_ids, count, from->vectors.num_rows, from->vectors.path, error));
+  SF_TRY(sf_cli_line_column_read(&from->payloads, count, from->vectors.num_rows, from->vectors.path, error));
+  SF_TRY(sf_cli_line_column_read(&from->contexts, count, from->vectors.num_rows, from->vectors.path, error));
   for (size_t i = 0; i < count && from->payloads.pointers != NULL; i++)
     from->payload_pointers[i] = strcmp(from->payloads.pointers[i], "null") == 0 ? NULL : from->payloads.pointers[i];
   return SF_OK;
@@ -256,7 +224,7 @@ static sf_code read_columns(sources *from, size_t first, size_t count, sf_error 
 
 static sf_code add_batch(sources *from, const sf_cli_build_arguments *build, sf_builder *builder, size_t first,
                          size_t count, sf_error *error) {
-  sf_row_batch batch = vectors_batch(from, first, count);
+  sf_row_batch batch = vectors_batch(from, sf_cli_vector_rows_get(&from->vectors, first, count), first, count);
   SF_TRY(read_columns(from, first, count, error));
   batch.integer_ids = from->ids.values;
   batch.string_ids = from->string_ids.pointers;
@@ -276,20 +244,19 @@ static sf_code check_ends(sources *from, sf_error *error) {
   sf_cli_line_column *columns[] = {&from->ids.lines, &from->shard_ids.lines, &from->string_ids, &from->payloads,
                                    &from->contexts};
   for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
-    SF_TRY(sf_cli_line_column_end(columns[i], from->num_rows, from->vectors_path, error));
+    SF_TRY(sf_cli_line_column_end(columns[i], from->vectors.num_rows, from->vectors.path, error));
   return SF_OK;
 }
 
 static sf_code add_all(sf_cli_session *session, sources *from, sf_builder *builder, sf_error *error) {
   const sf_cli_build_arguments *build = &session->arguments.build;
-  size_t dim = from->vectors.layout.num_columns;
-  for (size_t first = 0; first < from->num_rows; first += from->batch_rows) {
-    size_t left = from->num_rows - first;
-    size_t count = left < from->batch_rows ? left : from->batch_rows;
+  for (size_t first = 0; first < from->vectors.num_rows; first += from->vectors.batch_rows) {
+    size_t left = from->vectors.num_rows - first;
+    size_t count = left < from->vectors.batch_rows ? left : from->vectors.batch_rows;
     SF_TRY(sf_cli_session_look(session, error));
-    sf_cli_mapped_array_fetch(&from->vectors, (first + count) * dim, from->batch_rows * dim);
+    sf_cli_vector_rows_fetch(&from->vectors, first + count, from->vectors.batch_rows);
     SF_TRY(add_batch(from, build, builder, first, count, error));
-    sf_cli_mapped_array_release(&from->vectors, (first + count) * dim);
+    sf_cli_vector_rows_release(&from->vectors, first + count);
   }
   return check_ends(from, error);
 }
@@ -299,7 +266,7 @@ sf_code sf_cli_build_from_arrays(sf_cli_session *session, sf_builder *builder, s
   const sf_cli_build_arguments *build = &session->arguments.build;
   sources from = {0};
   sf_code code = open_sources(&from, build, error);
-  progress->total_rows = from.num_rows;
+  progress->total_rows = from.vectors.num_rows;
   if (code == SF_OK)
     code = train(&from, builder, (uint64_t)build->seed.value, error);
   if (code == SF_OK)

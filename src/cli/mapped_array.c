@@ -1,7 +1,5 @@
 #include "cli/mapped_array.h"
 
-#include "base/bytes.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -51,25 +49,12 @@ void sf_cli_unmap_array(sf_cli_mapped_array *array) {
   *array = (sf_cli_mapped_array){0};
 }
 
-size_t sf_cli_mapped_element_size(const sf_cli_mapped_array *array) {
-  switch (array->layout.type) {
-  case SF_NPY_FLOAT16:
-    return 2;
-  case SF_NPY_FLOAT32:
-  case SF_NPY_INT32:
-  case SF_NPY_UINT32:
-    return 4;
-  default:
-    return 8;
-  }
-}
-
 static size_t page_start(size_t offset) {
   return offset / (size_t)sysconf(_SC_PAGESIZE) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 void sf_cli_mapped_array_fetch(const sf_cli_mapped_array *array, size_t first, size_t count) {
-  size_t size = sf_cli_mapped_element_size(array);
+  size_t size = array->layout.type.size;
   size_t begin = page_start(array->layout.offset + first * size);
   size_t end = array->layout.offset + (first + count) * size;
   if (end > array->length)
@@ -79,7 +64,7 @@ void sf_cli_mapped_array_fetch(const sf_cli_mapped_array *array, size_t first, s
 }
 
 void sf_cli_mapped_array_release(sf_cli_mapped_array *array, size_t end) {
-  size_t to = page_start(array->layout.offset + end * sf_cli_mapped_element_size(array));
+  size_t to = page_start(array->layout.offset + end * array->layout.type.size);
   if (to <= array->released)
     return;
   (void)madvise((char *)array->bytes + array->released, to - array->released, MADV_DONTNEED);
@@ -91,21 +76,5 @@ void sf_cli_mapped_array_release_all(sf_cli_mapped_array *array) {
 }
 
 bool sf_cli_mapped_integer(const sf_cli_mapped_array *array, size_t index, int64_t *value) {
-  const uint8_t *bytes = array->elements + index * sf_cli_mapped_element_size(array);
-  switch (array->layout.type) {
-  case SF_NPY_INT32:
-    *value = (int32_t)sf_load_u32(bytes);
-    return true;
-  case SF_NPY_UINT32:
-    *value = (int64_t)sf_load_u32(bytes);
-    return true;
-  case SF_NPY_INT64:
-    *value = sf_load_i64(bytes);
-    return true;
-  case SF_NPY_UINT64:
-    *value = sf_load_i64(bytes);
-    return *value >= 0;
-  default:
-    return false;
-  }
+  return sf_npy_integer(array->layout.type, array->elements + index * array->layout.type.size, value);
 }

@@ -18,8 +18,6 @@ sf_code sf_cli_map_array(const char *path, sf_cli_mapped_array *array, sf_error 
 /* A zeroed one is allowed. */
 void sf_cli_unmap_array(sf_cli_mapped_array *array);
 
-size_t sf_cli_mapped_element_size(const sf_cli_mapped_array *array);
-
 /* Says that elements are wanted soon. */
 void sf_cli_mapped_array_fetch(const sf_cli_mapped_array *array, size_t first, size_t count);
 /* Says that elements before `end` are not wanted any more. */

@@ -3,7 +3,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 
-#include <math.h>
+#include <stdio.h>
 
 enum { MAX_DIMENSIONS = 2 };
 
@@ -15,26 +15,6 @@ typedef struct npy_header {
   int num_dimensions;
   uint64_t shape[MAX_DIMENSIONS];
 } npy_header;
-
-static size_t element_size(sf_npy_type type) {
-  switch (type) {
-  case SF_NPY_FLOAT16:
-    return 2;
-  case SF_NPY_FLOAT32:
-  case SF_NPY_INT32:
-  case SF_NPY_UINT32:
-    return 4;
-  case SF_NPY_FLOAT64:
-  case SF_NPY_INT64:
-  case SF_NPY_UINT64:
-    return 8;
-  }
-  return 8;
-}
-
-static bool is_float(sf_npy_type type) {
-  return type == SF_NPY_FLOAT16 || type == SF_NPY_FLOAT32 || type == SF_NPY_FLOAT64;
-}
 
 /* ------------------------------------------------------------------------------ The header: a Python dictionary literal */
 
@@ -107,34 +87,39 @@ static bool text_equals(const char *text, size_t length, const char *expected) {
   return length == strlen(expected) && memcmp(text, expected, length) == 0;
 }
 
-static const struct {
-  const char *descr;
-  sf_npy_type type;
-} types[] = {{"<f2", SF_NPY_FLOAT16}, {"<f4", SF_NPY_FLOAT32}, {"<f8", SF_NPY_FLOAT64}, {"<i4", SF_NPY_INT32},
-             {"<i8", SF_NPY_INT64},   {"<u4", SF_NPY_UINT32},  {"<u8", SF_NPY_UINT64}};
-
-static const char *descr_of(sf_npy_type type) {
-  size_t i = 0;
-  while (types[i].type != type)
-    i++;
-  return types[i].descr;
+/* "<f4": the byte order ('|' where a single byte has none, '=' the machine's own), the kind, and the size in bytes. */
+static bool type_of(const char *descr, size_t length, sf_npy_type *type) {
+  static const struct {
+    char letter;
+    sf_npy_kind kind;
+    const char *sizes;
+  } kinds[] = {
+      {'f', SF_NPY_FLOAT, "248"}, {'i', SF_NPY_INT, "1248"}, {'u', SF_NPY_UINT, "1248"}, {'b', SF_NPY_BOOL, "1"}};
+  if (length != 3 || descr[0] == '\0' || descr[2] == '\0' || strchr("<>|=", descr[0]) == NULL)
+    return false;
+  for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+    if (descr[1] == kinds[i].letter && strchr(kinds[i].sizes, descr[2]) != NULL) {
+      *type = (sf_npy_type){.kind = kinds[i].kind, .size = (uint8_t)(descr[2] - '0'), .is_big_endian = descr[0] == '>'};
+      return descr[0] != '|' || type->size == 1;
+    }
+  return false;
 }
 
 static sf_code parse_type(sf_cursor *header, const char *name, npy_header *parsed, sf_error *error) {
+  static const char expected[] = "expected floats ('<f2', '<f4', '<f8'), integers or booleans";
   const char *descr;
   size_t length;
+  if (take_symbol(header, '['))
+    return sf_fail(error, SF_READER_STATE_ERROR, "%s: elements of a structured type ('descr' is a list), %s", name,
+                   expected);
   if (!take_string(header, &descr, &length))
     return sf_fail(error, SF_READER_STATE_ERROR, "%s: 'descr' of the .npy header is not the name of a type", name);
-  for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-    if (text_equals(descr, length, types[i].descr)) {
-      parsed->type = types[i].type;
-      parsed->has_type = true;
-      return SF_OK;
-    }
-  }
-  return sf_fail(error, SF_READER_STATE_ERROR,
-                 "%s: elements of type '%.*s', expected '<f2', '<f4' or '<f8' (or integers, where these are asked for)",
-                 name, (int)(length < 40 ? length : 40), descr);
+  parsed->has_type = type_of(descr, length, &parsed->type);
+  if (parsed->has_type)
+    return SF_OK;
+  bool is_object = length == 2 && descr[1] == 'O';
+  return sf_fail(error, SF_READER_STATE_ERROR, "%s: elements of type '%.*s'%s, %s", name,
+                 (int)(length < 40 ? length : 40), descr, is_object ? " (Python objects)" : "", expected);
 }
 
 static sf_code parse_shape(sf_cursor *header, const char *name, npy_header *parsed, sf_error *error) {
@@ -225,59 +210,31 @@ static sf_code parse_preamble(sf_cursor *file, const char *name, sf_cursor *head
 
 /* -------------------------------------------------------------------------------------------------------- The elements */
 
-/* IEEE 754 binary16: 1 bit of sign, 5 of exponent (bias 15), 10 of fraction. */
-static double load_f16(const uint8_t *bytes) {
-  uint16_t bits = sf_load_u16(bytes);
-  int exponent = bits >> 10 & 31;
-  int fraction = bits & 1023;
-  double magnitude;
-  if (exponent == 31)
-    magnitude = fraction == 0 ? (double)INFINITY : (double)NAN;
-  else if (exponent == 0)
-    magnitude = ldexp(fraction, -24);
-  else
-    magnitude = ldexp(fraction + 1024, exponent - 25);
-  return bits >> 15 ? -magnitude : magnitude;
-}
-
-static double load_element(const uint8_t *bytes, sf_npy_type type) {
-  switch (type) {
-  case SF_NPY_FLOAT16:
-    return load_f16(bytes);
-  case SF_NPY_FLOAT32:
-    return (double)sf_load_f32(bytes);
-  case SF_NPY_FLOAT64:
-    return sf_load_f64(bytes);
-  default:
-    return (double)NAN;
-  }
-}
-
 /* The extents are whatever the header claims: they become sizes only when the file has the bytes for them. */
 static sf_code check_size(const npy_header *header, size_t num_bytes, const char *name, sf_error *error) {
+  size_t size = header->type.size;
   uint64_t rows = header->num_dimensions == 1 ? 1 : header->shape[0];
   uint64_t columns = header->shape[header->num_dimensions - 1];
-  bool may_be_empty = header->num_dimensions == 1 && !is_float(header->type);
+  bool may_be_empty = header->num_dimensions == 1 && sf_npy_is_integer(header->type);
   if ((columns == 0 && !may_be_empty) || columns > SIZE_MAX)
     return sf_fail(error, SF_READER_STATE_ERROR, "%s: rows of %llu components, expected at least one", name,
                    (unsigned long long)columns);
   uint64_t expected;
-  if (__builtin_mul_overflow(rows, columns, &expected) ||
-      __builtin_mul_overflow(expected, element_size(header->type), &expected) || expected != num_bytes)
+  if (__builtin_mul_overflow(rows, columns, &expected) || __builtin_mul_overflow(expected, size, &expected) ||
+      expected != num_bytes)
     return sf_fail(error, SF_READER_STATE_ERROR,
                    "%s: %zu bytes of elements do not fit the shape (%llu, %llu) with %zu bytes an element", name,
-                   num_bytes, (unsigned long long)rows, (unsigned long long)columns, element_size(header->type));
+                   num_bytes, (unsigned long long)rows, (unsigned long long)columns, size);
   return SF_OK;
 }
 
 static void load_elements(const uint8_t *bytes, const npy_header *header, sf_npy *array) {
-  size_t size = element_size(header->type);
   size_t row_step = header->is_fortran_order ? 1 : array->num_columns;
   size_t column_step = header->is_fortran_order ? array->num_rows : 1;
   for (size_t row = 0; row < array->num_rows; row++) {
     double *values = array->values + row * array->num_columns;
     for (size_t column = 0; column < array->num_columns; column++)
-      values[column] = load_element(bytes + (row * row_step + column * column_step) * size, header->type);
+      values[column] = sf_npy_number(header->type, bytes + (row * row_step + column * column_step) * header->type.size);
   }
 }
 
@@ -308,13 +265,22 @@ sf_code sf_npy_parse_layout(const void *bytes, size_t length, const char *name, 
   return SF_OK;
 }
 
+void sf_npy_describe(const sf_npy_layout *layout, char *text, size_t size) {
+  char order = layout->type.size == 1 ? '|' : layout->type.is_big_endian ? '>' : '<';
+  char kind = "fiub"[layout->type.kind];
+  if (layout->num_dimensions == 1)
+    snprintf(text, size, "'%c%c%u' of shape (%zu,)", order, kind, layout->type.size, layout->num_columns);
+  else
+    snprintf(text, size, "'%c%c%u' of shape (%zu, %zu)", order, kind, layout->type.size, layout->num_rows,
+             layout->num_columns);
+}
+
 sf_code sf_npy_parse(const void *bytes, size_t length, const char *name, sf_npy *array, sf_error *error) {
   npy_header header = {0};
   size_t offset;
   SF_TRY(parse_header(bytes, length, name, &header, &offset, error));
-  if (!is_float(header.type))
-    return sf_fail(error, SF_READER_STATE_ERROR, "%s: elements of type '%s', expected '<f2', '<f4' or '<f8'", name,
-                   descr_of(header.type));
+  if (header.shape[header.num_dimensions - 1] == 0)
+    return sf_fail(error, SF_READER_STATE_ERROR, "%s: rows of 0 components, expected at least one", name);
   sf_npy result = {
       .num_rows = header.num_dimensions == 1 ? 1 : (size_t)header.shape[0],
       .num_columns = (size_t)header.shape[header.num_dimensions - 1],

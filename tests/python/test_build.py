@@ -300,6 +300,50 @@ def test_ids_are_integers_or_text(cli, tmp_path, rows, given, id_type, expected)
     assert cli.search(tmp_path / "root", rows.vectors[7], "--top-k", 1)["results"][0]["id"] == expected
 
 
+DTYPES = ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8", "i1", "<i2", ">i2", "<i4", ">i8", "u1", "<u2", ">u4", "<u8", "?"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_of_all_types_and_orders_are_built(cli, tmp_path, dtype, order):
+    # More rows than a batch and than two tiles of columns have, and no multiple of either.
+    values = np.random.default_rng(2).normal(size=(17001, 37)) * 20
+    vectors = np.abs(values) if np.dtype(dtype).kind == "u" else values
+    vectors = np.array(np.round(vectors) if np.dtype(dtype).kind == "i" else vectors, dtype=dtype, order=order)
+    np.save(tmp_path / "x.npy", vectors)
+    root = tmp_path / "root"
+    options = ["--metric", "l2", "--num-dbs", 3, "--training-rows", 500, "--iterations", 3, "--backend", "sqlite-vec"]
+    cli.one("build", root, "--vectors", tmp_path / "x.npy", *options)
+    meta, placed = placed_rows(root)
+    stored = {identifier: vector for found in placed.values() for identifier, vector, _ in found}
+    assert sorted(stored) == list(range(17001))
+    assert np.array_equal(np.stack([stored[i] for i in range(17001)]), vectors.astype("f4"))
+
+
+def test_elements_that_are_not_aligned_are_read(cli, tmp_path, rows):
+    file = (rows.folder / "vectors.npy").read_bytes()
+    length = int.from_bytes(file[8:10], "little")
+    odd = file[:8] + (length + 1).to_bytes(2, "little") + file[10 : 10 + length - 1] + b" \n" + file[10 + length :]
+    (tmp_path / "x.npy").write_bytes(odd)
+    assert np.array_equal(np.load(tmp_path / "x.npy"), rows.vectors)
+    cli.one("build", tmp_path / "root", "--vectors", tmp_path / "x.npy", "--num-dbs", 1)
+    assert cli.search(tmp_path / "root", rows.vectors[7], "--top-k", 1)["results"][0]["id"] in (7, "7")
+
+
+@pytest.mark.parametrize("dtype", ["i1", "<i2", ">i4", ">i8", "u1", ">u2", "<u4", ">u8"])
+def test_ids_and_shards_may_be_integers_of_any_type(cli, tmp_path, dtype):
+    np.save(tmp_path / "x.npy", np.random.default_rng(3).normal(size=(100, 4)).astype("f4"))
+    np.save(tmp_path / "ids.npy", np.arange(100, dtype=dtype))
+    np.save(tmp_path / "places.npy", (np.arange(100) % 3).astype(dtype))
+    options = ["--strategy", "explicit", "--num-dbs", 3, "--shard-ids", tmp_path / "places.npy"]
+    options += ["--ids", tmp_path / "ids.npy", "--backend", "sqlite-vec"]
+    cli.one("build", tmp_path / "root", "--vectors", tmp_path / "x.npy", *options)
+    meta, placed = placed_rows(tmp_path / "root")
+    assert {db_id: sorted(i for i, _, _ in found) for db_id, found in placed.items()} == {
+        db_id: list(range(db_id, 100, 3)) for db_id in range(3)
+    }
+
+
 def test_given_centroids_and_hyperplanes_are_used_as_they_are(cli, tmp_path, rows):
     rng = np.random.default_rng(1)
     centroids = rng.normal(size=(5, 24)).astype("f4")
@@ -314,6 +358,11 @@ def test_given_centroids_and_hyperplanes_are_used_as_they_are(cli, tmp_path, row
     assert live_manifest(tmp_path / "b")[0]["custom"]["vector"]["num_hash_bits"] == 6
     written = next((tmp_path / "b" / "vector_meta").rglob("hyperplanes.npy"))
     assert np.array_equal(np.load(written), np.load(tmp_path / "h.npy").astype("f4"))
+    for dtype in (">f4", "i1", ">i8"):
+        np.save(tmp_path / "c.npy", np.asfortranarray(np.round(centroids * 20).astype(dtype)))
+        cli.one("build", tmp_path / dtype, *vectors, "--centroids", tmp_path / "c.npy")
+        written = next((tmp_path / dtype / "vector_meta").rglob("centroids.npy"))
+        assert np.array_equal(np.load(written), np.round(centroids * 20))
 
 
 def test_the_seed_decides_centroids_and_hyperplanes(cli, tmp_path, rows):

@@ -139,15 +139,33 @@ def test_arrays_of_another_shape_are_refused(cli, given):
     fails(cli, given, "x.npy", arguments=arguments)
     np.save(given.folder / "x.npy", given.vectors[0])
     fails(cli, given, "x.npy", arguments=arguments)
-    np.save(given.folder / "x.npy", np.asfortranarray(given.vectors))
-    fails(cli, given, "x.npy", "Fortran", arguments=arguments)
-    np.save(given.folder / "x.npy", given.vectors.astype("i4"))
-    fails(cli, given, "x.npy", arguments=arguments)
+    np.save(given.folder / "x.npy", given.vectors.astype("c8"))
+    fails(cli, given, "x.npy", "'<c8'", arguments=arguments)
+    np.save(given.folder / "x.npy", given.vectors.astype(object))
+    fails(cli, given, "x.npy", "Python objects", arguments=arguments)
+    np.save(given.folder / "x.npy", given.vectors.view([("x", "<f4")]))
+    fails(cli, given, "x.npy", "structured", arguments=arguments)
     np.save(given.folder / "x.npy", given.vectors[:0])
     fails(cli, given, "at least one row", arguments=[*arguments[:2], "--strategy", "lsh", "--num-dbs", 2])
     np.save(given.folder / "places.npy", np.arange(99))
     np.save(given.folder / "x.npy", given.vectors)
     fails(cli, given, "places.npy", "100", "99", arguments=[*arguments[:2], "--strategy", "explicit", "--num-dbs", 3, "--shard-ids", given.folder / "places.npy"])
+
+
+@pytest.mark.parametrize("dtype", ["f8", "?", "<U4", "M8[s]"])
+def test_ids_that_are_no_integers_are_refused(cli, given, dtype):
+    arguments = given.arguments()[:2]
+    np.save(given.folder / "ids.npy", np.arange(100).astype("i8").astype(dtype))
+    fails(cli, given, "ids.npy", np.dtype(dtype).str[:3], arguments=[*arguments, "--num-dbs", 2, "--ids", given.folder / "ids.npy"])
+
+
+@pytest.mark.parametrize("row", [0, 57, 99])
+@pytest.mark.parametrize("dtype", ["<f4", ">f8"])
+def test_a_bad_component_of_a_converted_array_is_named(cli, given, dtype, row):
+    arguments = given.arguments()
+    given.vectors[row, 2] = np.inf
+    np.save(given.folder / "x.npy", np.asfortranarray(given.vectors.astype(dtype)))
+    fails(cli, given, f"x.npy: row {row}: component 2", "inf", arguments=arguments)
 
 
 def test_a_file_cut_short_is_refused(cli, given):

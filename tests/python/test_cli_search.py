@@ -44,10 +44,11 @@ def test_row_takes_one_row_of_the_file(cli, shared_snapshot, saved, queries):
     assert_exact(line, shared_snapshot.search(queries[3]))
 
 
-@pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8"])
+@pytest.mark.parametrize("dtype", ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8", "i1", "<i2", ">i4", "<i8", "u1", ">u8"])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_query_files_of_all_types_and_orders_are_read(cli, shared_snapshot, tmp_path, queries, dtype, order):
-    array = np.array(queries, dtype=dtype, order=order)
+    exact = np.abs(queries) * 5 if np.dtype(dtype).kind == "u" else queries * 5
+    array = np.array(exact, dtype=dtype, order=order)
     np.save(tmp_path / "q.npy", array)
     lines = cli.lines("search", shared_snapshot.root, "--query-file", tmp_path / "q.npy")
     for line, query in zip(lines, array, strict=True):

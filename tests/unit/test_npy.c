@@ -47,7 +47,8 @@ static void a_matrix_in_c_order_is_read_in_all_versions(void **state) {
     assert_int_equal(array.num_rows, 2);
     assert_int_equal(array.num_columns, 2);
     assert_int_equal(array.num_dimensions, 2);
-    assert_int_equal(array.type, SF_NPY_FLOAT32);
+    assert_int_equal(array.type.kind, SF_NPY_FLOAT);
+    assert_int_equal(array.type.size, 4);
     const double expected[] = {1, -2, 0, 10};
     assert_memory_equal(array.values, expected, sizeof(expected));
     sf_npy_free(&array);
@@ -97,6 +98,63 @@ static void every_kind_of_float16_is_exact(void **state) {
   sf_npy_free(&array);
 }
 
+static void elements_of_every_type_and_byte_order_are_read(void **state) {
+  (void)state;
+  /* 1 to 8 bytes of an element, and what it means */
+  static const struct {
+    const char *descr;
+    uint8_t bytes[9];
+    double expected;
+  } cases[] = {
+      {">f2", "\xc4\x02", -4.0078125},
+      {">f4", "\x3f\x80\0\0", 1},
+      {">f8", "\xc0\x59\0\0\0\0\0\0", -100},
+      {"=f4", "\0\0\x80\x3f", 1},
+      {"|i1", "\x80", -128},
+      {"|u1", "\xff", 255},
+      {"<i2", "\xfe\xff", -2},
+      {">i2", "\xff\xfe", -2},
+      {"<u2", "\xff\xff", 65535},
+      {">u2", "\x01\x02", 258},
+      {"<i4", "\0\0\0\x80", -2147483648.0},
+      {">i4", "\x7f\xff\xff\xff", 2147483647},
+      {"<u4", "\xff\xff\xff\xff", 4294967295.0},
+      {">u4", "\0\0\x01\0", 256},
+      {"<i8", "\xff\xff\xff\xff\xff\xff\xff\xff", -1},
+      {">i8", "\0\0\0\x01\0\0\0\0", 4294967296.0},
+      {"<i8", "\x01\0\0\0\0\0\x20\0", 9007199254740992.0},
+      {"<u8", "\xff\xff\xff\xff\xff\xff\xff\xff", 18446744073709551616.0},
+      {">u8", "\x80\0\0\0\0\0\0\0", 9223372036854775808.0},
+      {"|b1", "\x01", 1},
+      {"|b1", "\0", 0},
+  };
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    sf_npy array;
+    sf_error error = {0};
+    char *dictionary = sf_format("{'descr': '%s', 'fortran_order': False, 'shape': (1, 1)}", cases[i].descr);
+    if (parse(1, dictionary, cases[i].bytes, (size_t)(cases[i].descr[2] - '0'), &array, &error) != SF_OK)
+      fail_msg("%s", error.message);
+    if (array.values[0] != cases[i].expected)
+      fail_msg("%s: expected %f, found %f", cases[i].descr, cases[i].expected, array.values[0]);
+    sf_npy_free(&array);
+    free(dictionary);
+  }
+}
+
+static void integers_that_int64_can_not_hold_are_refused(void **state) {
+  (void)state;
+  const sf_npy_type uint64 = {.kind = SF_NPY_UINT, .size = 8};
+  const sf_npy_type int16 = {.kind = SF_NPY_INT, .size = 2, .is_big_endian = true};
+  const sf_npy_type float32 = {.kind = SF_NPY_FLOAT, .size = 4};
+  int64_t value;
+  assert_true(sf_npy_integer(uint64, (const uint8_t *)"\xff\xff\xff\xff\xff\xff\xff\x7f", &value));
+  assert_true(value == INT64_MAX);
+  assert_false(sf_npy_integer(uint64, (const uint8_t *)"\0\0\0\0\0\0\0\x80", &value));
+  assert_true(sf_npy_integer(int16, (const uint8_t *)"\xff\x00", &value));
+  assert_true(value == -256);
+  assert_false(sf_npy_integer(float32, (const uint8_t *)"\0\0\0\0", &value));
+}
+
 static void no_rows_are_allowed_and_no_columns_are_not(void **state) {
   (void)state;
   sf_npy array;
@@ -109,9 +167,17 @@ static void no_rows_are_allowed_and_no_columns_are_not(void **state) {
 
 static void a_header_that_does_not_hold_is_refused_by_name(void **state) {
   (void)state;
-  assert_refused("{'descr': '>f4', 'fortran_order': False, 'shape': (1, 1)}", 4, "'>f4'");
-  assert_refused("{'descr': '<i8', 'fortran_order': False, 'shape': (1, 1)}", 8, "'<i8'");
-  assert_refused("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", 4, "'descr'");
+  static const char *const types[] = {"<f16", "<f3", "<c8", "<U4", "|S4", "|V2", "<M8[ns]",
+                                      "<i3",  "|f4", "|b2", "f4",  "<f",  "<",   ""};
+  for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+    char *dictionary = sf_format("{'descr': '%s', 'fortran_order': False, 'shape': (1, 1)}", types[i]);
+    char *found = sf_format("type '%s', expected floats", types[i]);
+    assert_refused(dictionary, 4, found);
+    free(dictionary);
+    free(found);
+  }
+  assert_refused("{'descr': '|O', 'fortran_order': False, 'shape': (1, 1)}", 8, "'|O' (Python objects)");
+  assert_refused("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", 4, "structured type");
   assert_refused("{'descr': '<f4', 'fortran_order': 0, 'shape': (1,)}", 4, "'fortran_order'");
   assert_refused("{'descr': '<f4', 'fortran_order': False, 'shape': (1 1)}", 4, "'shape'");
   assert_refused("{'descr': '<f4', 'fortran_order': False, 'shape': ()}", 4, "a single number");
@@ -164,6 +230,8 @@ int main(void) {
       cmocka_unit_test(fortran_order_is_turned_into_c_order),
       cmocka_unit_test(one_dimension_is_one_row),
       cmocka_unit_test(every_kind_of_float16_is_exact),
+      cmocka_unit_test(elements_of_every_type_and_byte_order_are_read),
+      cmocka_unit_test(integers_that_int64_can_not_hold_are_refused),
       cmocka_unit_test(no_rows_are_allowed_and_no_columns_are_not),
       cmocka_unit_test(a_header_that_does_not_hold_is_refused_by_name),
       cmocka_unit_test(a_shape_that_the_bytes_do_not_fit_is_refused),
