@@ -8,7 +8,7 @@ JOBS ?=
 ninja = ninja -C $(BUILD) $(if $(JOBS),-j$(JOBS))
 c_files = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all help deps check-deps configure demo test bench fuzz soak wheel test-pythons test-arm64 docs install format check-format lint clean
+.PHONY: all help deps build-deps package-deps check-deps configure demo test bench fuzz soak wheel test-pythons test-distros test-arm64 docs install format check-format lint clean
 
 all: configure ## build the command and the libraries (the default)
 	$(ninja)
@@ -17,7 +17,13 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 deps: ## install the distribution's packages that are missing
-	tools/install-deps
+	@tools/install-deps
+
+build-deps: # those that building needs
+	@tools/install-deps build
+
+package-deps: # and the Python package
+	@tools/install-deps package
 
 check-deps:
 	@tools/install-deps --check build
@@ -26,14 +32,14 @@ configure: check-deps
 	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_INSTALL_PREFIX=$(PREFIX) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@mv $(BUILD).log $(BUILD)/configure.log
 
-demo: deps ## build, then build a snapshot from the words in examples/words and search it
+demo: build-deps ## build, then build a snapshot from the words in examples/words and search it
 	@$(MAKE) --no-print-directory all
 	tools/demo $(BUILD)/shardyfusion
 
 test: deps ## build and run all tests, with the sanitizers too
 	tools/test --build $(BUILD)
 
-bench: deps configure ## build and run the benchmarks
+bench: build-deps configure ## build and run the benchmarks
 	cmake -S . -B $(BUILD) -DSF_BUILD_BENCHMARKS=ON > /dev/null
 	$(ninja)
 	tools/bench $(BUILD)
@@ -44,16 +50,19 @@ fuzz: ## run every fuzzer for SECONDS=60 (needs clang)
 soak: deps ## a million searches of the package (SEARCHES=N), the library under everything for SECONDS=60, 600 kills
 	tools/test --build $(BUILD) --soak $(SECONDS) --searches $(SEARCHES)
 
-wheel: deps ## build a self-contained Python wheel in build/wheels, and try it
+wheel: package-deps ## build a self-contained Python wheel in build/wheels, and try it
 	tools/wheel --build $(BUILD)
 
 test-pythons: wheel ## the package's tests with the wheel, on every version of CPython that is there
 	tools/test-pythons --build $(BUILD)
 
+test-distros: ## build and test on Debian 12, 13 and unstable with gcc and clang (needs root and debootstrap)
+	tools/test-distros --build $(BUILD)
+
 test-arm64: ## the tests of kernels and scans on arm64, under qemu elsewhere (needs a cross-compiler)
 	tools/test-arm64 --build $(BUILD)
 
-docs: deps ## build the documentation of the Python package in build/docs
+docs: package-deps ## build the documentation of the Python package in build/docs
 	tools/docs --build $(BUILD)
 
 install: all ## install below PREFIX=/usr/local; DESTDIR is put before it
