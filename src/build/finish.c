@@ -24,9 +24,10 @@ static sf_code check_ids(sf_builder *builder, sf_error *error) {
   SF_TRY(sf_unique_ids_check(builder->ids, &same, error));
   if (!same.found)
     return SF_OK;
-  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "%s: %s %llu: expected an id of its own, found that of %s %llu",
+  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "%s: %s %llu: expected an id of its own, found that of %s %llu%s",
                  builder->ids_name, builder->row_word, (unsigned long long)(builder->first_number + same.second_row),
-                 builder->row_word, (unsigned long long)(builder->first_number + same.first_row));
+                 builder->row_word, (unsigned long long)(builder->first_number + same.first_row),
+                 builder->plan.format->has_string_ids_only ? " (lance stores every id as text: 1 is \"1\")" : "");
 }
 
 static bool tell_of_shards(uint32_t shards_done, uint32_t shards_total, uint64_t bytes_done, void *user_data) {

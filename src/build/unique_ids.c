@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "base/memory.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -60,11 +61,16 @@ void sf_unique_ids_free(sf_unique_ids *ids) {
   free(ids);
 }
 
-XXH128_hash_t sf_unique_id_hash(const sf_shard_row *row) {
+XXH128_hash_t sf_unique_id_hash(const sf_shard_row *row, bool are_strings_only) {
   /* The seed keeps the integer 1 apart from a string of the same bytes. */
-  if (row->id_type == SF_ID_INTEGER)
-    return XXH3_128bits_withSeed(&row->id_integer, sizeof(row->id_integer), 1);
-  return XXH3_128bits_withSeed(row->id_string, row->id_length, 2);
+  enum { INTEGERS = 1, STRINGS = 2 };
+  if (row->id_type == SF_ID_STRING)
+    return XXH3_128bits_withSeed(row->id_string, row->id_length, STRINGS);
+  if (!are_strings_only)
+    return XXH3_128bits_withSeed(&row->id_integer, sizeof(row->id_integer), INTEGERS);
+  char decimal[24];
+  int length = snprintf(decimal, sizeof(decimal), "%lld", (long long)row->id_integer);
+  return XXH3_128bits_withSeed(decimal, (size_t)length, STRINGS);
 }
 
 static int compare_ids(const void *left, const void *right) {

@@ -16,8 +16,8 @@ typedef struct sf_unique_ids sf_unique_ids;
 sf_code sf_unique_ids_create(const char *directory, size_t max_bytes, sf_unique_ids **ids, sf_error *error);
 void sf_unique_ids_free(sf_unique_ids *ids); /* NULL is allowed */
 
-/* Any thread. */
-XXH128_hash_t sf_unique_id_hash(const sf_shard_row *row);
+/* Any thread. `are_strings_only`: the format stores integers as their decimals, so that 1 and "1" are the same. */
+XXH128_hash_t sf_unique_id_hash(const sf_shard_row *row, bool are_strings_only);
 
 /* The hash of the id of row `row`. */
 sf_code sf_unique_ids_add(sf_unique_ids *ids, XXH128_hash_t hash, uint64_t row, sf_error *error);

@@ -31,7 +31,8 @@ typedef struct sf_shard_writer_options {
 typedef struct sf_shard_writer sf_shard_writer;
 
 typedef struct sf_shard_writer_format {
-  const char *name; /* as sf_shard_format has it: "sqlite-vec", "lance" */
+  const char *name;         /* as sf_shard_format has it: "sqlite-vec", "lance" */
+  bool has_string_ids_only; /* integers become their decimals: 1 and "1" are one id */
   /* Whether it can hold such vectors (`dim` 0: not known yet); else SF_CONFIG_VALIDATION_ERROR. */
   sf_code (*check)(sf_metric metric, uint32_t dim, sf_error *error);
   sf_code (*create)(const sf_shard_writer_options *options, sf_shard_writer **writer, sf_error *error);

@@ -13,7 +13,7 @@
 
 static XXH128_hash_t hash_of(int64_t integer) {
   const sf_shard_row row = {.id_type = SF_ID_INTEGER, .id_integer = integer};
-  return sf_unique_id_hash(&row);
+  return sf_unique_id_hash(&row, false);
 }
 
 static sf_same_ids check_ids(size_t max_bytes, size_t count, int64_t twice) {
@@ -48,9 +48,24 @@ static void an_integer_and_a_string_are_not_the_same_id(void **state) {
   const sf_shard_row number = {.id_type = SF_ID_INTEGER, .id_integer = integer};
   const sf_shard_row text = {.id_type = SF_ID_STRING, .id_string = "11111111", .id_length = 8};
   assert_int_equal(memcmp(&integer, "11111111", 8), 0);
-  XXH128_hash_t a = sf_unique_id_hash(&number);
-  XXH128_hash_t b = sf_unique_id_hash(&text);
-  assert_false(a.low64 == b.low64 && a.high64 == b.high64);
+  assert_false(XXH128_isEqual(sf_unique_id_hash(&number, false), sf_unique_id_hash(&text, false)));
+}
+
+static void they_are_where_a_format_stores_strings_only(void **state) {
+  (void)state;
+  static const struct {
+    int64_t integer;
+    const char *text;
+    bool is_same;
+  } cases[] = {{1, "1", true},   {0, "0", true},   {-7, "-7", true}, {INT64_MIN, "-9223372036854775808", true},
+               {1, "01", false}, {1, " 1", false}, {0, "-0", false}, {1, "1.0", false},
+               {1, "", false},   {12, "1", false}};
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    const sf_shard_row number = {.id_type = SF_ID_INTEGER, .id_integer = cases[i].integer};
+    const sf_shard_row text = {.id_type = SF_ID_STRING, .id_string = cases[i].text, .id_length = strlen(cases[i].text)};
+    bool is_same = XXH128_isEqual(sf_unique_id_hash(&number, true), sf_unique_id_hash(&text, true));
+    assert_int_equal(is_same, cases[i].is_same);
+  }
 }
 
 enum { DIM = 3, LISTS = 5, ROWS = 500 };
@@ -197,6 +212,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_id_twice_is_found_in_memory_and_on_disk),
       cmocka_unit_test(an_integer_and_a_string_are_not_the_same_id),
+      cmocka_unit_test(they_are_where_a_format_stores_strings_only),
       cmocka_unit_test(kept_rows_come_back_in_their_order),
       cmocka_unit_test(arrays_are_read_as_they_were_written),
       cmocka_unit_test(names_are_new_and_of_the_formats_form),

@@ -170,6 +170,7 @@ static sf_code lance_finish(sf_shard_writer *to, sf_error *error) {
 
 const sf_shard_writer_format sf_lance_writer = {
     .name = "lance",
+    .has_string_ids_only = true,
     .check = lance_check,
     .create = lance_create,
     .add = lance_add,
