@@ -89,6 +89,8 @@ sf_code sf_cli_lines_next(sf_cli_lines *lines, char **line, size_t *length, sf_e
   if (end == NULL)
     return SF_OK;
   char *start = (char *)lines->bytes.data + lines->position;
+  if (lines->number == 0 && end - start >= 3 && memcmp(start, "\xEF\xBB\xBF", 3) == 0)
+    start += 3;
   size_t next = (size_t)(end - (char *)lines->bytes.data) + 1;
   lines->position = next < lines->bytes.length ? next : lines->bytes.length;
   lines->number++;

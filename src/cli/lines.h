@@ -1,4 +1,4 @@
-/* A file's lines, one after the other; "-" is standard input. */
+/* A file's lines, one after the other; "-" is standard input. A byte order mark at its beginning is no part of the first. */
 #ifndef SF_CLI_LINES_H
 #define SF_CLI_LINES_H
 

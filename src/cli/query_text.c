@@ -50,7 +50,9 @@ static sf_code parse_numbers(const char *text, size_t length, const char *at, do
 sf_code sf_cli_query_parse(const char *text, size_t length, double **values, size_t *count, sf_error *error) {
   if (strlen(text) != length)
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "expected a JSON array of numbers, found a zero byte");
-  const char *start = skip_blanks(text);
+  /* Text that an editor saved may begin with a byte order mark. */
+  bool has_mark = length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0;
+  const char *start = skip_blanks(text + (has_mark ? 3 : 0));
   if (*start != '[')
     return fail_at(error, "a JSON array of numbers", text, start);
   double *parsed = sf_calloc(count_commas(start) + 1, sizeof(double));
