@@ -46,16 +46,19 @@ static const char *pick_payload(const sample *of, uint64_t index, uint64_t *rand
   if (of->has_no_payloads || kind < 3)
     return NULL;
   if (kind == 3)
-    return "";
+    return "{}";
   if (kind == 4)
     return "{\"text\": \"\xC3\xA9\xE6\xBC\xA2\xF0\x9F\xA6\x80\"}";
   if (kind < 9 || !of->has_huge_payloads) {
     snprintf(made->payload, MAX_PAYLOAD, "{\"n\": %" PRIu64 "}", index);
     return made->payload;
   }
-  size_t length = (size_t)random_below(random, MAX_PAYLOAD - 1);
-  memset(made->payload, 'x', length);
-  made->payload[length] = '\0';
+  static const char begin[] = "{\"x\": \"";
+  static const char end[] = "\"}";
+  size_t length = (size_t)random_below(random, MAX_PAYLOAD - sizeof(begin) - sizeof(end));
+  memcpy(made->payload, begin, sizeof(begin) - 1);
+  memset(made->payload + sizeof(begin) - 1, 'x', length);
+  memcpy(made->payload + sizeof(begin) - 1 + length, end, sizeof(end));
   return made->payload;
 }
 

@@ -1,6 +1,9 @@
 #include "shard/lance/rows.h"
 
+#include "base/json.h"
 #include "base/thread.h"
+#include "base/utf8.h"
+#include "shard/row_failures.h"
 
 /* Rows that are read from a storage wait for it, several at a time. */
 #define MAX_THREADS 8
@@ -203,35 +206,60 @@ sf_code sf_lance_rows_fetch(const sf_lance_rows *from, const uint64_t *rows, siz
 
 /* --------------------------------------------------------------------------------------------------------- Checking */
 
+static sf_code check_text(const row_text *text, sf_buffer *payload, sf_error *error) {
+  if (!sf_utf8_valid(place_of(text->id), text->id.length, NULL))
+    return SF_LANCE_BAD(error, "id: expected UTF-8, found other bytes");
+  if (!text->has_payload)
+    return SF_OK;
+  payload->length = 0;
+  if (!sf_buffer_append(payload, place_of(text->payload), text->payload.length))
+    return sf_fail_memory(error, "payload");
+  return sf_json_check_object((const char *)payload->data, payload->length, "payload", SF_DB_ADAPTER_ERROR, error);
+}
+
+/* `row` is that of the fragment. */
+static sf_code check_row(const sf_lance_fragment *fragment, uint64_t row, row_reader *reader, sf_buffer *payload,
+                         sf_row_failures *failures, sf_error *error) {
+  row_text text;
+  SF_TRY(read_row_of(fragment, row, reader, &text, error));
+  sf_error failure;
+  sf_code code = check_text(&text, payload, &failure);
+  if (code == SF_DB_ADAPTER_ERROR)
+    sf_error_prefix(&failure, "%s: row %llu", sf_lance_object_name(fragment->files[0].object), (unsigned long long)row);
+  return sf_row_failures_note(failures, code, &failure, error);
+}
+
 /* The live rows of a page that has vectors: there are bytes for each, so that there can't be endlessly many. */
 static sf_code check_page(const sf_lance_fragment *fragment, const sf_lance_page *page, row_reader *reader,
-                          const sf_cancellation *cancellation, sf_error *error) {
+                          sf_row_failures *failures, const sf_cancellation *cancellation, sf_error *error) {
   size_t num_rows = (size_t)page->num_rows;
   uint8_t *deleted = sf_calloc(num_rows / 8 + 1, 1);
   if (deleted == NULL)
     return sf_fail_memory(error, "a bitmap of rows");
   sf_lance_deletions_mark(&fragment->deletions, page->first_row, num_rows, deleted);
+  sf_buffer payload = {0};
   sf_code code = SF_OK;
   for (size_t row = 0; row < num_rows && code == SF_OK; row++) {
-    row_text text;
     if (row % 1024 == 0)
       code = sf_cancellation_check(cancellation, error);
     if (code == SF_OK && !sf_lance_bit(deleted, row))
-      code = read_row_of(fragment, page->first_row + row, reader, &text, error);
+      code = check_row(fragment, page->first_row + row, reader, &payload, failures, error);
   }
+  sf_buffer_free(&payload);
   free(deleted);
   return code;
 }
 
 sf_code sf_lance_rows_check(const sf_lance_rows *from, const sf_cancellation *cancellation, sf_error *error) {
   row_reader reader = {.ids = {.cancellation = cancellation}, .payloads = {.cancellation = cancellation}};
+  sf_row_failures failures = {0};
   sf_code code = SF_OK;
   for (size_t i = 0; i < from->num_fragments && code == SF_OK; i++) {
     const sf_lance_fragment *fragment = &from->fragments[i];
     for (size_t page = 0; page < fragment->vectors.num_pages && code == SF_OK; page++)
       if (fragment->vector_pages[page].kind != SF_LANCE_VECTORS_NULL)
-        code = check_page(fragment, &fragment->vectors.pages[page], &reader, cancellation, error);
+        code = check_page(fragment, &fragment->vectors.pages[page], &reader, &failures, cancellation, error);
   }
   row_reader_free(&reader);
-  return code;
+  return code == SF_OK ? sf_row_failures_tell(&failures, error) : code;
 }

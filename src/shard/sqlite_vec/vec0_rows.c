@@ -2,6 +2,7 @@
 #include "shard/sqlite_vec/vec0_rows.h"
 
 #include "base/json.h"
+#include "shard/row_failures.h"
 #include "shard/sqlite_vec/written_id.h"
 
 #include <stdio.h>
@@ -16,19 +17,37 @@ static sf_code take_text(sqlite3_stmt *row, int column, int64_t row_id, const ch
   return sf_sqlite_text(row, column, "row of a shard", text, length, error);
 }
 
-/* A column's text, which must be text or NULL; borrowed until the statement is reset. */
-static sf_code read_text(sqlite3 *database, sqlite3_stmt *statement, int64_t row_id, const char **text, size_t *length,
-                         sf_error *error) {
-  *text = NULL;
-  *length = 0;
+/* Moves the statement to a row; *found is false where there is none, or NULL in it. */
+static sf_code find_row(sqlite3 *database, sqlite3_stmt *statement, int64_t row_id, bool *found, sf_error *error) {
   sf_sqlite_renew(statement);
   sqlite3_bind_int64(statement, 1, row_id);
   int status = sqlite3_step(statement);
-  if (status == SQLITE_DONE || (status == SQLITE_ROW && sqlite3_column_type(statement, 0) == SQLITE_NULL))
+  *found = status == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL;
+  return status == SQLITE_ROW || status == SQLITE_DONE
+             ? SF_OK
+             : sf_sqlite_fail(database, status, "shard.db", "can't read a row", SF_DB_ADAPTER_ERROR, error);
+}
+
+/* An id's text, NULL for none; borrowed until the statement is reset. */
+static sf_code read_id(sqlite3 *database, sqlite3_stmt *statement, int64_t row_id, const char **text, size_t *length,
+                       sf_error *error) {
+  bool found;
+  *text = NULL;
+  *length = 0;
+  SF_TRY(find_row(database, statement, row_id, &found, error));
+  return found ? take_text(statement, 0, row_id, text, length, error) : SF_OK;
+}
+
+/* A payload's text, as SQLite gives it of a value of any type: whether it is JSON is for whoever decodes it to say. */
+static sf_code read_payload(sqlite3 *database, sqlite3_stmt *statement, int64_t row_id, const char **text,
+                            size_t *length, sf_error *error) {
+  bool found;
+  *text = NULL;
+  *length = 0;
+  SF_TRY(find_row(database, statement, row_id, &found, error));
+  if (!found)
     return SF_OK;
-  if (status != SQLITE_ROW)
-    return sf_sqlite_fail(database, status, "shard.db", "can't read a row", SF_DB_ADAPTER_ERROR, error);
-  return take_text(statement, 0, row_id, text, length, error);
+  return sf_sqlite_text(statement, 0, "row of a shard", text, length, error);
 }
 
 /* An id as the writer encodes it: {"v": value, "t": "int"|"str"}. `parsed` keeps what a string id points to. */
@@ -63,11 +82,11 @@ sf_code sf_vec0_fetch_row(const sf_connection *connection, int64_t row_id, sf_ro
   size_t payload_length;
   sf_json parsed = {0};
   sf_written_id id = {.type = SF_ID_INTEGER, .integer = row_id}; /* without an entry, the row id is the id */
-  sf_code code = read_text(connection->database, connection->select_id, row_id, &text, &text_length, error);
+  sf_code code = read_id(connection->database, connection->select_id, row_id, &text, &text_length, error);
   if (code == SF_OK && text != NULL)
     code = parse_id(text, text_length, row_id, &parsed, &id, error);
   if (code == SF_OK)
-    code = read_text(connection->database, connection->select_payload, row_id, &payload, &payload_length, error);
+    code = read_payload(connection->database, connection->select_payload, row_id, &payload, &payload_length, error);
   if (code == SF_OK && !sink->add(sink, id.type, id.integer, id.string, id.length, payload, payload_length))
     code = sf_fail_memory(error, "results");
   sf_json_free(&parsed);
@@ -128,16 +147,18 @@ static sf_code check_payload(sqlite3_stmt *row, sf_error *error) {
   return sf_json_check_object(text, length, named, SF_DB_ADAPTER_ERROR, error);
 }
 
+/* Checks all rows: what is wrong with some is noted in `failures`. */
 static sf_code check_each(sqlite3 *database, const char *sql, sf_code (*check)(sqlite3_stmt *row, sf_error *error),
-                          const sf_cancellation *cancellation, sf_error *error) {
+                          const sf_cancellation *cancellation, sf_row_failures *failures, sf_error *error) {
   sqlite3_stmt *row;
   SF_TRY(sf_sqlite_prepare(database, sql, "shard.db", SF_DB_ADAPTER_ERROR, &row, error));
   sf_code code = SF_OK;
   int status = SQLITE_DONE;
   while (code == SF_OK && (status = sqlite3_step(row)) == SQLITE_ROW) {
+    sf_error failure;
     code = sf_cancellation_check(cancellation, error);
     if (code == SF_OK)
-      code = check(row, error);
+      code = sf_row_failures_note(failures, check(row, &failure), &failure, error);
   }
   if (code == SF_OK && status != SQLITE_DONE)
     code = sf_sqlite_fail(database, status, "shard.db", "can't read its rows", SF_DB_ADAPTER_ERROR, error);
@@ -146,7 +167,11 @@ static sf_code check_each(sqlite3 *database, const char *sql, sf_code (*check)(s
 }
 
 sf_code sf_vec0_verify_rows(sqlite3 *database, const sf_cancellation *cancellation, sf_error *error) {
+  sf_row_failures failures = {0};
   SF_TRY(check_integrity(database, error));
-  SF_TRY(check_each(database, "SELECT internal_id, original_id FROM vec_id_map", check_id, cancellation, error));
-  return check_each(database, "SELECT rowid, payload FROM vec_payloads", check_payload, cancellation, error);
+  SF_TRY(check_each(database, "SELECT internal_id, original_id FROM vec_id_map", check_id, cancellation, &failures,
+                    error));
+  SF_TRY(
+      check_each(database, "SELECT rowid, payload FROM vec_payloads", check_payload, cancellation, &failures, error));
+  return sf_row_failures_tell(&failures, error);
 }
