@@ -385,8 +385,10 @@ typedef struct sf_search_result {
   int64_t id_integer;    /* SF_ID_INTEGER */
   const char *id_string; /* SF_ID_STRING: UTF-8, NUL-terminated, and id_length bytes long (it may hold NULs) */
   size_t id_length;
-  double score;        /* ascending: lower is closer; never NaN */
-  const char *payload; /* the JSON text as it was stored, or NULL for none */
+  double score; /* ascending: lower is closer; never NaN */
+  /* The text as it was stored, or NULL for none: a JSON object if the writer was sound. It is not checked, and may hold
+   * NaN, Infinity and -Infinity, which Python's json.dumps writes. A NUL is behind it. */
+  const char *payload;
   size_t payload_length;
   uint32_t shard_id;
 } sf_search_result;

@@ -59,13 +59,10 @@ static bool append_tokens(sf_buffer *buffer, const char *text, size_t length) {
 sf_code sf_cli_json_append_compact(sf_buffer *buffer, const char *text, size_t length, const char *what,
                                    sf_error *error) {
   sf_json json = {0};
-  char *copy = sf_memdup_string(text, length); /* which ends in NUL */
-  sf_code code = copy == NULL ? sf_fail_memory(error, what)
-                              : sf_json_parse(copy, length, SF_JSON_WITH_NAN, what, SF_DB_ADAPTER_ERROR, &json, error);
-  if (code == SF_OK && !append_tokens(buffer, copy, length))
+  sf_code code = sf_json_parse(text, length, SF_JSON_WITH_NAN, what, SF_DB_ADAPTER_ERROR, &json, error);
+  if (code == SF_OK && !append_tokens(buffer, text, length))
     code = sf_fail_memory(error, what);
   sf_json_free(&json);
-  free(copy);
   return code;
 }
 

@@ -15,7 +15,7 @@ bool sf_cli_append_visible(sf_buffer *buffer, const char *text, size_t length);
 /* Of NUL-terminated text. True also when memory is out: whoever reads it then says so. */
 bool sf_cli_json_is_valid(const char *text, size_t length);
 
-/* Appends stored JSON without the blanks between its tokens, so that it takes one line; all else stays as it was stored,
+/* Appends stored JSON, which has a NUL behind it, without the blanks between its tokens, so that it takes one line; all else stays as it was stored,
  * but for NaN, Infinity and -Infinity, which Python's json.dumps writes, and which become null. Fails with
  * SF_DB_ADAPTER_ERROR, and appends nothing, when it is no JSON; `what` is what messages begin with. */
 sf_code sf_cli_json_append_compact(sf_buffer *buffer, const char *text, size_t length, const char *what,

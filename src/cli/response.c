@@ -20,15 +20,19 @@ static sf_code name_payload(const sf_search_result *result, sf_error *error) {
   return code;
 }
 
-/* The payload without blanks into `payload`, emptied first. One that is no JSON is no reason to withhold the answer: it
+/* The payload without blanks into `payload`, emptied first. One that is no JSON object is no reason to withhold the answer: it
  * stays empty, and a warning says which it is. */
 static sf_code compact_payload(const sf_search_result *result, sf_buffer *payload, sf_error *error) {
   payload->length = 0;
   if (result->payload == NULL)
     return SF_OK;
   sf_code code = sf_cli_json_append_compact(payload, result->payload, result->payload_length, "payload", error);
+  bool is_object = code != SF_OK || payload->data[0] == '{' || payload->data[0] == 'n'; /* null is none */
+  if (!is_object)
+    code = sf_fail(error, SF_DB_ADAPTER_ERROR, "payload: expected a JSON object, found another value");
   if (code != SF_DB_ADAPTER_ERROR)
     return code;
+  payload->length = 0;
   name_payload(result, error);
   sf_cli_print_message("warning", error->message);
   return SF_OK;

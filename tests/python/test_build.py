@@ -269,6 +269,43 @@ def test_vectors_of_every_precision_are_rounded_to_float32(cli, tmp_path, dtype)
         assert np.array_equal(np.stack([v for _, v, _ in found]), rows.vectors[rows.places == db_id].astype("f4"))
 
 
+PAYLOAD = '{"a": 1.50e+2, "b": 123456789012345678901234567890, "c": 1e400, "d\\u0000": "\\ud800", "e": -0, "a": "\\/"}'
+
+
+def test_payloads_keep_their_text(cli, tmp_path):
+    (tmp_path / "rows.jsonl").write_text(f'{{"id": "\\u00e4\\u0000", "vector": [1, 0], "payload": {PAYLOAD}}}\n')
+    np.save(tmp_path / "x.npy", np.ones((1, 2), "f4"))
+    (tmp_path / "payloads.txt").write_text(PAYLOAD + "\n")
+    given = {"jsonl": ["--jsonl", tmp_path / "rows.jsonl"], "text": ["--vectors", tmp_path / "x.npy", "--payloads", tmp_path / "payloads.txt"]}
+    for name, arguments in given.items():
+        for backend in ("sqlite", "lance"):
+            root = tmp_path / f"{name}-{backend}"
+            cli.one("build", root, *arguments, "--num-dbs", 1, "--backend", backend)
+            done = cli.run("search", root, "--query", "[1, 0]")
+            assert f'"payload": {PAYLOAD.replace(": ", ":").replace(", ", ",")}' in done.stdout
+            assert name == "text" or json.loads(done.stdout)["results"][0]["id"] == "\u00e4\0"
+            assert cli.run("verify", root).returncode == 0
+
+
+def test_a_byte_order_mark_is_no_part_of_what_follows(cli, tmp_path):
+    np.save(tmp_path / "x.npy", np.eye(2, dtype="f4"))
+    files = {"ids": "a\nb\n", "payloads": '{"n": 1}\nnull\n', "routing-contexts": '{"k": 0}\n{"k": 1}\n'}
+    arguments = ["--vectors", tmp_path / "x.npy"]
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        arguments += [f"--{name}", tmp_path / name]
+    rows = '{"id": "a", "vector": [1, 0], "payload": {"n": 1}, "routing_context": {"k": 0}}\n'
+    (tmp_path / "rows").write_text(rows, encoding="utf-8-sig")
+    cel = ["--strategy", "cel", "--cel-expr", "k", "--cel-columns", '{"k": "int"}', "--num-dbs", 2]
+    for root, given in {"arrays": arguments, "lines": ["--jsonl", tmp_path / "rows"]}.items():
+        cli.one("build", tmp_path / root, *given, *cel)
+        found = cli.one("search", tmp_path / root, "--query", "-", "--shard-ids", 0, input="\ufeff[1, 0]\n")["results"][0]
+        assert (found["id"], found["payload"]) == ("a", {"n": 1})
+    (tmp_path / "numbers").write_text("7\n8\n", encoding="utf-8-sig")
+    cli.one("build", tmp_path / "root", *arguments[:2], "--ids", tmp_path / "numbers", "--num-dbs", 1, "--backend", "sqlite")
+    assert cli.search(tmp_path / "root", [1, 0])["results"][0]["id"] == 7
+
+
 def test_rows_without_ids_are_numbered(cli, tmp_path, rows):
     root = tmp_path / "root"
     cli.one("build", root, "--vectors", rows.folder / "vectors.npy", "--num-dbs", 2, "--backend", "sqlite")

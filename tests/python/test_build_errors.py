@@ -97,7 +97,7 @@ def test_an_unknown_routing_token_is_refused(cli, given):
     fails(cli, given, "contexts.txt: row 12", '"xx"', error="UnknownRoutingTokenError")
 
 
-@pytest.mark.parametrize("context", ["{}", "[]", '{"lang": 3}', "{"])
+@pytest.mark.parametrize("context", ["{}", "[]", '{"lang": 3}', "{", "{'lang': 'de'}", '{"lang": NaN}'])
 def test_a_bad_routing_context_is_refused(cli, given, context):
     given.strategy = "cel"
     given.options = ["--cel-expr", "lang", "--cel-columns", '{"lang": "string"}', "--routing-values", '["de", "en"]']
@@ -111,7 +111,11 @@ def test_a_bad_expression_is_refused(cli, given):
     fails(cli, given, "cel_expr")
 
 
-@pytest.mark.parametrize("payload", ["{", "[1]", "3", '{"a": 1} x', ""])
+NO_OBJECTS = ["{", "[1]", "3", '{"a": 1} x', ""]
+NOT_JSON = ["{'a': 1}", '{"a": "x\ty"}', '{"a": "\x01"}', '{"a": 1.}', '{"a": 1.e1}', '{"a": 00}', '{"a": -01}', '{"a": NaN}', '{"a": Infinity}']
+
+
+@pytest.mark.parametrize("payload", NO_OBJECTS + NOT_JSON)
 def test_a_payload_that_is_no_object_is_refused(cli, given, payload):
     given.payloads[31] = payload
     fails(cli, given, "payloads.txt: row 31")
@@ -123,6 +127,16 @@ def test_an_id_twice_is_refused(cli, given, kind):
         given.ids = [str(i) for i in range(100)]
     given.ids[70] = given.ids[8]
     fails(cli, given, "ids.txt: row 70", "row 8")
+
+
+def test_an_integer_and_its_decimals_are_one_id_where_ids_are_text(cli, given):
+    lines = given.lines()
+    lines[8]["id"], lines[70]["id"] = 7, "7"
+    path = given.folder / "rows.jsonl"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    arguments = ["--jsonl", path, "--strategy", "explicit", "--num-dbs", 3]
+    fails(cli, given, "rows.jsonl: line 71", "line 9", "text", arguments=arguments)
+    cli.one("build", given.root, *arguments, "--backend", "sqlite")
 
 
 @pytest.mark.parametrize("name, file", [("ids", "ids.txt"), ("payloads", "payloads.txt"), ("places", "places.txt")])
@@ -191,6 +205,14 @@ LINES = {
     "infinite": ('{"id": "n", "vector": [1, 2, 1e99, 4, 5, 6], "shard_id": 0}', ["line 18", "component 2"]),
     "no id": ('{"vector": [1, 2, 3, 4, 5, 6], "shard_id": 0}', ["line 18", "id"]),
     "id that is a list": ('{"id": [1], "vector": [1, 2, 3, 4, 5, 6], "shard_id": 0}', ["line 18", "id"]),
+    "id beyond 64 bits": ('{"id": 9223372036854775808, "vector": [1, 2, 3, 4, 5, 6], "shard_id": 0}', ["line 18", "9223372036854775808"]),
+    "half of a surrogate pair as id": ('{"id": "\\ud800", "vector": [1, 2, 3, 4, 5, 6], "shard_id": 0}', ["line 18", "id", "D800"]),
+    "number as id": ('{"id": 1.0, "vector": [1, 2, 3, 4, 5, 6], "shard_id": 0}', ["line 18", "id"]),
+    "name cut off by a zero": ('{"id\\u0000": 1, "vector": [1, 2, 3, 4, 5, 6], "shard_id": 0}', ["line 18", "id"]),
+    "member twice": ('{"id": "n", "id": "m", "vector": [1, 2, 3, 4, 5, 6], "shard_id": 0}', ["line 18", "once", "id"]),
+    "NaN in the payload": ('{"id": "n", "vector": [1, 2, 3, 4, 5, 6], "shard_id": 0, "payload": {"a": NaN}}', ["line 18", "NaN"]),
+    "beyond all doubles": ('{"id": "n", "vector": [1, 2, 1e999, 4, 5, 6], "shard_id": 0}', ["line 18", "component 2"]),
+    "shard beyond 64 bits": ('{"id": "n", "vector": [1, 2, 3, 4, 5, 6], "shard_id": 18446744073709551616}', ["line 18", "shard_id"]),
     "id twice": ('{"id": "id3", "vector": [1, 2, 3, 4, 5, 6], "shard_id": 0}', ["line 18", "line 4"]),
     "no shard": ('{"id": "n", "vector": [1, 2, 3, 4, 5, 6]}', ["line 18", "shard_id"]),
     "shard out of range": ('{"id": "n", "vector": [1, 2, 3, 4, 5, 6], "shard_id": 3}', ["line 18", "found 3"]),
