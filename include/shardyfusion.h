@@ -128,8 +128,8 @@ typedef enum sf_event_type {
   SF_EVENT_READER_REFRESHED = 1,   /* a refresh ended: changed, manifest_ref, run_id, num_shards; code, message */
   SF_EVENT_READER_CLOSED = 2,      /* a reader was closed: manifest_ref */
   SF_EVENT_SEARCH = 3,             /* a search ended: top_k, num_results, num_shards; code, message */
-  SF_EVENT_SHARD_SEARCH = 4,       /* a search is done with a shard: shard_id, num_rows */
-  SF_EVENT_SHARD_LOAD = 5,         /* a shard was loaded: shard_id, num_rows; code, message */
+  SF_EVENT_SHARD_SEARCH = 4,       /* a search is done with a shard: shard_id, num_rows, num_not_finite */
+  SF_EVENT_SHARD_LOAD = 5,         /* a shard was loaded: shard_id, num_rows, num_not_finite; code, message */
   SF_EVENT_FALLBACK = 6,           /* a malformed manifest (manifest_ref, code, message) makes older ones be tried */
 } sf_event_type;
 SF_API const char *sf_event_type_name(sf_event_type type); /* "reader_initialized", ..., "fallback" */
@@ -149,6 +149,10 @@ typedef struct sf_event {
   uint64_t num_results;
   int64_t top_k;
   bool changed;
+  /* Rows of the shard that no search returns, because a component is NaN, infinite or null; num_rows leaves them out. Those of
+   * a Lance shard that is searched in place show as it is searched: for cosine and dot products by the end of the first
+   * search, for l2 of the second. */
+  uint64_t num_not_finite;
 } sf_event;
 
 /* Called from any thread, never with a lock held, before the operation that it belongs to is finished. The event and its

@@ -148,6 +148,11 @@ static bool put_snapshot(PyObject *fields, const record *from) {
          put(fields, "num_shards", PyLong_FromUnsignedLong(from->event.num_shards));
 }
 
+static bool put_rows(PyObject *fields, const sf_event *event) {
+  return put(fields, "num_vectors", PyLong_FromUnsignedLongLong(event->num_rows)) &&
+         put(fields, "num_not_finite", PyLong_FromUnsignedLongLong(event->num_not_finite));
+}
+
 static bool put_fields(PyObject *fields, const record *from) {
   const sf_event *event = &from->event;
   switch (event->type) {
@@ -163,11 +168,10 @@ static bool put_fields(PyObject *fields, const record *from) {
            put(fields, "num_results", PyLong_FromUnsignedLongLong(event->num_results)) &&
            put(fields, "num_shards_queried", PyLong_FromUnsignedLong(event->num_shards)) && put_outcome(fields, from);
   case SF_EVENT_SHARD_SEARCH:
-    return put(fields, "shard_id", PyLong_FromUnsignedLong(event->shard_id)) &&
-           put(fields, "num_vectors", PyLong_FromUnsignedLongLong(event->num_rows));
+    return put(fields, "shard_id", PyLong_FromUnsignedLong(event->shard_id)) && put_rows(fields, event);
   case SF_EVENT_SHARD_LOAD:
-    return put(fields, "shard_id", PyLong_FromUnsignedLong(event->shard_id)) &&
-           put(fields, "num_vectors", PyLong_FromUnsignedLongLong(event->num_rows)) && put_outcome(fields, from);
+    return put(fields, "shard_id", PyLong_FromUnsignedLong(event->shard_id)) && put_rows(fields, event) &&
+           put_outcome(fields, from);
   case SF_EVENT_FALLBACK:
     return put(fields, "manifest_ref", text_or_none(from->manifest_ref)) && put_outcome(fields, from);
   }

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import snapshot_builder
 from shardyfusion import TokenBucket
 from shardyfusion.async_manifest_store import AsyncS3ManifestStore
 from shardyfusion.credentials import EnvCredentialProvider, StaticCredentialProvider
@@ -289,6 +290,15 @@ async def test_a_token_bucket_holds_to_its_rate():
             TokenBucket(rate)
 
 
+def shards_that_are_not_finite():
+    """Two shards of 20 rows, of which the second has two that are not finite."""
+    random = np.random.default_rng(9)
+    shards = [snapshot_builder.Shard(ids=list(range(i, 40, 2)), vectors=random.normal(size=(20, 8))) for i in range(2)]
+    shards[1].vectors[4, 1] = np.nan
+    shards[1].vectors[7, 0] = np.inf
+    return shards
+
+
 class Collector:
     def __init__(self, events):
         self.events = events
@@ -304,6 +314,21 @@ class Collector:
         return [fields for name, fields in self.events if name == event]
 
 
+async def test_vectors_that_are_not_finite_are_told_of(tmp_path, caplog):
+    shards = shards_that_are_not_finite()
+    snapshot_builder.publish(tmp_path / "snapshot", shards)
+    collector = Collector([])
+    where = {"s3_prefix": str(tmp_path / "snapshot"), "local_root": str(tmp_path / "cache")}
+    async with await AsyncShardedVectorReader.open(**where, metrics_collector=collector) as reader:
+        for _ in range(3):
+            assert len(await reader.search(np.ones(8, np.float32), 100, shard_ids=[0, 1])) == 38
+    loads = {load["shard_id"]: load for load in collector.of("shard_load")}
+    assert [(loads[i]["num_vectors"], loads[i]["num_not_finite"]) for i in (0, 1)] == [(20, 0), (18, 2)]
+    assert {event["num_not_finite"] for event in collector.of("shard_search") if event["shard_id"] == 1} == {2}
+    said = [record.message for record in caplog.records if "not finite" in record.message]
+    assert len(said) == 1 and said[0].startswith("shard 1 (") and "2 stored vectors" in said[0]
+
+
 async def test_a_collector_is_told_what_happens(published, where):
     collector = Collector([])
     async with await AsyncShardedVectorReader.open(**where, metrics_collector=collector) as reader:
@@ -315,6 +340,7 @@ async def test_a_collector_is_told_what_happens(published, where):
         assert search["error"] is None and search["duration_ms"] > 0
         assert len(collector.of("shard_load")) == len(collector.of("shard_search")) == 2
         assert {load["num_vectors"] for load in collector.of("shard_load")} == {50}
+        assert {load["num_not_finite"] for load in collector.of("shard_load") + collector.of("shard_search")} == {0}
         published.publish()
         await reader.refresh()
         assert [refreshed["changed"] for refreshed in collector.of("reader_refreshed")] == [True]

@@ -32,7 +32,8 @@ typedef struct slot {
 typedef struct slot_record {
   uint64_t lent;     /* when its shard was there to scan, and when that was done; sf_monotonic_nanoseconds */
   uint64_t finished; /* 0: not yet */
-  uint64_t num_rows; /* of the shard */
+  uint64_t num_rows; /* of the shard, as are those that are not finite, as far as is known when that was done */
+  uint64_t num_not_finite;
 } slot_record;
 
 struct sf_search {
@@ -187,10 +188,18 @@ static bool has_slices(const slot *of) {
 }
 
 /* A slot with nothing left to scan. */
+static void note_end(slot_record *record, const sf_shard *shard) {
+  record->finished = sf_monotonic_nanoseconds();
+  if (shard == NULL)
+    return;
+  record->num_rows = sf_shard_num_rows(shard);
+  record->num_not_finite = sf_shard_num_not_finite(shard);
+}
+
 static void finish_slot(sf_search *search, slot *finished) {
   search->num_in_flight--;
   if (search->records != NULL)
-    search->records[finished - search->slots].finished = sf_monotonic_nanoseconds();
+    note_end(&search->records[finished - search->slots], finished->shard);
   if (!finished->has_winners)
     give_later(search, finished);
 }
@@ -201,8 +210,7 @@ static void fail(sf_search *search, sf_code code, const sf_error *error);
 static void add_shard(sf_search *search, slot *to, sf_shard *shard) {
   to->shard = shard;
   if (search->records != NULL)
-    search->records[to - search->slots] =
-        (slot_record){.lent = sf_monotonic_nanoseconds(), .num_rows = shard->num_rows};
+    search->records[to - search->slots] = (slot_record){.lent = sf_monotonic_nanoseconds()};
   if (has_slices(to) && search->code == SF_OK)
     push_ready(search, to);
   else
@@ -630,7 +638,8 @@ static void tell_of_search(const sf_search *search) {
       sf_event_tell(search->events, (sf_event){.type = SF_EVENT_SHARD_SEARCH,
                                                .duration_ms = milliseconds_between(record->lent, record->finished),
                                                .shard_id = search->slots[i].db_id,
-                                               .num_rows = record->num_rows});
+                                               .num_rows = record->num_rows,
+                                               .num_not_finite = record->num_not_finite});
   }
   sf_event_tell(search->events,
                 (sf_event){.type = SF_EVENT_SEARCH,

@@ -7,6 +7,7 @@
 #include "shard/cache_limit.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 typedef enum load_state { NOT_LOADED, LOADING, LOADED } load_state;
 
@@ -18,6 +19,7 @@ typedef struct entry {
   uint32_t num_lent;
   sf_shard_waiter *waiters;
   sf_cancellation cancellation; /* of the load under way */
+  atomic_bool has_told_of_rows; /* that some of its vectors are not finite */
   struct entry *more_recent;    /* in the list of loaded shards that are not lent */
   struct entry *less_recent;
 } entry;
@@ -142,8 +144,21 @@ sf_code sf_shard_cache_take(sf_shard_cache *cache, uint32_t db_id, sf_shard_wait
   return code;
 }
 
+/* Says once that vectors of the shard are left out: whoever wrote them does not know. The shard is held. */
+static void tell_of_not_finite(sf_shard_cache *cache, uint32_t db_id, const sf_shard *shard) {
+  atomic_bool *has_told = &cache->entries[db_id].has_told_of_rows;
+  if (atomic_load_explicit(has_told, memory_order_relaxed))
+    return;
+  uint64_t count = sf_shard_num_not_finite(shard);
+  if (count > 0 && !atomic_exchange(has_told, true))
+    sf_log_message(cache->source.log, SF_LOG_WARNING,
+                   "shard %u (%s): %llu stored vectors are not finite; no search returns them", (unsigned)db_id,
+                   cache->source.snapshot->manifest.shards[db_id].db_url, (unsigned long long)count);
+}
+
 void sf_shard_cache_give(sf_shard_cache *cache, uint32_t db_id) {
   entry *given = &cache->entries[db_id];
+  tell_of_not_finite(cache, db_id, given->shard);
   pthread_mutex_lock(&cache->mutex);
   if (--given->num_lent == 0)
     link_recent(cache, given);
@@ -222,7 +237,8 @@ static void tell_of_load(const sf_shard_cache *cache, uint32_t db_id, const sf_s
                                                  .message = code == SF_OK ? NULL : error->message,
                                                  .duration_ms = (double)(sf_monotonic_nanoseconds() - started) / 1e6,
                                                  .shard_id = db_id,
-                                                 .num_rows = shard != NULL ? shard->num_rows : 0});
+                                                 .num_rows = shard != NULL ? shard->num_rows : 0,
+                                                 .num_not_finite = shard != NULL ? shard->num_not_finite : 0});
 }
 
 static void run_load(sf_task *task) {
@@ -237,6 +253,8 @@ static void run_load(sf_task *task) {
   if (code == SF_OK)
     code = open_shard(cache, db_id, &loaded->cancellation, &shard, &error);
   tell_of_load(cache, db_id, shard, code, &error, started);
+  if (code == SF_OK)
+    tell_of_not_finite(cache, db_id, shard);
   pthread_mutex_lock(&cache->mutex);
   sf_shard_waiter *waiters = note_end(cache, loaded, shard, &code, &error);
   pthread_mutex_unlock(&cache->mutex);

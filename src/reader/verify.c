@@ -119,13 +119,21 @@ static sf_code check_artifact(verification *running, const char *reference, cons
 /* What a shard holds beyond what its own format can know. */
 static sf_code check_contents(const sf_shard *shard, const sf_manifest *manifest, sf_error *error) {
   int64_t expected = manifest->shards[shard->db_id].row_count;
-  if (!manifest->is_unified && shard->num_rows != (uint64_t)expected)
+  uint64_t found = shard->num_rows + shard->num_not_finite;
+  if (!manifest->is_unified && found != (uint64_t)expected)
     return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard %u: expected %lld rows, as the manifest has it, found %llu",
-                   (unsigned)shard->db_id, (long long)expected, (unsigned long long)shard->num_rows);
-  if (shard->num_not_finite > 0)
+                   (unsigned)shard->db_id, (long long)expected, (unsigned long long)found);
+  if (shard->num_not_finite > 0) {
+    char rows[sizeof(shard->first_not_finite.rows) / sizeof(uint64_t) * 24] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < shard->first_not_finite.count; i++)
+      length += (size_t)snprintf(rows + length, sizeof(rows) - length, "%s%llu", i > 0 ? ", " : "",
+                                 (unsigned long long)shard->first_not_finite.rows[i]);
     return sf_fail(error, SF_DB_ADAPTER_ERROR,
-                   "shard %u: expected finite vectors, found %llu that are not, which no search returns",
-                   (unsigned)shard->db_id, (unsigned long long)shard->num_not_finite);
+                   "shard %u: expected finite vectors, found %llu that are not, which no search returns (rows %s%s)",
+                   (unsigned)shard->db_id, (unsigned long long)shard->num_not_finite, rows,
+                   shard->num_not_finite > shard->first_not_finite.count ? ", …" : "");
+  }
   return SF_OK;
 }
 

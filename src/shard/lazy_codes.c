@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "shard/lazy_norms.h"
 #include "shard/scratch_folder.h"
+#include "shard/vector_statistics.h"
 
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -19,8 +20,10 @@ struct sf_lazy_codes {
   const float *vectors;
   size_t num_rows;
   uint32_t dim;
+  const uint8_t *excluded; /* NULL: none */
   char *cache_dir;
   atomic_uchar *states; /* of each window */
+  _Atomic uint64_t num_not_finite;
   atomic_uchar progress;
   void *mapping;
   size_t mapping_length;
@@ -34,11 +37,12 @@ bool sf_lazy_codes_serve(size_t num_rows, uint32_t dim) {
 }
 
 sf_lazy_codes *sf_lazy_codes_create(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
-                                    const char *cache_dir) {
+                                    const uint8_t *excluded, const char *cache_dir) {
   sf_lazy_codes *codes = sf_calloc(1, sizeof(*codes));
   if (codes == NULL)
     return NULL;
-  *codes = (sf_lazy_codes){.vectors = vectors, .num_rows = num_rows, .dim = dim, .codes.metric = metric};
+  *codes = (sf_lazy_codes){
+      .vectors = vectors, .num_rows = num_rows, .dim = dim, .excluded = excluded, .codes.metric = metric};
   codes->cache_dir = sf_strdup(cache_dir);
   codes->centre = sf_calloc(dim, sizeof(float));
   codes->states = sf_calloc(sf_num_windows(codes->num_rows, codes->dim), sizeof(*codes->states)); /* all UNSEEN */
@@ -105,7 +109,7 @@ static bool begin(sf_lazy_codes *codes) {
   return codes->mapping != NULL;
 }
 
-static void code_window(const sf_lazy_codes *codes, size_t window) {
+static void code_window(sf_lazy_codes *codes, size_t window) {
   const sf_metric metric = codes->codes.metric;
   size_t rows = sf_rows_per_window(codes->dim);
   size_t begin = window * rows;
@@ -114,8 +118,18 @@ static void code_window(const sf_lazy_codes *codes, size_t window) {
   for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
     groups[kind] =
         codes->groups[kind] + begin / SF_CODE_GROUP_ROWS * (size_t)sf_code_group_size(kind, codes->dim, metric);
-  sf_codes_make_groups(codes->vectors + begin * codes->dim, left < rows ? left : rows, codes->dim, metric,
-                       codes->centre, groups);
+  const float *vectors = codes->vectors + begin * codes->dim;
+  size_t count = left < rows ? left : rows;
+  sf_codes_make_groups(vectors, count, codes->dim, metric, codes->centre, groups);
+  if (metric != SF_METRIC_L2)
+    return;
+  uint64_t num_not_finite = sf_count_not_finite(vectors, count, codes->dim, codes->excluded, begin);
+  if (num_not_finite > 0)
+    atomic_fetch_add_explicit(&codes->num_not_finite, num_not_finite, memory_order_relaxed);
+}
+
+uint64_t sf_lazy_codes_num_not_finite(const sf_lazy_codes *codes) {
+  return atomic_load_explicit(&codes->num_not_finite, memory_order_relaxed);
 }
 
 void sf_lazy_codes_visit(sf_lazy_codes *codes, size_t window) {

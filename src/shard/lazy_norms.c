@@ -21,10 +21,12 @@ struct sf_lazy_norms {
   const float *vectors;
   size_t num_rows;
   size_t dim;
-  float *inverse_norms; /* NULL: not wanted */
-  double *max_norms;    /* of each window */
+  const uint8_t *excluded; /* NULL: none */
+  float *inverse_norms;    /* NULL: not wanted */
+  double *max_norms;       /* of each window */
   /* Of each window. Who takes it from UNKNOWN to BEING_FOUND writes what lies above, and then releases it as KNOWN. */
   atomic_uchar *states;
+  _Atomic uint64_t num_not_finite; /* of the windows that are KNOWN */
 };
 
 size_t sf_rows_per_window(size_t dim) {
@@ -39,11 +41,12 @@ size_t sf_num_windows(size_t num_rows, size_t dim) {
   return num_rows / rows + (num_rows % rows != 0);
 }
 
-sf_lazy_norms *sf_lazy_norms_create(const float *vectors, size_t num_rows, size_t dim, bool wants_inverse_norms) {
+sf_lazy_norms *sf_lazy_norms_create(const float *vectors, size_t num_rows, size_t dim, bool wants_inverse_norms,
+                                    const uint8_t *excluded) {
   sf_lazy_norms *norms = sf_calloc(1, sizeof(*norms));
   if (norms == NULL)
     return NULL;
-  *norms = (sf_lazy_norms){.vectors = vectors, .num_rows = num_rows, .dim = dim};
+  *norms = (sf_lazy_norms){.vectors = vectors, .num_rows = num_rows, .dim = dim, .excluded = excluded};
   size_t windows = sf_num_windows(norms->num_rows, norms->dim);
   norms->inverse_norms = wants_inverse_norms ? sf_calloc(num_rows, sizeof(float)) : NULL;
   norms->max_norms = sf_calloc(windows, sizeof(double));
@@ -86,22 +89,27 @@ static bool is_zero(const float *vector, size_t dim) {
   return true;
 }
 
-/* A norm that float32 can't be trusted with; of a row that is not finite, which has none, 0. */
+/* A norm that float32 can't be trusted with; of a row that is not finite, which has none, NaN. */
 static double find_exactly(const sf_lazy_norms *norms, size_t row, float *inverse_norm) {
   const float *vector = norms->vectors + row * norms->dim;
   double squared_norm = sf_exact_squared_norm(vector, norms->dim);
   sf_inverses_of_squared_norms(&squared_norm, 1, inverse_norm);
   if (squared_norm == 0 && !is_zero(vector, norms->dim))
     *inverse_norm = NAN;
-  return isfinite(squared_norm) ? sqrt(squared_norm) : 0;
+  return isfinite(squared_norm) ? sqrt(squared_norm) : NAN;
+}
+
+static bool is_excluded(const sf_lazy_norms *norms, size_t row) {
+  return norms->excluded != NULL && (norms->excluded[row / 8] >> (row % 8) & 1) != 0;
 }
 
 /*
  * Of rows whose norms are in float32; gives the largest norm, or a little more. One is trusted where flushing denormal
- * numbers to zero, which may lose 2·dim·FLT_MIN, is far below its own rounding, and where it can't have overflowed.
+ * numbers to zero, which may lose 2·dim·FLT_MIN, is far below its own rounding, and where it can't have overflowed. Rows
+ * that are not finite are seen to be so on the way, and counted.
  */
 static double find_inverses(const sf_lazy_norms *norms, size_t begin, size_t count, const float *squared_norms,
-                            float *inverse_norms) {
+                            float *inverse_norms, uint64_t *num_not_finite) {
   const float least = 1e-29F * (float)norms->dim;
   const float most = 1e36F;
   float largest = 0;
@@ -115,6 +123,7 @@ static double find_inverses(const sf_lazy_norms *norms, size_t begin, size_t cou
     if (inverse_norms[i] == -1) {
       double norm = find_exactly(norms, begin + i, &inverse_norms[i]);
       largest_exact = norm > largest_exact ? norm : largest_exact;
+      *num_not_finite += isnan(norm) && !is_excluded(norms, begin + i);
     }
   }
   /* s ≥ |x|²(1 − e), of which the last is what flushing may have lost */
@@ -123,8 +132,8 @@ static double find_inverses(const sf_lazy_norms *norms, size_t begin, size_t cou
   return norm > largest_exact ? norm : largest_exact;
 }
 
-static double find_out(const sf_lazy_norms *norms, size_t window, const float *query, float *dots,
-                       float *inverse_norms) {
+static double find_out(const sf_lazy_norms *norms, size_t window, const float *query, float *dots, float *inverse_norms,
+                       uint64_t *num_not_finite) {
   float squared_norms[SF_MAX_WINDOW_ROWS];
   size_t rows = sf_rows_per_window(norms->dim);
   size_t begin = window * rows;
@@ -132,7 +141,7 @@ static double find_out(const sf_lazy_norms *norms, size_t window, const float *q
   const float *vectors = norms->vectors + begin * norms->dim;
   touch_pages(vectors, count * norms->dim * sizeof(float));
   sf_kernels_get()->dots_and_norms(query, vectors, count, norms->dim, dots, squared_norms);
-  return find_inverses(norms, begin, count, squared_norms, inverse_norms);
+  return find_inverses(norms, begin, count, squared_norms, inverse_norms, num_not_finite);
 }
 
 sf_window_norms sf_lazy_norms_of_window(sf_lazy_norms *norms, size_t window, const float *query, float *dots,
@@ -145,8 +154,11 @@ sf_window_norms sf_lazy_norms_of_window(sf_lazy_norms *norms, size_t window, con
   bool is_mine =
       atomic_compare_exchange_strong_explicit(state, &unknown, BEING_FOUND, memory_order_relaxed, memory_order_relaxed);
   float *found = is_mine && kept != NULL ? kept : scratch;
-  double max_norm = find_out(norms, window, query, dots, found);
+  uint64_t num_not_finite = 0;
+  double max_norm = find_out(norms, window, query, dots, found, &num_not_finite);
   if (is_mine) {
+    if (num_not_finite > 0)
+      atomic_fetch_add_explicit(&norms->num_not_finite, num_not_finite, memory_order_relaxed);
     norms->max_norms[window] = max_norm;
     atomic_store_explicit(state, KNOWN, memory_order_release);
   }
@@ -164,8 +176,13 @@ sf_window_norms sf_lazy_norms_of_row(sf_lazy_norms *norms, size_t row, const flo
   }
   float squared_norm;
   kernels->dots_and_norms(query, vector, 1, norms->dim, dot, &squared_norm);
-  double max_norm = find_inverses(norms, row, 1, &squared_norm, scratch);
+  uint64_t ignored = 0;
+  double max_norm = find_inverses(norms, row, 1, &squared_norm, scratch, &ignored);
   return (sf_window_norms){kept == NULL ? NULL : scratch, max_norm, true};
+}
+
+uint64_t sf_lazy_norms_num_not_finite(const sf_lazy_norms *norms) {
+  return atomic_load_explicit(&norms->num_not_finite, memory_order_relaxed);
 }
 
 void sf_lazy_norms_complete(sf_lazy_norms *norms, const sf_cancellation *cancellation) {

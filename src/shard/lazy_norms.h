@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct sf_lazy_norms sf_lazy_norms;
 
@@ -27,8 +28,10 @@ typedef struct sf_window_norms {
   bool has_dots;              /* they were found out now */
 } sf_window_norms;
 
-/* Borrows the vectors (num_rows × dim). NULL when memory is out. */
-sf_lazy_norms *sf_lazy_norms_create(const float *vectors, size_t num_rows, size_t dim, bool wants_inverse_norms);
+/* Borrows the vectors (num_rows × dim), and a bitmap of rows that are never a result (NULL: none). NULL when memory is
+ * out. */
+sf_lazy_norms *sf_lazy_norms_create(const float *vectors, size_t num_rows, size_t dim, bool wants_inverse_norms,
+                                    const uint8_t *excluded);
 void sf_lazy_norms_free(sf_lazy_norms *norms);
 
 /*
@@ -41,6 +44,9 @@ sf_window_norms sf_lazy_norms_of_window(sf_lazy_norms *norms, size_t window, con
 
 /* The same of one row, whose dot product comes along in any case. */
 sf_window_norms sf_lazy_norms_of_row(sf_lazy_norms *norms, size_t row, const float *query, float *dot, float *scratch);
+
+/* How many rows are not finite, of the windows that are known; those that are never a result aside. */
+uint64_t sf_lazy_norms_num_not_finite(const sf_lazy_norms *norms);
 
 /* Finds out about every window, until it is cancelled. */
 void sf_lazy_norms_complete(sf_lazy_norms *norms, const sf_cancellation *cancellation);

@@ -91,6 +91,22 @@ void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation
   }
 }
 
+uint64_t sf_shard_num_not_finite(const sf_shard *shard) {
+  uint64_t count = shard->num_not_finite;
+  for (size_t i = 0; i < shard->num_segments; i++) {
+    const sf_vector_segment *segment = &shard->segments[i];
+    if (segment->lazy_norms != NULL)
+      count += sf_lazy_norms_num_not_finite(segment->lazy_norms);
+    if (segment->lazy_codes != NULL)
+      count += sf_lazy_codes_num_not_finite(segment->lazy_codes);
+  }
+  return count;
+}
+
+uint64_t sf_shard_num_rows(const sf_shard *shard) {
+  return shard->num_rows - (sf_shard_num_not_finite(shard) - shard->num_not_finite);
+}
+
 sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error) {
   return shard->format->fetch_rows(shard, rows, count, sink, error);
 }

@@ -70,7 +70,7 @@ typedef struct sf_shard_source {
   const char *format_name;     /* the only format to look for; NULL: any */
   const char *manifest_format; /* the format that the shard has, as the manifest says; NULL: it doesn't */
   bool is_unified;             /* key-value data with vectors beside it: Lance data lies in `vector/` */
-  bool verify_only;        /* read the shard itself, whatever the cache holds, and leave the cache alone; the shard that
+  bool verify_only; /* read the shard itself, whatever the cache holds, and leave the cache alone; the shard that
                                 this opens can be verified, but not searched */
 } sf_shard_source;
 
@@ -88,6 +88,17 @@ typedef struct sf_shard_format {
   void (*close)(sf_shard *shard);
 } sf_shard_format;
 
+/* The first few rows that something is to be said of: by rowid in a sqlite-vec shard, in Lance by their number. */
+typedef struct sf_noted_rows {
+  size_t count;
+  uint64_t rows[5];
+} sf_noted_rows;
+
+static inline void sf_note_row(sf_noted_rows *noted, uint64_t row) {
+  if (noted->count < sizeof(noted->rows) / sizeof(noted->rows[0]))
+    noted->rows[noted->count++] = row;
+}
+
 /* What every open shard begins with. Immutable once open. */
 struct sf_shard {
   const sf_shard_format *format;
@@ -98,7 +109,12 @@ struct sf_shard {
   size_t num_segments;
   uint64_t num_rows;       /* live rows: excluded ones don't count, nor others that opening saw are not finite */
   uint64_t num_not_finite; /* rows excluded because a component is NaN, infinite or null, as far as opening saw them */
+  sf_noted_rows first_not_finite; /* with verify_only: some of them */
 };
+
+/* The same two with what searches found out since, where vectors are searched in place. Any thread. */
+uint64_t sf_shard_num_not_finite(const sf_shard *shard);
+uint64_t sf_shard_num_rows(const sf_shard *shard);
 
 /* Fails unless it is NULL or the name of a format. */
 sf_code sf_shard_format_check(const char *name, sf_error *error);

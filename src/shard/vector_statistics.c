@@ -65,14 +65,15 @@ sf_code sf_vector_statistics_add(sf_vector_statistics *statistics, const float *
   return SF_OK;
 }
 
-uint64_t sf_count_not_finite(const float *vectors, size_t count, size_t dim) {
+uint64_t sf_count_not_finite(const float *vectors, size_t count, size_t dim, const uint8_t *excluded,
+                             uint64_t first_row) {
   uint64_t num_not_finite = 0;
   double squared_norms[BATCH_ROWS];
   for (size_t row = 0; row < count; row += BATCH_ROWS) {
     size_t rows = smaller(count - row, BATCH_ROWS);
     sf_kernels_get()->exact_squared_norms(vectors + row * dim, rows, dim, squared_norms);
     for (size_t i = 0; i < rows; i++)
-      num_not_finite += !isfinite(squared_norms[i]);
+      num_not_finite += !isfinite(squared_norms[i]) && (excluded == NULL || !is_set(excluded, first_row + row + i));
   }
   return num_not_finite;
 }

@@ -19,7 +19,9 @@ sf_code sf_vector_statistics_add(sf_vector_statistics *statistics, const float *
                                  size_t count, size_t dim, uint8_t *excluded, float *inverse_norms,
                                  const sf_cancellation *cancellation, sf_error *error);
 
-/* How many of the rows are not finite. */
-uint64_t sf_count_not_finite(const float *vectors, size_t count, size_t dim);
+/* How many of the rows are not finite, those aside that are excluded already. Their bits begin at `first_row`; NULL: none
+ * is. */
+uint64_t sf_count_not_finite(const float *vectors, size_t count, size_t dim, const uint8_t *excluded,
+                             uint64_t first_row);
 
 #endif

@@ -22,7 +22,7 @@ static size_t num_windows(void) {
 
 static sf_lazy_codes *make(sf_metric metric) {
   char path[PATH_SIZE];
-  sf_lazy_codes *codes = sf_lazy_codes_create(vectors, NUM_ROWS, DIM, metric, path_of(path, "cache/shard_00001"));
+  sf_lazy_codes *codes = sf_lazy_codes_create(vectors, NUM_ROWS, DIM, metric, NULL, path_of(path, "cache/shard_00001"));
   assert_non_null(codes);
   return codes;
 }
@@ -94,7 +94,7 @@ static void where_no_file_can_be_made_there_are_no_codes(void **state) {
   char path[PATH_SIZE];
   put_text("file", "in the way");
   sf_lazy_codes *codes =
-      sf_lazy_codes_create(vectors, NUM_ROWS, DIM, SF_METRIC_L2, path_of(path, "file/below/shard_00001"));
+      sf_lazy_codes_create(vectors, NUM_ROWS, DIM, SF_METRIC_L2, NULL, path_of(path, "file/below/shard_00001"));
   assert_non_null(codes);
   sf_lazy_codes_complete(codes, NULL);
   assert_null(sf_lazy_codes_get(codes));

@@ -62,7 +62,7 @@ static void assert_norms(size_t num_rows, size_t dim, uint64_t *random) {
   size_t window_rows = sf_rows_per_window(dim);
   assert_true(window_rows >= 1 && window_rows <= SF_MAX_WINDOW_ROWS);
   make_rows(num_rows, dim, random);
-  sf_lazy_norms *norms = sf_lazy_norms_create(vectors, num_rows, dim, true);
+  sf_lazy_norms *norms = sf_lazy_norms_create(vectors, num_rows, dim, true, NULL);
   assert_non_null(norms);
   for (int pass = 0; pass < 2; pass++) {
     for (size_t row = 0; row < num_rows; row += window_rows) {
@@ -93,7 +93,7 @@ static void a_vector_of_denormals_is_never_taken_for_zero(void **state) {
   const float few[] = {1e-40F, 0, 0, -0.0F, 1, 1};
   float dots[SF_MAX_WINDOW_ROWS];
   float scratch[SF_MAX_WINDOW_ROWS];
-  sf_lazy_norms *norms = sf_lazy_norms_create(few, 3, 2, true);
+  sf_lazy_norms *norms = sf_lazy_norms_create(few, 3, 2, true, NULL);
   assert_non_null(norms);
 #if defined(__x86_64__)
   const unsigned denormals_are_zero = 1U << 6;
@@ -110,12 +110,31 @@ static void a_vector_of_denormals_is_never_taken_for_zero(void **state) {
   sf_lazy_norms_free(norms);
 }
 
+static void rows_that_are_not_finite_are_counted_once(void **state) {
+  (void)state;
+  const float rows[] = {1, NAN, INFINITY, 0, 2, 2, -INFINITY, 1, 3e38F, 3e38F};
+  const uint8_t excluded[] = {1U << 3};
+  float dots[SF_MAX_WINDOW_ROWS];
+  float scratch[SF_MAX_WINDOW_ROWS];
+  for (int wants_inverses = 0; wants_inverses < 2; wants_inverses++) {
+    sf_lazy_norms *norms = sf_lazy_norms_create(rows, 5, 2, wants_inverses == 1, excluded);
+    assert_non_null(norms);
+    assert_int_equal(sf_lazy_norms_num_not_finite(norms), 0);
+    (void)sf_lazy_norms_of_row(norms, 0, rows + 4, dots, scratch);
+    assert_int_equal(sf_lazy_norms_num_not_finite(norms), 0);
+    for (int i = 0; i < 2; i++)
+      (void)sf_lazy_norms_of_window(norms, 0, rows + 4, dots, scratch);
+    assert_int_equal(sf_lazy_norms_num_not_finite(norms), 2);
+    sf_lazy_norms_free(norms);
+  }
+}
+
 static void inverse_norms_need_not_be_wanted(void **state) {
   (void)state;
   const float few[] = {3, 4, 0, 0, 6, 8};
   float dots[SF_MAX_WINDOW_ROWS];
   float scratch[SF_MAX_WINDOW_ROWS];
-  sf_lazy_norms *norms = sf_lazy_norms_create(few, 3, 2, false);
+  sf_lazy_norms *norms = sf_lazy_norms_create(few, 3, 2, false, NULL);
   assert_non_null(norms);
   sf_window_norms found = sf_lazy_norms_of_window(norms, 0, few, dots, scratch);
   assert_null(found.inverse_norms);
@@ -131,7 +150,7 @@ static void completing_finds_out_about_every_window(void **state) {
   float scratch[SF_MAX_WINDOW_ROWS];
   const size_t num_rows = 2000;
   make_rows(num_rows, 3, &random);
-  sf_lazy_norms *norms = sf_lazy_norms_create(vectors, num_rows, 3, true);
+  sf_lazy_norms *norms = sf_lazy_norms_create(vectors, num_rows, 3, true, NULL);
   assert_non_null(norms);
   sf_lazy_norms_complete(norms, NULL);
   float *copy = malloc(num_rows * 3 * sizeof(float));
@@ -153,7 +172,7 @@ static void completing_stops_when_it_is_cancelled(void **state) {
   float scratch[SF_MAX_WINDOW_ROWS];
   sf_cancellation cancellation = {0};
   memcpy(few, before, sizeof(few));
-  sf_lazy_norms *norms = sf_lazy_norms_create(few, 1, 2, true);
+  sf_lazy_norms *norms = sf_lazy_norms_create(few, 1, 2, true, NULL);
   assert_non_null(norms);
   sf_cancellation_request(&cancellation);
   sf_lazy_norms_complete(norms, &cancellation);
@@ -199,13 +218,13 @@ static void threads_that_meet_find_the_same(void **state) {
   float scratch[SF_MAX_WINDOW_ROWS];
   make_rows(NUM_ROWS, DIM, &random);
   assert_int_equal(sf_rows_per_window(DIM), SF_MAX_WINDOW_ROWS);
-  sf_lazy_norms *known = sf_lazy_norms_create(vectors, NUM_ROWS, DIM, true);
+  sf_lazy_norms *known = sf_lazy_norms_create(vectors, NUM_ROWS, DIM, true, NULL);
   assert_non_null(known);
   sf_window_norms expected[NUM_WINDOWS];
   for (size_t i = 0; i < NUM_WINDOWS; i++)
     expected[i] = sf_lazy_norms_of_window(known, i, vectors, dots, scratch);
   for (int round = 0; round < 20; round++) {
-    sf_lazy_norms *norms = sf_lazy_norms_create(vectors, NUM_ROWS, DIM, true);
+    sf_lazy_norms *norms = sf_lazy_norms_create(vectors, NUM_ROWS, DIM, true, NULL);
     assert_non_null(norms);
     pthread_t threads[NUM_THREADS];
     visit visits[NUM_THREADS];
@@ -226,6 +245,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(windows_of_every_shape_have_the_norms_of_their_rows),
       cmocka_unit_test(a_vector_of_denormals_is_never_taken_for_zero),
+      cmocka_unit_test(rows_that_are_not_finite_are_counted_once),
       cmocka_unit_test(inverse_norms_need_not_be_wanted),
       cmocka_unit_test(completing_finds_out_about_every_window),
       cmocka_unit_test(completing_stops_when_it_is_cancelled),

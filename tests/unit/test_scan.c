@@ -139,7 +139,7 @@ static void make_lazy(struct problem *problem, uint64_t *random) {
       problem->vectors[row * problem->dim + random_below(random, problem->dim)] = not_finite[random_below(random, 3)];
   problem->segment.inverse_norms = NULL;
   problem->segment.max_norm = INFINITY;
-  problem->segment.lazy_norms = sf_lazy_norms_create(problem->vectors, problem->num_rows, problem->dim, true);
+  problem->segment.lazy_norms = sf_lazy_norms_create(problem->vectors, problem->num_rows, problem->dim, true, NULL);
   assert_non_null(problem->segment.lazy_norms);
 }
 
@@ -178,7 +178,7 @@ static void add_lazy_codes(struct problem *problem, sf_metric metric, uint64_t *
   sf_lazy_codes_free(segment->lazy_codes);
   segment->codes = (sf_codes){0};
   segment->first_code = 0;
-  segment->lazy_codes = sf_lazy_codes_create(problem->vectors, problem->num_rows, (uint32_t)problem->dim, metric,
+  segment->lazy_codes = sf_lazy_codes_create(problem->vectors, problem->num_rows, (uint32_t)problem->dim, metric, NULL,
                                              path_of(path, "shard_00000"));
   assert_non_null(segment->lazy_codes);
   size_t rows = sf_rows_per_window(problem->dim);

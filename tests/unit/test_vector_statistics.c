@@ -60,7 +60,7 @@ static void assert_as_defined(const sf_vector_statistics *found, size_t num_rows
 static void assert_statistics(size_t num_rows, size_t dim, uint64_t first_row, uint64_t *random) {
   sf_vector_statistics statistics = {0};
   make_rows(num_rows, dim, first_row, random);
-  assert_int_equal(sf_count_not_finite(vectors, num_rows, dim) > 0, num_rows > 100);
+  assert_int_equal(sf_count_not_finite(vectors, num_rows, dim, NULL, 0) > 0, num_rows > 100);
   assert_int_equal(
       sf_vector_statistics_add(&statistics, vectors, first_row, num_rows, dim, excluded, inverse_norms, NULL, NULL),
       SF_OK);
@@ -89,7 +89,7 @@ static void several_calls_add_up_and_norms_need_not_be_wanted(void **state) {
   assert_int_equal(statistics.num_not_finite, 1);
   assert_int_equal(bits[0], 2);
   assert_true(statistics.max_norm == 10);
-  assert_int_equal(sf_count_not_finite(few, 3, 2), 1);
+  assert_int_equal(sf_count_not_finite(few, 3, 2, NULL, 0), 1);
 }
 
 static void what_was_cancelled_is_left(void **state) {

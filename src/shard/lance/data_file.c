@@ -23,7 +23,7 @@ static sf_code read_version(sf_lance_data_file *file, const uint8_t *footer, sf_
       file->version = versions[i].version;
       return SF_OK;
     }
-  return SF_LANCE_BAD(error, "file version %u.%u is not supported", major, minor);
+  return SF_LANCE_BAD(error, "file version %u.%u is not supported, expected 2.0, 2.1 or 2.2", major, minor);
 }
 
 static sf_code read_footer(sf_lance_data_file *file, const sf_cancellation *cancellation, sf_error *error) {

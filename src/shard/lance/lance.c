@@ -119,6 +119,7 @@ static void describe(lance_shard *shard, const sf_shard_source *source) {
       .num_segments = shard->vectors.num_segments,
       .num_rows = shard->vectors.num_rows,
       .num_not_finite = shard->vectors.num_not_finite,
+      .first_not_finite = shard->vectors.first_not_finite,
   };
 }
 

@@ -8,17 +8,16 @@
 
 #include <math.h>
 
-/* Remembers memory to free with the segments; frees it at once where that fails. */
-static sf_code own(sf_lance_segments *segments, void *memory, sf_error *error) {
+/* A bitmap of rows, all zero, that is freed with the segments. */
+static sf_code add_bitmap(sf_lance_segments *segments, size_t num_rows, uint8_t **bitmap, sf_error *error) {
   void **owned = sf_reallocarray(segments->owned, segments->num_owned + 1, sizeof(*owned));
-  if (memory == NULL || owned == NULL) {
-    free(memory);
-    if (owned != NULL)
-      segments->owned = owned;
+  if (owned == NULL)
     return sf_fail_memory(error, "segments of vectors");
-  }
   segments->owned = owned;
-  segments->owned[segments->num_owned++] = memory;
+  *bitmap = sf_calloc(num_rows / 8 + 1, 1);
+  if (*bitmap == NULL)
+    return sf_fail_memory(error, "segments of vectors");
+  segments->owned[segments->num_owned++] = *bitmap;
   return SF_OK;
 }
 
@@ -34,16 +33,16 @@ static sf_code append(sf_lance_segments *segments, const sf_vector_segment *segm
 static sf_code add_lazy_norms(sf_vector_segment *segment, const sf_shard_source *source, sf_error *error) {
   if (source->metric != SF_METRIC_COSINE && source->metric != SF_METRIC_DOT_PRODUCT)
     return SF_OK;
-  segment->lazy_norms =
-      sf_lazy_norms_create(segment->vectors, segment->num_rows, source->dim, source->metric == SF_METRIC_COSINE);
+  segment->lazy_norms = sf_lazy_norms_create(segment->vectors, segment->num_rows, source->dim,
+                                             source->metric == SF_METRIC_COSINE, segment->excluded);
   return segment->lazy_norms != NULL ? SF_OK : sf_fail_memory(error, "norms of vectors");
 }
 
 static sf_code add_lazy_codes(sf_vector_segment *segment, const sf_shard_source *source, sf_error *error) {
   if (!sf_lazy_codes_serve(segment->num_rows, source->dim))
     return SF_OK;
-  segment->lazy_codes =
-      sf_lazy_codes_create(segment->vectors, segment->num_rows, source->dim, source->metric, source->cache_dir);
+  segment->lazy_codes = sf_lazy_codes_create(segment->vectors, segment->num_rows, source->dim, source->metric,
+                                             segment->excluded, source->cache_dir);
   return segment->lazy_codes != NULL ? SF_OK : sf_fail_memory(error, "codes of vectors");
 }
 
@@ -80,6 +79,13 @@ static void advise_plain_pages(const sf_lance_fragment *fragment) {
     sf_advise_scan(begin, (size_t)(end - first->offset)); /* the object lies in one mapping */
 }
 
+/* Of so few rows that looking at them costs nothing: those of others show when they are searched (sf_shard_num_not_finite). */
+static sf_code exclude_not_finite(const float *vectors, size_t num_rows, size_t dim, uint8_t *excluded,
+                                  const sf_cancellation *cancellation, sf_error *error) {
+  sf_vector_statistics statistics = {0};
+  return sf_vector_statistics_add(&statistics, vectors, 0, num_rows, dim, excluded, NULL, cancellation, error);
+}
+
 /* A page whose vectors are searched in the mapped file. */
 static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_source *source,
                               const sf_lance_fragment *fragment, const sf_lance_vector_page *page,
@@ -95,12 +101,15 @@ static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_source
       .num_rows = num_rows,
       .max_norm = INFINITY,
   };
-  uint8_t *excluded = sf_calloc(num_rows / 8 + 1, 1);
-  SF_TRY(own(segments, excluded, error));
-  SF_TRY(sf_lance_vector_page_nulls(page, cancellation, excluded, error));
-  segments->num_not_finite += count_bits(excluded, num_rows);
+  uint8_t *excluded;
+  SF_TRY(add_bitmap(segments, num_rows, &excluded, error));
   sf_lance_deletions_mark(&fragment->deletions, page->page->first_row, num_rows, excluded);
+  size_t num_deleted = count_bits(excluded, num_rows);
+  SF_TRY(sf_lance_vector_page_nulls(page, cancellation, excluded, error));
+  if (!sf_codes_are_worth_it(num_rows, source->dim))
+    SF_TRY(exclude_not_finite(vectors, num_rows, source->dim, excluded, cancellation, error));
   size_t num_excluded = count_bits(excluded, num_rows);
+  segments->num_not_finite += num_excluded - num_deleted;
   segment.excluded = num_excluded > 0 ? excluded : NULL;
   segments->num_rows += num_rows - num_excluded;
   SF_TRY(append(segments, &segment, error));
@@ -223,14 +232,15 @@ static sf_code add_decoded_page(sf_lance_segments *segments, const sf_shard_sour
       .codes = file->codes,
       .first_code = begin,
   };
-  uint8_t *excluded = sf_calloc(num_rows / 8 + 1, 1);
-  SF_TRY(own(segments, excluded, error));
+  uint8_t *excluded;
+  SF_TRY(add_bitmap(segments, num_rows, &excluded, error));
+  sf_lance_deletions_mark(&fragment->deletions, page->first_row, num_rows, excluded);
+  size_t num_deleted = count_bits(excluded, num_rows);
   for (size_t row = 0; file->excluded != NULL && row < num_rows; row++)
     if (sf_lance_bit(file->excluded, begin + row))
       sf_lance_set_bit(excluded, row);
-  segments->num_not_finite += count_bits(excluded, num_rows);
-  sf_lance_deletions_mark(&fragment->deletions, page->first_row, num_rows, excluded);
   size_t num_excluded = count_bits(excluded, num_rows);
+  segments->num_not_finite += num_excluded - num_deleted;
   segment.excluded = num_excluded > 0 ? excluded : NULL;
   segments->num_rows += num_rows - num_excluded;
   return append(segments, &segment, error);
@@ -257,37 +267,69 @@ static sf_code add_file(sf_lance_segments *segments, const sf_shard_source *sour
 /* Rows of a page that is only looked at. */
 typedef struct looking {
   size_t dim;
-  uint8_t *excluded;
-  sf_vector_statistics statistics;
+  const uint8_t *deleted;
+  uint64_t first_row; /* of the page, in the shard */
+  uint64_t num_not_finite;
+  sf_noted_rows *first_not_finite;
   const sf_cancellation *cancellation;
 } looking;
 
 static sf_code look_at_rows(uint64_t first_row, const float *values, size_t count, void *user_data, sf_error *error) {
   looking *look = user_data;
-  return sf_vector_statistics_add(&look->statistics, values, first_row, count, look->dim, look->excluded, NULL,
-                                  look->cancellation, error);
+  SF_TRY(sf_cancellation_check(look->cancellation, error));
+  uint64_t num_not_finite = sf_count_not_finite(values, count, look->dim, look->deleted, first_row);
+  for (size_t i = 0; i < count && num_not_finite > 0; i++)
+    if (sf_count_not_finite(values + i * look->dim, 1, look->dim, look->deleted, first_row + i) > 0)
+      sf_note_row(look->first_not_finite, look->first_row + first_row + i);
+  look->num_not_finite += num_not_finite;
+  return SF_OK;
 }
 
 /* Reads what a search would read, and keeps only the counts. */
 static sf_code look_at_page(sf_lance_segments *segments, const sf_lance_fragment *fragment,
                             const sf_lance_vector_page *page, const sf_cancellation *cancellation, sf_error *error) {
   size_t num_rows = (size_t)page->page->num_rows;
-  looking look = {.dim = page->dim, .excluded = sf_calloc(num_rows / 8 + 1, 1), .cancellation = cancellation};
-  if (look.excluded == NULL)
+  uint8_t *deleted = sf_calloc(num_rows / 8 + 1, 1);
+  if (deleted == NULL)
     return sf_fail_memory(error, "a bitmap of rows");
+  sf_lance_deletions_mark(&fragment->deletions, page->page->first_row, num_rows, deleted);
+  looking look = {.dim = page->dim,
+                  .deleted = deleted,
+                  .first_row = fragment->first_row + page->page->first_row,
+                  .first_not_finite = &segments->first_not_finite,
+                  .cancellation = cancellation};
   sf_code code = sf_lance_vector_page_decode(page, cancellation, look_at_rows, &look, error);
-  sf_lance_deletions_mark(&fragment->deletions, page->page->first_row, num_rows, look.excluded);
-  segments->num_rows += num_rows - count_bits(look.excluded, num_rows);
-  segments->num_not_finite += look.statistics.num_not_finite;
-  free(look.excluded);
+  segments->num_rows += num_rows - count_bits(deleted, num_rows) - look.num_not_finite;
+  segments->num_not_finite += look.num_not_finite;
+  free(deleted);
   return code;
+}
+
+/* Rows of a page that has no vectors at all. */
+static sf_code count_null_page(sf_lance_segments *segments, const sf_lance_fragment *fragment,
+                               const sf_lance_page *page, sf_error *error) {
+  size_t num_rows = (size_t)page->num_rows;
+  uint8_t *deleted = sf_calloc(num_rows / 8 + 1, 1);
+  if (deleted == NULL)
+    return sf_fail_memory(error, "a bitmap of rows");
+  sf_lance_deletions_mark(&fragment->deletions, page->first_row, num_rows, deleted);
+  for (size_t row = 0; row < num_rows; row++)
+    if (!sf_lance_bit(deleted, row))
+      sf_note_row(&segments->first_not_finite, fragment->first_row + page->first_row + row);
+  segments->num_not_finite += num_rows - count_bits(deleted, num_rows);
+  free(deleted);
+  return SF_OK;
 }
 
 static sf_code look_at_vectors(sf_lance_segments *segments, const sf_lance_fragment *fragment,
                                const sf_cancellation *cancellation, sf_error *error) {
-  for (size_t i = 0; i < fragment->vectors.num_pages; i++)
-    if (fragment->vector_pages[i].kind != SF_LANCE_VECTORS_NULL)
-      SF_TRY(look_at_page(segments, fragment, &fragment->vector_pages[i], cancellation, error));
+  for (size_t i = 0; i < fragment->vectors.num_pages; i++) {
+    const sf_lance_vector_page *page = &fragment->vector_pages[i];
+    if (page->kind == SF_LANCE_VECTORS_NULL)
+      SF_TRY(count_null_page(segments, fragment, page->page, error));
+    else
+      SF_TRY(look_at_page(segments, fragment, page, cancellation, error));
+  }
   return SF_OK;
 }
 
@@ -301,6 +343,8 @@ sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_source
   advise_plain_pages(fragment);
   for (size_t i = 0; i < fragment->vectors.num_pages; i++) {
     const sf_lance_vector_page *page = &fragment->vector_pages[i];
+    if (page->kind == SF_LANCE_VECTORS_NULL)
+      SF_TRY(count_null_page(segments, fragment, page->page, error));
     if (page->kind == SF_LANCE_VECTORS_PLAIN)
       SF_TRY(add_plain_page(segments, source, fragment, page, cancellation, error));
     if (page->kind != SF_LANCE_VECTORS_ENCODED)

@@ -18,6 +18,7 @@ typedef struct sf_lance_segments {
   sf_cache_use use;  /* of the cache's folder, from when something lies there */
   uint64_t num_rows; /* live ones */
   uint64_t num_not_finite;
+  sf_noted_rows first_not_finite; /* with verify_only */
 } sf_lance_segments;
 
 /* Adds a fragment's vectors. With `verify_only` everything is read and decoded, but neither kept nor put into the

@@ -146,9 +146,14 @@ static sf_code write_rows(uint64_t first_row, const float *vectors, const int64_
 /* Verification keeps nothing of the vectors but whether they are numbers. */
 static sf_code look_at_rows(uint64_t first_row, const float *vectors, const int64_t *row_ids, size_t count,
                             void *user_data, sf_error *error) {
-  (void)first_row, (void)row_ids, (void)error;
+  (void)first_row, (void)error;
   sf_shard *shard = user_data;
-  shard->num_not_finite += sf_count_not_finite(vectors, count, shard->dim);
+  uint64_t num_not_finite = sf_count_not_finite(vectors, count, shard->dim, NULL, 0);
+  for (size_t i = 0; i < count && num_not_finite > 0; i++)
+    if (sf_count_not_finite(vectors + i * shard->dim, 1, shard->dim, NULL, 0) > 0)
+      sf_note_row(&shard->first_not_finite, (uint64_t)row_ids[i]);
+  shard->num_not_finite += num_not_finite;
+  shard->num_rows -= num_not_finite;
   return SF_OK;
 }
 

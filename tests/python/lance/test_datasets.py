@@ -122,6 +122,14 @@ def test_another_dimension_is_refused(path, tmp_path):
     assert "expected dimension 5, found 4" in refusal(path, 5, tmp_path)
 
 
+@pytest.mark.parametrize("version", ["2.3", "next"])
+def test_the_next_file_version_is_refused_by_number(version, path, tmp_path):
+    """Its pages have layouts of their own (lance.encodings23.PlanarLayout), which lance itself calls unstable."""
+    lance.write_dataset(table(100), str(path), data_storage_version=version)
+    assert "file version 2.3 is not supported, expected 2.0, 2.1 or 2.2" in refusal(path, 4, tmp_path)
+    assert "file version 2.3" in refusal(path, 4, tmp_path, "remote")
+
+
 def test_old_file_versions_are_refused_by_number(path, tmp_path):
     lance.write_dataset(table(10), str(path))
     file = next(path.glob("data/*.lance"))
