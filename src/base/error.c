@@ -5,6 +5,7 @@
 #undef sf_fail /* which the analyser sees as macros */
 #undef sf_fail_memory
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -94,6 +95,10 @@ sf_code sf_fail(sf_error *error, sf_code code, const char *format, ...) {
 
 sf_code sf_fail_memory(sf_error *error, const char *what) {
   return sf_fail(error, SF_OUT_OF_MEMORY_ERROR, "out of memory: %s", what);
+}
+
+sf_code sf_errno_code(int error_number, sf_code otherwise) {
+  return error_number == ENOMEM ? SF_OUT_OF_MEMORY_ERROR : otherwise;
 }
 
 sf_code sf_error_prefix(sf_error *error, const char *format, ...) {

@@ -18,6 +18,9 @@ sf_code sf_fail(sf_error *error, sf_code code, const char *format, ...) SF_PRINT
 /* For allocations that returned NULL: `what` names what they were for. */
 sf_code sf_fail_memory(sf_error *error, const char *what);
 
+/* The code for a call of the system's that failed: SF_OUT_OF_MEMORY_ERROR for ENOMEM, else `otherwise`. */
+sf_code sf_errno_code(int error_number, sf_code otherwise);
+
 /* Puts "context: " before the message of an error that is already set; returns its code. */
 sf_code sf_error_prefix(sf_error *error, const char *format, ...) SF_PRINTF(2, 3);
 

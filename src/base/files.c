@@ -11,9 +11,7 @@
 #include <unistd.h>
 
 sf_code sf_fail_errno(sf_error *error, const char *action, const char *path, int error_number) {
-  if (error_number == ENOMEM)
-    return sf_fail_memory(error, path);
-  return sf_fail(error, SF_ERROR, "can't %s %s: %s", action, path, strerror(error_number));
+  return sf_fail(error, sf_errno_code(error_number, SF_ERROR), "can't %s %s: %s", action, path, strerror(error_number));
 }
 
 char *sf_folder_of(const char *path) {

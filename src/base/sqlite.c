@@ -97,7 +97,7 @@ sf_code sf_sqlite_open_immutable(const char *path, const char *what, sf_code cod
   if (result != SQLITE_OK)
     outcome = sf_sqlite_fail(opened, result, what, "can't open the database", code, error);
   else if (stat(path, &status) != 0)
-    outcome = sf_fail(error, code, "%s: can't open the database: %s", what, strerror(errno));
+    outcome = sf_fail(error, sf_errno_code(errno, code), "%s: can't open the database: %s", what, strerror(errno));
   else
     outcome = harden(opened, (uint64_t)status.st_size, what, code, error);
   free(uri);

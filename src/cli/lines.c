@@ -15,7 +15,7 @@ sf_code sf_cli_lines_open(sf_cli_lines *lines, const char *path, sf_error *error
   int descriptor = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
   *lines = (sf_cli_lines){0};
   if (descriptor < 0)
-    return sf_fail(error, SF_ERROR, "%s: %s", path, strerror(errno));
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "%s: %s", path, strerror(errno));
   lines->path = is_stdin ? "standard input" : path;
   lines->descriptor = descriptor;
   return SF_OK;
@@ -54,7 +54,7 @@ static sf_code fill(sf_cli_lines *lines, sf_error *error) {
     got = read(lines->descriptor, bytes->data + bytes->length, READ_BYTES);
   while (got < 0 && errno == EINTR);
   if (got < 0)
-    return sf_fail(error, SF_ERROR, "%s: %s", lines->path, strerror(errno));
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "%s: %s", lines->path, strerror(errno));
   bytes->length += (size_t)got;
   lines->bytes_read += (uint64_t)got;
   lines->has_ended = got == 0;

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 static sf_code fail(sf_error *error, const char *path) {
-  return sf_fail(error, SF_ERROR, "%s: %s", path, strerror(errno));
+  return sf_fail(error, sf_errno_code(errno, SF_ERROR), "%s: %s", path, strerror(errno));
 }
 
 static sf_code map_file(const char *path, int descriptor, sf_cli_mapped_array *array, sf_error *error) {

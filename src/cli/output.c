@@ -78,7 +78,7 @@ bool sf_cli_append_object(sf_buffer *buffer, const sf_cli_field *fields, size_t 
 /* ---------------------------------------------------------------------------------------------------------- Writing */
 
 static sf_code fail_write(sf_error *error) {
-  return sf_fail(error, SF_ERROR, "standard output: %s", strerror(errno));
+  return sf_fail(error, sf_errno_code(errno, SF_ERROR), "standard output: %s", strerror(errno));
 }
 
 sf_code sf_cli_output_line(const sf_buffer *line, sf_error *error) {

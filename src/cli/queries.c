@@ -32,7 +32,7 @@ static sf_code read_all(sf_cli_session *session, const char *path, int fd, sf_bu
     if (count < 0 && errno == EINTR)
       continue;
     if (count < 0)
-      return sf_fail(error, SF_ERROR, "%s: %s", path, strerror(errno));
+      return sf_fail(error, sf_errno_code(errno, SF_ERROR), "%s: %s", path, strerror(errno));
     if (count == 0)
       return SF_OK;
     contents->length += (size_t)count;
@@ -43,7 +43,7 @@ static sf_code load_file(sf_cli_session *session, const char *path, sf_npy *arra
   bool is_stdin = strcmp(path, "-") == 0;
   int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0)
-    return sf_fail(error, SF_ERROR, "%s: %s", path, strerror(errno));
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "%s: %s", path, strerror(errno));
   sf_buffer contents = {0};
   const char *name = is_stdin ? "standard input" : path;
   sf_code code = read_all(session, name, fd, &contents, error);
@@ -135,7 +135,7 @@ void sf_cli_queries_fill(sf_cli_queries *queries) {
   else if (count == 0)
     queries->stream_ended = true;
   else if (errno != EINTR && errno != EAGAIN)
-    fail_stream(queries, SF_ERROR, strerror(errno));
+    fail_stream(queries, sf_errno_code(errno, SF_ERROR), strerror(errno));
 }
 
 /* The next line, NUL-terminated in place; the last one needs no newline. */

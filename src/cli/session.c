@@ -20,7 +20,7 @@ static void note_signal(int number) {
 }
 
 static sf_code fail_system(sf_error *error, const char *what) {
-  return sf_fail(error, SF_ERROR, "%s: %s", what, strerror(errno));
+  return sf_fail(error, sf_errno_code(errno, SF_ERROR), "%s: %s", what, strerror(errno));
 }
 
 /* The first signal is noted and ends the work in good order; a second of the kind ends the program as ever. */

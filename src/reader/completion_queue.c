@@ -31,7 +31,8 @@ static void set_flags(int descriptor) {
 sf_code sf_completion_queue_create(sf_completion_queue **created, sf_error *error) {
   int ends[2];
   if (pipe(ends) != 0)
-    return sf_fail(error, SF_POOL_EXHAUSTED_ERROR, "completion queue: can't make a pipe: %s", strerror(errno));
+    return sf_fail(error, sf_errno_code(errno, SF_POOL_EXHAUSTED_ERROR), "completion queue: can't make a pipe: %s",
+                   strerror(errno));
   sf_completion_queue *queue = sf_calloc(1, sizeof(*queue));
   if (queue == NULL || pthread_mutex_init(&queue->mutex, NULL) != 0 || !sf_condition_init(&queue->arrived)) {
     free(queue);

@@ -90,7 +90,7 @@ static sf_code map_descriptor(int descriptor, const char *path, uint64_t file_si
     return SF_OK;
   void *mapping = mmap(NULL, (size_t)file_size, PROT_READ, MAP_SHARED, descriptor, 0);
   if (mapping == MAP_FAILED)
-    return sf_fail(error, SF_ERROR, "local cache: can't map %s: %s", path, strerror(errno));
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't map %s: %s", path, strerror(errno));
   sf_advise_scan(mapping, (size_t)file_size);
   if (!data_checks_out(mapping, &header, file_size)) {
     munmap(mapping, (size_t)file_size);
@@ -156,7 +156,8 @@ static sf_code open_writer(sf_vector_file_writer *writer, const char *path, sf_e
   /* One name for all: whoever writes holds the folder's lock, and what a killed process left is overwritten. */
   writer->descriptor = open(writer->temporary_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (writer->descriptor < 0)
-    return sf_fail(error, SF_ERROR, "local cache: can't make %s: %s", writer->temporary_path, strerror(errno));
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't make %s: %s", writer->temporary_path,
+                   strerror(errno));
   return SF_OK;
 }
 
@@ -279,7 +280,8 @@ static sf_code add_codes(sf_vector_file_writer *writer, sf_error *error) {
     return SF_OK;
   uint8_t *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, writer->descriptor, 0);
   if (mapping == MAP_FAILED)
-    return sf_fail(error, SF_ERROR, "local cache: can't map %s: %s", writer->temporary_path, strerror(errno));
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't map %s: %s", writer->temporary_path,
+                   strerror(errno));
   const void *vectors = mapping + writer->layout.vectors;
   sf_code code = write_codes(writer, vectors, error);
   munmap(mapping, length);
@@ -291,7 +293,8 @@ static sf_code checksum_data(sf_vector_file_writer *writer, uint64_t *checksum, 
   size_t length = (size_t)writer->layout.file_size;
   uint8_t *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, writer->descriptor, 0);
   if (mapping == MAP_FAILED)
-    return sf_fail(error, SF_ERROR, "local cache: can't map %s: %s", writer->temporary_path, strerror(errno));
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't map %s: %s", writer->temporary_path,
+                   strerror(errno));
   *checksum = XXH3_64bits(mapping + sizeof(writer->header), length - sizeof(writer->header));
   munmap(mapping, length);
   return SF_OK;
@@ -309,7 +312,8 @@ static sf_code complete(sf_vector_file_writer *writer, sf_error *error) {
                        writer->layout.excluded, error));
   sf_vector_layout_compute(header->num_rows, header->dim, (sf_metric)header->metric, has_excluded, &writer->layout);
   if (ftruncate(writer->descriptor, (off_t)writer->layout.file_size) != 0)
-    return sf_fail(error, SF_ERROR, "local cache: can't set the length of %s: %s", path, strerror(errno));
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't set the length of %s: %s", path,
+                   strerror(errno));
   SF_TRY(checksum_data(writer, &header->data_checksum, error));
   header->header_checksum = hash_header(header);
   SF_TRY(sf_write_at(writer->descriptor, path, header, sizeof(*header), 0, error));

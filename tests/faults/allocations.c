@@ -28,7 +28,7 @@ typedef struct allocator {
  * comes from here, is zeroed, and never given back. */
 __attribute__((weak)) void __asan_init(void);
 static bool has_started;
-static _Alignas(max_align_t) unsigned char early[1 << 16];
+static _Alignas(max_align_t) unsigned char early[8 << 20];
 static size_t early_used;
 
 static bool is_early(const void *memory) {

@@ -185,7 +185,7 @@ static sf_code write_trailer(int descriptor, const char *path, uint64_t size, co
   SF_TRY(sf_write_at(descriptor, path, list->ranges, ranges_length, offset, error));
   void *mapping = mmap(NULL, (size_t)offset + ranges_length, PROT_READ, MAP_SHARED, descriptor, 0);
   if (mapping == MAP_FAILED)
-    return sf_fail(error, SF_ERROR, "local cache: can't map %s: %s", path, strerror(errno));
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't map %s: %s", path, strerror(errno));
   trailer.checksum = checksum_mirror(mapping, list->ranges, &trailer);
   munmap(mapping, (size_t)offset + ranges_length);
   return sf_write_at(descriptor, path, &trailer, sizeof(trailer), offset + ranges_length, error);
@@ -206,7 +206,8 @@ static sf_code make_mirror(const char *path, const sf_lance_object *object, cons
   sf_code code;
   int descriptor = open(temporary_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor < 0) {
-    code = sf_fail(error, SF_ERROR, "local cache: can't make %s: %s", temporary_path, strerror(errno));
+    code = sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't make %s: %s", temporary_path,
+                   strerror(errno));
   } else {
     code = fill_mirror(descriptor, temporary_path, object, list, cancellation, error);
     if (code == SF_OK)

@@ -48,11 +48,13 @@ static sf_code check_size(const sf_lance_object *object, uint64_t expected, sf_e
 static sf_code map_file(sf_lance_object *object, const char *path, uint64_t expected_size, sf_error *error) {
   int descriptor = open(path, O_RDONLY | O_CLOEXEC);
   if (descriptor < 0)
-    return SF_LANCE_BAD(error, "%s: can't open %s: %s", object->name, path, strerror(errno));
+    return sf_fail(error, sf_errno_code(errno, SF_DB_ADAPTER_ERROR), "%s: can't open %s: %s", object->name, path,
+                   strerror(errno));
   struct stat status;
   sf_code code = SF_OK;
   if (fstat(descriptor, &status) != 0) {
-    code = SF_LANCE_BAD(error, "%s: can't look at %s: %s", object->name, path, strerror(errno));
+    code = sf_fail(error, sf_errno_code(errno, SF_DB_ADAPTER_ERROR), "%s: can't look at %s: %s", object->name, path,
+                   strerror(errno));
     goto done;
   }
   object->size = (uint64_t)status.st_size;
@@ -61,7 +63,8 @@ static sf_code map_file(sf_lance_object *object, const char *path, uint64_t expe
     goto done;
   void *mapping = mmap(NULL, (size_t)object->size, PROT_READ, MAP_SHARED, descriptor, 0);
   if (mapping == MAP_FAILED) {
-    code = SF_LANCE_BAD(error, "%s: can't map %s: %s", object->name, path, strerror(errno));
+    code = sf_fail(error, sf_errno_code(errno, SF_DB_ADAPTER_ERROR), "%s: can't map %s: %s", object->name, path,
+                   strerror(errno));
     goto done;
   }
   object->mirror = (sf_lance_mirror_mapping){.mapping = mapping, .length = (size_t)object->size};

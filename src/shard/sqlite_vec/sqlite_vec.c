@@ -123,7 +123,7 @@ static sf_code identify(const sf_shard_source *source, const char *path, sf_vect
                         sf_error *error) {
   struct stat status;
   if (stat(path, &status) != 0)
-    return sf_fail(error, SF_DB_ADAPTER_ERROR, "can't look at %s: %s", path, strerror(errno));
+    return sf_fail(error, sf_errno_code(errno, SF_DB_ADAPTER_ERROR), "can't look at %s: %s", path, strerror(errno));
 #if defined(__APPLE__)
   const struct timespec modified = status.st_mtimespec;
 #else

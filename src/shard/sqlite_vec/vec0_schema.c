@@ -34,7 +34,7 @@ static sf_code check_header(const uint8_t *header, uint64_t size, sf_error *erro
 sf_code sf_vec0_check_length(const char *path, sf_error *error) {
   FILE *file = fopen(path, "rbe");
   if (file == NULL)
-    return sf_fail(error, corrupt, "can't open %s: %s", path, strerror(errno));
+    return sf_fail(error, sf_errno_code(errno, corrupt), "can't open %s: %s", path, strerror(errno));
   uint8_t header[100];
   struct stat status;
   size_t length = fread(header, 1, sizeof(header), file);
