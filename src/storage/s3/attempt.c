@@ -230,15 +230,18 @@ static bool may_have_expired(const sf_s3_attempt *attempt, const sf_http_respons
 sf_s3_verdict sf_s3_attempt_judge(sf_s3_attempt *attempt, sf_s3_error_document *document) {
   sf_http_response *response = sf_http_transfer_response(attempt->transfer);
   *document = (sf_s3_error_document){0};
-  if (response->status >= 300)
-    sf_s3_parse_error(response->body.data, response->body.length, document);
+  if (response->status >= 300 && !sf_s3_parse_error(response->body.data, response->body.length, document))
+    attempt->fault = SF_S3_FAULT_MEMORY;
   if (response->result == SF_HTTP_COMPLETE && response->status >= 200 && response->status < 300)
     check_complete(attempt, response);
   if (attempt->fault != SF_S3_FAULT_NONE)
     return verdict_of_fault(attempt->fault);
   int status = response->status;
   if (status == 200 && attempt->call->request->may_fail_with_success) {
-    sf_s3_parse_error(attempt->body.data, attempt->body.length, document);
+    if (!sf_s3_parse_error(attempt->body.data, attempt->body.length, document)) {
+      attempt->fault = SF_S3_FAULT_MEMORY;
+      return verdict_of_fault(attempt->fault);
+    }
     status = document->code[0] != '\0' ? 400 : status; /* codes that mean 'later' are known */
   }
   sf_s3_verdict verdict = sf_s3_judge(response->result, status, document->code);

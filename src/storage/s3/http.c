@@ -184,19 +184,25 @@ static int on_request(void *user_data, char *address, char *local_address, int p
 
 /* ------------------------------------------------------------------------------------------------------ Submission */
 
-static void set_trust(const sf_http_client *client, CURL *easy) {
+/* Options with text fail when memory is out: then the transfer does not begin: without them, libcurl would do something else. */
+static bool set_text(CURL *easy, CURLoption option, const char *text) {
+  return curl_easy_setopt(easy, option, text) == CURLE_OK;
+}
+
+static bool set_trust(const sf_http_client *client, CURL *easy) {
   if (client->no_verify_ssl) {
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
   }
-  if (client->ca_path != NULL)
-    curl_easy_setopt(easy, client->ca_is_directory ? CURLOPT_CAPATH : CURLOPT_CAINFO, client->ca_path);
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+  return client->ca_path == NULL ||
+         set_text(easy, client->ca_is_directory ? CURLOPT_CAPATH : CURLOPT_CAINFO, client->ca_path);
 }
 
-static void set_protocol(CURL *easy) {
+static bool set_protocol(CURL *easy) {
 #if LIBCURL_VERSION_NUM >= 0x075500
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  if (!set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https"))
+    return false;
 #else
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
@@ -205,7 +211,7 @@ static void set_protocol(CURL *easy) {
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-  curl_easy_setopt(easy, CURLOPT_USERAGENT, "shardyfusion/" SF_VERSION_STRING);
+  return set_text(easy, CURLOPT_USERAGENT, "shardyfusion/" SF_VERSION_STRING);
 }
 
 static void set_callbacks(sf_http_transfer *transfer) {
@@ -220,15 +226,16 @@ static void set_callbacks(sf_http_transfer *transfer) {
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
 }
 
-static void set_method(const sf_http_request *request, CURL *easy) {
+static bool set_method(const sf_http_request *request, CURL *easy) {
   if (strcmp(request->method, "HEAD") == 0)
     curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-  else
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+  else if (!set_text(easy, CURLOPT_CUSTOMREQUEST, request->method))
+    return false;
   if (request->body != NULL) {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
   }
+  return true;
 }
 
 static bool add_header(struct curl_slist **list, const char *name, const char *value) {
@@ -255,17 +262,15 @@ static bool set_headers(sf_http_transfer *transfer, const sf_http_request *reque
 
 static bool set_request(sf_http_transfer *transfer, const sf_http_request *request) {
   CURL *easy = transfer->easy;
-  set_protocol(easy);
-  set_trust(transfer->client, easy);
+  if (!set_protocol(easy) || !set_trust(transfer->client, easy) || !set_method(request, easy))
+    return false;
   set_callbacks(transfer);
-  set_method(request, easy);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_timeout_ms);
   curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->total_timeout_ms);
   curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->fresh_connection ? 1L : 0L);
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, request->is_bulk ? BULK_RECEIVE_BUFFER : SMALL_RECEIVE_BUFFER);
-  if (request->no_proxy)
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-  return set_headers(transfer, request) && curl_easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK;
+  return (!request->no_proxy || set_text(easy, CURLOPT_NOPROXY, "*")) && set_headers(transfer, request) &&
+         set_text(easy, CURLOPT_URL, request->url);
 }
 
 static void release_transfer(sf_http_transfer *transfer) {

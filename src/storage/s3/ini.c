@@ -159,6 +159,17 @@ const char *sf_ini_get(const sf_ini *ini, const char *section, const char *name)
   return NULL;
 }
 
+const char *sf_ini_get_of(const sf_ini *ini, const char *kind, const char *name_of_section, const char *name) {
+  size_t length = strlen(kind);
+  for (size_t i = ini->count; i-- > 0;) {
+    const char *section = ini->entries[i].section;
+    if (strcmp(ini->entries[i].name, name) == 0 && strncmp(section, kind, length) == 0 && section[length] == ' ' &&
+        strcmp(section + length + 1, name_of_section) == 0)
+      return ini->entries[i].value;
+  }
+  return NULL;
+}
+
 bool sf_ini_has_section(const sf_ini *ini, const char *section) {
   for (size_t i = 0; i < ini->count; i++)
     if (strcmp(ini->entries[i].section, section) == 0)

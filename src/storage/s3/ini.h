@@ -26,6 +26,8 @@ void sf_ini_clear(sf_ini *ini); /* wipes: credentials are among the values */
 
 /* The value of a setting, the last one where it is repeated; NULL when there is none. */
 const char *sf_ini_get(const sf_ini *ini, const char *section, const char *name);
+/* As sf_ini_get, of the section "<kind> <name_of_section>". */
+const char *sf_ini_get_of(const sf_ini *ini, const char *kind, const char *name_of_section, const char *name);
 bool sf_ini_has_section(const sf_ini *ini, const char *section);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "storage/s3/credentials.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <string.h>
 
@@ -61,7 +62,9 @@ static sf_code find_token(char **token, sf_error *error) {
   else if (value != NULL)
     *token = sf_strdup(value);
   if (path != NULL && *token == NULL)
-    return sf_fail(error, SF_ERROR, "container authorization token file %s: can't read it", path);
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "container authorization token file %s: can't read it", path);
+  if (value != NULL && *token == NULL)
+    return sf_fail_memory(error, "container authorization token");
   if (*token != NULL)
     (*token)[strcspn(*token, "\r\n")] = '\0';
   return SF_OK;

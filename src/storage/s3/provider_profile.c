@@ -117,7 +117,7 @@ static sf_code load_profile(const search *searched, const char *profile, unsigne
 static sf_code load_from_files(const sf_s3_provider_context *context, sf_s3_credentials **credentials,
                                sf_error *error) {
   search searched = {.context = context};
-  sf_s3_profiles_load(&searched.profiles);
+  SF_TRY(sf_s3_profiles_load(&searched.profiles, error));
   sf_code code = load_profile(&searched, context->settings->profile, 0, credentials, error);
   sf_s3_profiles_clear(&searched.profiles);
   return code;

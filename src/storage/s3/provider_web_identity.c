@@ -7,6 +7,7 @@
 #include "storage/s3/responses.h"
 #include "storage/s3/sigv4.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <string.h>
 
@@ -94,7 +95,8 @@ static sf_code parse_role(const sf_buffer *document, sf_s3_credentials **credent
   sf_s3_assumed_role role;
   double expires_at = 0;
   if (!sf_s3_parse_assumed_role(document->data, document->length, &role))
-    return sf_fail(error, SF_ERROR, "STS AssumeRole: expected credentials in the answer, found none");
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR),
+                   "STS AssumeRole: expected credentials in the answer, found none");
   sf_code code;
   if (!sf_parse_timestamp(role.expiration, strlen(role.expiration), &expires_at) || expires_at < 1)
     code = sf_fail(error, SF_ERROR, "STS AssumeRole: expected Expiration to be an ISO 8601 time");
@@ -116,7 +118,7 @@ static sf_code read_token(const char *path, char **token, sf_error *error) {
   size_t length = 0;
   *token = sf_s3_read_small_file(path, MAX_TOKEN, &length);
   if (*token == NULL)
-    return sf_fail(error, SF_ERROR, "web identity token file %s: can't read it", path);
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "web identity token file %s: can't read it", path);
   while (length > 0 && strchr(" \t\r\n", (*token)[length - 1]) != NULL)
     (*token)[--length] = '\0';
   return SF_OK;

@@ -4,6 +4,7 @@
 #include "storage/s3/uri.h"
 #include "storage/s3/xml.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <string.h>
 
@@ -49,10 +50,12 @@ static bool on_error_element(const char *path, const char *text, void *user_data
   return true;
 }
 
-void sf_s3_parse_error(const void *bytes, size_t length, sf_s3_error_document *document) {
+bool sf_s3_parse_error(const void *bytes, size_t length, sf_s3_error_document *document) {
   *document = (sf_s3_error_document){0};
-  if (length == 0 || !sf_xml_parse(bytes, length, on_error_element, document))
-    *document = (sf_s3_error_document){0};
+  if (length > 0 && sf_xml_parse(bytes, length, on_error_element, document))
+    return true;
+  *document = (sf_s3_error_document){0};
+  return length == 0 || errno != ENOMEM;
 }
 
 /* --------------------------------------------------------------------------------------------------------- Listing */
@@ -135,6 +138,7 @@ static bool on_upload_element(const char *path, const char *text, void *user_dat
 
 char *sf_s3_parse_upload_id(const void *bytes, size_t length) {
   char *id = NULL;
+  errno = 0;
   if (length > 0 && sf_xml_parse(bytes, length, on_upload_element, &id) && id != NULL && id[0] != '\0')
     return id;
   free(id);

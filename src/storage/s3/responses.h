@@ -13,8 +13,8 @@ typedef struct sf_s3_error_document {
   char request_id[128];
 } sf_s3_error_document;
 
-/* Anything that is no such document gives empty fields: proxies answer in HTML. */
-void sf_s3_parse_error(const void *bytes, size_t length, sf_s3_error_document *document);
+/* Anything that is no such document gives empty fields: proxies answer in HTML. False when memory is out. */
+bool sf_s3_parse_error(const void *bytes, size_t length, sf_s3_error_document *document);
 
 /* <ListBucketResult> of ListObjectsV2. */
 typedef struct sf_s3_list_page {
@@ -25,7 +25,7 @@ typedef struct sf_s3_list_page {
   char *continuation_token; /* NULL: none */
 } sf_s3_list_page;
 
-/* False when the document is malformed, is something else, or memory is out; the page is then empty. */
+/* False when the document is malformed, is something else, or memory is out (errno is ENOMEM); the page is then empty. */
 bool sf_s3_parse_list_page(const void *bytes, size_t length, sf_s3_list_page *page);
 void sf_s3_list_page_clear(sf_s3_list_page *page);
 
@@ -48,7 +48,8 @@ typedef struct sf_s3_uploads_page {
 bool sf_s3_parse_uploads_page(const void *bytes, size_t length, sf_s3_uploads_page *page);
 void sf_s3_uploads_page_clear(sf_s3_uploads_page *page);
 
-/* <UploadId> of <InitiateMultipartUploadResult>, for the caller to free; NULL when there is none, or memory is out. */
+/* <UploadId> of <InitiateMultipartUploadResult>, for the caller to free; NULL when there is none, or memory is out
+ * (errno is ENOMEM). */
 char *sf_s3_parse_upload_id(const void *bytes, size_t length);
 
 /* <Credentials> in the answers of AssumeRole and AssumeRoleWithWebIdentity. */
@@ -59,7 +60,7 @@ typedef struct sf_s3_assumed_role {
   char *expiration; /* ISO 8601 */
 } sf_s3_assumed_role;
 
-/* False when any of the four is missing. */
+/* False when any of the four is missing, or memory is out (errno is ENOMEM). */
 bool sf_s3_parse_assumed_role(const void *bytes, size_t length, sf_s3_assumed_role *role);
 void sf_s3_assumed_role_clear(sf_s3_assumed_role *role); /* wipes the secrets */
 

@@ -5,6 +5,7 @@
 #include "storage/s3/uploads.h"
 #include "storage/storage.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -307,7 +308,7 @@ static sf_code fetch_page(const listing *list, const char *token, sf_s3_list_pag
   sf_s3_call call;
   sf_code code = sf_s3_call_run(&call, list->storage->client, &request, list->cancellation, error);
   if (code == SF_OK && !sf_s3_parse_list_page(call.body.data, call.body.length, page))
-    code = sf_fail(error, SF_ERROR, "s3://%s/%s: expected a listing, found another document",
+    code = sf_fail(error, sf_errno_code(errno, SF_ERROR), "s3://%s/%s: expected a listing, found another document",
                    list->storage->client->bucket, list->prefix);
   sf_s3_call_clear(&call);
   return code;

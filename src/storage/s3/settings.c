@@ -4,6 +4,7 @@
 #include "storage/s3/retry.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <math.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -73,22 +74,31 @@ static char *profile_path(const char *variable, const char *fallback) {
   return home == NULL ? NULL : sf_format("%s/%s", home, given != NULL ? given + 2 : fallback);
 }
 
-static void load_profile_file(const char *variable, const char *fallback, sf_ini *ini) {
+/* A file that is not there, or can't be read or parsed, has nothing in it; unless memory is what was missing, which an
+ * allocation that failed leaves in errno. */
+static sf_code load_profile_file(const char *variable, const char *fallback, sf_ini *ini, sf_error *error) {
   *ini = (sf_ini){0};
+  errno = 0;
   char *path = profile_path(variable, fallback);
   size_t length = 0;
   char *text = path != NULL ? sf_s3_read_small_file(path, MAX_PROFILE_FILE, &length) : NULL;
-  if (text != NULL) {
-    sf_ini_parse(text, length, ini);
+  bool loaded = text != NULL && sf_ini_parse(text, length, ini);
+  int failure = loaded ? 0 : errno;
+  if (text != NULL)
     OPENSSL_cleanse(text, length);
-  }
   free(text);
   free(path);
+  return failure == ENOMEM ? sf_fail_memory(error, fallback) : SF_OK;
 }
 
-void sf_s3_profiles_load(sf_s3_profiles *profiles) {
-  load_profile_file("AWS_CONFIG_FILE", ".aws/config", &profiles->config);
-  load_profile_file("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials", &profiles->credentials);
+sf_code sf_s3_profiles_load(sf_s3_profiles *profiles, sf_error *error) {
+  *profiles = (sf_s3_profiles){0};
+  sf_code code = load_profile_file("AWS_CONFIG_FILE", ".aws/config", &profiles->config, error);
+  if (code == SF_OK)
+    code = load_profile_file("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials", &profiles->credentials, error);
+  if (code != SF_OK)
+    sf_s3_profiles_clear(profiles);
+  return code;
 }
 
 void sf_s3_profiles_clear(sf_s3_profiles *profiles) {
@@ -98,9 +108,7 @@ void sf_s3_profiles_clear(sf_s3_profiles *profiles) {
 
 /* In the config file a section is "profile name", but "default" may stand alone. */
 static const char *config_get(const sf_ini *config, const char *profile, const char *name) {
-  char *section = sf_format("profile %s", profile);
-  const char *value = section == NULL ? NULL : sf_ini_get(config, section, name);
-  free(section);
+  const char *value = sf_ini_get_of(config, "profile", profile, name);
   if (value == NULL && strcmp(profile, "default") == 0)
     value = sf_ini_get(config, "default", name);
   return value;
@@ -127,9 +135,7 @@ static const char *profile_endpoint(const sf_s3_profiles *profiles, const char *
     return NULL;
   const char *services = sf_s3_profiles_get(profiles, profile, "services");
   if (services != NULL) {
-    char *section = sf_format("services %s", services);
-    const char *endpoint = section == NULL ? NULL : sf_ini_get(&profiles->config, section, "s3.endpoint_url");
-    free(section);
+    const char *endpoint = sf_ini_get_of(&profiles->config, "services", services, "s3.endpoint_url");
     if (endpoint != NULL)
       return endpoint;
   }
@@ -267,7 +273,7 @@ sf_code sf_s3_settings_init(sf_s3_settings *settings, const sf_s3_options *given
   sf_s3_options options;
   SF_TRY(sf_s3_options_read(given, &options, error));
   sf_s3_profiles profiles;
-  sf_s3_profiles_load(&profiles);
+  SF_TRY(sf_s3_profiles_load(&profiles, error));
   sf_code code = set_all(settings, &options, &profiles, error);
   sf_s3_profiles_clear(&profiles);
   if (code != SF_OK)

@@ -11,8 +11,8 @@ typedef struct sf_s3_profiles {
   sf_ini credentials;
 } sf_s3_profiles;
 
-/* Reads what is there to be read; a file that is missing or unreadable counts as empty. */
-void sf_s3_profiles_load(sf_s3_profiles *profiles);
+/* Reads what is there to be read; a file that is missing or unreadable counts as empty. Fails only when memory is out. */
+sf_code sf_s3_profiles_load(sf_s3_profiles *profiles, sf_error *error);
 void sf_s3_profiles_clear(sf_s3_profiles *profiles);
 bool sf_s3_profiles_have(const sf_s3_profiles *profiles, const char *profile);
 /* A setting of a profile: of the credentials file, else of the config file. NULL: none. */

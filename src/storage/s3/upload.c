@@ -108,8 +108,9 @@ static sf_code create_upload(uploading *state, sf_error *error) {
   if (code == SF_OK) {
     state->upload_id = sf_s3_parse_upload_id(call.body.data, call.body.length);
     if (state->upload_id == NULL)
-      code = sf_fail(error, SF_ERROR, "s3://%s/%s: expected the id of an upload, found another document",
-                     state->client->bucket, state->key);
+      code = sf_fail(error, sf_errno_code(errno, SF_ERROR),
+                     "s3://%s/%s: expected the id of an upload, found another document", state->client->bucket,
+                     state->key);
   }
   sf_s3_call_clear(&call);
   return code;

@@ -3,6 +3,7 @@
 #include "storage/s3/call.h"
 #include "storage/s3/responses.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define MAX_PAGE ((size_t)16 << 20)
@@ -31,8 +32,9 @@ static sf_code fetch_page(const looking *look, sf_s3_uploads_page *page, sf_erro
   sf_s3_call call;
   sf_code code = sf_s3_call_run(&call, look->client, &request, look->cancellation, error);
   if (code == SF_OK && !sf_s3_parse_uploads_page(call.body.data, call.body.length, page))
-    code = sf_fail(error, SF_ERROR, "s3://%s/%s: expected a listing of uploads, found another document",
-                   look->client->bucket, look->prefix);
+    code = sf_fail(error, sf_errno_code(errno, SF_ERROR),
+                   "s3://%s/%s: expected a listing of uploads, found another document", look->client->bucket,
+                   look->prefix);
   sf_s3_call_clear(&call);
   return code;
 }

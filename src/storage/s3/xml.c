@@ -1,5 +1,6 @@
 #include "storage/s3/xml.h"
 
+#include <errno.h>
 #include <expat.h>
 #include <limits.h>
 #include <string.h>
@@ -78,6 +79,7 @@ static void XMLCALL on_document_type(void *user_data, const XML_Char *name, cons
 
 bool sf_xml_parse(const void *bytes, size_t length, sf_xml_callback callback, void *user_data) {
   document parsed = {.callback = callback, .user_data = user_data};
+  errno = 0;
   parsed.parser = length <= INT_MAX ? XML_ParserCreate(NULL) : NULL;
   if (parsed.parser == NULL)
     return false;
@@ -86,6 +88,8 @@ bool sf_xml_parse(const void *bytes, size_t length, sf_xml_callback callback, vo
   XML_SetCharacterDataHandler(parsed.parser, on_text);
   XML_SetStartDoctypeDeclHandler(parsed.parser, on_document_type);
   bool well_formed = XML_Parse(parsed.parser, bytes, (int)length, 1) == XML_STATUS_OK;
+  if (!well_formed && XML_GetErrorCode(parsed.parser) == XML_ERROR_NO_MEMORY)
+    errno = ENOMEM;
   XML_ParserFree(parsed.parser);
   sf_buffer_free(&parsed.text);
   return well_formed && !parsed.failed;

@@ -9,7 +9,7 @@
 typedef bool (*sf_xml_callback)(const char *path, const char *text, void *user_data);
 
 /* Parses a whole document. Document types, and with them entities of their own, are refused; so are depth and text without
- * bounds. False when the document is malformed. */
+ * bounds. False when the document is malformed; or when memory is out, here or in the callback: then errno is ENOMEM. */
 bool sf_xml_parse(const void *bytes, size_t length, sf_xml_callback callback, void *user_data);
 
 #endif
