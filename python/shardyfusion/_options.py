@@ -29,14 +29,21 @@ def warn(message: str, *arguments: object) -> None:
     logging.getLogger("shardyfusion").warning(message, *arguments)
 
 
-def path_option(name: str, value: str | os.PathLike[str]) -> str:
+def path_option(name: str, value: Any) -> str:
+    """A path or URL, of which `~` is the home folder."""
     try:
-        path = os.fspath(value)
-    except TypeError:
-        path = None
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise ConfigValidationError(f"{name}: expected a path or URL, found {describe(value)}")
-    return path
+        path = os.fsdecode(value)
+        is_text = bool(path) and "\0" not in path and bool(path.encode())
+    except (TypeError, UnicodeError):
+        path, is_text = "", False
+    if not is_text:
+        raise ConfigValidationError(f"{name}: expected a path or URL that UTF-8 has and no NUL, found {describe(value)}")
+    if path != "~" and not path.startswith("~/"):
+        return path
+    home = os.path.expanduser(path)
+    if home == path:
+        raise ConfigValidationError(f"{name}: expected HOME to name the home folder of {describe(path)}, found none")
+    return home
 
 
 def _count(name: str, value: int | None, minimum: int, maximum: int = _MAX_COUNT) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
         @property
         def __array_interface__(self) -> dict[str, Any]: ...
 
-    Query: TypeAlias = Buffer | Array | Sequence[float]
-    """A query vector of `dim` components: anything with the buffer protocol (float32 or float64, one dimension), or a
-    sequence of numbers."""
+    Query: TypeAlias = Buffer | Array | Iterable[float]
+    """A query vector of `dim` components: anything with the buffer protocol (numbers of one dimension; float32 and float64
+    are not copied), with `__array__`, or that gives numbers in order."""
 
     Queries: TypeAlias = Buffer | Array | Iterable[Query]
-    """Queries: an array of two dimensions, one query a row, or queries one by one."""
+    """Queries: an array or a frame of two dimensions, one query a row, or queries one by one."""
 
     RoutingContext: TypeAlias = Mapping[str, Any]
     """The variables of a CEL routing expression: numbers, strings, booleans, bytes."""
@@ -77,8 +77,9 @@ class VectorIndexConfig:
 class VectorRecord:
     """A row to write.
 
-    `shard_id` is for explicit sharding, `routing_context` for CEL. A payload is what JSON can hold, or such an object as
-    text.
+    `shard_id` is for explicit sharding, `routing_context` for CEL. A payload is a mapping of what JSON can hold, or such an
+    object as text. Dates, times, `Decimal`, `UUID` and enums become text, as `str` has it; scalars and arrays of NumPy become
+    numbers and lists.
     """
 
     id: int | str

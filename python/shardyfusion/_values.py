@@ -151,7 +151,7 @@ def matrix(value: Any) -> Any:
     if callable(getattr(value, "to_pylist", None)):
         return value.to_pylist()
     try:
-        return list(value)
+        return [row for row in value]  # not list(), which trusts the length
     except TypeError:
         return describe(value)
 
@@ -173,7 +173,7 @@ def shard_ids(value: Any) -> tuple[Any, ...] | str:
     if _dimensions(value) not in (None, 1):
         return describe(value)
     try:
-        return tuple(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return tuple([shard_id for shard_id in value])  # pyright: ignore[reportUnknownVariableType]
     except TypeError:
         return describe(value)
 

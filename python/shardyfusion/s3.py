@@ -59,6 +59,8 @@ def core_options(
     connection: S3ConnectionOptions | None, credential_provider: CredentialProvider | None
 ) -> dict[str, Any]:
     """Checked, as the extension takes them; empty where all comes from the environment."""
+    from shardyfusion._options import path_option
+
     if credential_provider is not None and not callable(getattr(credential_provider, "resolve", None)):
         raise ConfigValidationError(f"credential_provider: expected resolve(), found {describe(credential_provider)}")
     options: dict[str, Any] = dict(connection or {})
@@ -69,16 +71,18 @@ def core_options(
         raise _fail("addressing_style", "auto, virtual or path", style)
     if options.get("signature_version") not in (None, *_SIGNATURES):
         raise _fail("signature_version", "s3v4", options["signature_version"])
-    verify = options.get("verify_ssl")
+    verify: Any = options.get("verify_ssl")
     if verify is not None and not isinstance(verify, (bool, str, os.PathLike)):
         raise _fail("verify_ssl", "a bool or a path", verify)
     if not options and credential_provider is None:
         return {}
+    has_path = verify is not None and not isinstance(verify, bool)
+    ca_path = path_option("s3_connection_options: verify_ssl", verify) if has_path else None
     return {
         "endpoint_url": _text(options, "endpoint_url"),
         "region_name": _text(options, "region_name"),
         "addressing_style": _STYLES.index(style),
-        "ca_path": None if verify is None or isinstance(verify, bool) else os.fspath(verify),
+        "ca_path": ca_path,
         "no_verify_ssl": verify is False,
         "connect_timeout": float(_number(options, "connect_timeout")),
         "read_timeout": float(_number(options, "read_timeout")),

@@ -21,12 +21,13 @@ static int read_number(PyObject *given, const char *name, unsigned long long *nu
 }
 
 /* A text, which the list keeps; None leaves it NULL. */
-static int read_text(PyObject *given, const char *name, PyObject *texts, const char **text) {
+static int read_text(const sf_py_state *state, PyObject *given, const char *name, PyObject *texts, const char **text) {
   PyObject *value = member(given, name);
-  if (value != NULL && value != Py_None && PyList_Append(texts, value) == 0)
-    *text = PyUnicode_AsUTF8AndSize(value, NULL);
+  int result = PyErr_Occurred() ? -1 : 0;
+  if (value != NULL && value != Py_None)
+    result = PyList_Append(texts, value) < 0 ? -1 : sf_py_text(state, name, value, text);
   Py_XDECREF(value);
-  return PyErr_Occurred() ? -1 : 0;
+  return result;
 }
 
 /* Vectors as `count` rows of `dim` contiguous float32, in memory to free; *matrix stays NULL for None. */
@@ -104,13 +105,13 @@ static int read_numbers(PyObject *given, sf_build_options *options) {
   return 0;
 }
 
-static int read_texts(PyObject *given, PyObject *texts, sf_build_options *options) {
-  return read_text(given, "backend", texts, &options->backend) < 0 ||
-                 read_text(given, "cel_expr", texts, &options->cel_expr) < 0 ||
-                 read_text(given, "cel_columns", texts, &options->cel_columns) < 0 ||
-                 read_text(given, "routing_values", texts, &options->routing_values) < 0 ||
-                 read_text(given, "run_id", texts, &options->run_id) < 0 ||
-                 read_text(given, "staging_dir", texts, &options->staging_dir) < 0
+static int read_texts(const sf_py_state *state, PyObject *given, PyObject *texts, sf_build_options *options) {
+  return read_text(state, given, "backend", texts, &options->backend) < 0 ||
+                 read_text(state, given, "cel_expr", texts, &options->cel_expr) < 0 ||
+                 read_text(state, given, "cel_columns", texts, &options->cel_columns) < 0 ||
+                 read_text(state, given, "routing_values", texts, &options->routing_values) < 0 ||
+                 read_text(state, given, "run_id", texts, &options->run_id) < 0 ||
+                 read_text(state, given, "staging_dir", texts, &options->staging_dir) < 0
              ? -1
              : 0;
 }
@@ -120,7 +121,7 @@ int sf_py_build_options_read(const sf_py_state *state, PyObject *given, sf_py_bu
   size_t num_centroids = 0;
   size_t num_hyperplanes = 0;
   read->texts = PyList_New(0);
-  if (read->texts == NULL || read_numbers(given, options) < 0 || read_texts(given, read->texts, options) < 0 ||
+  if (read->texts == NULL || read_numbers(given, options) < 0 || read_texts(state, given, read->texts, options) < 0 ||
       read_matrix(state, given, "centroids", options->dim, &read->centroids, &num_centroids) < 0 ||
       read_matrix(state, given, "hyperplanes", options->dim, &read->hyperplanes, &num_hyperplanes) < 0)
     return -1;

@@ -78,6 +78,10 @@ PyObject *sf_py_describe(PyObject *value);
  * Returns -1. */
 int sf_py_fail_found(const sf_py_state *state, PyObject *value, const char *format, ...);
 
+/* The UTF-8 of a string, which holds it. -1 with a ConfigValidationError set where it is none, has a NUL, or can't be
+ * encoded. */
+int sf_py_text(const sf_py_state *state, const char *name, PyObject *value, const char **text);
+
 /* An integer from what has __index__, or is a scalar of an array library that holds one: a new reference. NULL with an
  * exception set, a TypeError where it is none. */
 PyObject *sf_py_index(PyObject *value);

@@ -250,17 +250,20 @@ static PyObject *operation_cancel(PyObject *object, PyObject *unused) {
 static PyObject *operation_wait(PyObject *object, PyObject *unused) {
   (void)unused;
   sf_py_operation *self = (sf_py_operation *)object;
-  if (self->operation == NULL || self->future != NULL)
+  if (self->operation == NULL || self->future != NULL || self->is_waited_for)
     return sf_py_fail(sf_py_state_of(object), SF_READER_STATE_ERROR, "the operation is not one to wait for");
+  self->is_waited_for = true;
   for (bool is_finished = false; !is_finished;) {
     Py_BEGIN_ALLOW_THREADS
     is_finished = sf_operation_wait(self->operation, SIGNAL_INTERVAL_MS);
     Py_END_ALLOW_THREADS
     if (!is_finished && PyErr_CheckSignals() < 0) {
       sf_operation_cancel(self->operation);
+      self->is_waited_for = false;
       return NULL;
     }
   }
+  self->is_waited_for = false;
   return finish(self);
 }
 

@@ -33,7 +33,8 @@ typedef struct sf_py_operation {
   struct sf_py_operation *previous;
   struct sf_py_operation *next;
   long process;
-  bool is_cancelled; /* by the caller, rather than by the reader's closing */
+  bool is_waited_for; /* by a thread, without the GIL */
+  bool is_cancelled;  /* by the caller, rather than by the reader's closing */
 } sf_py_operation;
 
 /* An operation that is not submitted yet. `queue` and `future` may both be None: it is then waited for. */

@@ -137,8 +137,10 @@ static void fail_payload(const sf_py_state *state, const char *found) {
 
 /* Many results are read for their ids and scores alone: JSON is imported for the first payload. */
 static PyObject *load_json(sf_py_state *state, PyObject *text) {
-  if (state->json_loads == NULL)
-    state->json_loads = sf_py_import("json", "loads");
+  PyObject *loads = state->json_loads == NULL ? sf_py_import("json", "loads") : NULL;
+  if (loads != NULL && state->json_loads == NULL)
+    state->json_loads = Py_NewRef(loads);
+  Py_XDECREF(loads);
   return state->json_loads == NULL ? NULL : PyObject_CallFunctionObjArgs(state->json_loads, text, NULL);
 }
 

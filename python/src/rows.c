@@ -143,7 +143,8 @@ int sf_py_rows_set_vector(sf_py_rows *rows, const sf_py_place *place, PyObject *
   PyObject *found;
   int taken = sf_py_vector_take(rows->state, object, &vector, &found);
   if (taken == 0)
-    sf_py_rows_fail(rows, place, "expected float16, float32 or float64 values of one dimension, or numbers, found %S", found);
+    sf_py_rows_fail(rows, place, "expected float16, float32 or float64 values of one dimension, or numbers, found %S",
+                    found);
   Py_XDECREF(found);
   if (taken != 1)
     return -1;

@@ -7,10 +7,12 @@
 #define PROVIDER_FAILED "credential_provider: "
 
 /* One member, as text that the dictionary holds; NULL where it is None. */
-static int read_text(PyObject *s3, const char *name, const char **text) {
+static int read_text(const sf_py_state *state, PyObject *s3, const char *name, const char **text) {
+  char full_name[96];
+  PyOS_snprintf(full_name, sizeof(full_name), "s3_connection_options: %s", name);
   PyObject *value = PyDict_GetItemString(s3, name);
-  *text = value == NULL || value == Py_None ? NULL : PyUnicode_AsUTF8AndSize(value, NULL);
-  return *text == NULL && PyErr_Occurred() ? -1 : 0;
+  *text = NULL;
+  return value == NULL || value == Py_None ? 0 : sf_py_text(state, full_name, value, text);
 }
 
 static double read_number(PyObject *s3, const char *name) {
@@ -18,57 +20,125 @@ static double read_number(PyObject *s3, const char *name) {
   return value == NULL ? 0 : PyFloat_AsDouble(value);
 }
 
-/* A text attribute of what the provider gave; *holder keeps it. None is NULL. */
-static int read_credential(PyObject *credentials, const char *name, PyObject **holder, const char **text) {
-  *holder = PyObject_GetAttrString(credentials, name);
-  *text = *holder == NULL || *holder == Py_None ? NULL : PyUnicode_AsUTF8AndSize(*holder, NULL);
-  return PyErr_Occurred() ? -1 : 0;
+/* What a provider gave, and whose it is. */
+typedef struct given_credentials {
+  const sf_py_state *state;
+  PyObject *provider;
+  PyObject *given;
+} given_credentials;
+
+/* An attribute, or of a mapping an item: a new reference, NULL where there is none or with an exception set. */
+static PyObject *credential_member(const given_credentials *from, const char *name) {
+  PyObject *value = PyObject_GetAttrString(from->given, name);
+  if (value != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError))
+    return value;
+  PyErr_Clear();
+  if (!PyMapping_Check(from->given))
+    return NULL;
+  value = PyMapping_GetItemString(from->given, name);
+  if (value == NULL && (PyErr_ExceptionMatches(PyExc_KeyError) || PyErr_ExceptionMatches(PyExc_TypeError)))
+    PyErr_Clear();
+  return value;
+}
+
+/* Says which provider gave something else than credentials, but nothing of what they hold. Returns -1. */
+static int fail_provider(const given_credentials *from, const char *expected) {
+  PyObject *provider = PyType_GetName(Py_TYPE(from->provider));
+  PyObject *given = provider == NULL ? NULL : PyType_GetName(Py_TYPE(from->given));
+  if (given != NULL)
+    sf_py_fail(from->state, SF_CONFIG_VALIDATION_ERROR,
+               "credential_provider: expected resolve() of %.100U to give %s, found an object of the type %.100U",
+               provider, expected, given);
+  Py_XDECREF(provider);
+  Py_XDECREF(given);
+  return -1;
+}
+
+/* A text of what the provider gave; *holder keeps it. None is NULL. */
+static int read_credential(const given_credentials *from, const char *name, bool is_required, PyObject **holder,
+                           const char **text) {
+  *holder = credential_member(from, name);
+  if (*holder == NULL && PyErr_Occurred())
+    return -1;
+  if (*holder == NULL || *holder == Py_None)
+    return is_required ? fail_provider(from, "access_key_id and secret_access_key, as attributes or items") : 0;
+  if (!PyUnicode_Check(*holder))
+    return fail_provider(from, "keys that are strings");
+  return sf_py_text(from->state, "credential_provider", *holder, text);
+}
+
+static PyObject *timestamp_of(PyObject *moment) {
+  PyObject *zone = PyObject_GetAttrString(moment, "tzinfo");
+  PyObject *tuple =
+      zone == NULL ? NULL : PyObject_CallMethod(moment, zone == Py_None ? "timetuple" : "utctimetuple", NULL);
+  PyObject *timegm = tuple == NULL ? NULL : sf_py_import("calendar", "timegm");
+  PyObject *seconds = timegm == NULL ? NULL : PyObject_CallFunctionObjArgs(timegm, tuple, NULL);
+  Py_XDECREF(zone);
+  Py_XDECREF(tuple);
+  Py_XDECREF(timegm);
+  return seconds;
 }
 
 /* `expires_at`, a datetime (no zone: UTC) or None, in seconds since 1970; 0: never. */
-static int read_expiry(PyObject *credentials, int64_t *expires_at) {
-  PyObject *value = PyObject_GetAttrString(credentials, "expires_at");
-  PyErr_Clear(); /* the attribute may be absent */
+static int read_expiry(const given_credentials *from, int64_t *expires_at) {
   *expires_at = 0;
+  PyObject *value = credential_member(from, "expires_at");
   if (value == NULL || value == Py_None) {
     Py_XDECREF(value);
-    return 0;
+    return PyErr_Occurred() ? -1 : 0;
   }
-  PyObject *zone = PyObject_GetAttrString(value, "tzinfo");
-  PyObject *tuple =
-      zone == NULL ? NULL : PyObject_CallMethod(value, zone == Py_None ? "timetuple" : "utctimetuple", NULL);
-  PyObject *calendar = tuple == NULL ? NULL : PyImport_ImportModule("calendar");
-  PyObject *seconds = calendar == NULL ? NULL : PyObject_CallMethod(calendar, "timegm", "(O)", tuple);
+  PyObject *seconds = timestamp_of(value);
+  Py_DECREF(value);
   if (seconds != NULL)
     *expires_at = PyLong_AsLongLong(seconds);
-  Py_DECREF(value);
-  Py_XDECREF(zone);
-  Py_XDECREF(tuple);
-  Py_XDECREF(calendar);
   Py_XDECREF(seconds);
-  return PyErr_Occurred() ? -1 : 0;
+  if (!PyErr_Occurred())
+    return 0;
+  if (!PyErr_ExceptionMatches(PyExc_AttributeError) && !PyErr_ExceptionMatches(PyExc_TypeError))
+    return -1;
+  PyErr_Clear();
+  return fail_provider(from, "an expires_at that is a datetime or None");
 }
 
-/* Asks the provider and hands over what it gives. -1 with an exception set, or the library's error in *code. */
-static int supply(PyObject *provider, sf_s3_credential_request *request, sf_code *code, sf_error *error) {
+/* Hands over what the provider gave. -1 with an exception set, or the library's error in *code. */
+static int supply(const given_credentials *from, sf_s3_credential_request *request, sf_code *code, sf_error *error) {
   PyObject *holders[3] = {NULL, NULL, NULL};
   const char *texts[3] = {NULL, NULL, NULL};
   int64_t expires_at = 0;
-  PyObject *credentials = PyObject_CallMethod(provider, "resolve", NULL);
-  int result = credentials == NULL ? -1 : 0;
+  int result = read_credential(from, "access_key_id", true, &holders[0], &texts[0]);
   if (result == 0)
-    result = read_credential(credentials, "access_key_id", &holders[0], &texts[0]);
+    result = read_credential(from, "secret_access_key", true, &holders[1], &texts[1]);
   if (result == 0)
-    result = read_credential(credentials, "secret_access_key", &holders[1], &texts[1]);
-  if (result == 0 && PyObject_HasAttrString(credentials, "session_token"))
-    result = read_credential(credentials, "session_token", &holders[2], &texts[2]);
+    result = read_credential(from, "session_token", false, &holders[2], &texts[2]);
   if (result == 0)
-    result = read_expiry(credentials, &expires_at);
+    result = read_expiry(from, &expires_at);
   if (result == 0)
     *code = sf_s3_supply_credentials(request, texts[0], texts[1], texts[2], expires_at, error);
   for (size_t i = 0; i < 3; i++)
     Py_XDECREF(holders[i]);
-  Py_XDECREF(credentials);
+  return result;
+}
+
+/* A coroutine would have to be run by a loop, which may be the one that waits for this thread. */
+static int refuse_awaitable(const given_credentials *from) {
+  PyObject *closed =
+      PyObject_HasAttrString(from->given, "close") ? PyObject_CallMethod(from->given, "close", NULL) : NULL;
+  Py_XDECREF(closed);
+  PyErr_Clear();
+  return fail_provider(from, "credentials without being awaited: make it a plain method");
+}
+
+/* Asks the provider and hands over what it gives. As supply. */
+static int ask(const sf_py_state *state, PyObject *provider, sf_s3_credential_request *request, sf_code *code,
+               sf_error *error) {
+  given_credentials from = {.state = state, .provider = provider};
+  from.given = PyObject_CallMethod(provider, "resolve", NULL);
+  if (from.given == NULL)
+    return -1;
+  int result = PyObject_HasAttrString((PyObject *)Py_TYPE(from.given), "__await__")
+                   ? refuse_awaitable(&from)
+                   : supply(&from, request, code, error);
+  Py_DECREF(from.given);
   return result;
 }
 
@@ -105,7 +175,7 @@ static sf_code provide(sf_s3_credential_request *request, void *user_data, sf_er
   if (provider == NULL) {
     *error = (sf_error){.code = SF_ERROR, .message = PROVIDER_FAILED "it is gone"};
     code = SF_ERROR;
-  } else if (supply(provider, request, &code, error) < 0)
+  } else if (ask(sf_py_state_of(user_data), provider, request, &code, error) < 0)
     code = keep_failure(credentials, error);
   Py_XDECREF(provider);
   PyGILState_Release(gil);
@@ -119,8 +189,9 @@ int sf_py_sink_attach_s3(PyObject *sink, PyObject *s3, sf_s3_options *options) {
     PyErr_SetString(PyExc_TypeError, "s3: expected a dictionary or None");
     return -1;
   }
-  if (read_text(s3, "endpoint_url", &options->endpoint_url) < 0 ||
-      read_text(s3, "region_name", &options->region_name) < 0 || read_text(s3, "ca_path", &options->ca_path) < 0)
+  if (read_text(sf_py_state_of(sink), s3, "endpoint_url", &options->endpoint_url) < 0 ||
+      read_text(sf_py_state_of(sink), s3, "region_name", &options->region_name) < 0 ||
+      read_text(sf_py_state_of(sink), s3, "ca_path", &options->ca_path) < 0)
     return -1;
   options->addressing_style = (sf_s3_addressing_style)read_number(s3, "addressing_style");
   options->no_verify_ssl = read_number(s3, "no_verify_ssl") != 0;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -12,6 +13,30 @@
 
 sf_code sf_fail_errno(sf_error *error, const char *action, const char *path, int error_number) {
   return sf_fail(error, sf_errno_code(error_number, SF_ERROR), "can't %s %s: %s", action, path, strerror(error_number));
+}
+
+sf_code sf_expand_home(const char *what, const char *path, char **expanded, sf_error *error) {
+  bool is_below_home = path[0] == '~' && (path[1] == '/' || path[1] == '\0');
+  const char *home = is_below_home ? getenv("HOME") : NULL;
+  if (is_below_home && (home == NULL || home[0] != '/'))
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "%s %.200s: expected HOME to name the home folder, found %.200s",
+                   what, path, home == NULL ? "none" : home);
+  *expanded = is_below_home ? sf_format("%s%s", home, path + 1) : sf_strdup(path);
+  return *expanded != NULL ? SF_OK : sf_fail_memory(error, what);
+}
+
+int sf_open_named_file(const char *path) {
+  char *expanded = NULL;
+  sf_code code = sf_expand_home("file", path, &expanded, NULL);
+  if (code != SF_OK) {
+    errno = code == SF_OUT_OF_MEMORY_ERROR ? ENOMEM : ENOENT;
+    return -1;
+  }
+  int descriptor = open(expanded, O_RDONLY | O_CLOEXEC);
+  int error_number = errno;
+  free(expanded);
+  errno = error_number;
+  return descriptor;
 }
 
 char *sf_folder_of(const char *path) {

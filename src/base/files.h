@@ -7,6 +7,13 @@
 /* "can't <action> <path>: <what the system says>", as an SF_ERROR; ENOMEM is SF_OUT_OF_MEMORY_ERROR. */
 sf_code sf_fail_errno(sf_error *error, const char *action, const char *path, int error_number);
 
+/* A path as the shell has it: "~" and "~/..." begin with $HOME, all others stay as they are. For the caller to free; an
+ * SF_CONFIG_VALIDATION_ERROR where HOME names no folder. `what` says what the path is of. */
+sf_code sf_expand_home(const char *what, const char *path, char **expanded, sf_error *error);
+
+/* Opens a file that a user named, "~" being the home folder, to read it: a descriptor, or -1 with errno set. */
+int sf_open_named_file(const char *path);
+
 /* The folder that `path` lies in, for the caller to free; NULL when memory is out. */
 char *sf_folder_of(const char *path);
 

@@ -78,19 +78,19 @@ static sf_code make_folder(const char *path, int *lock, sf_error *error) {
 
 sf_code sf_staging_open(const char *given, const char *run_id, const sf_log *log, sf_staging *staging,
                         sf_error *error) {
-  const char *base = choose_base(given);
+  char *base = NULL;
   *staging = (sf_staging){.lock = -1};
+  SF_TRY(sf_expand_home("staging_dir", choose_base(given), &base, error));
   remove_left_ones(base, log);
   char *path = sf_format("%s/" NAME_PREFIX "%s", base, run_id);
-  if (path == NULL)
-    return sf_fail_memory(error, "path of the staging folder");
-  sf_code code = sf_make_folders(base, error);
+  sf_code code = path == NULL ? sf_fail_memory(error, "path of the staging folder") : sf_make_folders(base, error);
   if (code == SF_OK)
     code = make_folder(path, &staging->lock, error);
   if (code == SF_OK)
     staging->path = path;
   else
     free(path);
+  free(base);
   return code;
 }
 

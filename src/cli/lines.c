@@ -1,5 +1,7 @@
 #include "cli/lines.h"
 
+#include "base/files.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -12,7 +14,7 @@
 
 sf_code sf_cli_lines_open(sf_cli_lines *lines, const char *path, sf_error *error) {
   bool is_stdin = strcmp(path, "-") == 0;
-  int descriptor = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+  int descriptor = is_stdin ? STDIN_FILENO : sf_open_named_file(path);
   *lines = (sf_cli_lines){0};
   if (descriptor < 0)
     return sf_fail(error, sf_errno_code(errno, SF_ERROR), "%s: %s", path, strerror(errno));

@@ -1,5 +1,7 @@
 #include "cli/mapped_array.h"
 
+#include "base/files.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -28,7 +30,7 @@ static sf_code map_file(const char *path, int descriptor, sf_cli_mapped_array *a
 
 sf_code sf_cli_map_array(const char *path, sf_cli_mapped_array *array, sf_error *error) {
   *array = (sf_cli_mapped_array){0};
-  int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+  int descriptor = sf_open_named_file(path);
   if (descriptor < 0)
     return fail(error, path);
   sf_code code = map_file(path, descriptor, array, error);

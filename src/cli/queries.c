@@ -1,5 +1,6 @@
 #include "cli/queries.h"
 
+#include "base/files.h"
 #include "cli/query_text.h"
 
 #include <errno.h>
@@ -41,7 +42,7 @@ static sf_code read_all(sf_cli_session *session, const char *path, int fd, sf_bu
 
 static sf_code load_file(sf_cli_session *session, const char *path, sf_npy *array, sf_error *error) {
   bool is_stdin = strcmp(path, "-") == 0;
-  int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+  int fd = is_stdin ? STDIN_FILENO : sf_open_named_file(path);
   if (fd < 0)
     return sf_fail(error, sf_errno_code(errno, SF_ERROR), "%s: %s", path, strerror(errno));
   sf_buffer contents = {0};

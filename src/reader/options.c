@@ -1,5 +1,6 @@
 #include "reader/options.h"
 
+#include "base/files.h"
 #include "base/memory.h"
 #include "reader/executor.h"
 #include "reader/manifest_source.h"
@@ -73,8 +74,8 @@ sf_code sf_reader_options_cache_dir(const sf_reader_options *options, const char
   const char *home = getenv("HOME");
   unsigned long long name = XXH3_64bits(root, strlen(root));
   if (options->cache_dir != NULL && options->cache_dir[0] != '\0')
-    *folder = sf_strdup(options->cache_dir);
-  else if (base != NULL && base[0] == '/')
+    return sf_expand_home("cache_dir", options->cache_dir, folder, error);
+  if (base != NULL && base[0] == '/')
     *folder = sf_format("%s/shardyfusion/%016llx", base, name);
   else if (home != NULL && home[0] == '/')
     *folder = sf_format("%s/.cache/shardyfusion/%016llx", home, name);

@@ -40,7 +40,7 @@ static void trim_slashes(char *path) {
     path[--length] = '\0';
 }
 
-/* The directory that a root names: file://[localhost]/path is decoded, anything else is a path as it stands. */
+/* The directory that a root names: file://[localhost]/path is decoded; of a path, ~ is the home folder. */
 static sf_code directory_of_root(const char *root, char **directory, sf_error *error) {
   static const char scheme[] = "file://";
   bool is_url = strncmp(root, scheme, sizeof(scheme) - 1) == 0;
@@ -49,9 +49,8 @@ static sf_code directory_of_root(const char *root, char **directory, sf_error *e
     path += 9;
   if (is_url && path[0] != '/')
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "snapshot root %s: expected file:///absolute/path", root);
-  char *copy = sf_strdup(path);
-  if (copy == NULL)
-    return sf_fail_memory(error, "path of a snapshot");
+  char *copy = NULL;
+  SF_TRY(sf_expand_home("snapshot root", path, &copy, error)); /* a URL's path begins with a slash */
   if (is_url && !percent_decode(copy)) {
     free(copy);
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "snapshot root %s: broken percent-encoding", root);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from shardyfusion import _core
 from shardyfusion._builtin_factory import BuiltinReaderFactory
@@ -66,11 +66,11 @@ class AsyncShardedVectorReader:
     _limiter: AsyncRateLimiter | None
     _store: AsyncManifestStore | None
     _custom: CustomShards | None
-    _closing: asyncio.Task[None] | None
-    _is_closed: bool
+    _closing: asyncio.Task[None] | None = None
+    _is_closed: bool = True
     _store_failure: str | None
     _payload: LoadedManifest | None
-    _process: int
+    _process: int | None = None  # of an instance that `open` did not make
 
     def __init__(self) -> None:
         raise TypeError("use await AsyncShardedVectorReader.open(...)")
@@ -120,7 +120,6 @@ class AsyncShardedVectorReader:
         :raises ShardyfusionError: Storage denies access.
         """
         reader = cls.__new__(cls)
-        reader._is_closed = True  # nothing to close yet
         builtin = reader_factory if isinstance(reader_factory, BuiltinReaderFactory) else None
         reader._options = ReaderOptions.check(
             s3_prefix=s3_prefix,
@@ -199,6 +198,8 @@ class AsyncShardedVectorReader:
 
     def _check_open(self) -> None:
         """Fails unless the reader is open, and in its process."""
+        if self._process is None:
+            raise ReaderStateError("the reader was never opened: its __init__ was not called, or failed")
         if self._process != os.getpid():
             raise ReaderStateError(
                 f"the reader was opened by process {self._process} and can't be used after a fork: "
@@ -341,6 +342,8 @@ class AsyncShardedVectorReader:
 
         :param staleness_threshold: From which age of the manifest on the reader is "degraded".
         """
+        if self._process is None:
+            self._check_open()
         return health_of(self._handle, staleness_threshold, self._store_failure)
 
     async def refresh(self) -> bool:
@@ -384,6 +387,8 @@ class AsyncShardedVectorReader:
 
         Idempotent. One that is cancelled goes on in the background; `close` again waits for it.
         """
+        if self._process is None:
+            return
         if self._process != os.getpid():
             self._check()
         if self._closing is None:
@@ -412,7 +417,12 @@ class AsyncShardedVectorReader:
     ) -> None:
         await self.close()
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} can't be copied or pickled: open another one")
+
     def __repr__(self) -> str:
+        if self._process is None:
+            return f"<{type(self).__name__} that was never opened>"
         if self._process != os.getpid():
             return f"<{type(self).__name__} {self._options.root!r} of process {self._process}>"
         if self._is_closed or self._closing is not None:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from shardyfusion import _core
 from shardyfusion._builtin_factory import BuiltinReaderFactory
@@ -58,6 +58,11 @@ class ShardedVectorReader:
     `reader_factory` and `rate_limiter` are synchronous here: plain methods, and `acquire(tokens)`.
     """
 
+    # Of an instance that `__init__` was not called for, as a subclass may forget to.
+    _process: int | None = None
+    _is_closed: bool = True
+    _is_opened: bool = False
+
     def __init__(
         self,
         *,
@@ -77,8 +82,8 @@ class ShardedVectorReader:
     ) -> None:
         """Opens the live snapshot below `s3_prefix`. The arguments are those of `AsyncShardedVectorReader.open`, with
         `max_workers` for `max_concurrency`."""
-        self._is_closed = True  # nothing to close yet
-        self._process = os.getpid()
+        if self._is_opened:
+            raise ReaderStateError("the reader is open already: its __init__ was called before")
         builtin = reader_factory if isinstance(reader_factory, BuiltinReaderFactory) else None
         self._options = ReaderOptions.check(
             s3_prefix=s3_prefix,
@@ -101,6 +106,8 @@ class ShardedVectorReader:
         self._custom: SyncCustomShards | None = None
         self._lock = threading.Lock()  # one refresh from a store, or close, at a time
         self._handle = self._open()
+        self._process = os.getpid()
+        self._is_opened = True
         self._is_closed = False
         register_reader(self)
         if reader_factory is not None and not isinstance(reader_factory, BuiltinReaderFactory):
@@ -149,6 +156,8 @@ class ShardedVectorReader:
         return outcome
 
     def _check(self) -> None:
+        if self._process is None:
+            raise ReaderStateError("the reader was never opened: its __init__ was not called, or failed")
         if self._process != os.getpid():
             raise ReaderStateError(
                 f"the reader was opened by process {self._process} and can't be used after a fork: "
@@ -222,6 +231,8 @@ class ShardedVectorReader:
 
     def health(self, *, staleness_threshold: timedelta | None = None) -> VectorReaderHealth:
         """As `AsyncShardedVectorReader.health`."""
+        if self._process is None:
+            self._check()
         return health_of(self._handle, staleness_threshold, self._store_failure)
 
     def refresh(self) -> bool:
@@ -253,6 +264,8 @@ class ShardedVectorReader:
 
     def close(self) -> None:
         """Refuses new work, waits up to 10 seconds for searches under way, then cancels them, and frees all. Idempotent."""
+        if self._process is None:
+            return
         if self._process != os.getpid():
             self._check()
         with self._lock:
@@ -273,7 +286,12 @@ class ShardedVectorReader:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} can't be copied or pickled: open another one")
+
     def __repr__(self) -> str:
+        if self._process is None:
+            return f"<{type(self).__name__} that was never opened>"
         if self._process != os.getpid():
             return f"<{type(self).__name__} {self._options.root!r} of process {self._process}>"
         if self._is_closed:

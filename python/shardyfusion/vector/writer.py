@@ -91,7 +91,7 @@ def _core_build_options(config: VectorShardedWriteConfig, options: VectorWriteOp
     is_cel = strategy == VectorShardingStrategy.CEL
     trains = is_cluster and sharding.train_centroids
     staging = path_option("output.local_root", config.output.local_root)
-    is_remote = os.fspath(config.s3_prefix).startswith("s3://")
+    is_remote = path_option("s3_prefix", config.s3_prefix).startswith("s3://")
     if is_remote:
         os.makedirs(staging, exist_ok=True)
     return {
