@@ -1,9 +1,11 @@
 """A search service: aiohttp, with a reader for the life of the application, refreshed in the background.
 
+    pip install -r requirements.txt
     SNAPSHOT=s3://bucket/prefix CACHE=/var/cache/vectors python aiohttp_service.py [PORT]
 """
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +16,7 @@ from shardyfusion.errors import ConfigValidationError, ShardyfusionError
 from shardyfusion.vector import AsyncShardedVectorReader
 
 REFRESH_SECONDS = float(os.environ.get("REFRESH_SECONDS", "30"))
+MAX_TOP_K = 1000
 READER = web.AppKey("reader", AsyncShardedVectorReader)
 
 
@@ -36,14 +39,38 @@ async def open_reader(app: web.Application) -> AsyncIterator[None]:
             await refreshing
 
 
-async def search(request: web.Request) -> web.Response:
-    asked = await request.json()
+def bad_request(message: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(text=json.dumps({"error": message}), content_type="application/json")
+
+
+async def parse_search(request: web.Request) -> tuple[list[float], int]:
+    """The vector and top_k of a request: {"vector": [number, …], "top_k": integer}. What is malformed is the caller's fault."""
     try:
-        response = await request.app[READER].search(asked["vector"], asked.get("top_k", 10))
+        asked = await request.json()
+    except (ValueError, LookupError) as error:  # not JSON, not of its charset, or a charset that does not exist
+        raise bad_request(f"expected JSON: {error}") from error
+    if not isinstance(asked, dict) or not isinstance(asked.get("vector"), list):
+        raise bad_request('expected {"vector": [number, …], "top_k": integer}')
+    vector, top_k = asked["vector"], asked.get("top_k", 10)
+    if any(isinstance(number, bool) or not isinstance(number, (int, float)) for number in vector):
+        raise bad_request("vector: expected numbers")
+    if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_TOP_K:
+        raise bad_request(f"top_k: expected an integer from 1 to {MAX_TOP_K}")
+    try:
+        return [float(number) for number in vector], top_k
+    except OverflowError as error:
+        raise bad_request("vector: a number is too large") from error
+
+
+async def search(request: web.Request) -> web.Response:
+    vector, top_k = await parse_search(request)
+    try:
+        response = await request.app[READER].search(vector, top_k)
     except ConfigValidationError as error:
-        raise web.HTTPBadRequest(text=str(error)) from error
+        raise bad_request(str(error)) from error
     except ShardyfusionError as error:
-        raise web.HTTPServiceUnavailable(text=str(error)) from error
+        failure = web.HTTPServiceUnavailable if error.retryable else web.HTTPInternalServerError
+        raise failure(text=str(error)) from error
     results = [{"id": res.id, "score": res.score, "payload": res.payload} for res in response]
     return web.json_response({"results": results, "latency_ms": response.latency_ms})
 

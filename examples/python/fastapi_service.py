@@ -1,6 +1,12 @@
 """A search service: FastAPI, with a reader for the life of the application, refreshed in the background.
 
-    SNAPSHOT=s3://bucket/prefix CACHE=/var/cache/vectors uvicorn fastapi_service:app --workers 4
+    pip install -r requirements.txt
+    SNAPSHOT=s3://bucket/prefix CACHE=/var/cache/vectors uvicorn fastapi_service:app
+
+With several workers, name an empty folder in which they add up their metrics:
+
+    export PROMETHEUS_MULTIPROC_DIR=$(mktemp -d)
+    SNAPSHOT=… CACHE=… uvicorn fastapi_service:app --workers 4
 
 Each worker process opens its own reader; they share the cache.
 """
@@ -14,8 +20,10 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from pydantic import BaseModel, Field
 from shardyfusion.errors import ConfigValidationError, ShardyfusionError
 from shardyfusion.metrics.prometheus import PrometheusCollector
@@ -89,7 +97,18 @@ async def health(reader: Reader) -> JSONResponse:
 
 @app.get("/metrics")
 async def metrics() -> Response:
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    """Of all workers, where PROMETHEUS_MULTIPROC_DIR is set; else of this one."""
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@app.exception_handler(RequestValidationError)
+async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+    found = [{"where": ".".join(map(str, part["loc"])), "message": part["msg"]} for part in error.errors()]
+    return JSONResponse({"error": "RequestValidationError", "message": "malformed request", "found": found}, status_code=400)
 
 
 @app.exception_handler(ShardyfusionError)

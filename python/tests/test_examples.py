@@ -31,12 +31,12 @@ SERVICES = {
 
 
 class Service:
-    def __init__(self, kind, root, cache, log):
+    def __init__(self, kind, root, cache, log, arguments=(), **settings):
         self.port = free_port()
-        environment = os.environ | {"SNAPSHOT": str(root), "CACHE": str(cache), "REFRESH_SECONDS": "0.05"}
+        environment = os.environ | {"SNAPSHOT": str(root), "CACHE": str(cache), "REFRESH_SECONDS": "0.05"} | settings
         self.log = log
         with open(log, "wb") as output:
-            command = [sys.executable, *SERVICES[kind], str(self.port)]
+            command = [sys.executable, *SERVICES[kind], str(self.port), *arguments]
             self.process = subprocess.Popen(command, cwd=EXAMPLES, env=environment, stdout=output, stderr=output)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
         self.wait_until_up()
@@ -99,6 +99,58 @@ def test_a_service_says_what_is_wrong_and_stops(service):
     assert service.process.returncode in (0, -signal.SIGTERM), service.log.read_text()
     assert "Traceback" not in service.log.read_text()
     assert "unclosed" not in service.log.read_text()
+
+
+MALFORMED = {
+    "not JSON": b"{",
+    "not UTF-8": b'{"vector": ["\xff"]}',
+    "empty": b"",
+    "a list": b"[1, 2]",
+    "null": b"null",
+    "no vector": b"{}",
+    "a text for a vector": b'{"vector": "1, 2"}',
+    "an object for a vector": b'{"vector": {"0": 1}}',
+    "texts in the vector": b'{"vector": ["one", "two"]}',
+    "lists in the vector": b'{"vector": [[1, 2]]}',
+    "null in the vector": b'{"vector": [null]}',
+    "a NaN": b'{"vector": [NaN]}',
+    "infinite": b'{"vector": [1e400]}',
+    "an integer of 500 digits": b'{"vector": [' + b"9" * 500 + b"]}",
+    "top_k that is no number": b'{"vector": [1], "top_k": "many"}',
+    "top_k of 0": b'{"vector": [1], "top_k": 0}',
+    "top_k of a million": b'{"vector": [1], "top_k": 1000000}',
+    "top_k that is null": b'{"vector": [1], "top_k": null}',
+}
+
+
+def test_malformed_requests_are_the_callers_fault(service):
+    for what, body in MALFORMED.items():
+        answer = service.client.post("/search", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 400, (what, answer.status_code, answer.text)
+    assert service.client.post("/search", content=b"{}", headers={"Content-Type": "text/plain; charset=no-such"}).status_code == 400
+    assert "Traceback" not in service.log.read_text()
+    assert len(service.search(np.ones(16))) == 10
+
+
+def test_metrics_of_several_workers_add_up(published, where, tmp_path):
+    (tmp_path / "metrics").mkdir()
+    service = Service(
+        "fastapi",
+        where["s3_prefix"],
+        where["local_root"],
+        tmp_path / "log",
+        ["--workers", "2"],
+        PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "metrics"),
+    )
+    try:
+        for _ in range(20):  # each over a connection of its own, which any worker may accept
+            url = f"http://127.0.0.1:{service.port}/search"
+            assert httpx.post(url, json={"vector": [1.0] * 16}, timeout=30).status_code == 200
+        for _ in range(4):
+            text = httpx.get(f"http://127.0.0.1:{service.port}/metrics", timeout=30).text
+            assert 'shardyfusion_searches_total{error=""} 20.0' in text
+    finally:
+        service.stop()
 
 
 def test_the_script_finds_words():
