@@ -4,11 +4,29 @@ import ast
 import asyncio
 import pathlib
 import re
+import subprocess
+import sys
 import types
 
 import pytest
 
 PAGES = sorted((pathlib.Path(__file__).resolve().parents[2] / "docs" / "python").glob("*.md"))
+
+
+def test_the_debug_recipe_prints_what_a_reader_does(published, where):
+    recipe = re.search(r"```python\n(import logging.*?)```", (PAGES[0].parent / "troubleshoot.md").read_text(), re.DOTALL)[1]
+    program = f"""{recipe}
+from shardyfusion.vector import ShardedVectorReader
+
+with ShardedVectorReader(s3_prefix={where["s3_prefix"]!r}, local_root={where["local_root"]!r}) as reader:
+    reader.search({published.query().tolist()!r})
+    reader.refresh()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert f"INFO:shardyfusion:serving the snapshot {published.live.run_id}" in done.stderr
+    assert re.search(r"^DEBUG:shardyfusion:shard \d+: loaded \d+ rows in ", done.stderr, re.MULTILINE)
+    assert f"DEBUG:shardyfusion:refresh: {published.live.run_id} is still the live snapshot" in done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -85,11 +85,23 @@ static double milliseconds_since(uint64_t started) {
   return (double)(sf_monotonic_nanoseconds() - started) / 1e6;
 }
 
-/* Tells of an event that has to do with the snapshot that is (or was) served, and which it may get the facts of. */
+static void log_of_snapshot(const sf_reader *reader, const sf_event *event) {
+  bool is_new =
+      event->type == SF_EVENT_READER_INITIALIZED || (event->type == SF_EVENT_READER_REFRESHED && event->changed);
+  if (is_new && event->run_id != NULL)
+    sf_log_message(&reader->log, SF_LOG_INFO, "serving the snapshot %s: %u shards, %s, after %.1f ms", event->run_id,
+                   (unsigned)event->num_shards, event->manifest_ref, event->duration_ms);
+  else if (event->type == SF_EVENT_READER_REFRESHED && event->code == SF_OK && event->run_id != NULL)
+    sf_log_message(&reader->log, SF_LOG_DEBUG, "refresh: %s is still the live snapshot", event->run_id);
+  else if (event->type == SF_EVENT_READER_CLOSED)
+    sf_log_message(&reader->log, SF_LOG_DEBUG, "closed the reader of %s", event->manifest_ref);
+}
+
+/* Reports an event that concerns the snapshot that is (or was) served, with what there is to say of that. */
 static void tell_of_snapshot(sf_reader *reader, sf_event event, uint64_t started) {
   sf_snapshot_info *info = NULL;
   char *manifest_ref = NULL;
-  if (!sf_event_is_heard(&reader->events))
+  if (!sf_event_is_heard(&reader->events) && reader->log.callback == NULL)
     return;
   event.duration_ms = milliseconds_since(started);
   if (sf_reader_snapshot_info(reader, &info, NULL) == SF_OK) {
@@ -102,6 +114,8 @@ static void tell_of_snapshot(sf_reader *reader, sf_event event, uint64_t started
     pthread_mutex_unlock(&reader->mutex);
     event.manifest_ref = manifest_ref;
   }
+  if (event.manifest_ref != NULL)
+    log_of_snapshot(reader, &event);
   sf_event_tell(&reader->events, event);
   sf_free(info);
   free(manifest_ref);

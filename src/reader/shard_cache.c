@@ -230,14 +230,21 @@ static sf_shard_waiter *note_end(sf_shard_cache *cache, entry *of, sf_shard *sha
 /* Before those who wait hear of it. The shard is held by whoever waits, or not known to anybody yet. */
 static void tell_of_load(const sf_shard_cache *cache, uint32_t db_id, const sf_shard *shard, sf_code code,
                          const sf_error *error, uint64_t started) {
-  if (code == SF_CANCELLED_ERROR || !sf_event_is_heard(cache->source.events))
+  if (code == SF_CANCELLED_ERROR)
     return;
+  double duration_ms = (double)(sf_monotonic_nanoseconds() - started) / 1e6;
+  uint64_t num_rows = shard != NULL ? shard->num_rows : 0;
+  if (code == SF_OK)
+    sf_log_message(cache->source.log, SF_LOG_DEBUG, "shard %u: loaded %llu rows in %.1f ms", (unsigned)db_id,
+                   (unsigned long long)num_rows, duration_ms);
+  else
+    sf_log_message(cache->source.log, SF_LOG_DEBUG, "shard %u: not loaded: %s", (unsigned)db_id, error->message);
   sf_event_tell(cache->source.events, (sf_event){.type = SF_EVENT_SHARD_LOAD,
                                                  .code = code,
                                                  .message = code == SF_OK ? NULL : error->message,
-                                                 .duration_ms = (double)(sf_monotonic_nanoseconds() - started) / 1e6,
+                                                 .duration_ms = duration_ms,
                                                  .shard_id = db_id,
-                                                 .num_rows = shard != NULL ? shard->num_rows : 0,
+                                                 .num_rows = num_rows,
                                                  .num_not_finite = shard != NULL ? shard->num_not_finite : 0});
 }
 
