@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any, cast
 
 from aiohttp import web
 from shardyfusion.errors import ConfigValidationError, ShardyfusionError
@@ -49,15 +50,19 @@ async def parse_search(request: web.Request) -> tuple[list[float], int]:
         asked = await request.json()
     except (ValueError, LookupError) as error:  # not JSON, not of its charset, or a charset that does not exist
         raise bad_request(f"expected JSON: {error}") from error
-    if not isinstance(asked, dict) or not isinstance(asked.get("vector"), list):
+    if not isinstance(asked, dict):
         raise bad_request('expected {"vector": [number, …], "top_k": integer}')
-    vector, top_k = asked["vector"], asked.get("top_k", 10)
-    if any(isinstance(number, bool) or not isinstance(number, (int, float)) for number in vector):
+    members = cast("dict[str, Any]", asked)
+    vector, top_k = members.get("vector"), members.get("top_k", 10)
+    if not isinstance(vector, list):
+        raise bad_request("vector: expected a list of numbers")
+    numbers = cast("list[Any]", vector)
+    if any(isinstance(number, bool) or not isinstance(number, (int, float)) for number in numbers):
         raise bad_request("vector: expected numbers")
     if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_TOP_K:
         raise bad_request(f"top_k: expected an integer from 1 to {MAX_TOP_K}")
     try:
-        return [float(number) for number in vector], top_k
+        return [float(number) for number in numbers], top_k
     except OverflowError as error:
         raise bad_request("vector: a number is too large") from error
 
