@@ -162,15 +162,41 @@ typedef void (*sf_event_callback)(const sf_event *event, void *user_data);
 /* -------------------------------------------------------------------------------- Worker threads and asynchronous work */
 
 /*
- * Threads that scan shards and threads that load them. A reader makes its own unless it is given one to share. They run
- * at a lower priority than the process does (on Linux, their nice values are higher by 10): a program's event loop stays
- * prompt while searches use every CPU.
+ * A part of the process's threads: how many of them scan and load at once for the readers that share it. A reader has one
+ * of its own unless it is given one.
+ *
+ * All executors of a process share its threads: as many for scanning as the widest of them may use (by default one for
+ * each CPU), up to 16 more than that for loading, and up to 64 for opening, refreshing and closing. They start when there
+ * is work and end after 5 seconds without any. Executors that have work take turns. The threads block all signals.
+ *
+ * A reader that is closed has let go of its executor; when the last executor is gone, so are the threads: whoever drops it
+ * waits for them, unless it is one of them.
+ *
+ * They run at the priority of the process; `thread_nice` lowers it. A thread that scans offers its CPU to other threads
+ * about once a millisecond, so that an event loop gets its turn while searches use every CPU.
+ *
  * Reference counted: readers and operations hold it; sf_executor_release drops the caller's reference.
  */
 typedef struct sf_executor sf_executor;
 
-/* `num_workers` threads for scanning (0: one for each CPU), and up to `num_loaders` for blocking I/O (0: 16). Threads
- * start when there is work for them. */
+typedef struct sf_executor_options {
+  size_t size;          /* sizeof(sf_executor_options) */
+  uint32_t num_workers; /* threads that scan at once; 0: one for each CPU that the process may use */
+  uint32_t num_loaders; /* threads that load at once; 0: 16 */
+  /* What is added to the process's nice value for these threads, up to 19 (on macOS, more than 0 is the "utility" class).
+   * Beside busy processes of the same priority they then get little. 0: what SHARDYFUSION_THREAD_NICE in the environment
+   * says, or nothing. */
+  uint32_t thread_nice;
+} sf_executor_options;
+
+#define SF_EXECUTOR_OPTIONS_INIT SF_INITIALIZER(sf_executor_options)
+
+/* The same as SF_EXECUTOR_OPTIONS_INIT, for languages without macros. */
+SF_API void sf_executor_options_init(sf_executor_options *options);
+
+/* Options may be NULL. */
+SF_API sf_code sf_executor_create_with(const sf_executor_options *options, sf_executor **executor, sf_error *error);
+/* The same with two options given, and the defaults for the rest. */
 SF_API sf_code sf_executor_create(uint32_t num_workers, uint32_t num_loaders, sf_executor **executor, sf_error *error);
 SF_API void sf_executor_release(sf_executor *executor);
 
@@ -293,7 +319,8 @@ typedef struct sf_reader_options {
   size_t size; /* sizeof(sf_reader_options) */
   /* Folder of the local cache; made when missing. NULL: below $XDG_CACHE_HOME/shardyfusion, by the root. */
   const char *cache_dir;
-  /* Threads to use; NULL: the reader makes its own with the two counts below. The reader takes a reference. */
+  /* Threads to use; NULL: the reader makes its own executor with num_workers, num_loaders and thread_nice, which mean
+   * nothing otherwise. The reader takes a reference. */
   sf_executor *executor;
   uint32_t num_workers; /* 0: one for each CPU */
   uint32_t num_loaders; /* 0: 16 */
@@ -317,6 +344,7 @@ typedef struct sf_reader_options {
   /* The most bytes of disk that the local cache takes, least recently used shards first out; 0: no bound. Shards that any
    * process has loaded are kept beyond it: max_cached_shards bounds those of this reader. */
   uint64_t max_cache_bytes;
+  uint32_t thread_nice; /* as sf_executor_options has it */
 } sf_reader_options;
 
 #define SF_READER_OPTIONS_INIT SF_INITIALIZER_WITH(sf_reader_options, max_fallback_attempts, -1)

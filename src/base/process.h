@@ -12,4 +12,7 @@ long sf_process_id(void);
 /* Fails with SF_READER_STATE_ERROR unless this is the process in which `what` ("the reader") was made. */
 sf_code sf_process_check(long made_in, const char *what, sf_error *error);
 
+/* How many CPUs this process may use: those it is bound to, where it is (sched_setaffinity(2)), or all; at least 1. */
+uint32_t sf_usable_cpus(void);
+
 #endif

@@ -43,6 +43,10 @@ bool sf_wait_awake(const atomic_uint *value, unsigned seen) {
   return true;
 }
 
+void sf_thread_offer_cpu(void) {
+  sched_yield();
+}
+
 int sf_thread_start(pthread_t *thread, void *(*run)(void *), void *argument) {
   sigset_t all;
   sigset_t previous;
@@ -64,18 +68,21 @@ sf_code sf_fail_thread(sf_error *error, int reason, const char *purpose) {
 }
 
 #if defined(__linux__)
-enum { NICER_BY = 10, NICEST = 19 };
+enum { NICEST = 19 };
 
 /* Each thread has a nice value of its own here, and 0 means the calling one (setpriority(2), "C library/kernel
- * differences"). An event loop among threads that compute waits for milliseconds when all are equal. */
-void sf_thread_give_way(void) {
-  int nice = getpriority(PRIO_PROCESS, 0) + NICER_BY;
-  setpriority(PRIO_PROCESS, 0, nice < NICEST ? nice : NICEST);
+ * differences"). */
+void sf_thread_lower_priority(uint32_t nice) {
+  int wanted = getpriority(PRIO_PROCESS, 0) + (int)nice;
+  if (nice > 0)
+    setpriority(PRIO_PROCESS, 0, wanted < NICEST ? wanted : NICEST);
 }
 #else
-void sf_thread_give_way(void) {
+void sf_thread_lower_priority(uint32_t nice) {
+  (void)nice;
 #if defined(__APPLE__)
-  pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
+  if (nice > 0)
+    pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
 #endif
 }
 #endif

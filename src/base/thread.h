@@ -28,6 +28,11 @@ bool sf_condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, const 
  * and waking up would take, and after any thread that could run in the meantime. Whether it changed. */
 bool sf_wait_awake(const atomic_uint *value, unsigned seen);
 
+/* Lets another thread that is ready have the calling thread's CPU, if there is one; costs next to nothing if not. For what
+ * computes for long: a thread that becomes ready where another runs may have to wait for the kernel's next tick (4 ms, or 1
+ * to 10) otherwise. */
+void sf_thread_offer_cpu(void);
+
 /* Starts a thread with all signals blocked, so that a host program's handlers run on its own threads. 0 or an errno:
  * ENOMEM where there was no memory for it, as far as the system tells. */
 int sf_thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
@@ -36,8 +41,8 @@ int sf_thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
  * SF_POOL_EXHAUSTED_ERROR, or SF_OUT_OF_MEMORY_ERROR. */
 sf_code sf_fail_thread(sf_error *error, int reason, const char *purpose);
 
-/* Lowers the calling thread's priority, and no other's: threads of the program that have just become ready (an event
- * loop's) run before it, and what they leave is its. Needs no rights; where a system can't, nothing changes. */
-void sf_thread_give_way(void);
+/* Raises the calling thread's nice value, and no other's, by so much (0: leaves it): threads that are ready to run come
+ * before it. Needs no rights, but has no way back; where a system can't, nothing changes. */
+void sf_thread_lower_priority(uint32_t nice);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * Worker threads. Three lanes, so that what waits never holds up what computes:
- *   SCAN     scans shards; a thread for each CPU; its tasks never wait
+ * A reader's part of the process's threads (thread_pool.h): how many of its tasks may run at once. Three lanes, so that
+ * what waits never holds up what computes:
+ *   SCAN     scans shards; one task for each CPU; they never wait
  *   LOAD     loads shards; its tasks wait for storage, never for other tasks
  *   CONTROL  opens, refreshes, closes; its tasks may wait for those of the other lanes
- * Threads start when there is work for them, and end with the executor. They give way to the program's own (thread.h).
  */
 #ifndef SF_READER_EXECUTOR_H
 #define SF_READER_EXECUTOR_H
@@ -18,12 +18,18 @@ typedef struct sf_task {
   void (*run)(struct sf_task *task); /* may free the task */
 } sf_task;
 
-/* Queues a task, first come first served within its lane. False when no thread could be started to run it, and errno says
- * why: the task is not queued then. */
+/* Queues a task, first come first served within its lane. False when no thread could be started to run it, and errno
+ * says why: the task is not queued then. */
 bool sf_executor_submit(sf_executor *executor, sf_lane lane, sf_task *task);
 
-/* How many threads of the lane could take a task at once: idle ones, and ones that could still be started, less the
- * tasks that wait already. A hint: it can be wrong a moment later. */
+/* For a task that has run for a while: the same task goes back, before those of its executor that wait. */
+bool sf_executor_resubmit(sf_executor *executor, sf_lane lane, sf_task *task);
+
+/* Whether a task should do that now, because other readers or an event loop wait for its thread. A hint. */
+bool sf_executor_should_yield(const sf_executor *executor, sf_lane lane);
+
+/* How many more tasks could begin at once: as the executor's bound and idle threads allow, and ones that could still be
+ * started, less the tasks that wait already. A hint: it can be wrong a moment later. */
 uint32_t sf_executor_idle(sf_executor *executor, sf_lane lane);
 
 void sf_executor_retain(sf_executor *executor);

@@ -137,11 +137,24 @@ static sf_code load_first(sf_reader *reader, const sf_manifest_source *given, co
   return SF_OK;
 }
 
+/* Lets go of what a closed reader needs no more: its threads, its connections. Once for each. */
+static void release_means(sf_reader *reader) {
+  pthread_mutex_lock(&reader->mutex);
+  sf_executor *executor = reader->executor;
+  sf_shard_resources *resources = reader->resources;
+  sf_storage *storage = reader->storage;
+  reader->executor = NULL;
+  reader->resources = NULL;
+  reader->storage = NULL;
+  pthread_mutex_unlock(&reader->mutex);
+  sf_executor_release(executor);
+  sf_shard_resources_free(resources);
+  sf_storage_close(storage);
+}
+
 /* Frees a reader that nothing is under way on. */
 static void destroy(sf_reader *reader) {
-  sf_executor_release(reader->executor);
-  sf_shard_resources_free(reader->resources);
-  sf_storage_close(reader->storage);
+  release_means(reader);
   pthread_cond_destroy(&reader->changed);
   pthread_mutex_destroy(&reader->mutex);
   pthread_mutex_destroy(&reader->refresh_mutex);
@@ -171,6 +184,14 @@ static sf_code create(const sf_reader_options *options, sf_reader **created, sf_
   return SF_OK;
 }
 
+static sf_code create_executor(const sf_reader_options *options, sf_executor **executor, sf_error *error) {
+  sf_executor_options wanted = SF_EXECUTOR_OPTIONS_INIT;
+  wanted.num_workers = options->num_workers;
+  wanted.num_loaders = options->num_loaders;
+  wanted.thread_nice = options->thread_nice;
+  return sf_executor_create_with(&wanted, executor, error);
+}
+
 static sf_code equip(sf_reader *reader, const char *root, const sf_reader_options *options, sf_error *error) {
   SF_TRY(sf_reader_options_open_storage(options, root, &reader->storage, error));
   SF_TRY(sf_reader_options_cache_dir(options, reader->storage->root, &reader->cache_dir, error));
@@ -180,7 +201,7 @@ static sf_code equip(sf_reader *reader, const char *root, const sf_reader_option
   if (reader->shard_format == NULL && options->shard_format != NULL)
     return sf_fail_memory(error, "reader");
   if (options->executor == NULL)
-    return sf_executor_create(options->num_workers, options->num_loaders, &reader->executor, error);
+    return create_executor(options, &reader->executor, error);
   SF_TRY(sf_executor_check(options->executor, error));
   sf_executor_retain(options->executor);
   reader->executor = options->executor;
@@ -393,6 +414,7 @@ sf_code sf_reader_close(sf_reader *reader, int64_t timeout_ms, sf_error *error) 
   while (reader->num_snapshots > 0)
     pthread_cond_wait(&reader->changed, &reader->mutex);
   pthread_mutex_unlock(&reader->mutex);
+  release_means(reader);
   if (was_open)
     tell_of_snapshot(reader, (sf_event){.type = SF_EVENT_READER_CLOSED}, started);
   return SF_OK;
@@ -494,8 +516,13 @@ static sf_code submit_for_reader(sf_reader *reader, reader_context needed, const
   *context = needed;
   pthread_mutex_lock(&reader->mutex);
   reader->num_jobs++;
+  sf_executor *executor = reader->executor; /* none when it is closed: then the job has one of its own, to say so */
+  if (executor != NULL)
+    sf_executor_retain(executor);
   pthread_mutex_unlock(&reader->mutex);
-  return sf_job_submit(reader->executor, queue, user_data, functions, context, operation, error);
+  code = sf_job_submit(executor, queue, user_data, functions, context, operation, error);
+  sf_executor_release(executor);
+  return code;
 }
 
 sf_code sf_reader_refresh_submit(sf_reader *reader, sf_completion_queue *queue, void *user_data,

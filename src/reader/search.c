@@ -516,7 +516,7 @@ static void share_slices(sf_search *search) {
     tell_caller(search);
 }
 
-/* Scans slices until none is ready. */
+/* Scans slices until none is ready; a thread of the executor, until others wait for it. */
 static void help(sf_search *search, bool is_caller) {
   company scanning; /* large: each member is set when a search joins */
   scanning.neighbours = NULL;
@@ -538,7 +538,12 @@ static void help(sf_search *search, bool is_caller) {
       share_slices(search);
     pthread_mutex_unlock(&search->mutex);
     let_go(&scanning);
+    if (!is_caller)
+      sf_thread_offer_cpu(); /* no lock is held, and nobody waits for what this thread has */
+    bool yields = !is_caller && sf_executor_should_yield(search->executor, SF_LANE_SCAN);
     pthread_mutex_lock(&search->mutex);
+    if (yields)
+      break;
   }
   search->num_helpers--;
   pthread_mutex_unlock(&search->mutex);
@@ -690,6 +695,22 @@ static void settle(sf_search *search) {
     end(search);
 }
 
+/* Takes a thread's part up again when its turn comes, if there is still something to scan. Whether it does. */
+static bool continue_later(ticket *of) {
+  sf_search *search = of->search;
+  pthread_mutex_lock(&search->mutex);
+  bool continues = search->first_ready != NULL;
+  search->num_tickets += continues;
+  pthread_mutex_unlock(&search->mutex);
+  if (continues && !sf_executor_resubmit(search->executor, SF_LANE_SCAN, &of->task)) {
+    pthread_mutex_lock(&search->mutex); /* no thread: can't be, here is one */
+    search->num_tickets--;
+    pthread_mutex_unlock(&search->mutex);
+    continues = false;
+  }
+  return continues;
+}
+
 static void run_ticket(sf_task *task) {
   ticket *taken = (ticket *)task;
   sf_search *search = taken->search;
@@ -697,6 +718,8 @@ static void run_ticket(sf_task *task) {
   search->num_tickets--;
   pthread_mutex_unlock(&search->mutex);
   help(search, false);
+  if (continue_later(taken))
+    return;
   settle(search);
   sf_search_release(search);
   free(taken);

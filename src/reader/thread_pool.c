@@ -1,0 +1,463 @@
+#include "reader/thread_pool.h"
+
+#include "base/memory.h"
+#include "base/thread.h"
+#include "base/time.h"
+
+#include <errno.h>
+
+/* A thread that had nothing to do for so long ends. */
+#define IDLE_MILLISECONDS 5000
+/* Threads beyond the widest client's, for clients that have nothing running: one reader whose storage hangs can occupy as
+ * many as it may use, but not keep others from loading. */
+#define SPARE_LOADERS 16
+
+typedef struct lane lane;
+
+typedef struct worker {
+  lane *own;
+  pthread_t thread;
+  struct worker *next; /* of the lane's threads */
+  struct worker *previous;
+  struct worker *next_idle; /* in the stack of sleeping ones */
+  bool is_asleep;           /* in that stack */
+  bool ends_pool;           /* the last client left on this thread */
+  pthread_cond_t wake;
+  struct timespec idle_until;
+} worker;
+
+struct lane {
+  sf_thread_pool *pool;
+  sf_pool_share *ready; /* a ring: whose task is next */
+  atomic_uint num_ready;
+  worker *workers;
+  worker *asleep; /* a stack: who slept last is woken first, and those that are not needed end */
+  uint32_t num_threads;
+  uint32_t max_threads;
+  uint32_t num_queued;
+  uint32_t num_running;
+  uint32_t num_idle;         /* threads that look for a task or wait for one */
+  uint32_t num_awake;        /* of these; one at most */
+  atomic_uint num_submitted; /* tasks, changed with the lock held */
+};
+
+struct sf_thread_pool {
+  sf_thread_pool *next;
+  uint32_t nice;
+  sf_pool_client *clients;
+  bool is_ending;
+  bool has_ended; /* `ended` is a thread that ended for want of work, and was not joined yet */
+  pthread_t ended;
+  lane lanes[SF_NUM_LANES];
+};
+
+/* All that is global. */
+static struct {
+  pthread_mutex_t mutex;
+  sf_thread_pool *pools;
+} registry = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void lock_registry(void) {
+  pthread_mutex_lock(&registry.mutex);
+}
+
+static void unlock_registry(void) {
+  pthread_mutex_unlock(&registry.mutex);
+}
+
+/* The parent's threads are not here, and what they worked on is left as it is. */
+static void begin_child(void) {
+  registry.pools = NULL;
+  unlock_registry();
+}
+
+static void watch_forks(void) {
+  pthread_atfork(lock_registry, unlock_registry, begin_child);
+}
+
+/* From here to the next line of this kind: with the lock held. -------------------------------------------------------- */
+
+static void link_ready(lane *to, sf_pool_share *share) {
+  if (to->ready == NULL)
+    to->ready = share->next = share->previous = share;
+  else {
+    share->next = to->ready;
+    share->previous = to->ready->previous;
+    share->previous->next = share->next->previous = share;
+  }
+  share->is_ready = true;
+  atomic_fetch_add_explicit(&to->num_ready, 1, memory_order_relaxed);
+}
+
+static void unlink_ready(lane *from, sf_pool_share *share) {
+  share->previous->next = share->next;
+  share->next->previous = share->previous;
+  if (from->ready == share)
+    from->ready = share->next == share ? NULL : share->next;
+  share->is_ready = false;
+  atomic_fetch_sub_explicit(&from->num_ready, 1, memory_order_relaxed);
+}
+
+/* After the share's numbers changed. */
+static void update_ready(lane *of, sf_pool_share *share) {
+  bool is_ready = share->num_queued > 0 && share->num_running < share->max_running;
+  if (is_ready && !share->is_ready)
+    link_ready(of, share);
+  else if (!is_ready && share->is_ready)
+    unlink_ready(of, share);
+}
+
+static void wake_one(lane *of) {
+  worker *woken = of->asleep;
+  if (woken == NULL)
+    return;
+  of->asleep = woken->next_idle;
+  woken->is_asleep = false;
+  pthread_cond_signal(&woken->wake);
+}
+
+static sf_task *take_task(lane *from, sf_pool_share **owner) {
+  sf_pool_share *share = from->ready;
+  if (share == NULL)
+    return NULL;
+  from->ready = share->next; /* the next client's turn */
+  sf_task *task = share->first;
+  share->first = task->next;
+  share->num_queued--;
+  share->num_running++;
+  from->num_queued--;
+  from->num_running++;
+  update_ready(from, share);
+  *owner = share;
+  return task;
+}
+
+static void put_task(lane *to, sf_pool_share *share, sf_task *task, bool is_first) {
+  if (share->first == NULL) {
+    task->next = NULL;
+    share->first = share->last = task;
+  } else if (is_first) {
+    task->next = share->first;
+    share->first = task;
+  } else {
+    task->next = NULL;
+    share->last->next = task;
+    share->last = task;
+  }
+  share->num_queued++;
+  to->num_queued++;
+  update_ready(to, share);
+}
+
+static void go_to_sleep(worker *self) {
+  self->next_idle = self->own->asleep;
+  self->own->asleep = self;
+  self->is_asleep = true;
+}
+
+static void take_off_stack(worker *self) {
+  worker **link = &self->own->asleep;
+  while (*link != self)
+    link = &(*link)->next_idle;
+  *link = self->next_idle;
+  self->is_asleep = false;
+}
+
+/* Who scans for one search is often wanted for the next at once: then waking up would take a good part of what a search
+ * takes. So one thread stays awake for a little. Lets go of the lock meanwhile. */
+static void stay_awake(lane *own) {
+  unsigned seen = atomic_load_explicit(&own->num_submitted, memory_order_relaxed);
+  own->num_awake++;
+  unlock_registry();
+  sf_wait_awake(&own->num_submitted, seen);
+  lock_registry();
+  own->num_awake--;
+}
+
+/* May return for no reason; false when the thread has nothing to wait for any more. */
+static bool wait_for_task(worker *self) {
+  lane *own = self->own;
+  if (own->ready == NULL && own == &own->pool->lanes[SF_LANE_SCAN] && own->num_awake == 0 && !own->pool->is_ending)
+    stay_awake(own);
+  if (own->pool->is_ending)
+    return false;
+  if (own->ready != NULL)
+    return true;
+  go_to_sleep(self);
+  bool is_over = !sf_condition_wait(&self->wake, &registry.mutex, &self->idle_until);
+  if (self->is_asleep)
+    take_off_stack(self);
+  return !is_over || own->ready != NULL;
+}
+
+static bool is_idle(const sf_pool_client *client) {
+  for (size_t i = 0; i < SF_NUM_LANES; i++)
+    if (client->shares[i].num_queued > 0 || client->shares[i].num_running > 0)
+      return false;
+  return true;
+}
+
+static void set_widths(sf_thread_pool *pool) {
+  for (size_t i = 0; i < SF_NUM_LANES; i++) {
+    pool->lanes[i].max_threads = 0;
+    for (const sf_pool_client *client = pool->clients; client != NULL; client = client->next)
+      if (client->shares[i].max_running > pool->lanes[i].max_threads)
+        pool->lanes[i].max_threads = client->shares[i].max_running;
+  }
+}
+
+/* Takes a client out; true when it was the last, and the pool ends. */
+static bool remove_client(sf_pool_client *client) {
+  sf_thread_pool *pool = client->pool;
+  sf_pool_client **link = &pool->clients;
+  while (*link != client)
+    link = &(*link)->next;
+  *link = client->next;
+  set_widths(pool);
+  if (pool->clients != NULL)
+    return false;
+  sf_thread_pool **place = &registry.pools;
+  while (*place != pool)
+    place = &(*place)->next;
+  *place = pool->next;
+  pool->is_ending = true;
+  for (size_t i = 0; i < SF_NUM_LANES; i++) {
+    atomic_fetch_add_explicit(&pool->lanes[i].num_submitted, 1, memory_order_release); /* for who stays awake */
+    while (pool->lanes[i].asleep != NULL)
+      wake_one(&pool->lanes[i]);
+  }
+  return true;
+}
+
+static void free_client(sf_pool_client *client) {
+  pthread_cond_destroy(&client->ended);
+  free(client);
+}
+
+static void end_task(worker *self, sf_pool_share *share) {
+  sf_pool_client *client = share->client;
+  share->num_running--;
+  self->own->num_running--;
+  update_ready(self->own, share);
+  if (!client->is_leaving || !is_idle(client))
+    return;
+  if (client->is_awaited)
+    pthread_cond_signal(&client->ended);
+  else {
+    self->ends_pool = remove_client(client);
+    free_client(client);
+  }
+}
+
+static void link_worker(lane *to, worker *added) {
+  added->next = to->workers;
+  if (added->next != NULL)
+    added->next->previous = added;
+  to->workers = added;
+  to->num_threads++;
+}
+
+static void unlink_worker(worker *removed) {
+  *(removed->previous != NULL ? &removed->previous->next : &removed->own->workers) = removed->next;
+  if (removed->next != NULL)
+    removed->next->previous = removed->previous;
+  removed->own->num_threads--;
+}
+
+static worker *worker_here(const sf_thread_pool *pool) {
+  for (size_t i = 0; i < SF_NUM_LANES; i++)
+    for (worker *next = pool->lanes[i].workers; next != NULL; next = next->next)
+      if (pthread_equal(next->thread, pthread_self()))
+        return next;
+  return NULL;
+}
+
+/* From here on: without the lock. ---------------------------------------------------------------------------------- */
+
+static void free_worker(worker *freed) {
+  pthread_cond_destroy(&freed->wake);
+  free(freed);
+}
+
+/* Joins the threads of a pool that ends, but for the one that is here, and frees it. */
+static void join_and_free(sf_thread_pool *pool) {
+  if (pool->has_ended)
+    pthread_join(pool->ended, NULL);
+  for (size_t i = 0; i < SF_NUM_LANES; i++)
+    for (worker *next = pool->lanes[i].workers; next != NULL;) {
+      worker *joined = next;
+      next = joined->next;
+      if (!pthread_equal(joined->thread, pthread_self()))
+        pthread_join(joined->thread, NULL);
+      free_worker(joined);
+    }
+  free(pool);
+}
+
+/* A thread ends for want of work, with the lock held, which it lets go of. It joins the one that did so before it: at most
+ * one is left, for the next or for the pool's end. */
+static void retire(worker *self) {
+  sf_thread_pool *pool = self->own->pool;
+  bool has_previous = pool->has_ended;
+  pthread_t previous = pool->ended;
+  unlink_worker(self);
+  pool->ended = self->thread;
+  pool->has_ended = true;
+  unlock_registry();
+  free_worker(self);
+  if (has_previous)
+    pthread_join(previous, NULL);
+}
+
+static void *run_worker(void *argument) {
+  worker *self = argument;
+  lane *own = self->own;
+  sf_thread_pool *pool = own->pool;
+  sf_thread_lower_priority(pool->nice);
+  lock_registry();
+  for (;;) {
+    sf_pool_share *share;
+    sf_task *task;
+    self->idle_until = sf_deadline_after(IDLE_MILLISECONDS);
+    own->num_idle++;
+    while ((task = take_task(own, &share)) == NULL && wait_for_task(self))
+      ;
+    own->num_idle--;
+    if (task == NULL)
+      break;
+    unlock_registry();
+    task->run(task);
+    lock_registry();
+    end_task(self, share);
+  }
+  if (!pool->is_ending) {
+    retire(self);
+    return NULL;
+  }
+  bool ends_pool = self->ends_pool;
+  unlock_registry();
+  if (ends_pool) {
+    pthread_detach(pthread_self());
+    join_and_free(pool);
+  }
+  return NULL;
+}
+
+/* With the lock held. False, with errno set, when there can't be one more. */
+static bool start_worker(lane *to, const sf_pool_share *share) {
+  bool may_use_spare = share->num_running == 0 && share->num_queued == 0 && to == &to->pool->lanes[SF_LANE_LOAD];
+  if (to->num_threads >= to->max_threads + (may_use_spare ? SPARE_LOADERS : 0))
+    return false;
+  worker *started = sf_calloc(1, sizeof(*started));
+  errno = ENOMEM;
+  if (started == NULL || !sf_condition_init(&started->wake)) {
+    free(started);
+    return false;
+  }
+  started->own = to;
+  int failure = sf_thread_start(&started->thread, run_worker, started);
+  if (failure == 0)
+    link_worker(to, started);
+  else {
+    free_worker(started);
+    errno = failure;
+  }
+  return failure == 0;
+}
+
+bool sf_pool_submit(sf_pool_client *client, sf_lane lane_index, sf_task *task, bool is_first) {
+  lane *to = &client->pool->lanes[lane_index];
+  sf_pool_share *share = &client->shares[lane_index];
+  lock_registry();
+  bool served = to->num_idle > to->num_queued || share->num_running + share->num_queued >= share->max_running ||
+                start_worker(to, share) || to->num_threads > 0;
+  if (served) {
+    bool wakes = to->num_awake <= to->num_queued;
+    put_task(to, share, task, is_first);
+    atomic_fetch_add_explicit(&to->num_submitted, 1, memory_order_release);
+    if (wakes)
+      wake_one(to);
+  }
+  unlock_registry();
+  return served;
+}
+
+uint32_t sf_pool_idle(sf_pool_client *client, sf_lane lane_index) {
+  const lane *of = &client->pool->lanes[lane_index];
+  const sf_pool_share *share = &client->shares[lane_index];
+  lock_registry();
+  uint32_t used = share->num_running + share->num_queued;
+  uint32_t room = share->max_running > used ? share->max_running - used : 0;
+  uint32_t startable = of->max_threads > of->num_threads ? of->max_threads - of->num_threads : 0;
+  uint32_t available = of->num_idle + startable;
+  available = available > of->num_queued ? available - of->num_queued : 0;
+  unlock_registry();
+  return room < available ? room : available;
+}
+
+bool sf_pool_should_yield(const sf_pool_client *client, sf_lane lane_index) {
+  const lane *of = &client->pool->lanes[lane_index];
+  if (atomic_load_explicit(&of->num_ready, memory_order_relaxed) == 0)
+    return false;
+  lock_registry();
+  const sf_pool_share *next = of->ready;
+  bool others_wait = next != NULL && (next->client != client || next->next != next);
+  bool has_room = of->num_idle > 0 || of->num_threads < of->max_threads;
+  unlock_registry();
+  return others_wait && !has_room;
+}
+
+/* With the lock held: the pool with that nice value, made where there is none; NULL when memory is out. */
+static sf_thread_pool *find_pool(uint32_t nice) {
+  for (sf_thread_pool *pool = registry.pools; pool != NULL; pool = pool->next)
+    if (pool->nice == nice)
+      return pool;
+  sf_thread_pool *made = sf_calloc(1, sizeof(*made));
+  if (made == NULL)
+    return NULL;
+  made->nice = nice;
+  for (size_t i = 0; i < SF_NUM_LANES; i++)
+    made->lanes[i].pool = made;
+  made->next = registry.pools;
+  registry.pools = made;
+  return made;
+}
+
+sf_code sf_pool_enter(sf_pool_client *client, uint32_t nice, sf_error *error) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, watch_forks);
+  if (!sf_condition_init(&client->ended))
+    return sf_fail_memory(error, "executor");
+  for (size_t i = 0; i < SF_NUM_LANES; i++)
+    client->shares[i].client = client;
+  lock_registry();
+  sf_thread_pool *pool = find_pool(nice);
+  if (pool != NULL) {
+    client->pool = pool;
+    client->next = pool->clients;
+    pool->clients = client;
+    set_widths(pool);
+  }
+  unlock_registry();
+  if (pool != NULL)
+    return SF_OK;
+  pthread_cond_destroy(&client->ended);
+  return sf_fail_memory(error, "executor");
+}
+
+void sf_pool_leave(sf_pool_client *client) {
+  sf_thread_pool *pool = client->pool;
+  lock_registry();
+  client->is_leaving = true;
+  worker *here = worker_here(pool);
+  client->is_awaited = here == NULL;
+  while (here == NULL && !is_idle(client))
+    pthread_cond_wait(&client->ended, &registry.mutex);
+  bool is_gone = is_idle(client);
+  bool ends_pool = is_gone && remove_client(client); /* not here: the task that runs is a client's */
+  unlock_registry();
+  if (is_gone)
+    free_client(client);
+  if (ends_pool && here == NULL)
+    join_and_free(pool);
+}
