@@ -38,13 +38,31 @@ struct sf_http_transfer {
   uint64_t watched_bytes;
 };
 
+/* The one thread for all clients of a process. It touches a client with the registry's lock held only, so that one that was
+ * taken off the list is its owner's. */
+typedef struct http_thread {
+  pthread_t thread;
+  CURLM *multi;
+  sf_http_client *clients; /* under the registry's lock, as are the two below */
+  bool has_changed;        /* the list */
+  bool stopping;
+} http_thread;
+
+/* All that is global. The lock is taken before a client's mutex and before a waiter's, and around a fork, whose child has
+ * no thread. */
+static struct {
+  pthread_mutex_t mutex;
+  http_thread *current; /* NULL: there are no clients */
+} registry = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
 /* Lock order: a client's mutex is never held while a waiter's is taken. */
 struct sf_http_client {
   pthread_mutex_t mutex;
-  pthread_t thread;
   pid_t process; /* where the thread lives: a child of a fork has none */
-  CURLM *multi;
-  CURLSH *share; /* TLS sessions, for cheap new connections; only the thread touches it */
+  http_thread *thread;
+  sf_http_client *next; /* of the thread's */
+  CURLM *multi;         /* the thread's */
+  CURLSH *share;        /* TLS sessions, for cheap new connections; only the thread touches it */
   char *ca_path;
   bool ca_is_directory;
   bool no_verify_ssl;
@@ -53,7 +71,6 @@ struct sf_http_client {
   /* Under the mutex. */
   sf_http_transfer *queue;
   bool has_cancelled;
-  bool stopping;
   /* The thread's own. */
   sf_http_transfer *active;
   uint32_t num_active;
@@ -480,16 +497,16 @@ static void stop_cancelled(sf_http_client *client) {
   }
 }
 
-static void finish_completed(sf_http_client *client) {
+static void finish_completed(CURLM *multi) {
   int left;
-  for (CURLMsg *message; (message = curl_multi_info_read(client->multi, &left)) != NULL;) {
+  for (CURLMsg *message; (message = curl_multi_info_read(multi, &left)) != NULL;) {
     if (message->msg != CURLMSG_DONE)
       continue;
     sf_http_transfer *transfer;
     CURLcode code = message->data.result;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
     const char *detail = transfer->curl_message;
-    finish(client, transfer, result_of(code), detail[0] != '\0' ? detail : curl_easy_strerror(code));
+    finish(transfer->client, transfer, result_of(code), detail[0] != '\0' ? detail : curl_easy_strerror(code));
   }
 }
 
@@ -532,40 +549,132 @@ static int poll_timeout_ms(uint64_t look_again) {
   return (int)(left < longest ? left : longest);
 }
 
-static bool is_stopping(sf_http_client *client) {
-  pthread_mutex_lock(&client->mutex);
-  bool stopping = client->stopping;
-  pthread_mutex_unlock(&client->mutex);
-  return stopping;
+static void lock_registry(void) {
+  pthread_mutex_lock(&registry.mutex);
+}
+
+static void unlock_registry(void) {
+  pthread_mutex_unlock(&registry.mutex);
+}
+
+/* From here to the next line of this kind: with the registry's lock held. ------------------------------------------- */
+
+/* As many connections are kept as all clients may use, within reason. */
+static void set_max_connections(http_thread *of) {
+  const uint32_t most = 512;
+  uint32_t wanted = 0;
+  for (const sf_http_client *client = of->clients; client != NULL; client = client->next)
+    wanted += client->max_active * 2 < most ? client->max_active * 2 : most;
+  curl_multi_setopt(of->multi, CURLMOPT_MAXCONNECTS, (long)(wanted < most ? wanted : most));
+  of->has_changed = false;
+}
+
+/* What clients asked for. False when the thread has to stop. */
+static bool begin_turn(http_thread *of) {
+  lock_registry();
+  if (of->has_changed)
+    set_max_connections(of);
+  for (sf_http_client *client = of->clients; client != NULL; client = client->next) {
+    stop_cancelled(client);
+    start_queued(client);
+  }
+  bool goes_on = !of->stopping;
+  unlock_registry();
+  return goes_on;
+}
+
+/* What ended, and what may begin in its place. Returns when to look again. */
+static uint64_t end_turn(http_thread *of) {
+  uint64_t look_again = UINT64_MAX;
+  lock_registry();
+  finish_completed(of->multi);
+  for (sf_http_client *client = of->clients; client != NULL; client = client->next) {
+    uint64_t due = finish_stalled(client);
+    look_again = due < look_again ? due : look_again;
+    start_queued(client);
+  }
+  unlock_registry();
+  return look_again;
 }
 
 static void *run(void *argument) {
-  sf_http_client *client = argument;
-  while (!is_stopping(client)) {
+  http_thread *self = argument;
+  while (begin_turn(self)) {
     int running;
-    stop_cancelled(client);
-    start_queued(client);
-    curl_multi_perform(client->multi, &running);
-    finish_completed(client);
-    uint64_t look_again = finish_stalled(client);
-    start_queued(client);
-    curl_multi_poll(client->multi, NULL, 0, poll_timeout_ms(look_again), NULL);
+    curl_multi_perform(self->multi, &running);
+    uint64_t look_again = end_turn(self);
+    curl_multi_poll(self->multi, NULL, 0, poll_timeout_ms(look_again), NULL);
   }
   return NULL;
+}
+
+static void free_thread(http_thread *freed) {
+  if (freed->multi != NULL)
+    curl_multi_cleanup(freed->multi);
+  free(freed);
+}
+
+/* The process's thread, started where there is none. */
+static sf_code find_thread(http_thread **found, sf_error *error) {
+  *found = registry.current;
+  if (registry.current != NULL)
+    return SF_OK;
+  http_thread *started = sf_calloc(1, sizeof(*started));
+  if (started == NULL || (started->multi = curl_multi_init()) == NULL) {
+    free(started);
+    return sf_fail_memory(error, "HTTP client");
+  }
+  int failure = sf_thread_start(&started->thread, run, started);
+  if (failure != 0) {
+    free_thread(started);
+    return sf_fail_thread(error, failure, "for the HTTP client");
+  }
+  registry.current = *found = started;
+  return SF_OK;
+}
+
+static sf_code enter_thread(sf_http_client *client, sf_error *error) {
+  http_thread *entered;
+  SF_TRY(find_thread(&entered, error));
+  client->thread = entered;
+  client->multi = entered->multi;
+  client->next = entered->clients;
+  entered->clients = client;
+  entered->has_changed = true;
+  return SF_OK;
+}
+
+/* True when it was the thread's last client: then the thread stops. */
+static bool leave_thread(sf_http_client *client) {
+  http_thread *left = client->thread;
+  sf_http_client **link = &left->clients;
+  while (*link != client)
+    link = &(*link)->next;
+  *link = client->next;
+  left->has_changed = true;
+  left->stopping = left->clients == NULL;
+  if (left->stopping)
+    registry.current = NULL;
+  return left->stopping;
 }
 
 /* ------------------------------------------------------------------------------------------------------ The client */
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 
+/* The parent's thread is not here; what it worked on is left as it is. */
+static void begin_child(void) {
+  registry.current = NULL;
+  unlock_registry();
+}
+
 /* Not safe against itself before libcurl 7.84, hence once. Never undone: other users of libcurl may be there. */
 static void start_curl(void) {
   curl_global_init(CURL_GLOBAL_DEFAULT);
+  pthread_atfork(lock_registry, unlock_registry, begin_child);
 }
 
 static void release_client(sf_http_client *client) {
-  if (client->multi != NULL)
-    curl_multi_cleanup(client->multi);
   if (client->share != NULL)
     curl_share_cleanup(client->share);
   pthread_mutex_destroy(&client->mutex);
@@ -586,16 +695,14 @@ static sf_code set_ca_path(sf_http_client *client, const char *ca_path, sf_error
 
 static sf_code start_client(sf_http_client *client, sf_error *error) {
   pthread_once(&curl_once, start_curl);
-  client->multi = curl_multi_init();
   client->share = curl_share_init();
-  if (client->multi == NULL || client->share == NULL)
+  if (client->share == NULL)
     return sf_fail_memory(error, "HTTP client");
   curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
-  curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)client->max_active * 2);
-  int failure = sf_thread_start(&client->thread, run, client);
-  if (failure != 0)
-    return sf_fail_thread(error, failure, "for the HTTP client");
-  return SF_OK;
+  lock_registry();
+  sf_code code = enter_thread(client, error);
+  unlock_registry();
+  return code;
 }
 
 sf_code sf_http_client_create(const sf_http_client_options *options, sf_http_client **created, sf_error *error) {
@@ -624,10 +731,14 @@ void sf_http_client_free(sf_http_client *client) {
   /* In the child of a fork there is no thread to join, and libcurl's state is the parent's, sockets included. */
   if (client->process != getpid())
     return;
-  pthread_mutex_lock(&client->mutex);
-  client->stopping = true;
-  pthread_mutex_unlock(&client->mutex);
-  curl_multi_wakeup(client->multi);
-  pthread_join(client->thread, NULL);
+  http_thread *left = client->thread;
+  lock_registry();
+  bool is_last = leave_thread(client);
+  unlock_registry();
+  if (is_last) {
+    curl_multi_wakeup(left->multi);
+    pthread_join(left->thread, NULL);
+    free_thread(left);
+  }
   release_client(client);
 }

@@ -1,6 +1,7 @@
 /*
- * HTTP transfers by libcurl's multi interface, all in one thread of the client's own. Whoever wants something submits a
- * transfer and sleeps on a waiter until it is done. Connections are kept and reused; certificates are verified.
+ * HTTP transfers by libcurl's multi interface, all in one thread, which the clients of a process share: it starts with the
+ * first of them and ends with the last. Whoever wants something submits a transfer and sleeps on a waiter until it is done.
+ * Connections are kept and reused, by clients with the same settings for certificates too; certificates are verified.
  */
 #ifndef SF_STORAGE_S3_HTTP_H
 #define SF_STORAGE_S3_HTTP_H
@@ -51,7 +52,7 @@ typedef struct sf_http_response {
 /* The value of a header, by its lower-case name; NULL when there is none. */
 const char *sf_http_header(const sf_http_response *response, const char *name);
 
-/* Takes the body of a response with status 2xx. Called by the client's thread. False ends the transfer. */
+/* Takes the body of a response with status 2xx. Called by the clients' thread. False ends the transfer. */
 typedef struct sf_http_sink {
   bool (*begin)(struct sf_http_sink *sink, const sf_http_response *response); /* before the first bytes */
   bool (*write)(struct sf_http_sink *sink, const uint8_t *bytes, size_t length);
