@@ -197,6 +197,7 @@ def open(
     published_seconds: float,
     s3: dict[str, Any] | None = ...,
     max_cache_bytes: int = ...,
+    thread_nice: int = ...,
 ) -> Operation[Reader]: ...
 def history(
     queue: CompletionQueue | None,

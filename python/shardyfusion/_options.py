@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _MAX_COUNT = 2**31 - 1
 _MAX_BYTES = 2**64 - 1
+_MAX_NICE = 19
 
 
 def warn(message: str, *arguments: object) -> None:
@@ -51,7 +52,8 @@ def _count(name: str, value: int | None, minimum: int, maximum: int = _MAX_COUNT
     if value is None:
         return 0
     if not isinstance(value, int) or not minimum <= value <= maximum:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigValidationError(f"{name}: expected an integer of at least {minimum}, found {describe(value)}")
+        bound = f" and at most {maximum}" if maximum < _MAX_COUNT else ""
+        raise ConfigValidationError(f"{name}: expected an integer of at least {minimum}{bound}, found {describe(value)}")
     return value
 
 
@@ -64,6 +66,7 @@ class ReaderOptions(NamedTuple):
     max_fallback_attempts: int
     max_cached_shards: int
     max_cache_bytes: int
+    thread_nice: int
     preload_shards: bool
     shard_format: str | None
     s3: dict[str, Any]
@@ -78,6 +81,7 @@ class ReaderOptions(NamedTuple):
         max_fallback_attempts: int,
         max_cached_shards: int | None,
         max_cache_bytes: int | None,
+        thread_nice: int | None,
         preload_shards: bool,
         shard_format: str | None,
         credential_provider: CredentialProvider | None,
@@ -93,6 +97,7 @@ class ReaderOptions(NamedTuple):
             max_fallback_attempts=_count("max_fallback_attempts", max_fallback_attempts, 0),
             max_cached_shards=_count("max_cached_shards", max_cached_shards, 1),
             max_cache_bytes=_count("max_cache_bytes", max_cache_bytes, 1, _MAX_BYTES),
+            thread_nice=_count("thread_nice", thread_nice, 0, _MAX_NICE),
             preload_shards=bool(preload_shards),
             shard_format=shard_format,
             s3=core_options(s3_connection_options, credential_provider),
@@ -110,6 +115,7 @@ class ReaderOptions(NamedTuple):
             "max_fallback_attempts": self.max_fallback_attempts,
             "max_cached_shards": self.max_cached_shards,
             "max_cache_bytes": self.max_cache_bytes,
+            "thread_nice": self.thread_nice,
             "preload_shards": self.preload_shards,
             "shard_format": self.shard_format,
             "manifest": None,

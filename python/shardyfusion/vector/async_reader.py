@@ -92,6 +92,7 @@ class AsyncShardedVectorReader:
         credential_provider: CredentialProvider | None = None,
         s3_connection_options: S3ConnectionOptions | None = None,
         max_cache_bytes: int | None = None,
+        thread_nice: int | None = None,
     ) -> Self:
         """Opens the live snapshot below `s3_prefix`.
 
@@ -112,6 +113,8 @@ class AsyncShardedVectorReader:
         :param s3_connection_options: See `shardyfusion.s3.S3ConnectionOptions`.
         :param max_cache_bytes: The most bytes of disk that `local_root` takes, least recently used shards first out; None:
             no bound. Shards that any process has loaded are kept beyond it: bound those by `max_cached_shards`.
+        :param thread_nice: What is added to the process's nice value for the threads that work for this reader, 0 to 19;
+            None or 0: what `SHARDYFUSION_THREAD_NICE` in the environment says, or nothing.
 
         :raises ReaderStateError: There is no snapshot, it has no vectors, or a routing artifact is missing or misshapen.
         :raises ManifestParseError: The manifest is malformed, and so are the older ones that were tried.
@@ -128,6 +131,7 @@ class AsyncShardedVectorReader:
             max_fallback_attempts=max_fallback_attempts,
             max_cached_shards=max_cached_shards,
             max_cache_bytes=max_cache_bytes,
+            thread_nice=thread_nice,
             preload_shards=preload_shards and (reader_factory is None or builtin is not None),
             shard_format=None if builtin is None else builtin.shard_format,
             credential_provider=credential_provider,

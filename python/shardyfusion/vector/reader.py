@@ -79,6 +79,7 @@ class ShardedVectorReader:
         credential_provider: CredentialProvider | None = None,
         s3_connection_options: S3ConnectionOptions | None = None,
         max_cache_bytes: int | None = None,
+        thread_nice: int | None = None,
     ) -> None:
         """Opens the live snapshot below `s3_prefix`. The arguments are those of `AsyncShardedVectorReader.open`, with
         `max_workers` for `max_concurrency`."""
@@ -92,6 +93,7 @@ class ShardedVectorReader:
             max_fallback_attempts=max_fallback_attempts,
             max_cached_shards=max_cached_shards,
             max_cache_bytes=max_cache_bytes,
+            thread_nice=thread_nice,
             preload_shards=preload_shards and (reader_factory is None or builtin is not None),
             shard_format=None if builtin is None else builtin.shard_format,
             credential_provider=credential_provider,
