@@ -2,11 +2,16 @@
 """The asyncio reader beside sqlite-vec's own Python package behind asyncio.to_thread, on one snapshot.
 
     bench/asyncio_search.py FOLDER [--rows N] [--dim N] [--shards N] [--seconds S]
+    bench/asyncio_search.py FOLDER --busy N --processes N [--rounds N] [--python PROGRAM]...
 
 FOLDER holds the snapshot; it is made when missing: clusters of vectors, one a shard, searched with num_probes=1. Prints,
 for both: queries a second with 64 in flight, the median latency with one in flight; for the reader also what Python adds
 to the core's own time, how late a timer of 1 ms comes with 64 searches in flight (and with none, which is what the machine
 adds), and how much longer the package takes to import than the interpreter to start.
+
+With --busy or --processes, the reader alone, beside neighbours: so many processes with 64 searches in flight each, and so
+many more that do nothing but keep a CPU busy. Prints for each process the searches a second and how late the timer comes.
+Each --python (by default this one) takes its turn in each round, so that versions of the package can be compared.
 """
 
 import argparse
@@ -25,13 +30,12 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "python"))
 
-import snapshot_builder  # noqa: E402
-from snapshot_builder import sqlite3  # noqa: E402
-
 IN_FLIGHT = 64
 
 
 def make(folder, rows, dim, num_shards):
+    import snapshot_builder
+
     random = np.random.default_rng(7)
     centroids = random.standard_normal((num_shards, dim)).astype(np.float32)
     shards, first = [], 0
@@ -53,6 +57,7 @@ class SqliteVec:
 
     def connect(self, shard):
         import sqlite_vec
+        from snapshot_builder import sqlite3
 
         try:
             return self.free[shard].get_nowait()
@@ -147,16 +152,55 @@ def import_time():
     return imported - bare
 
 
-async def measure(folder, arguments):
+def open_reader(folder):
     from shardyfusion.vector import AsyncShardedVectorReader
 
-    options = {"s3_prefix": folder, "local_root": folder.parent / "cache", "preload_shards": True}
-    async with await AsyncShardedVectorReader.open(**options) as reader:
+    return AsyncShardedVectorReader.open(s3_prefix=folder, local_root=folder.parent / "cache", preload_shards=True)
+
+
+def make_queries(folder, info):
+    random = np.random.default_rng(11)
+    centroids = np.load(next(folder.glob("vector_meta/*/centroids.npy")))
+    near = centroids[random.integers(0, info.num_dbs, 1000)]
+    return list((near + random.standard_normal((1000, info.dim)) * 0.7).astype(np.float32))
+
+
+async def measure_among_neighbours(folder, seconds):
+    """Waits for a line of input, so that all begin at once, and prints what it measured."""
+    async with await open_reader(folder) as reader:
+        queries = make_queries(folder, reader.snapshot_info())
+        await throughput(reader.search, queries, 0.2)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        rate = asyncio.ensure_future(throughput(reader.search, queries, seconds))
+        median, p99 = await timer_delays(rate)
+    print(f"{rate.result():8.0f} searches a second, timer late by {median * 1e3:.2f} ms (median), {p99 * 1e3:.2f} ms (p99)")
+
+
+def run_among_neighbours(folder, python, arguments):
+    """One line for each process."""
+    command = [python, __file__, str(folder.parent), "--seconds", str(arguments.seconds), "--waits"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    readers = [subprocess.Popen(command, **pipes) for _ in range(arguments.processes)]
+    for reader in readers:
+        reader.stdout.readline()
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(arguments.busy)]
+    try:
+        for reader in readers:
+            reader.stdin.write("\n")
+            reader.stdin.flush()
+        for reader in readers:
+            print(f"{python}: {reader.communicate()[0].strip()}", flush=True)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+async def measure(folder, arguments):
+    async with await open_reader(folder) as reader:
         info = reader.snapshot_info()
-        random = np.random.default_rng(11)
-        centroids = np.load(next(folder.glob("vector_meta/*/centroids.npy")))
-        near = centroids[random.integers(0, info.num_dbs, 1000)]
-        queries = list((near + random.standard_normal((1000, info.dim)) * 0.7).astype(np.float32))
+        queries = make_queries(folder, info)
         other = SqliteVec(folder, lambda query: reader.route_vector(query))
         for query in queries[:20]:
             ours = [result.id for result in await reader.search(query)]
@@ -194,16 +238,28 @@ def main():
     parser.add_argument("--shards", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--uvloop", action="store_true")
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help="processes that keep a CPU busy meanwhile")
+    parser.add_argument("--processes", type=int, default=0, metavar="N", help="processes that search at once")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--python", action="append", metavar="PROGRAM", help="interpreters that take turns")
+    parser.add_argument("--waits", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     folder = arguments.folder.resolve() / "snapshot"
     if not (folder / "_CURRENT").exists():
         make(folder, arguments.rows, arguments.dim, arguments.shards)
+    if arguments.busy or arguments.processes:
+        arguments.processes = arguments.processes or 1
+        for _ in range(arguments.rounds):
+            for python in arguments.python or [sys.executable]:
+                run_among_neighbours(folder, python, arguments)
+        return
+    work = measure_among_neighbours(folder, arguments.seconds) if arguments.waits else measure(folder, arguments)
     if arguments.uvloop:
         import uvloop
 
-        asyncio.Runner(loop_factory=uvloop.new_event_loop).run(measure(folder, arguments))
+        asyncio.Runner(loop_factory=uvloop.new_event_loop).run(work)
     else:
-        asyncio.run(measure(folder, arguments))
+        asyncio.run(work)
 
 
 if __name__ == "__main__":
