@@ -15,7 +15,7 @@ import warnings
 
 import pytest
 from conftest import LOOPS, run
-from shardyfusion.errors import ReaderStateError
+from shardyfusion.errors import ConfigValidationError, ReaderStateError
 from shardyfusion.vector import AsyncShardedVectorReader, ShardedVectorReader
 
 
@@ -168,6 +168,56 @@ def test_a_loop_that_is_closed_with_searches_under_way_leaves_nothing(large, lar
     for _ in range(5):
         once()
     assert comes_down_to(descriptors, count)
+
+
+async def test_closed_readers_keep_no_thread_though_they_are_referred_to(large, large_where):
+    count, closed = threads(), []
+    for _ in range(3):
+        reader = await AsyncShardedVectorReader.open(**large_where)
+        await asyncio.gather(*(reader.search(large.query(i), num_probes=4) for i in range(8)))
+        await reader.close()
+        closed.append(reader)
+    assert comes_down_to(1 << 30, count)
+    with ShardedVectorReader(**large_where) as reader:
+        reader.search(large.query(0), num_probes=4)
+    assert comes_down_to(1 << 30, count)
+
+
+async def test_fifty_readers_share_their_threads(large, large_where):
+    count = threads()
+    most = count + len(os.sched_getaffinity(0)) + 32 + 1  # that scan, that load, and one that transfers
+    readers = [await AsyncShardedVectorReader.open(**large_where) for _ in range(50)]
+    searches = [asyncio.ensure_future(reader.search(large.query(i), num_probes=4)) for i, reader in enumerate(readers)]
+    for i, search in enumerate(searches):
+        found = [result.id for result in await search]
+        assert found == large.expected_ids(large.query(i), num_probes=4)
+        assert threads() <= most + 1  # one opened them
+    await asyncio.gather(*(reader.close() for reader in readers))
+    assert comes_down_to(1 << 30, count)
+
+
+@pytest.mark.parametrize("kind", [AsyncShardedVectorReader, ShardedVectorReader])
+async def test_the_priority_of_its_threads_is_an_option(large, large_where, kind):
+    def priorities():
+        return sorted(os.getpriority(os.PRIO_PROCESS, int(task)) for task in os.listdir("/proc/self/task"))
+
+    own, count = os.getpriority(os.PRIO_PROCESS, 0), threads()
+    for nice, expected in ((None, own), (5, min(own + 5, 19))):
+        reader = kind.open(**large_where, thread_nice=nice)
+        reader = await reader if kind is AsyncShardedVectorReader else reader
+        found = reader.search(large.query(0), num_probes=4)
+        if kind is AsyncShardedVectorReader:
+            await found
+        assert priorities()[-1] == expected
+        closed = reader.close()
+        if kind is AsyncShardedVectorReader:
+            await closed
+        assert comes_down_to(1 << 30, count)
+    for wrong in (-1, 20, "low"):
+        with pytest.raises(ConfigValidationError, match="thread_nice: expected an integer of at least 0 and at most 19"):
+            opened = kind.open(**large_where, thread_nice=wrong)
+            if kind is AsyncShardedVectorReader:
+                await opened
 
 
 def test_a_reader_that_is_dropped_warns_and_frees_all(where):

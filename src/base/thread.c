@@ -10,6 +10,7 @@
 #include <pthread/qos.h>
 #elif defined(__linux__)
 #include <sys/resource.h>
+#include <unistd.h>
 #endif
 
 bool sf_condition_init(pthread_cond_t *condition) {
@@ -73,8 +74,8 @@ enum { NICEST = 19 };
 /* Each thread has a nice value of its own here, and 0 means the calling one (setpriority(2), "C library/kernel
  * differences"). */
 void sf_thread_lower_priority(uint32_t nice) {
-  int wanted = getpriority(PRIO_PROCESS, 0) + (int)nice;
-  if (nice > 0)
+  int wanted = getpriority(PRIO_PROCESS, (id_t)getpid()) + (int)nice; /* from the first thread's, not the starter's */
+  if (nice > 0 && getpriority(PRIO_PROCESS, 0) < wanted)
     setpriority(PRIO_PROCESS, 0, wanted < NICEST ? wanted : NICEST);
 }
 #else

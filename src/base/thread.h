@@ -41,8 +41,8 @@ int sf_thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
  * SF_POOL_EXHAUSTED_ERROR, or SF_OUT_OF_MEMORY_ERROR. */
 sf_code sf_fail_thread(sf_error *error, int reason, const char *purpose);
 
-/* Raises the calling thread's nice value, and no other's, by so much (0: leaves it): threads that are ready to run come
- * before it. Needs no rights, but has no way back; where a system can't, nothing changes. */
+/* Raises the calling thread's nice value, and no other's, to so much above the process's (0: leaves it): threads that are
+ * ready to run come before it. Needs no rights, but has no way back; where a system can't, nothing changes. */
 void sf_thread_lower_priority(uint32_t nice);
 
 #endif

@@ -361,6 +361,33 @@ static void an_option_lowers_the_priority_of_its_own_threads_alone(void **state)
   sf_executor_release(lower);
 }
 
+typedef struct starter {
+  event noting; /* first: the executor hands it back */
+  sf_executor *executor;
+  event *started;
+} starter;
+
+static void start_another(sf_task *task) {
+  starter *running = (starter *)task;
+  assert_true(sf_executor_submit(running->executor, SF_LANE_SCAN, &running->started->task));
+  run_event(task);
+}
+
+static void a_thread_that_a_thread_of_lower_priority_starts_is_no_lower(void **state) {
+  (void)state;
+  board on;
+  board_init(&on);
+  int own = getpriority(PRIO_PROCESS, 0);
+  sf_executor *executor = make_nice_executor(4);
+  note noted = {.noting = {.task.run = note_thread, .on = &on}};
+  starter starting = {.noting = {.task.run = start_another, .on = &on}, .executor = executor, .started = &noted.noting};
+  assert_true(sf_executor_submit(executor, SF_LANE_LOAD, &starting.noting.task));
+  await(&on, &on.ended, 2);
+  assert_int_equal(noted.nice, own + 4 < 19 ? own + 4 : 19);
+  sf_executor_release(executor);
+  board_destroy(&on);
+}
+
 static void the_environment_may_lower_the_priority(void **state) {
   (void)state;
   sf_error error;
@@ -421,6 +448,7 @@ int main(void) {
 #if defined(__linux__)
     cmocka_unit_test(threads_run_at_the_priority_of_the_process),
     cmocka_unit_test(an_option_lowers_the_priority_of_its_own_threads_alone),
+    cmocka_unit_test(a_thread_that_a_thread_of_lower_priority_starts_is_no_lower),
     cmocka_unit_test(the_environment_may_lower_the_priority),
     cmocka_unit_test(a_nice_value_that_does_not_exist_is_refused),
     cmocka_unit_test(threads_block_all_signals),
