@@ -352,7 +352,8 @@ typedef struct sf_reader_options {
 /* The same as SF_READER_OPTIONS_INIT, for languages without macros. */
 SF_API void sf_reader_options_init(sf_reader_options *options);
 
-/* Opens the live snapshot below `root`: a path, a `file://` or an `s3://bucket/prefix` URL. Options may be NULL. */
+/* Opens the live snapshot below `root`: a path (`~/` is $HOME), a `file://` or an `s3://bucket/prefix` URL. Options
+ * may be NULL. */
 SF_API sf_code sf_reader_open(const char *root, const sf_reader_options *options, sf_reader **reader, sf_error *error);
 SF_API sf_code sf_reader_open_submit(const char *root, const sf_reader_options *options, sf_executor *executor,
                                      sf_completion_queue *queue, void *user_data, sf_operation **operation,

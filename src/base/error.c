@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *sf_code_name(sf_code code) {
@@ -68,16 +69,31 @@ static void replace_unprintable(char *text) {
   }
 }
 
-static void set_message(sf_error *error, sf_code code, const char *text, int wanted_length) {
-  size_t capacity = sizeof(error->message);
+/* Messages quote what callers and files gave, of any length: of a long one, the beginning and the end are kept, which say the
+ * object and what was found. */
+enum { MAX_LENGTH = 700, END_LENGTH = 250 };
+
+static void shorten(char *message, const char *text, size_t length) {
+  const char *end = text + length - END_LENGTH;
+  size_t head = MAX_LENGTH - END_LENGTH;
+  while (((unsigned char)*end & 0xC0) == 0x80)
+    end++;
+  memcpy(message, text, head);
+  message[head] = '\0';
+  trim_partial_character(message, head);
+  head = strlen(message);
+  snprintf(message + head, sizeof(((sf_error *)NULL)->message) - head, "…%s", end);
+}
+
+/* `text` is the message and lies elsewhere. */
+static void set_message(sf_error *error, sf_code code, const char *text) {
+  size_t length = strlen(text);
   error->code = code;
   error->retryable = sf_code_retryable(code);
-  memcpy(error->message, text, capacity);
-  error->message[capacity - 1] = '\0';
-  if (wanted_length < 0)
-    error->message[0] = '\0';
-  else if ((size_t)wanted_length >= capacity)
-    trim_partial_character(error->message, capacity - 1);
+  if (length > MAX_LENGTH)
+    shorten(error->message, text, length);
+  else
+    memcpy(error->message, text, length + 1);
   replace_unprintable(error->message);
 }
 
@@ -89,7 +105,15 @@ sf_code sf_fail(sf_error *error, sf_code code, const char *format, ...) {
   va_start(arguments, format);
   int length = vsnprintf(text, sizeof(text), format, arguments);
   va_end(arguments);
-  set_message(error, code, text, length);
+  /* Where memory is out, a long message loses its end. */
+  char *whole = length >= (int)sizeof(text) ? malloc((size_t)length + 1) : NULL;
+  if (whole != NULL) {
+    va_start(arguments, format);
+    vsnprintf(whole, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+  }
+  set_message(error, code, length < 0 ? "" : whole != NULL ? whole : text);
+  free(whole);
   return code;
 }
 
@@ -104,16 +128,14 @@ sf_code sf_errno_code(int error_number, sf_code otherwise) {
 sf_code sf_error_prefix(sf_error *error, const char *format, ...) {
   if (error == NULL)
     return SF_ERROR;
-  char text[sizeof(error->message)] = {0};
+  char text[2 * sizeof(error->message)] = {0};
   va_list arguments;
   va_start(arguments, format);
-  int length = vsnprintf(text, sizeof(text), format, arguments);
+  int length = vsnprintf(text, sizeof(error->message), format, arguments);
   va_end(arguments);
-  if (length >= 0 && (size_t)length < sizeof(text)) {
-    int rest = snprintf(text + length, sizeof(text) - (size_t)length, ": %s", error->message);
-    length = rest < 0 ? rest : length + rest;
-  }
-  set_message(error, error->code, text, length);
+  size_t used = length < 0 ? 0 : strlen(text);
+  snprintf(text + used, sizeof(text) - used, ": %s", error->message);
+  set_message(error, error->code, text);
   return error->code;
 }
 

@@ -10,8 +10,8 @@
 #define SF_PRINTF(format_index, first_argument)
 #endif
 
-/* Fills `error` (which may be NULL) and returns `code`. A message that is too long is cut at a character's boundary;
- * what in it is not UTF-8, or is a control character, becomes '?'.
+/* Fills `error` (which may be NULL) and returns `code`. A message of more than 700 bytes loses its middle, at
+ * characters' boundaries; what in it is not UTF-8, or is a control character, becomes '?'.
  * The arguments may point into `error` itself. */
 sf_code sf_fail(sf_error *error, sf_code code, const char *format, ...) SF_PRINTF(3, 4);
 

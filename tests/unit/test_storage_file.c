@@ -3,6 +3,7 @@
 #include "temporary_folder.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 
 static sf_storage *open_root(void) {
   char root[PATH_SIZE];
@@ -29,6 +30,25 @@ static void a_root_is_a_path_or_a_url(void **state) {
   assert_root("file:///data/a%20b%3D/", "/data/a b=");
   assert_root("file://localhost/data", "/data");
   assert_root("file:///", "/");
+}
+
+static void a_tilde_is_the_home_folder(void **state) {
+  (void)state;
+  sf_storage *storage = NULL;
+  sf_error error;
+  assert_int_equal(setenv("HOME", "/home/me", 1), 0);
+  assert_root("~", "/home/me");
+  assert_root("~/a b/", "/home/me/a b");
+  assert_root("~someone/data", "~someone/data");
+  assert_root("a/~/b", "a/~/b");
+  assert_root("file:///~/data", "/~/data");
+  assert_int_equal(sf_storage_open("file://~/data", NULL, &storage, &error), SF_CONFIG_VALIDATION_ERROR);
+  assert_int_equal(setenv("HOME", "here", 1), 0);
+  assert_int_equal(sf_storage_open("~/data", NULL, &storage, &error), SF_CONFIG_VALIDATION_ERROR);
+  assert_string_equal(error.message, "snapshot root ~/data: expected HOME to name the home folder, found here");
+  assert_int_equal(unsetenv("HOME"), 0);
+  assert_int_equal(sf_storage_open("~", NULL, &storage, &error), SF_CONFIG_VALIDATION_ERROR);
+  assert_null(storage);
 }
 
 static void a_root_that_names_nothing_is_refused(void **state) {
@@ -432,6 +452,7 @@ static void a_folder_is_removed_with_all_below_it_but_not_what_links_lead_to(voi
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_root_is_a_path_or_a_url),
+      cmocka_unit_test(a_tilde_is_the_home_folder),
       cmocka_unit_test(a_root_that_names_nothing_is_refused),
       cmocka_unit_test(an_object_is_appended_whole),
       cmocka_unit_test(an_empty_object_is_found),
