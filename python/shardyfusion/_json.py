@@ -9,6 +9,7 @@ import fractions
 import ipaddress
 import json
 import os
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -58,14 +59,23 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__qualname__} has no form in JSON: {describe(value)}")
 
 
-dumps = json.JSONEncoder(default=_plain).encode
+dumps = json.JSONEncoder(default=_plain, allow_nan=False).encode
+_dumps_nan = json.JSONEncoder(default=_plain).encode
+_STRING_OR_NAN = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
+
+
+def _null_for_nan(token: re.Match[str]) -> str:
+    return "null" if token[1] else token[0]
 
 
 def dump_payload(payload: Any) -> str:
-    """A payload's object: any mapping."""
+    """A payload's object: any mapping. JSON has no NaN and no infinities: they become null, as Arrow's do."""
     if not isinstance(payload, Mapping):
         raise TypeError(f"expected a JSON object, found {describe(payload)}")
-    return dumps(payload)
+    try:
+        return dumps(payload)
+    except ValueError:  # a number that is not finite, or a mapping within itself, which fails once more
+        return _STRING_OR_NAN.sub(_null_for_nan, _dumps_nan(payload))
 
 
 def dump_context(context: Any) -> str:

@@ -91,6 +91,12 @@ static PyObject *keep(PyObject **kept, PyObject *made) {
   return Py_NewRef(*kept);
 }
 
+static PyObject *make_id(const sf_search_result *row) {
+  return row->id_type == SF_ID_INTEGER
+             ? PyLong_FromLongLong(row->id_integer)
+             : PyUnicode_DecodeUTF8(row->id_string, (Py_ssize_t)row->id_length, "surrogateescape");
+}
+
 static PyObject *get_id(PyObject *object, void *closure) {
   (void)closure;
   result *self = (result *)object;
@@ -98,10 +104,7 @@ static PyObject *get_id(PyObject *object, void *closure) {
     return given(self, 0);
   if (self->id != NULL)
     return Py_NewRef(self->id);
-  const sf_search_result *row = self->row;
-  return keep(&self->id, row->id_type == SF_ID_INTEGER
-                             ? PyLong_FromLongLong(row->id_integer)
-                             : PyUnicode_DecodeUTF8(row->id_string, (Py_ssize_t)row->id_length, "surrogateescape"));
+  return keep(&self->id, make_id(self->row));
 }
 
 static PyObject *get_score(PyObject *object, void *closure) {
@@ -114,13 +117,22 @@ static PyObject *get_vector(PyObject *object, void *closure) {
   return given((const result *)object, 1);
 }
 
+/* A DbAdapterError that names the row. */
+static void raise_payload(const sf_py_state *state, const sf_search_result *row, const char *found) {
+  PyObject *id = make_id(row);
+  if (id != NULL)
+    sf_py_fail(state, SF_DB_ADAPTER_ERROR, "shard %u: the payload of id %.200R: expected a JSON object, found %s",
+               (unsigned)row->shard_id, id, found);
+  Py_XDECREF(id);
+}
+
 /* The exception that is set becomes the cause of a DbAdapterError. */
-static void fail_payload(const sf_py_state *state, const char *found) {
+static void fail_payload(const sf_py_state *state, const sf_search_result *row, const char *found) {
   PyObject *type;
   PyObject *value;
   PyObject *traceback;
   PyErr_Fetch(&type, &value, &traceback);
-  sf_py_fail(state, SF_DB_ADAPTER_ERROR, "payload: expected a JSON object, found %s", found);
+  raise_payload(state, row, found);
   if (type == NULL)
     return;
   PyErr_NormalizeException(&type, &value, &traceback);
@@ -151,11 +163,13 @@ static PyObject *decode_payload(sf_py_state *state, const sf_search_result *row)
   PyObject *decoded = text == NULL ? NULL : load_json(state, text);
   Py_XDECREF(text);
   if (decoded == NULL && PyErr_ExceptionMatches(PyExc_ValueError))
-    fail_payload(state, "text that is not JSON");
+    fail_payload(state, row, "text that is not JSON");
+  else if (decoded == NULL && PyErr_ExceptionMatches(PyExc_RecursionError))
+    fail_payload(state, row, "one that is nested too deep");
   if (decoded == NULL || decoded == Py_None || PyDict_Check(decoded))
     return decoded;
   Py_DECREF(decoded);
-  fail_payload(state, "another JSON value");
+  fail_payload(state, row, "another JSON value");
   return NULL;
 }
 
@@ -181,13 +195,30 @@ static PyObject *fields(PyObject *object) {
   return all;
 }
 
+/* The payload as repr() shows it: one that can't be decoded does not keep the others from being seen. */
+static PyObject *payload_repr(PyObject *object) {
+  PyObject *payload = get_payload(object, NULL);
+  if (payload == NULL && PyErr_ExceptionMatches(sf_py_state_of(object)->errors[SF_DB_ADAPTER_ERROR])) {
+    PyErr_Clear();
+    return PyUnicode_FromString("<no JSON object>");
+  }
+  PyObject *text = payload == NULL ? NULL : PyObject_Repr(payload);
+  Py_XDECREF(payload);
+  return text;
+}
+
 static PyObject *repr(PyObject *object) {
-  PyObject *all = fields(object);
-  if (all == NULL)
-    return NULL;
-  PyObject *text = PyUnicode_FromFormat("SearchResult(id=%R, score=%R, vector=%R, payload=%R)", PyTuple_GetItem(all, 0),
-                                        PyTuple_GetItem(all, 1), PyTuple_GetItem(all, 2), PyTuple_GetItem(all, 3));
-  Py_DECREF(all);
+  PyObject *id = get_id(object, NULL);
+  PyObject *score = id == NULL ? NULL : get_score(object, NULL);
+  PyObject *vector = score == NULL ? NULL : get_vector(object, NULL);
+  PyObject *payload = vector == NULL ? NULL : payload_repr(object);
+  PyObject *text = payload == NULL ? NULL
+                                   : PyUnicode_FromFormat("SearchResult(id=%R, score=%R, vector=%R, payload=%U)", id,
+                                                          score, vector, payload);
+  Py_XDECREF(id);
+  Py_XDECREF(score);
+  Py_XDECREF(vector);
+  Py_XDECREF(payload);
   return text;
 }
 

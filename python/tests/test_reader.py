@@ -10,6 +10,7 @@ import pickle
 
 import numpy as np
 import pytest
+import snapshot_builder
 from conftest import GOLDEN
 from shardyfusion.errors import ConfigValidationError, DbAdapterError, ReaderStateError, ShardyfusionError
 from shardyfusion.sqlite_vec_adapter import AsyncSqliteVecReaderFactory
@@ -273,6 +274,35 @@ async def test_a_payload_is_decoded_once_and_stays(published, where):
     result = next(r for r in response if r.payload is not None)
     assert result.payload is result.payload
     result.payload["self"] = response  # a cycle that the garbage collector can break
+
+
+STORED = ["", "[1]", "7", "{", "{} {}", "{'a': 1}", '{"a": "\x01"}', '{"a": 1.}', '{"a": 01}', "[" * 100_000, "1" * 5000]
+
+
+@pytest.mark.parametrize("stored", STORED, ids=range(len(STORED)))
+def test_a_payload_that_is_no_json_object_fails_alone(tmp_path, stored):
+    vectors = np.array([[1, 1], [2, 2]], np.float32)
+    shard = snapshot_builder.Shard(["the-id", "other"], vectors, [stored, '{"a": 1}'])
+    snapshot = snapshot_builder.publish(tmp_path / "snapshot", [shard])
+    with ShardedVectorReader(s3_prefix=str(snapshot.root), local_root=str(tmp_path / "cache")) as reader:
+        results = reader.search(vectors[0], 2, shard_ids=[0])
+    assert [r.id for r in results] == ["the-id", "other"]
+    assert results[1].payload == {"a": 1}
+    for _ in range(2):
+        with pytest.raises(DbAdapterError, match="^shard 0: the payload of id 'the-id': expected a JSON object"):
+            _ = results[0].payload
+    assert "'the-id'" in repr(results[0]) and "no JSON object" in repr(results[0])
+
+
+def test_payloads_with_numbers_that_only_python_writes_are_decoded(tmp_path):
+    payload = {"a": float("inf"), "b": [-float("inf"), 2**70, "NaN"], "c\0": "\ud800"}
+    stored = json.dumps({**payload, "nan": float("nan")})
+    shard = snapshot_builder.Shard(["a"], np.ones((1, 2), np.float32), [stored])
+    snapshot = snapshot_builder.publish(tmp_path / "snapshot", [shard])
+    with ShardedVectorReader(s3_prefix=str(snapshot.root), local_root=str(tmp_path / "cache")) as reader:
+        found = dict(reader.search([1.0, 1.0], 1, shard_ids=[0])[0].payload)
+    assert np.isnan(found.pop("nan"))
+    assert found == payload
 
 
 async def test_refresh_serves_what_was_published_since(published, where):

@@ -230,6 +230,42 @@ def test_a_payload_that_is_no_json_object_is_named(root, vectors, payload):
         write_sharded(records, configure(root))
 
 
+@pytest.mark.parametrize("payload", ['{"a": NaN}', '{"a": 1.}', "{'a': 1}", '{"a": "\t"}', '{"a": "\ud800"}'])
+def test_text_that_is_not_json_is_named(root, vectors, payload):
+    """Also what json.dumps makes of numbers that are not finite."""
+    records = list(make_records(vectors))
+    records[17].payload = payload
+    with pytest.raises(ConfigValidationError, match="^payload: record 17: "):
+        write_sharded(records, configure(root))
+
+
+def test_payload_numbers_that_json_lacks_become_null(root, vectors):
+    """A missing value in one row is no reason to give up a build; what is published is JSON."""
+    records = list(make_records(vectors))
+    records[17].payload = {"a": float("nan"), 'b "NaN" \\': [float("inf"), {"c": -np.inf}], "d": "NaN, \"Infinity", "e": 2**70}
+    write_sharded(records, configure(root))
+    with open_reader(root) as reader:
+        found = next(r for r in reader.search(vectors[17], 5) if r.id == records[17].id)
+    assert found.payload == {"a": None, 'b "NaN" \\': [None, {"c": None}], "d": "NaN, \"Infinity", "e": 2**70}
+
+
+def test_what_json_holds_and_c_does_not_comes_back(root, vectors):
+    records = list(make_records(vectors))
+    records[17].payload = {"a\0b": "c\0d", "\ud800": "\udfff", "n": -(2**64)}
+    write_sharded(records, configure(root))
+    with open_reader(root) as reader:
+        found = next(r for r in reader.search(vectors[17], 5) if r.id == records[17].id)
+    assert found.payload == records[17].payload
+
+
+@pytest.mark.parametrize("identifier", ["\ud800", 2**63, -(2**63) - 1, 2**70])
+def test_an_id_that_the_format_cannot_hold_is_named(root, vectors, identifier):
+    records = list(make_records(vectors))
+    records[17].id = identifier
+    with pytest.raises(ConfigValidationError, match="^id: record 17: "):
+        write_sharded(records, configure(root))
+
+
 @pytest.mark.parametrize("shard_id", [SHARDS, -1, None, "x", 2**70])
 def test_a_shard_id_out_of_range_is_named(root, vectors, shard_id):
     records = list(make_records(vectors))
