@@ -211,6 +211,9 @@ static PyObject *finish(PyObject *object, PyObject *unused) {
   sf_py_builder *self = (sf_py_builder *)object;
   sf_operation *operation = NULL;
   sf_error error;
+  if (sf_py_is_providing())
+    return sf_py_fail(sf_py_state_of(object), SF_READER_STATE_ERROR,
+                      "the resolve() of a credential provider can't wait for a build");
   if (sf_py_builder_claim(self) < 0)
     return NULL;
   sf_code code = sf_builder_finish_submit(self->builder, NULL, NULL, &operation, &error);

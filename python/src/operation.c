@@ -176,6 +176,10 @@ static int resolve(const sf_py_state *state, PyObject *future, PyObject *outcome
 /* Operation. ------------------------------------------------------------------------------------------------------ */
 
 sf_py_operation *sf_py_operation_new(const sf_py_state *state, sf_py_kind kind, PyObject *queue, PyObject *future) {
+  if (queue == Py_None && sf_py_is_providing()) {
+    sf_py_fail(state, SF_READER_STATE_ERROR, "the resolve() of a credential provider can't wait for a reader");
+    return NULL;
+  }
   sf_py_operation *self = (sf_py_operation *)PyType_GenericAlloc(state->operation_type, 0);
   if (self == NULL)
     return NULL;

@@ -166,10 +166,17 @@ static sf_code keep_failure(sf_py_credentials *credentials, sf_error *error) {
   return SF_ERROR;
 }
 
+static _Thread_local bool is_providing;
+
+bool sf_py_is_providing(void) {
+  return is_providing;
+}
+
 /* Called by the library's threads, without the GIL. */
 static sf_code provide(sf_s3_credential_request *request, void *user_data, sf_error *error) {
   sf_code code = SF_OK;
   PyGILState_STATE gil = PyGILState_Ensure();
+  is_providing = true;
   sf_py_credentials *credentials = sf_py_sink_credentials(user_data);
   PyObject *provider = Py_XNewRef(credentials->provider);
   if (provider == NULL) {
@@ -178,6 +185,7 @@ static sf_code provide(sf_s3_credential_request *request, void *user_data, sf_er
   } else if (ask(sf_py_state_of(user_data), provider, request, &code, error) < 0)
     code = keep_failure(credentials, error);
   Py_XDECREF(provider);
+  is_providing = false;
   PyGILState_Release(gil);
   return code;
 }

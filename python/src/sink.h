@@ -17,6 +17,10 @@ void sf_py_sink_attach_build(PyObject *sink, sf_build_options *options);
  * -1 with an exception set when a value is not what it should be. */
 int sf_py_sink_attach_s3(PyObject *sink, PyObject *s3, sf_s3_options *options);
 
+/* Whether this thread is one of the library's, which asks a credential provider: what waits for the library there would
+ * wait for itself. */
+bool sf_py_is_providing(void);
+
 /* The exception that the credential provider raised, where that is why an operation failed: a new reference, or NULL. */
 PyObject *sf_py_sink_take_failure(PyObject *sink, const sf_error *error);
 

@@ -14,7 +14,7 @@ import pytest
 from shardyfusion.async_manifest_store import AsyncS3ManifestStore
 from shardyfusion.config import WriterOutputConfig
 from shardyfusion.credentials import S3Credentials, StaticCredentialProvider
-from shardyfusion.errors import S3TransientError
+from shardyfusion.errors import ReaderStateError, S3TransientError
 from shardyfusion.vector import AsyncShardedVectorReader, ShardedVectorReader
 from shardyfusion.vector.writer import (
     VectorIndexConfig,
@@ -156,3 +156,31 @@ def test_a_snapshot_is_written_to_a_bucket(stored, tmp_path):
     provider.failure = Boom("no keys")
     with pytest.raises(Boom, match="no keys"):
         write_sharded(vectors, config)
+
+
+class Closer(Provider):
+    """Its keys are soon old, and it closes the reader that asks for them."""
+
+    reader = None
+
+    def resolve(self):
+        found = super().resolve()
+        if self.reader is not None:
+            self.reader.close()
+        return S3Credentials(
+            found.access_key_id,
+            found.secret_access_key,
+            expires_at=datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=1),
+        )
+
+
+def test_a_provider_cannot_wait_for_the_reader_that_asks_it(stored):
+    """The thread that it is called on would wait for itself."""
+    provider = Closer()
+    provider.reader = reader = ShardedVectorReader(**stored | {"credential_provider": provider})
+    query = np.zeros(reader.snapshot_info().dim, np.float32)
+    with pytest.raises(ReaderStateError, match="resolve.. of a credential provider can't wait for a reader"):
+        reader.search(query, top_k=1)
+    provider.reader = None
+    assert len(reader.search(query, top_k=1)) == 1
+    reader.close()

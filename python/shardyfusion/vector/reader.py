@@ -278,7 +278,12 @@ class ShardedVectorReader:
             if self._custom is not None:
                 self._custom.close()
         finally:
-            self._wait(self._handle.close(None, None, int(CLOSE_TIMEOUT_SECONDS * 1000)))
+            try:
+                operation = self._handle.close(None, None, int(CLOSE_TIMEOUT_SECONDS * 1000))
+            except ReaderStateError:
+                self._is_closed = False  # nothing was begun
+                raise
+            self._wait(operation)
 
     def __enter__(self) -> Self:
         return self
