@@ -1,6 +1,6 @@
 #include "shard/lance/fetch_ranges.h"
 
-#include "base/thread.h"
+#include "base/helper_thread.h"
 #include "shard/cache_folder.h"
 
 #define PIECE_LENGTH ((uint64_t)2 << 20)
@@ -87,11 +87,11 @@ sf_code sf_lance_fetch_ranges(const sf_lance_object *object, const sf_lance_rang
     return sf_fail_memory(error, "a fetch");
   /* This thread fetches as well: where no other can be started, it does all of it. */
   while (num_threads + 1 < wanted && num_threads < MAX_THREADS - 1 &&
-         sf_thread_start(&threads[num_threads], fetch_pieces, &work) == 0)
+         sf_helper_thread_start(&threads[num_threads], fetch_pieces, &work))
     num_threads++;
   fetch_pieces(&work);
   for (size_t i = 0; i < num_threads; i++)
-    pthread_join(threads[i], NULL);
+    sf_helper_thread_join(threads[i]);
   pthread_mutex_destroy(&work.mutex);
   if (work.code != SF_OK && error != NULL)
     *error = work.error;

@@ -1,7 +1,7 @@
 #include "shard/lance/rows.h"
 
+#include "base/helper_thread.h"
 #include "base/json.h"
-#include "base/thread.h"
 #include "base/utf8.h"
 #include "shard/row_failures.h"
 
@@ -139,11 +139,11 @@ static void run_threads(parallel_fetch *work) {
   pthread_t threads[MAX_THREADS - 1];
   size_t num_threads = 0;
   while (num_threads + 1 < work->count && num_threads < MAX_THREADS - 1 &&
-         sf_thread_start(&threads[num_threads], read_rows, work) == 0)
+         sf_helper_thread_start(&threads[num_threads], read_rows, work))
     num_threads++;
   read_rows(work);
   for (size_t i = 0; i < num_threads; i++)
-    pthread_join(threads[i], NULL);
+    sf_helper_thread_join(threads[i]);
 }
 
 static void free_text(const sf_lance_bytes *bytes) {
