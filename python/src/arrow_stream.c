@@ -13,9 +13,27 @@ typedef struct arrow_stream {
   unsigned long long num_rows; /* before it */
   sf_py_arrow_selection columns;
   sf_py_json json;
-  bool is_selected;
-  bool is_busy; /* the GIL is let go of while the next chunk is made */
+  bool is_selected; /* this and the next are guarded by the object's lock */
+  bool is_busy;     /* claimed */
 } arrow_stream;
+
+/* For a call that other threads may come in between: producers of chunks, and zones of time, are the caller's code. */
+static bool claim(arrow_stream *self, bool is_selected) {
+  bool is_claimed;
+  SF_PY_BEGIN_LOCK(self);
+  is_claimed = !self->is_busy && self->is_selected == is_selected;
+  if (is_claimed)
+    self->is_busy = true;
+  SF_PY_END_LOCK;
+  return is_claimed;
+}
+
+static void unclaim(arrow_stream *self) {
+  SF_PY_BEGIN_LOCK(self);
+  self->is_selected = true;
+  self->is_busy = false;
+  SF_PY_END_LOCK;
+}
 
 /* --------------------------------------------------------------------------------------------------------------- Opening */
 
@@ -240,17 +258,16 @@ static PyObject *select_columns(PyObject *object, PyObject *args) {
   if (!PyArg_ParseTuple(args, "OOOOOO:select", &names[0], &names[1], &names[2], &names[3], &names[4], &names[5]))
     return NULL;
   sf_py_arrow_selection *columns = &self->columns;
-  if (self->is_selected || self->is_busy || names[0] == Py_None)
+  /* Claimed for good where it fails: the columns are found only in part. */
+  if (names[0] == Py_None || !claim(self, false))
     return PyErr_Format(PyExc_ValueError, "expected columns once, with one of vectors");
-  self->is_busy = true; /* for good where it fails: the columns are found only in part */
   if (find_column(self, names[0], &columns->vector) < 0 || find_column(self, names[1], &columns->id) < 0 ||
       find_column(self, names[2], &columns->payload) < 0 || find_column(self, names[3], &columns->shard_id) < 0 ||
       find_members(self, names[4], &columns->payload_members, &columns->num_payload_members) < 0 ||
       find_members(self, names[5], &columns->context_members, &columns->num_context_members) < 0 ||
       check_types(self) < 0)
     return NULL;
-  self->is_selected = true;
-  self->is_busy = false;
+  unclaim(self);
   Py_RETURN_NONE;
 }
 
@@ -262,12 +279,10 @@ static int next_chunk(arrow_stream *self) {
     int failure;
     self->num_rows += (unsigned long long)self->chunk.length;
     self->next = 0;
-    self->is_busy = true;
     Py_BEGIN_ALLOW_THREADS
     release_chunk(self);
     failure = self->stream.get_next(&self->stream, &self->chunk);
     Py_END_ALLOW_THREADS
-    self->is_busy = false;
     if (failure != 0) {
       self->chunk = (struct ArrowArray){0};
       fail_stream(self, failure);
@@ -284,12 +299,7 @@ static int next_chunk(arrow_stream *self) {
   }
 }
 
-int sf_py_arrow_stream_fill(PyObject *object, sf_py_rows *rows) {
-  arrow_stream *self = (arrow_stream *)object;
-  if (Py_TYPE(object) != rows->state->arrow_stream_type || !self->is_selected || self->is_busy) {
-    PyErr_SetString(PyExc_TypeError, "expected an Arrow stream, its columns selected, that nobody else reads");
-    return -1;
-  }
+static int fill(arrow_stream *self, sf_py_rows *rows) {
   if (self->chunk.release == NULL || self->next == self->chunk.length) {
     int has_next = next_chunk(self);
     if (has_next <= 0)
@@ -304,13 +314,21 @@ int sf_py_arrow_stream_fill(PyObject *object, sf_py_rows *rows) {
                           .rows = rows,
                           .first = self->chunk.offset + self->next,
                           .number = self->num_rows + (unsigned long long)self->next};
-  self->is_busy = true; /* zones of time are the interpreter's: other threads may run */
-  int filled = sf_py_arrow_slice_fill(&of, count);
-  self->is_busy = false;
-  if (filled < 0)
+  if (sf_py_arrow_slice_fill(&of, count) < 0)
     return -1;
   self->next += (int64_t)count;
   return 1;
+}
+
+int sf_py_arrow_stream_fill(PyObject *object, sf_py_rows *rows) {
+  arrow_stream *self = (arrow_stream *)object;
+  if (Py_TYPE(object) != rows->state->arrow_stream_type || !claim(self, true)) {
+    PyErr_SetString(PyExc_TypeError, "expected an Arrow stream, its columns selected, that nobody else reads");
+    return -1;
+  }
+  int filled = fill(self, rows);
+  unclaim(self);
+  return filled;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ Type */

@@ -71,20 +71,25 @@ PyObject *sf_py_builder_end_call(sf_py_builder *self, sf_code code, const sf_err
 }
 
 int sf_py_builder_claim(sf_py_builder *self) {
-  const char *why = self->builder == NULL             ? "the builder is closed"
-                    : self->process != (long)getpid() ? "the builder belongs to the process that forked"
-                    : self->is_busy                   ? "the builder is in use by another thread"
-                                                      : NULL;
-  if (why == NULL) {
+  const char *why;
+  SF_PY_BEGIN_LOCK(self);
+  why = self->builder == NULL             ? "the builder is closed"
+        : self->process != (long)getpid() ? "the builder belongs to the process that forked"
+        : self->is_busy                   ? "the builder is in use by another thread"
+                                          : NULL;
+  if (why == NULL)
     self->is_busy = true;
+  SF_PY_END_LOCK;
+  if (why == NULL)
     return 0;
-  }
   sf_py_fail(sf_py_state_of((PyObject *)self), SF_READER_STATE_ERROR, "%s", why);
   return -1;
 }
 
 void sf_py_builder_release(sf_py_builder *self) {
+  SF_PY_BEGIN_LOCK(self);
   self->is_busy = false;
+  SF_PY_END_LOCK;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- Making */
@@ -194,7 +199,6 @@ static sf_code wait_for_finish(sf_py_builder *self, sf_operation *operation, sf_
   bool is_stopped = false;
   uint64_t news = 0;
   while (!is_finished) {
-    self->thread = NULL;
     PyThreadState *thread = PyEval_SaveThread();
     is_finished = sf_operation_wait(operation, is_stopped ? -1 : WAIT_INTERVAL_MS);
     PyEval_RestoreThread(thread);
@@ -239,13 +243,20 @@ static PyObject *finish(PyObject *object, PyObject *unused) {
 static PyObject *close_builder(PyObject *object, PyObject *unused) {
   (void)unused;
   sf_py_builder *self = (sf_py_builder *)object;
-  sf_builder *closed = self->builder;
-  if (closed == NULL || self->process != (long)getpid())
+  bool is_open;
+  SF_PY_BEGIN_LOCK(self);
+  is_open = self->builder != NULL;
+  SF_PY_END_LOCK;
+  if (!is_open || self->process != (long)getpid())
     Py_RETURN_NONE;
   if (sf_py_builder_claim(self) < 0)
     return NULL;
+  sf_builder *closed;
+  SF_PY_BEGIN_LOCK(self);
+  closed = self->builder;
   self->builder = NULL;
-  sf_py_builder_release(self);
+  self->is_busy = false;
+  SF_PY_END_LOCK;
   Py_BEGIN_ALLOW_THREADS
   sf_builder_free(closed);
   Py_END_ALLOW_THREADS

@@ -18,6 +18,27 @@ PyTypeObject *sf_py_add_type(PyObject *module, PyType_Spec *spec, int is_public)
   return (PyTypeObject *)type;
 }
 
+PyObject *sf_py_kept(PyObject *owner, PyObject *const *member) {
+  PyObject *kept;
+  SF_PY_BEGIN_LOCK(owner);
+  kept = Py_XNewRef(*member);
+  SF_PY_END_LOCK;
+  return kept;
+}
+
+PyObject *sf_py_keep(PyObject *owner, PyObject **member, PyObject *made) {
+  PyObject *kept;
+  if (made == NULL)
+    return NULL;
+  SF_PY_BEGIN_LOCK(owner);
+  if (*member == NULL)
+    *member = Py_NewRef(made);
+  kept = Py_NewRef(*member);
+  SF_PY_END_LOCK;
+  Py_DECREF(made);
+  return kept;
+}
+
 void sf_py_free(PyObject *object) {
   PyTypeObject *type = Py_TYPE(object);
   PyObject_Free(object);
@@ -142,7 +163,11 @@ static void free_module(void *module) {
   clear(module);
 }
 
-static PyModuleDef_Slot slots[] = {{Py_mod_exec, SF_PY_SLOT(execute)}, {0, NULL}};
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, SF_PY_SLOT(execute)},
+#ifdef Py_GIL_DISABLED
+                                   {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+                                   {0, NULL}};
 
 static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,

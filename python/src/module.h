@@ -1,18 +1,35 @@
 /*
  * The extension `shardyfusion._core`: Python objects over the library's handles, and nothing that the library does itself.
- * It is built against CPython's limited API of 3.11, so that one binary serves that version and all later ones.
+ * It is built against CPython's limited API of 3.11, so that one binary serves that version and all later ones. A
+ * free-threaded CPython has no limited API (up to 3.14): it gets a binary of its own.
  *
- * Threads: everything here runs with the GIL held unless a comment says otherwise. The library's own threads never touch
- * Python objects: what they have to say (events, log messages) waits in a sink until a Python thread takes it.
+ * Threads: everything here runs with the GIL held unless a comment says otherwise. Where there is no GIL, what an object
+ * changes after it was made is guarded by its critical section, SF_PY_BEGIN_LOCK, in which nothing is called that may run
+ * Python code: that could let another thread in, just as with the GIL. The library's own threads never touch Python objects:
+ * what they have to say (events, log messages) waits in a sink until a Python thread takes it.
  */
 #ifndef SF_PYTHON_MODULE_H
 #define SF_PYTHON_MODULE_H
 
 #define PY_SSIZE_T_CLEAN
+#include <pyconfig.h>
+#ifndef Py_GIL_DISABLED
 #define Py_LIMITED_API 0x030b0000
+#endif
 #include <Python.h>
 
 #include <shardyfusion.h>
+
+/* One thread at a time between the two, for each object. With a GIL that is so anyway. No `return` or `goto` leaves. */
+#ifdef Py_GIL_DISABLED
+#define SF_PY_BEGIN_LOCK(object) Py_BEGIN_CRITICAL_SECTION((PyObject *)(object))
+#define SF_PY_END_LOCK Py_END_CRITICAL_SECTION()
+#else
+#define SF_PY_BEGIN_LOCK(object)                                                                                       \
+  {                                                                                                                    \
+    (void)(object);
+#define SF_PY_END_LOCK }
+#endif
 
 #define SF_PY_NUM_CODES 16
 
@@ -55,6 +72,12 @@ PyTypeObject *sf_py_add_type(PyObject *module, PyType_Spec *spec, int is_public)
 
 /* An attribute of a module, which is imported when it is not yet: a new reference. */
 PyObject *sf_py_import(const char *module_name, const char *attribute);
+
+/* A member that is set once, when it is first asked for: a new reference, or NULL where it is not set yet. */
+PyObject *sf_py_kept(PyObject *owner, PyObject *const *member);
+/* Sets it to what was made (taken over; NULL: an exception is set), unless another thread came first: a new reference to what
+ * the member has. */
+PyObject *sf_py_keep(PyObject *owner, PyObject **member, PyObject *made);
 
 /* Frees an instance of a type that was made here. */
 void sf_py_free(PyObject *object);

@@ -17,20 +17,21 @@ struct sf_py_queue {
   sf_completion_queue *queue;
   sf_py_operation *first; /* under way */
   long process;
+  bool is_abandoned;
 };
 
 /* What an operation gave, as a new reference; NULL with an exception set when that can't be made. ------------------- */
 
-static PyObject *take_batch(const sf_py_state *state, sf_py_operation *self) {
-  PyObject *list = PyList_New((Py_ssize_t)self->count);
-  sf_search_response **responses = PyMem_Calloc(self->count, sizeof(sf_search_response *));
+static PyObject *take_batch(const sf_py_state *state, sf_operation *operation, size_t count) {
+  PyObject *list = PyList_New((Py_ssize_t)count);
+  sf_search_response **responses = PyMem_Calloc(count, sizeof(sf_search_response *));
   if (list == NULL || responses == NULL) {
     PyMem_Free(responses);
     Py_XDECREF(list);
     return PyErr_NoMemory();
   }
-  sf_operation_take_responses(self->operation, responses, self->count);
-  for (size_t i = 0; i < self->count; i++) {
+  sf_operation_take_responses(operation, responses, count);
+  for (size_t i = 0; i < count; i++) {
     PyObject *response = list == NULL ? NULL : sf_py_response_new(state, responses[i]);
     if (list == NULL)
       sf_search_response_free(responses[i]);
@@ -43,9 +44,9 @@ static PyObject *take_batch(const sf_py_state *state, sf_py_operation *self) {
   return list;
 }
 
-static PyObject *take_history(sf_py_operation *self) {
+static PyObject *take_history(sf_operation *operation) {
   size_t count;
-  sf_published_manifest *manifests = sf_operation_take_history(self->operation, &count);
+  sf_published_manifest *manifests = sf_operation_take_history(operation, &count);
   PyObject *list = PyList_New((Py_ssize_t)count);
   for (size_t i = 0; list != NULL && i < count; i++) {
     PyObject *row = Py_BuildValue("(sssO)", manifests[i].ref, manifests[i].run_id, manifests[i].published_at,
@@ -59,39 +60,48 @@ static PyObject *take_history(sf_py_operation *self) {
   return list;
 }
 
-static PyObject *take_object(sf_py_operation *self) {
+static PyObject *take_object(sf_operation *operation) {
   size_t length;
-  void *bytes = sf_operation_take_object(self->operation, &length);
+  void *bytes = sf_operation_take_object(operation, &length);
   PyObject *object = PyBytes_FromStringAndSize(bytes, (Py_ssize_t)length);
   sf_free(bytes);
   return object;
 }
 
-static PyObject *take_outcome(const sf_py_state *state, sf_py_operation *self) {
+static PyObject *take_outcome(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
   switch (self->kind) {
   case SF_PY_OPEN:
-    return sf_py_reader_new(state, sf_operation_take_reader(self->operation), self->sink);
+    return sf_py_reader_new(state, sf_operation_take_reader(operation), self->sink);
   case SF_PY_SEARCH:
-    return sf_py_response_new(state, sf_operation_take_response(self->operation));
+    return sf_py_response_new(state, sf_operation_take_response(operation));
   case SF_PY_BATCH_SEARCH:
-    return take_batch(state, self);
+    return take_batch(state, operation, self->count);
   case SF_PY_REFRESH:
-    return PyBool_FromLong(sf_operation_refresh_changed(self->operation));
+    return PyBool_FromLong(sf_operation_refresh_changed(operation));
   case SF_PY_HISTORY:
-    return take_history(self);
+    return take_history(operation);
   case SF_PY_READ_OBJECT:
-    return take_object(self);
+    return take_object(operation);
   case SF_PY_CLOSE:
     break;
   }
   return Py_NewRef(Py_None);
 }
 
+/* The library's operation, which is the caller's from here on; NULL where another thread took it. */
+static sf_operation *take_operation(sf_py_operation *self) {
+  sf_operation *operation;
+  SF_PY_BEGIN_LOCK(self);
+  operation = self->operation;
+  self->operation = NULL;
+  SF_PY_END_LOCK;
+  return operation;
+}
+
 /* Lets go of the library's operation. One that is still under way is cancelled, and waited for where it works with what
  * we hold; a fork's child leaves what its parent started alone. */
 static void drop_operation(sf_py_operation *self) {
-  sf_operation *operation = self->operation;
-  self->operation = NULL;
+  sf_operation *operation = take_operation(self);
   if (operation == NULL || self->process != (long)getpid())
     return;
   Py_BEGIN_ALLOW_THREADS
@@ -104,6 +114,7 @@ static void drop_operation(sf_py_operation *self) {
   Py_END_ALLOW_THREADS
 }
 
+/* With the queue's lock. */
 static void unlink_operation(sf_py_operation *self) {
   if (self->queue == NULL)
     return;
@@ -128,17 +139,23 @@ static PyObject *raise_failure(const sf_py_state *state, const sf_py_operation *
 /* The outcome of a finished operation, or NULL with its error raised. The operation is done with. */
 static PyObject *finish(sf_py_operation *self) {
   const sf_py_state *state = sf_py_state_of((PyObject *)self);
+  sf_operation *operation = take_operation(self);
+  if (operation == NULL)
+    return sf_py_fail(state, SF_READER_STATE_ERROR, "the operation was abandoned");
   sf_error error;
   PyObject *outcome;
-  sf_code code = sf_operation_result(self->operation, &error);
+  sf_code code = sf_operation_result(operation, &error);
+  bool is_cancelled;
+  SF_PY_BEGIN_LOCK(self);
+  is_cancelled = self->is_cancelled;
+  SF_PY_END_LOCK;
   if (code == SF_OK)
-    outcome = take_outcome(state, self);
-  else if (code == SF_CANCELLED_ERROR && !self->is_cancelled)
+    outcome = take_outcome(state, self, operation);
+  else if (code == SF_CANCELLED_ERROR && !is_cancelled)
     outcome = sf_py_fail(state, SF_READER_STATE_ERROR, "the reader was closed while the operation was under way");
   else
     outcome = raise_failure(state, self, &error);
-  sf_operation_release(self->operation);
-  self->operation = NULL;
+  sf_operation_release(operation);
   return outcome;
 }
 
@@ -193,6 +210,22 @@ sf_completion_queue *sf_py_operation_target(PyObject *queue) {
   return queue == Py_None ? NULL : ((sf_py_queue *)queue)->queue;
 }
 
+/* False where it has finished already, and another thread found it at the queue. */
+static bool link_operation(sf_py_operation *self, sf_py_queue *queue) {
+  bool is_early;
+  SF_PY_BEGIN_LOCK(queue);
+  is_early = self->is_early;
+  if (!is_early) {
+    self->queue = queue;
+    self->next = queue->first;
+    if (self->next != NULL)
+      self->next->previous = self;
+    queue->first = self;
+  }
+  SF_PY_END_LOCK;
+  return !is_early;
+}
+
 PyObject *sf_py_operation_submitted(sf_py_operation *self, PyObject *queue, sf_operation *submitted, sf_code code,
                                     const sf_error *error) {
   if (code != SF_OK) {
@@ -203,12 +236,12 @@ PyObject *sf_py_operation_submitted(sf_py_operation *self, PyObject *queue, sf_o
   self->operation = submitted;
   if (queue == Py_None)
     return (PyObject *)self;
-  self->queue = (sf_py_queue *)queue;
-  self->next = self->queue->first;
-  if (self->next != NULL)
-    self->next->previous = self;
-  self->queue->first = self;
-  return Py_NewRef((PyObject *)self); /* the other reference is the queue's */
+  if (link_operation(self, (sf_py_queue *)queue))
+    return Py_NewRef((PyObject *)self); /* the other reference is the queue's */
+  if (resolve(sf_py_state_of((PyObject *)self), self->future, finish(self)) == 0)
+    return (PyObject *)self;
+  Py_DECREF(self);
+  return NULL;
 }
 
 static int operation_traverse(PyObject *object, visitproc visit, void *arg) {
@@ -230,8 +263,7 @@ static int operation_clear(PyObject *object) {
 }
 
 static void operation_dealloc(PyObject *object) {
-  PyObject_GC_UnTrack(object);
-  unlink_operation((sf_py_operation *)object);
+  PyObject_GC_UnTrack(object); /* and no queue has it: a queue holds a reference */
   operation_clear(object);
   sf_py_gc_free(object);
 }
@@ -245,29 +277,48 @@ static PyObject *get_future(PyObject *object, void *closure) {
 static PyObject *operation_cancel(PyObject *object, PyObject *unused) {
   (void)unused;
   sf_py_operation *self = (sf_py_operation *)object;
+  SF_PY_BEGIN_LOCK(self);
   self->is_cancelled = true;
   if (self->operation != NULL && self->process == (long)getpid())
     sf_operation_cancel(self->operation);
+  SF_PY_END_LOCK;
   Py_RETURN_NONE;
+}
+
+/* The operation to wait for, which no other thread takes meanwhile; NULL where there is none. */
+static sf_operation *claim_operation(sf_py_operation *self) {
+  sf_operation *operation = NULL;
+  SF_PY_BEGIN_LOCK(self);
+  if (self->future == NULL && !self->is_waited && self->operation != NULL) {
+    operation = self->operation;
+    self->is_waited = true;
+  }
+  SF_PY_END_LOCK;
+  return operation;
+}
+
+static void unclaim_operation(sf_py_operation *self) {
+  SF_PY_BEGIN_LOCK(self);
+  self->is_waited = false;
+  SF_PY_END_LOCK;
 }
 
 static PyObject *operation_wait(PyObject *object, PyObject *unused) {
   (void)unused;
   sf_py_operation *self = (sf_py_operation *)object;
-  if (self->operation == NULL || self->future != NULL || self->is_waited_for)
+  sf_operation *operation = claim_operation(self);
+  if (operation == NULL)
     return sf_py_fail(sf_py_state_of(object), SF_READER_STATE_ERROR, "the operation is not one to wait for");
-  self->is_waited_for = true;
   for (bool is_finished = false; !is_finished;) {
     Py_BEGIN_ALLOW_THREADS
-    is_finished = sf_operation_wait(self->operation, SIGNAL_INTERVAL_MS);
+    is_finished = sf_operation_wait(operation, SIGNAL_INTERVAL_MS);
     Py_END_ALLOW_THREADS
     if (!is_finished && PyErr_CheckSignals() < 0) {
-      sf_operation_cancel(self->operation);
-      self->is_waited_for = false;
+      sf_operation_cancel(operation);
+      unclaim_operation(self);
       return NULL;
     }
   }
-  self->is_waited_for = false;
   return finish(self);
 }
 
@@ -315,11 +366,20 @@ static int queue_traverse(PyObject *object, visitproc visit, void *arg) {
   return 0;
 }
 
+/* The next that is under way, which the queue holds no longer: its reference is the caller's. NULL: none. */
+static sf_py_operation *take_first(sf_py_queue *self) {
+  sf_py_operation *first;
+  SF_PY_BEGIN_LOCK(self);
+  first = self->first;
+  if (first != NULL)
+    unlink_operation(first);
+  SF_PY_END_LOCK;
+  return first;
+}
+
 static int queue_clear(PyObject *object) {
-  sf_py_queue *self = (sf_py_queue *)object;
-  while (self->first != NULL) {
-    sf_py_operation *dropped = self->first;
-    unlink_operation(dropped);
+  sf_py_operation *dropped;
+  while ((dropped = take_first((sf_py_queue *)object)) != NULL) {
     drop_operation(dropped);
     Py_DECREF(dropped);
   }
@@ -340,17 +400,32 @@ static PyObject *queue_fileno(PyObject *object, PyObject *unused) {
   return PyLong_FromLong(sf_completion_queue_fd(((sf_py_queue *)object)->queue));
 }
 
+/* The next that has finished, which the queue holds no longer: its reference is the caller's. NULL: none. */
+static sf_py_operation *take_finished(sf_py_queue *self) {
+  sf_py_operation *operation = NULL;
+  SF_PY_BEGIN_LOCK(self);
+  sf_operation *finished;
+  while (operation == NULL && !self->is_abandoned && (finished = sf_completion_queue_pop(self->queue)) != NULL) {
+    operation = sf_operation_user_data(finished);
+    if (operation->queue != NULL) {
+      unlink_operation(operation);
+    } else {
+      operation->is_early = true; /* the thread that submits it still holds it, and sees to it */
+      operation = NULL;
+    }
+  }
+  SF_PY_END_LOCK;
+  return operation;
+}
+
 static PyObject *queue_drain(PyObject *object, PyObject *unused) {
   (void)unused;
   const sf_py_state *state = sf_py_state_of(object);
-  sf_py_queue *self = (sf_py_queue *)object;
   int failed = 0;
   for (int i = 0; i < MAX_DRAINED && !failed; i++) {
-    sf_operation *finished = sf_completion_queue_pop(self->queue);
-    if (finished == NULL)
+    sf_py_operation *operation = take_finished((sf_py_queue *)object);
+    if (operation == NULL)
       break;
-    sf_py_operation *operation = sf_operation_user_data(finished);
-    unlink_operation(operation);
     failed = resolve(state, operation->future, finish(operation)) < 0;
     Py_DECREF(operation);
   }
@@ -359,6 +434,9 @@ static PyObject *queue_drain(PyObject *object, PyObject *unused) {
 
 static PyObject *queue_abandon(PyObject *object, PyObject *unused) {
   (void)unused;
+  SF_PY_BEGIN_LOCK(object);
+  ((sf_py_queue *)object)->is_abandoned = true;
+  SF_PY_END_LOCK;
   queue_clear(object);
   Py_RETURN_NONE;
 }

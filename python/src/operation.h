@@ -3,6 +3,8 @@
  *
  * An operation of a loop belongs to its queue from submission until it is drained: the queue holds it (also where the
  * caller was cancelled and has let go), and it holds the future, the reader and the sink that the library works with.
+ *
+ * An operation's lock guards `operation` and the flags; its queue's lock guards the list and the links in it.
  */
 #ifndef SF_PYTHON_OPERATION_H
 #define SF_PYTHON_OPERATION_H
@@ -33,8 +35,9 @@ typedef struct sf_py_operation {
   struct sf_py_operation *previous;
   struct sf_py_operation *next;
   long process;
-  bool is_waited_for; /* by a thread, without the GIL */
-  bool is_cancelled;  /* by the caller, rather than by the reader's closing */
+  bool is_cancelled; /* by the caller, rather than by the reader's closing */
+  bool is_waited;    /* a thread waits for it */
+  bool is_early;     /* it finished before the thread that submitted it could link it; guarded by the queue */
 } sf_py_operation;
 
 /* An operation that is not submitted yet. `queue` and `future` may both be None: it is then waited for. */

@@ -17,7 +17,8 @@ PyObject *sf_py_response_new(const sf_py_state *state, sf_search_response *found
     sf_search_response_free(found);
     return answer == NULL ? PyErr_NoMemory() : NULL;
   }
-  *answer = (sf_py_answer){.references = 1, .response = found};
+  atomic_init(&answer->references, 1);
+  answer->response = found;
   self->answer = answer;
   self->num_shards_queried = sf_search_response_num_shards_queried(found);
   self->latency_ms = sf_search_response_latency_ms(found);
@@ -79,18 +80,13 @@ static PyObject *make_results(const sf_py_state *state, sf_py_answer *answer) {
  * may change the list, and ask for it again. */
 static PyObject *results_of(PyObject *object) {
   response *self = (response *)object;
-  if (self->results == NULL && self->answer == NULL) { /* cleared by the garbage collector */
-    PyErr_SetString(PyExc_RuntimeError, "the response is being freed");
-    return NULL;
-  }
-  if (self->results == NULL) {
-    PyObject *made = make_results(sf_py_state_of(object), self->answer);
-    if (made == NULL || self->results == NULL)
-      self->results = made;
-    else
-      Py_DECREF(made); /* another one was made meanwhile */
-  }
-  return Py_XNewRef(self->results);
+  PyObject *results = sf_py_kept(object, &self->results);
+  if (results != NULL)
+    return results;
+  if (self->answer != NULL)
+    return sf_py_keep(object, &self->results, make_results(sf_py_state_of(object), self->answer));
+  PyErr_SetString(PyExc_RuntimeError, "the response is being freed"); /* cleared by the garbage collector */
+  return NULL;
 }
 
 static PyObject *get_results(PyObject *object, void *closure) {

@@ -14,7 +14,7 @@ typedef struct result {
 } result;
 
 void sf_py_answer_release(sf_py_answer *answer) {
-  if (answer == NULL || --answer->references > 0)
+  if (answer == NULL || atomic_fetch_sub(&answer->references, 1) > 1)
     return;
   sf_search_response_free(answer->response);
   PyMem_Free(answer);
@@ -24,7 +24,7 @@ PyObject *sf_py_result_new(const sf_py_state *state, sf_py_answer *answer, size_
   result *self = (result *)PyType_GenericAlloc(state->result_type, 0);
   if (self == NULL)
     return NULL;
-  answer->references++;
+  atomic_fetch_add(&answer->references, 1);
   self->answer = answer;
   self->row = &sf_search_response_results(answer->response)[index];
   self->score = self->row->score;
@@ -81,16 +81,6 @@ static PyObject *given(const result *self, Py_ssize_t index) {
   return Py_NewRef(self->given != NULL ? PyTuple_GetItem(self->given, index) : Py_None);
 }
 
-/* Keeps what was made first, should two threads have made it. */
-static PyObject *keep(PyObject **kept, PyObject *made) {
-  if (made == NULL)
-    return NULL;
-  if (*kept == NULL)
-    *kept = Py_NewRef(made);
-  Py_DECREF(made);
-  return Py_NewRef(*kept);
-}
-
 static PyObject *make_id(const sf_search_result *row) {
   return row->id_type == SF_ID_INTEGER
              ? PyLong_FromLongLong(row->id_integer)
@@ -102,9 +92,8 @@ static PyObject *get_id(PyObject *object, void *closure) {
   result *self = (result *)object;
   if (self->answer == NULL)
     return given(self, 0);
-  if (self->id != NULL)
-    return Py_NewRef(self->id);
-  return keep(&self->id, make_id(self->row));
+  PyObject *id = sf_py_kept(object, &self->id);
+  return id != NULL ? id : sf_py_keep(object, &self->id, make_id(self->row));
 }
 
 static PyObject *get_score(PyObject *object, void *closure) {
@@ -148,19 +137,23 @@ static void fail_payload(const sf_py_state *state, const sf_search_result *row, 
 }
 
 /* Many results are read for their ids and scores alone: JSON is imported for the first payload. */
-static PyObject *load_json(sf_py_state *state, PyObject *text) {
-  PyObject *loads = state->json_loads == NULL ? sf_py_import("json", "loads") : NULL;
-  if (loads != NULL && state->json_loads == NULL)
-    state->json_loads = Py_NewRef(loads);
+static PyObject *load_json(PyObject *object, PyObject *text) {
+  sf_py_state *state = sf_py_state_of(object);
+  PyObject *type = (PyObject *)state->result_type;
+  PyObject *loads = sf_py_kept(type, &state->json_loads);
+  if (loads == NULL)
+    loads = sf_py_keep(type, &state->json_loads, sf_py_import("json", "loads"));
+  PyObject *loaded = loads == NULL ? NULL : PyObject_CallFunctionObjArgs(loads, text, NULL);
   Py_XDECREF(loads);
-  return state->json_loads == NULL ? NULL : PyObject_CallFunctionObjArgs(state->json_loads, text, NULL);
+  return loaded;
 }
 
-static PyObject *decode_payload(sf_py_state *state, const sf_search_result *row) {
+static PyObject *decode_payload(PyObject *object, const sf_search_result *row) {
+  const sf_py_state *state = sf_py_state_of(object);
   if (row->payload == NULL)
     return Py_NewRef(Py_None);
   PyObject *text = PyUnicode_DecodeUTF8(row->payload, (Py_ssize_t)row->payload_length, NULL);
-  PyObject *decoded = text == NULL ? NULL : load_json(state, text);
+  PyObject *decoded = text == NULL ? NULL : load_json(object, text);
   Py_XDECREF(text);
   if (decoded == NULL && PyErr_ExceptionMatches(PyExc_ValueError))
     fail_payload(state, row, "text that is not JSON");
@@ -178,9 +171,8 @@ static PyObject *get_payload(PyObject *object, void *closure) {
   result *self = (result *)object;
   if (self->answer == NULL)
     return given(self, 2);
-  if (self->payload != NULL)
-    return Py_NewRef(self->payload);
-  return keep(&self->payload, decode_payload(sf_py_state_of(object), self->row));
+  PyObject *payload = sf_py_kept(object, &self->payload);
+  return payload != NULL ? payload : sf_py_keep(object, &self->payload, decode_payload(object, self->row));
 }
 
 /* All four, made: a new tuple. */

@@ -4,9 +4,11 @@
 
 #include "module.h"
 
-/* A response of the library, shared by the objects that show parts of it. Guarded by the GIL. */
+#include <stdatomic.h>
+
+/* A response of the library, shared by the objects that show parts of it. */
 typedef struct sf_py_answer {
-  size_t references;
+  atomic_size_t references;
   sf_search_response *response;
 } sf_py_answer;
 

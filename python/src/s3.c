@@ -142,8 +142,26 @@ static int ask(const sf_py_state *state, PyObject *provider, sf_s3_credential_re
   return result;
 }
 
+/* Puts an object (taken over) into a member of the sink; what was there before, as the caller's reference. */
+static PyObject *exchange(PyObject *sink, PyObject **member, PyObject *object) {
+  PyObject *earlier;
+  SF_PY_BEGIN_LOCK(sink);
+  earlier = *member;
+  *member = object;
+  SF_PY_END_LOCK;
+  return earlier;
+}
+
+static PyObject *provider_of(PyObject *sink) {
+  PyObject *provider;
+  SF_PY_BEGIN_LOCK(sink);
+  provider = Py_XNewRef(sf_py_sink_credentials(sink)->provider);
+  SF_PY_END_LOCK;
+  return provider;
+}
+
 /* Keeps the exception that is set for whoever waits for the operation. */
-static sf_code keep_failure(sf_py_credentials *credentials, sf_error *error) {
+static sf_code keep_failure(PyObject *sink, sf_error *error) {
   PyObject *type;
   PyObject *value;
   PyObject *traceback;
@@ -160,9 +178,7 @@ static sf_code keep_failure(sf_py_credentials *credentials, sf_error *error) {
   Py_XDECREF(name);
   Py_XDECREF(type);
   Py_XDECREF(traceback);
-  PyObject *earlier = credentials->failure;
-  credentials->failure = value;
-  Py_XDECREF(earlier);
+  Py_XDECREF(exchange(sink, &sf_py_sink_credentials(sink)->failure, value));
   return SF_ERROR;
 }
 
@@ -177,13 +193,12 @@ static sf_code provide(sf_s3_credential_request *request, void *user_data, sf_er
   sf_code code = SF_OK;
   PyGILState_STATE gil = PyGILState_Ensure();
   is_providing = true;
-  sf_py_credentials *credentials = sf_py_sink_credentials(user_data);
-  PyObject *provider = Py_XNewRef(credentials->provider);
+  PyObject *provider = provider_of(user_data);
   if (provider == NULL) {
     *error = (sf_error){.code = SF_ERROR, .message = PROVIDER_FAILED "it is gone"};
     code = SF_ERROR;
   } else if (ask(sf_py_state_of(user_data), provider, request, &code, error) < 0)
-    code = keep_failure(credentials, error);
+    code = keep_failure(user_data, error);
   Py_XDECREF(provider);
   is_providing = false;
   PyGILState_Release(gil);
@@ -208,9 +223,7 @@ int sf_py_sink_attach_s3(PyObject *sink, PyObject *s3, sf_s3_options *options) {
   options->max_attempts = (uint32_t)read_number(s3, "max_attempts");
   PyObject *provider = PyDict_GetItemString(s3, "credential_provider");
   if (provider != NULL && provider != Py_None) {
-    PyObject *earlier = sf_py_sink_credentials(sink)->provider;
-    sf_py_sink_credentials(sink)->provider = Py_NewRef(provider);
-    Py_XDECREF(earlier);
+    Py_XDECREF(exchange(sink, &sf_py_sink_credentials(sink)->provider, Py_NewRef(provider)));
     options->credential_callback = provide;
     options->credential_user_data = sink;
   }
@@ -218,10 +231,7 @@ int sf_py_sink_attach_s3(PyObject *sink, PyObject *s3, sf_s3_options *options) {
 }
 
 PyObject *sf_py_sink_take_failure(PyObject *sink, const sf_error *error) {
-  sf_py_credentials *credentials = sf_py_sink_credentials(sink);
-  if (credentials->failure == NULL || strstr(error->message, PROVIDER_FAILED) == NULL)
+  if (strstr(error->message, PROVIDER_FAILED) == NULL)
     return NULL;
-  PyObject *failure = credentials->failure;
-  credentials->failure = NULL;
-  return failure;
+  return exchange(sink, &sf_py_sink_credentials(sink)->failure, NULL);
 }

@@ -28,7 +28,7 @@ typedef struct sink {
   record *last;
   size_t count;
   bool wants_events;
-  sf_py_credentials credentials; /* guarded by the GIL */
+  sf_py_credentials credentials; /* guarded by the object's lock */
 } sink;
 
 /* Without the GIL, from here to the next line of this kind. ----------------------------------------------------------- */
