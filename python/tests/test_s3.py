@@ -159,7 +159,7 @@ def test_a_snapshot_is_written_to_a_bucket(stored, tmp_path):
 
 
 class Closer(Provider):
-    """Its keys are soon old, and it closes the reader that asks for them."""
+    """Its keys are old at once, and it closes the reader that asks for them."""
 
     reader = None
 
@@ -170,7 +170,7 @@ class Closer(Provider):
         return S3Credentials(
             found.access_key_id,
             found.secret_access_key,
-            expires_at=datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=1),
+            expires_at=datetime.datetime.now(datetime.timezone.utc),
         )
 
 
