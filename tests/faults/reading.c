@@ -15,6 +15,7 @@ typedef struct reading_plan {
   const char *golden; /* or NULL: a small one, of these: */
   const char *backend;
   sf_sharding_strategy strategy;
+  bool is_in_store;
   const char *routing_context;
   bool is_warm; /* the cache has the shards from the beginning */
   bool is_asynchronous;
@@ -218,7 +219,7 @@ static void make_small(reading *state) {
   const small_plan older = {state->plan->backend, state->plan->strategy, "older", 100, false};
   const small_plan newer = {state->plan->backend, state->plan->strategy, "newer", 2000, false};
   state->home = scratch_make();
-  state->root = scratch_path(state->home, "root");
+  state->root = state->plan->is_in_store ? small_root_in_store() : scratch_path(state->home, "root");
   require(small_root_build(state->root, &older, NULL) == SF_OK, "can't build");
   require(small_root_build(state->root, &newer, NULL) == SF_OK, "can't build");
   state->dim = SMALL_DIM;
@@ -269,6 +270,10 @@ static const reading_plan small_cel = {.backend = "sqlite-vec",
                                        .routing_context = SMALL_CONTEXT,
                                        .is_asynchronous = true,
                                        .is_warm = true};
+static const reading_plan store_sqlite = {
+    .backend = "sqlite-vec", .strategy = SF_SHARDING_CLUSTER, .is_in_store = true};
+static const reading_plan store_lance = {
+    .backend = "lance", .strategy = SF_SHARDING_LSH, .is_in_store = true, .is_asynchronous = true};
 static const reading_plan cluster_cold = {.golden = "sqlite-cosine-cluster"};
 static const reading_plan cluster_warm = {.golden = "sqlite-cosine-cluster", .is_warm = true};
 static const reading_plan cluster_asynchronous = {.golden = "sqlite-cosine-cluster", .is_asynchronous = true};
@@ -291,11 +296,19 @@ static const reading_plan lance22_preloaded = {.golden = "lance22-dot-lsh", .pre
     .check = check, .tear_down = tear_down                                                                             \
   }
 
+#define STORE_READING(title, stride, plan_of_it)                                                                       \
+  {                                                                                                                    \
+    .name = title, .short_stride = stride, .needs_store = true, .plan = &(plan_of_it), .set_up = set_up,               \
+    .prepare = prepare, .run = run, .check = check, .tear_down = tear_down                                             \
+  }
+
 const scenario reading_scenarios[] = {
     READING("small-sqlite-cold", 13, small_sqlite),
     READING("small-lance-asynchronous", 5, small_lance),
     READING("small-lance-preload", 5, small_preloaded),
     READING("small-cel-asynchronous", 7, small_cel),
+    STORE_READING("store-sqlite-cold", 101, store_sqlite),
+    STORE_READING("store-lance-asynchronous", 101, store_lance),
     READING("sqlite-cold", 0, cluster_cold),
     READING("sqlite-warm", 0, cluster_warm),
     READING("sqlite-asynchronous", 0, cluster_asynchronous),

@@ -12,6 +12,7 @@
 typedef struct scenario {
   const char *name;
   unsigned short_stride; /* from one point to the next in the short form; 0: it is not in that */
+  bool needs_store;      /* $FAULTS_STORE, an s3:// URL to write below; left out where that is not set */
   const void *plan;
   void *(*set_up)(const void *plan);
   /* Before each run with a fault: makes what the run begins with. */

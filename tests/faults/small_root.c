@@ -1,6 +1,9 @@
 #include "faults/small_root.h"
 
+#include "base/memory.h"
+
 #include <stdio.h>
+#include <unistd.h>
 
 typedef struct small_rows {
   float vectors[SMALL_ROWS * SMALL_DIM];
@@ -92,6 +95,14 @@ sf_code small_root_build(const char *root, const small_plan *plan, sf_error *err
     code = finish(builder, plan, error);
   sf_builder_free(builder);
   return code;
+}
+
+char *small_root_in_store(void) {
+  static unsigned number;
+  char *root = sf_format("%s/%lld-%u", getenv("FAULTS_STORE"), (long long)getpid(), number++);
+  if (root == NULL)
+    abort();
+  return root;
 }
 
 const float *small_query(void) {

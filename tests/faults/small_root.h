@@ -18,6 +18,9 @@ typedef struct small_plan {
  * payload; its vector depends on the id. */
 sf_code small_root_build(const char *root, const small_plan *plan, sf_error *error);
 
+/* A root below $FAULTS_STORE that nothing was written to yet, for the caller to free. */
+char *small_root_in_store(void);
+
 /* A vector to ask for. */
 const float *small_query(void);
 /* Context that a CEL snapshot is asked with. */

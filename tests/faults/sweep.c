@@ -154,7 +154,7 @@ static unsigned sweep_scenario(const options *given, const scenario *of) {
 }
 
 static bool is_wanted(const options *given, const scenario *of) {
-  if (given->is_short && of->short_stride == 0)
+  if ((given->is_short && of->short_stride == 0) || (of->needs_store && getenv("FAULTS_STORE") == NULL))
     return false;
   for (int i = 0; i < given->num_names; i++)
     if (strcmp(given->names[i], of->name) == 0)

@@ -11,6 +11,7 @@
 
 typedef struct writing {
   const small_plan *plan;
+  bool is_in_store;
   char *home;
   char *root;
   char *cache_dir;
@@ -54,14 +55,15 @@ static void begin_anew(writing *state) {
   free(state->cache_dir);
   tree_free(&state->before);
   state->home = scratch_make();
-  state->root = scratch_path(state->home, "root");
+  state->root = state->is_in_store ? small_root_in_store() : scratch_path(state->home, "root");
   state->cache_dir = scratch_path(state->home, "cache");
 }
 
-static writing *create(const void *plan) {
+static writing *create(const void *plan, bool is_in_store) {
   writing *state = sf_calloc(1, sizeof(*state));
   require(state != NULL, "memory");
   state->plan = plan;
+  state->is_in_store = is_in_store;
   begin_anew(state);
   return state;
 }
@@ -87,15 +89,32 @@ static sf_code run_build(void *argument, sf_error *error) {
   return small_root_build(state->root, state->plan, error);
 }
 
-static sf_code clean_up(const writing *state, sf_error *error) {
+static sf_code clean_up(const writing *state, bool removes, size_t *num_runs, sf_error *error) {
   sf_cleanup_options options = SF_CLEANUP_OPTIONS_INIT;
-  size_t num_runs = 0;
-  options.remove = true;
+  options.remove = removes;
   options.min_age_seconds = 0;
-  return sf_snapshot_cleanup(state->root, &options, &num_runs, error);
+  return sf_snapshot_cleanup(state->root, &options, num_runs, error);
 }
 
-/* A build that failed when its manifest was there already: one can still roll on to it. */
+/* What a build left; NULL: nothing. Where memory stayed out it could not remove all, and a cleanup does. */
+static const char *find_rest(const writing *state) {
+  static char left[512];
+  const tree nothing = {0};
+  size_t num_runs = 0;
+  require(clean_up(state, true, &num_runs, NULL) == SF_OK, "can't clean up");
+  require(clean_up(state, false, &num_runs, NULL) == SF_OK, "can't look for unreferenced runs");
+  if (num_runs > 0)
+    return "an unreferenced run is left";
+  tree found = tree_read(state->root); /* of a directory */
+  tree_keep_files(&found);
+  const char *other = tree_first_other(&found, &nothing);
+  if (other != NULL)
+    snprintf(left, sizeof(left), "%s is left", other);
+  tree_free(&found);
+  return other == NULL ? NULL : left;
+}
+
+/* A build that failed when its manifest was there already: it can still be made live. */
 static const char *check_published(const writing *state) {
   sf_reader_options options = SF_READER_OPTIONS_INIT;
   char *manifest_ref = NULL;
@@ -118,20 +137,6 @@ static size_t count_published(const writing *state) {
   return code == SF_OK ? count : 0; /* there may be no root */
 }
 
-/* The first file that a build left; NULL: none. Where memory stayed out it could not remove them, and a cleanup does. */
-static const char *find_rest(const writing *state) {
-  static char left[512];
-  const tree nothing = {0};
-  require(clean_up(state, NULL) == SF_OK, "can't clean up");
-  tree found = tree_read(state->root);
-  tree_keep_files(&found);
-  const char *other = tree_first_other(&found, &nothing);
-  if (other != NULL)
-    snprintf(left, sizeof(left), "%s is left", other);
-  tree_free(&found);
-  return other == NULL ? NULL : left;
-}
-
 static const char *check_build(void *argument, sf_code code, bool had_fault) {
   writing *state = argument;
   const char *wrong = NULL;
@@ -148,13 +153,21 @@ static const char *check_build(void *argument, sf_code code, bool had_fault) {
   return wrong;
 }
 
-static void *set_up_build(const void *plan) {
-  writing *state = create(plan);
+static void *begin_build(const void *plan, bool is_in_store) {
+  writing *state = create(plan, is_in_store);
   sf_error error;
   if (run_build(state, &error) != SF_OK)
     require(false, error.message);
   state->expected = search(state);
   return state;
+}
+
+static void *set_up_build(const void *plan) {
+  return begin_build(plan, false);
+}
+
+static void *set_up_build_in_store(const void *plan) {
+  return begin_build(plan, true);
 }
 
 /* ------------------------------------------------------------------------------------------- Looking after a root */
@@ -163,7 +176,7 @@ static const small_plan older = {"sqlite-vec", SF_SHARDING_CLUSTER, "older", 100
 static const small_plan newer = {"lance", SF_SHARDING_CLUSTER, "newer", 2000, false};
 
 static void *set_up_root(const void *plan) {
-  writing *state = create(plan);
+  writing *state = create(plan, false);
   sf_error error;
   if (small_root_build(state->root, &older, &error) != SF_OK)
     require(false, error.message);
@@ -219,7 +232,8 @@ static void prepare_cleanup(void *argument) {
 }
 
 static sf_code run_cleanup(void *argument, sf_error *error) {
-  return clean_up(argument, error);
+  size_t num_runs = 0;
+  return clean_up(argument, true, &num_runs, error);
 }
 
 static const char *check_cleanup(void *argument, sf_code code, bool had_fault) {
@@ -327,14 +341,22 @@ static const small_plan sqlite_cel = {"sqlite-vec", SF_SHARDING_CEL, "run", 100,
     .run = run_build, .check = check_build, .tear_down = tear_down                                                     \
   }
 
+#define STORE_BUILD(title, stride, plan_of_it)                                                                         \
+  {                                                                                                                    \
+    .name = title, .short_stride = stride, .needs_store = true, .plan = &(plan_of_it),                                 \
+    .set_up = set_up_build_in_store, .prepare = prepare_build, .run = run_build, .check = check_build,                 \
+    .tear_down = tear_down                                                                                             \
+  }
+
 const scenario writing_scenarios[] = {
     BUILD("build-sqlite", 101, sqlite_cluster),
     BUILD("build-lance-asynchronous", 31, lance_cluster),
     BUILD("build-lsh", 31, lance_lsh),
     BUILD("build-cel", 101, sqlite_cel),
-    {"rollback", 7, NULL, set_up_root, prepare_rollback, run_rollback, check_rollback, tear_down},
-    {"cleanup", 23, NULL, set_up_root, prepare_cleanup, run_cleanup, check_cleanup, tear_down},
-    {"look-lance", 13, NULL, set_up_root, prepare_look, run_look, check_look, tear_down},
-    {"look-sqlite", 23, NULL, set_up_older, prepare_look, run_look, check_look, tear_down},
+    STORE_BUILD("store-build", 201, lance_lsh),
+    {"rollback", 7, false, NULL, set_up_root, prepare_rollback, run_rollback, check_rollback, tear_down},
+    {"cleanup", 23, false, NULL, set_up_root, prepare_cleanup, run_cleanup, check_cleanup, tear_down},
+    {"look-lance", 13, false, NULL, set_up_root, prepare_look, run_look, check_look, tear_down},
+    {"look-sqlite", 23, false, NULL, set_up_older, prepare_look, run_look, check_look, tear_down},
 };
 const size_t num_writing_scenarios = sizeof(writing_scenarios) / sizeof(writing_scenarios[0]);
