@@ -43,12 +43,17 @@ static void release(written_file *file) {
 static sf_code make_temporary(written_file *file, sf_error *error) {
   int failure = EEXIST;
   for (unsigned i = 0; i < MAX_TRIES && (failure == EEXIST || failure == ENOENT); i++) {
-    /* Whoever removes empty folders can remove this one before anything is in it. */
-    SF_TRY(sf_make_folders(file->folder, error));
+    /* Before the folder: an empty one below `manifests/` would be listed as a run. */
     char *path = sf_format("%s/.put-%lld-%llu", file->folder, (long long)getpid(),
                            (unsigned long long)sf_monotonic_nanoseconds());
     if (path == NULL)
       return sf_fail_memory(error, "path of an object");
+    /* Whoever removes empty folders can remove this one before anything is in it. */
+    sf_code code = sf_make_folders(file->folder, error);
+    if (code != SF_OK) {
+      free(path);
+      return code;
+    }
     file->descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file->descriptor >= 0) {
       file->temporary_path = path;

@@ -5,6 +5,7 @@
 #include "shard/row_failures.h"
 #include "shard/sqlite_vec/written_id.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -101,13 +102,15 @@ static sf_code check_integrity(sqlite3 *database, sf_error *error) {
   SF_TRY(sf_sqlite_prepare(database, "PRAGMA quick_check", "shard.db", SF_DB_ADAPTER_ERROR, &row, error));
   sf_code code = SF_OK;
   int status = SQLITE_DONE;
+  errno = 0;
   while (code == SF_OK && (status = sqlite3_step(row)) == SQLITE_ROW) {
     const char *verdict;
     size_t length;
     code = sf_sqlite_text(row, 0, "shard.db", &verdict, &length, error);
     /* The virtual table's module is not here, which is as it should be. */
     if (code == SF_OK && strcmp(verdict, "ok") != 0 && strstr(verdict, "no such module") == NULL)
-      code = sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: %s", verdict);
+      /* Pages that there was no memory for are among what SQLite finds; an allocation that failed leaves errno. */
+      code = sf_fail(error, sf_errno_code(errno, SF_DB_ADAPTER_ERROR), "shard.db: %s", verdict);
   }
   if (code == SF_OK && status != SQLITE_DONE)
     code = sf_sqlite_fail(database, status, "shard.db", "can't check the database", SF_DB_ADAPTER_ERROR, error);
