@@ -47,7 +47,7 @@ bench: build-deps configure ## build and run the benchmarks
 fuzz: ## run every fuzzer for SECONDS=60 (needs clang)
 	tools/fuzz --build $(BUILD)/fuzz --seconds $(SECONDS)
 
-soak: deps ## a million searches of the package (SEARCHES=N), the library under everything for SECONDS=60, 600 kills
+soak: deps ## a million searches of the package (SEARCHES=N), the library under everything for SECONDS=60, 600 kills, every allocation failing
 	tools/test --build $(BUILD) --soak $(SECONDS) --searches $(SEARCHES)
 
 wheel: package-deps ## build a self-contained Python wheel in build/wheels, and try it
