@@ -270,12 +270,14 @@ typedef struct sf_s3_options {
   uint32_t max_attempts;          /* the first one included; 0: 6 */
   uint32_t max_connections;       /* 0: 16 */
   const char *profile;            /* NULL: AWS_PROFILE, then "default" */
-  bool anonymous;                 /* send unsigned requests */
+  bool anonymous;                 /* send unsigned requests; excludes keys and callback */
   const char *access_key_id;      /* with secret_access_key; session_token may stay NULL */
   const char *secret_access_key;
   const char *session_token;
   sf_s3_credential_callback credential_callback; /* instead of keys */
   void *credential_user_data;
+  bool
+      requester_pays; /* agree to pay for requests and transfer: the header x-amz-request-payer goes with each request */
 } sf_s3_options;
 
 #define SF_S3_OPTIONS_INIT SF_INITIALIZER(sf_s3_options)
@@ -620,7 +622,7 @@ typedef struct sf_build_options {
   void *progress_user_data;
   sf_log_callback log; /* NULL: silent */
   void *log_user_data;
-  sf_executor *executor; /* that sf_builder_finish_submit runs on; NULL: it makes one */
+  sf_executor *executor; /* that asynchronous calls run on; NULL: each makes one */
 } sf_build_options;
 
 #define SF_BUILD_OPTIONS_INIT SF_INITIALIZER(sf_build_options)
@@ -631,6 +633,13 @@ SF_API void sf_build_options_init(sf_build_options *options);
 /* Opens the root (which need not exist) and checks the options. Nothing is written but a record of the run. */
 SF_API sf_code sf_builder_create(const char *root, const sf_build_options *options, sf_builder **builder,
                                  sf_error *error);
+
+/* As create, but at once; the options are needed only until this returns. Cancelled, and when it fails, it has removed what it
+ * wrote by the time that it is done. */
+SF_API sf_code sf_builder_create_submit(const char *root, const sf_build_options *options, sf_completion_queue *queue,
+                                        void *user_data, sf_operation **operation, sf_error *error);
+/* The builder of a finished creation, once; NULL if it failed or was taken. */
+SF_API sf_builder *sf_operation_take_builder(sf_operation *operation);
 
 /* Rows to add, all borrowed for the call. Vectors are rounded to float32; one that is not finite then is refused. */
 typedef struct sf_row_batch {
@@ -671,10 +680,16 @@ SF_API uint64_t sf_builder_training_rows(const sf_builder *builder, size_t dim);
 /* Trains centroids from `rows`, of which only the vectors are looked at: all of them, or a random sample where there are
  * more than training_rows. Only before the first row is added; does nothing where no centroids are to be trained. */
 SF_API sf_code sf_builder_train(sf_builder *builder, const sf_row_batch *rows, sf_error *error);
+/* The builder and the rows must not be touched until the operation has finished. */
+SF_API sf_code sf_builder_train_submit(sf_builder *builder, const sf_row_batch *rows, sf_completion_queue *queue,
+                                       void *user_data, sf_operation **operation, sf_error *error);
 
 /* Adds rows, in their order. What is wrong with one is SF_CONFIG_VALIDATION_ERROR (a routing token that is not known:
  * SF_UNKNOWN_ROUTING_TOKEN_ERROR), and the message says which. Batches of some MiB are best; any size is taken. */
 SF_API sf_code sf_builder_add(sf_builder *builder, const sf_row_batch *rows, sf_error *error);
+/* The builder and the rows must not be touched until the operation has finished. */
+SF_API sf_code sf_builder_add_submit(sf_builder *builder, const sf_row_batch *rows, sf_completion_queue *queue,
+                                     void *user_data, sf_operation **operation, sf_error *error);
 
 typedef struct sf_built_shard {
   uint32_t db_id;
@@ -709,8 +724,13 @@ SF_API sf_code sf_builder_finish_submit(sf_builder *builder, sf_completion_queue
 /* The result of a finished build, once; NULL if it failed or was taken. */
 SF_API sf_build_result *sf_operation_take_build_result(sf_operation *operation);
 
-/* Frees, and removes what was written where the build has not finished. NULL is allowed. */
+/* Frees, and removes what was written where the build has not finished. A store that does not answer is given 1.5 seconds
+ * for each step, and removing takes 30 seconds at most: what is left then is named in the log, and a cleanup removes it. NULL
+ * is allowed. */
 SF_API void sf_builder_free(sf_builder *builder);
+/* As free; the builder is gone whatever this returns. Cancelling it gives up the removal. */
+SF_API sf_code sf_builder_free_submit(sf_builder *builder, sf_completion_queue *queue, void *user_data,
+                                      sf_operation **operation, sf_error *error);
 
 /* --------------------------------------------------------------------------------------------- Looking after a root */
 

@@ -19,6 +19,9 @@ class S3ConnectionOptions(TypedDict, total=False):
 
     Timeouts are in seconds; `max_attempts` includes the first. `verify_ssl` is a bool, or the path of the certificate
     authorities to trust. `signature_version` can only be `"s3v4"`.
+
+    `anonymous` sends unsigned requests, as to a public bucket, and looks for no credentials. `requester_pays` agrees to
+    pay for requests to a bucket that asks for it; `request_payer="requester"` means the same.
     """
 
     endpoint_url: str | None
@@ -29,6 +32,9 @@ class S3ConnectionOptions(TypedDict, total=False):
     connect_timeout: float | None
     read_timeout: float | None
     max_attempts: int | None
+    anonymous: bool | None
+    requester_pays: bool | None
+    request_payer: Literal["requester"] | bool | None
 
 
 _STYLES = ("auto", "virtual", "path")
@@ -55,6 +61,24 @@ def _number(options: dict[str, Any], name: str, *, whole: bool = False) -> Any:
     return value
 
 
+def _flag(options: dict[str, Any], name: str) -> bool:
+    value = options.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise _fail(name, "a bool", value)
+    return bool(value)
+
+
+def _requester_pays(options: dict[str, Any]) -> bool:
+    pays, payer = _flag(options, "requester_pays"), options.get("request_payer")
+    if payer is None:
+        return pays
+    if not isinstance(payer, bool) and payer != "requester":
+        raise _fail("request_payer", '"requester" or a bool', payer)
+    if options.get("requester_pays") is not None and pays != bool(payer):
+        raise _fail("request_payer", f"what requester_pays={pays} says", payer)
+    return bool(payer)
+
+
 def core_options(
     connection: S3ConnectionOptions | None, credential_provider: CredentialProvider | None
 ) -> dict[str, Any]:
@@ -74,6 +98,9 @@ def core_options(
     verify: Any = options.get("verify_ssl")
     if verify is not None and not isinstance(verify, (bool, str, os.PathLike)):
         raise _fail("verify_ssl", "a bool or a path", verify)
+    anonymous = _flag(options, "anonymous")
+    if anonymous and credential_provider is not None:
+        raise _fail("anonymous", "no credential_provider beside it", anonymous)
     if not options and credential_provider is None:
         return {}
     has_path = verify is not None and not isinstance(verify, bool)
@@ -87,5 +114,7 @@ def core_options(
         "connect_timeout": float(_number(options, "connect_timeout")),
         "read_timeout": float(_number(options, "read_timeout")),
         "max_attempts": _number(options, "max_attempts", whole=True),
+        "anonymous": anonymous,
+        "requester_pays": _requester_pays(options),
         "credential_provider": credential_provider,
     }

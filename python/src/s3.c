@@ -218,6 +218,8 @@ int sf_py_sink_attach_s3(PyObject *sink, PyObject *s3, sf_s3_options *options) {
     return -1;
   options->addressing_style = (sf_s3_addressing_style)read_number(s3, "addressing_style");
   options->no_verify_ssl = read_number(s3, "no_verify_ssl") != 0;
+  options->anonymous = read_number(s3, "anonymous") != 0;
+  options->requester_pays = read_number(s3, "requester_pays") != 0;
   options->connect_timeout_seconds = read_number(s3, "connect_timeout");
   options->read_timeout_seconds = read_number(s3, "read_timeout");
   options->max_attempts = (uint32_t)read_number(s3, "max_attempts");

@@ -26,6 +26,20 @@ void sf_cancellation_request(sf_cancellation *cancellation) {
   unlock_hooks(cancellation);
 }
 
+void sf_cancellation_limit(sf_cancellation *cancellation, uint64_t patience, uint64_t total) {
+  cancellation->patience = patience;
+  cancellation->last_deadline = sf_monotonic_nanoseconds() + total;
+  sf_cancellation_progress(cancellation);
+}
+
+void sf_cancellation_progress(const sf_cancellation *cancellation) {
+  if (cancellation == NULL || cancellation->last_deadline == 0)
+    return;
+  uint64_t next = sf_monotonic_nanoseconds() + cancellation->patience;
+  atomic_store_explicit(&with_hooks(cancellation)->deadline,
+                        next < cancellation->last_deadline ? next : cancellation->last_deadline, memory_order_relaxed);
+}
+
 void sf_cancellation_add_hook(const sf_cancellation *cancellation, sf_cancellation_hook *hook) {
   if (cancellation == NULL)
     return;

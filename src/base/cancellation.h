@@ -3,6 +3,7 @@
 #define SF_BASE_CANCELLATION_H
 
 #include "base/error.h"
+#include "base/time.h"
 
 #include <stdatomic.h>
 
@@ -19,13 +20,34 @@ typedef struct sf_cancellation {
   atomic_bool requested;
   atomic_bool hooks_locked;
   sf_cancellation_hook *hooks;
+  /* Of work that may take a limited time: it counts as cancelled from `deadline` on (nanoseconds of the monotonic clock; 0:
+   * none), which progress puts off by `patience`, but never beyond `last_deadline`. Set before the work begins. */
+  _Atomic uint64_t deadline;
+  uint64_t patience;
+  uint64_t last_deadline;
 } sf_cancellation;
+
+/* Gives work `total` nanoseconds in all, and `patience` between two steps. */
+void sf_cancellation_limit(sf_cancellation *cancellation, uint64_t patience, uint64_t total);
+
+/* The work has come one step further. Does nothing without a limit; `cancellation` may be NULL. */
+void sf_cancellation_progress(const sf_cancellation *cancellation);
+
+/* When to look again at the latest; UINT64_MAX: there is no limit. */
+static inline uint64_t sf_cancellation_deadline(const sf_cancellation *cancellation) {
+  uint64_t deadline = cancellation == NULL ? 0 : atomic_load_explicit(&cancellation->deadline, memory_order_relaxed);
+  return deadline == 0 ? UINT64_MAX : deadline;
+}
 
 void sf_cancellation_request(sf_cancellation *cancellation);
 
 /* `cancellation` may be NULL: never cancelled. */
 static inline bool sf_cancellation_requested(const sf_cancellation *cancellation) {
-  return cancellation != NULL && atomic_load_explicit(&cancellation->requested, memory_order_acquire);
+  if (cancellation == NULL)
+    return false;
+  uint64_t deadline = atomic_load_explicit(&cancellation->deadline, memory_order_relaxed);
+  return atomic_load_explicit(&cancellation->requested, memory_order_acquire) ||
+         (deadline != 0 && sf_monotonic_nanoseconds() >= deadline);
 }
 
 static inline sf_code sf_cancellation_check(const sf_cancellation *cancellation, sf_error *error) {

@@ -54,17 +54,15 @@ static void trim_partial_character(char *text, size_t length) {
     text[start - 1] = '\0';
 }
 
-/* Messages quote files and servers: what strict readers can't decode, or a terminal would obey, becomes '?'. */
-static void replace_unprintable(char *text) {
+void sf_replace_unprintable(char *text) {
   size_t length = strlen(text);
   for (size_t i = 0; i < length;) {
     uint32_t code_point = 0;
     size_t size = sf_utf8_decode(text + i, length - i, &code_point);
-    bool is_control = (code_point < 0x20 && code_point != '\n' && code_point != '\t') || code_point == 0x7F;
-    if (size == 0 || is_control) {
-      text[i] = '?';
-      size = 1;
-    }
+    bool is_shown = size > 0 && (code_point == '\n' || code_point == '\t' || sf_utf8_is_printable(code_point));
+    size = size > 0 ? size : 1;
+    if (!is_shown)
+      memset(text + i, '?', size);
     i += size;
   }
 }
@@ -94,7 +92,7 @@ static void set_message(sf_error *error, sf_code code, const char *text) {
     shorten(error->message, text, length);
   else
     memcpy(error->message, text, length + 1);
-  replace_unprintable(error->message);
+  sf_replace_unprintable(error->message);
 }
 
 sf_code sf_fail(sf_error *error, sf_code code, const char *format, ...) {

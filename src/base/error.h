@@ -15,6 +15,9 @@
  * The arguments may point into `error` itself. */
 sf_code sf_fail(sf_error *error, sf_code code, const char *format, ...) SF_PRINTF(3, 4);
 
+/* Messages quote files and servers: what strict readers can't decode, or a terminal would obey, becomes '?'. */
+void sf_replace_unprintable(char *text);
+
 /* For allocations that returned NULL: `what` names what they were for. */
 sf_code sf_fail_memory(sf_error *error, const char *what);
 

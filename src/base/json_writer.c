@@ -33,12 +33,14 @@ bool sf_json_append_string(sf_buffer *buffer, const char *text, size_t length) {
     size_t plain = 0;
     while (at + plain < length && is_plain(text[at + plain]))
       plain++;
-    uint32_t code_point;
+    uint32_t code_point = 0;
     size_t sequence = plain == 0 ? sf_utf8_decode(text + at, length - at, &code_point) : plain;
     if (plain == 0 && sequence == 1)
       appended = append_escaped(buffer, text[at]);
     else if (sequence == 0)
       appended = sf_buffer_append_text(buffer, "\\ufffd");
+    else if (plain == 0 && code_point < 0xA0) /* terminals obey U+0080 to U+009F */
+      appended = sf_buffer_append_format(buffer, "\\u%04x", (unsigned)code_point);
     else
       appended = sf_buffer_append(buffer, text + at, sequence);
     at += sequence > 0 ? sequence : 1;

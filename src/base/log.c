@@ -11,5 +11,6 @@ void sf_log_message(const sf_log *log, sf_log_level level, const char *format, .
   va_start(arguments, format);
   vsnprintf(message, sizeof(message), format, arguments);
   va_end(arguments);
+  sf_replace_unprintable(message);
   log->callback(level, message, log->user_data);
 }

@@ -61,6 +61,14 @@ bool sf_utf8_valid(const char *text, size_t length, size_t *invalid_at) {
   return true;
 }
 
+bool sf_utf8_is_printable(uint32_t code_point) {
+  if (code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0))
+    return false;
+  bool turns = code_point == 0x061C || code_point == 0x200E || code_point == 0x200F ||
+               (code_point >= 0x202A && code_point <= 0x202E) || (code_point >= 0x2066 && code_point <= 0x2069);
+  return !turns && code_point != 0x2028 && code_point != 0x2029;
+}
+
 size_t sf_utf8_count(const char *text, size_t length) {
   size_t count = 0;
   for (size_t i = 0; i < length; i++)

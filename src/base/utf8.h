@@ -15,6 +15,10 @@ size_t sf_utf8_encode(uint32_t code_point, char bytes[4]);
 /* True when all is UTF-8; otherwise `invalid_at` (may be NULL) is where it stops. */
 bool sf_utf8_valid(const char *text, size_t length, size_t *invalid_at);
 
+/* False for what a terminal obeys rather than shows: control characters, C1's among them, and those that turn the direction of
+ * text or break lines. */
+bool sf_utf8_is_printable(uint32_t code_point);
+
 /* Code points in valid UTF-8. */
 size_t sf_utf8_count(const char *text, size_t length);
 

@@ -47,7 +47,7 @@ static sf_code find_listed(sf_storage *storage, const char *target, const char *
                            const sf_cancellation *cancellation, char **key, sf_error *error) {
   sf_name_list list;
   bool behind_live = false;
-  SF_TRY(sf_snapshot_list_manifests(storage, cancellation, &list, error));
+  SF_TRY(sf_snapshot_list_manifests(storage, "", cancellation, &list, error));
   sf_code code = SF_OK;
   for (size_t i = 0; i < list.count && code == SF_OK && *key == NULL; i++) {
     char *candidate = NULL;

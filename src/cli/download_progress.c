@@ -1,6 +1,8 @@
 #include "cli/download_progress.h"
 
+#include "base/memory.h"
 #include "base/time.h"
+#include "cli/json_text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,8 +29,12 @@ static const char *name_end(const char *object) {
 static void show(sf_cli_download_progress *progress, const char *object, uint64_t done, uint64_t total, uint64_t now) {
   double seconds = (double)(now - progress->started_at) / 1e9;
   double rate = seconds > 0 ? (double)(done - progress->done_at_start) / MIB / seconds : 0;
-  fprintf(stderr, "\r\x1b[K%s: %.1f of %.1f MiB, %.1f MiB/s", name_end(object), (double)done / MIB, (double)total / MIB,
-          rate);
+  const char *name = name_end(object);
+  sf_buffer visible = {0};
+  bool is_visible = sf_cli_append_visible(&visible, name, strlen(name));
+  fprintf(stderr, "\r\x1b[K%s: %.1f of %.1f MiB, %.1f MiB/s", is_visible ? (const char *)visible.data : "",
+          (double)done / MIB, (double)total / MIB, rate);
+  sf_buffer_free(&visible);
   fflush(stderr);
 }
 

@@ -16,11 +16,9 @@ size_t sf_cli_utf8_sequence(const char *text, size_t length) {
 bool sf_cli_append_visible(sf_buffer *buffer, const char *text, size_t length) {
   bool appended = sf_buffer_reserve(buffer, 0) && sf_buffer_append(buffer, "", 0);
   for (size_t position = 0; appended && position < length;) {
-    size_t sequence = sf_cli_utf8_sequence(text + position, length - position);
-    unsigned char byte = (unsigned char)text[position];
-    bool is_control = (sequence == 1 && (byte < 0x20 || byte == 0x7F)) ||
-                      (sequence == 2 && byte == 0xC2 && (unsigned char)text[position + 1] < 0xA0);
-    if (sequence == 0 || is_control)
+    uint32_t code_point = 0;
+    size_t sequence = sf_utf8_decode(text + position, length - position, &code_point);
+    if (sequence == 0 || !sf_utf8_is_printable(code_point))
       appended = sf_buffer_append_text(buffer, "\xEF\xBF\xBD");
     else
       appended = sf_buffer_append(buffer, text + position, sequence);

@@ -90,6 +90,16 @@ static bool set_anonymous(const char *value, sf_s3_options *options) {
   return read_boolean(value, &options->anonymous);
 }
 
+static bool set_requester_pays(const char *value, sf_s3_options *options) {
+  return read_boolean(value, &options->requester_pays);
+}
+
+/* As boto3 names it, and the one value that S3 knows. */
+static bool set_request_payer(const char *value, sf_s3_options *options) {
+  options->requester_pays = strcmp(value, "requester") == 0;
+  return options->requester_pays;
+}
+
 static const struct {
   const char *name;
   setting_function store;
@@ -104,6 +114,8 @@ static const struct {
     {"max_attempts", set_max_attempts},
     {"max_connections", set_max_connections},
     {"anonymous", set_anonymous},
+    {"requester_pays", set_requester_pays},
+    {"request_payer", set_request_payer},
 };
 
 bool sf_cli_s3_setting_store(const char *text, sf_s3_options *options) {

@@ -11,6 +11,6 @@ bool sf_cli_s3_setting_store(const char *text, sf_s3_options *options);
 /* What there is, for messages. */
 #define SF_CLI_S3_SETTING_NAMES                                                                                        \
   "endpoint_url, region_name, addressing_style, signature_version, verify_ssl, connect_timeout, read_timeout, "        \
-  "max_attempts, max_connections or anonymous"
+  "max_attempts, max_connections, anonymous or requester_pays"
 
 #endif

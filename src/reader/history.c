@@ -63,6 +63,25 @@ static sf_code describe_all(const published_below *below, const sf_name_list *li
   return SF_OK;
 }
 
+/* Manifests sort by the time of their publishing. Where the live one and what is newer are enough, the end of the listing is
+ * all that is asked for: one page, in general. */
+static sf_code list_newest(sf_storage *storage, const char *live_key, size_t limit, const sf_cancellation *cancellation,
+                           sf_name_list *list, sf_error *error) {
+  static const char folder[] = "manifests/";
+  if (limit > 0 && live_key != NULL && strncmp(live_key, folder, sizeof(folder) - 1) == 0) {
+    const char *name = live_key + sizeof(folder) - 1;
+    char *after = sf_memdup_string(name, strcspn(name, "/")); /* without the slash: the live one comes after it */
+    if (after == NULL)
+      return sf_fail_memory(error, "history");
+    sf_code code = sf_snapshot_list_manifests(storage, after, cancellation, list, error);
+    free(after);
+    if (code != SF_OK || list->count >= limit)
+      return code;
+    sf_name_list_free(list);
+  }
+  return sf_snapshot_list_manifests(storage, "", cancellation, list, error);
+}
+
 static sf_code read_history(sf_storage *storage, size_t limit, const sf_cancellation *cancellation,
                             sf_published_manifest **manifests, size_t *count, sf_error *error) {
   sf_pointer pointer = {0};
@@ -78,7 +97,7 @@ static sf_code read_history(sf_storage *storage, size_t limit, const sf_cancella
   else if (code != SF_OK && error != NULL)
     *error = failure;
   if (code == SF_OK)
-    code = sf_snapshot_list_manifests(storage, cancellation, &list, error);
+    code = list_newest(storage, live_key, limit, cancellation, &list, error);
   if (code == SF_OK && live_key == NULL && list.count == 0)
     code =
         sf_fail(error, SF_READER_STATE_ERROR, "no snapshot at %s: expected manifests there, found none", storage->root);

@@ -42,6 +42,15 @@ static sf_code fail_missing(const sf_shard_source *source, const char *format, s
                  format != NULL ? " of the format " : "", format != NULL ? format : "");
 }
 
+/* A store that does not let itself be listed refuses to say of an object that it is missing: another format may be there all
+ * the same. */
+static void add_refusal(sf_error *first, const sf_error *failure) {
+  if (first->code == SF_OK)
+    *first = *failure;
+  else
+    sf_fail(first, failure->code, "%.480s; and %.480s", first->message, failure->message);
+}
+
 /*
  * Opens the shard by the first format that can read what lies there. Key-value data may lie beside vectors: a shard.db that
  * is no sqlite-vec database is passed over where there is a dataset. The first failure is told where no format will do.
@@ -54,14 +63,19 @@ static sf_code open_found(const sf_shard_source *source, const sf_cancellation *
   SF_TRY(choose_format(source, &name, error));
   for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
     bool detected = false;
-    if (name != NULL && strcmp(name, formats[i]->name) != 0)
-      continue;
-    SF_TRY(formats[i]->detect(source, cancellation, &detected, error));
-    if (!detected)
-      continue;
     sf_error failure;
     sf_error_clear(&failure);
-    sf_code code = formats[i]->open(source, cancellation, shard, &failure);
+    if (name != NULL && strcmp(name, formats[i]->name) != 0)
+      continue;
+    sf_code code = formats[i]->detect(source, cancellation, &detected, &failure);
+    if (code == SF_ERROR) {
+      add_refusal(&first, &failure);
+      continue;
+    }
+    if (code == SF_OK && !detected)
+      continue;
+    if (code == SF_OK)
+      code = formats[i]->open(source, cancellation, shard, &failure);
     if (code == SF_OK)
       return SF_OK;
     if (first.code == SF_OK || code != SF_DB_ADAPTER_ERROR)

@@ -129,10 +129,10 @@ static int compare_newest_first(const void *left, const void *right) {
   return -strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-sf_code sf_snapshot_list_manifests(sf_storage *storage, const sf_cancellation *cancellation, sf_name_list *list,
-                                   sf_error *error) {
+sf_code sf_snapshot_list_manifests(sf_storage *storage, const char *after, const sf_cancellation *cancellation,
+                                   sf_name_list *list, sf_error *error) {
   *list = (sf_name_list){0};
-  sf_code code = sf_storage_list(storage, "manifests/", cancellation, add_name, list, error);
+  sf_code code = sf_storage_list_after(storage, "manifests/", after, cancellation, add_name, list, error);
   if (code == SF_OK && list->out_of_memory)
     code = sf_fail_memory(error, "names of manifests");
   if (code != SF_OK)
@@ -191,7 +191,11 @@ static sf_code fall_back(sf_storage *storage, const char *failed_ref, const char
                                             .message = first_failure->message,
                                             .manifest_ref = failed_ref});
   sf_name_list list;
-  SF_TRY(sf_snapshot_list_manifests(storage, cancellation, &list, error));
+  sf_code listed = sf_snapshot_list_manifests(storage, "", cancellation, &list, error);
+  if (listed != SF_OK && listed != SF_CANCELLED_ERROR && listed != SF_OUT_OF_MEMORY_ERROR)
+    sf_error_prefix(error, "looking for older manifests, because the live one is malformed (%.200s)",
+                    first_failure->message);
+  SF_TRY(listed);
   sf_code code = SF_OK;
   bool served = false;
   uint32_t attempts = 0;

@@ -62,8 +62,9 @@ typedef struct sf_name_list {
   bool out_of_memory;
 } sf_name_list;
 
-sf_code sf_snapshot_list_manifests(sf_storage *storage, const sf_cancellation *cancellation, sf_name_list *list,
-                                   sf_error *error);
+/* Those whose names sort after `after` ("": all). */
+sf_code sf_snapshot_list_manifests(sf_storage *storage, const char *after, const sf_cancellation *cancellation,
+                                   sf_name_list *list, sf_error *error);
 void sf_name_list_free(sf_name_list *list);
 
 #endif

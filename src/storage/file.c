@@ -236,7 +236,8 @@ static int compare_entries(const struct dirent **a, const struct dirent **b) {
   return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static sf_code list_directory(const char *path, sf_storage_list_callback callback, void *user_data, sf_error *error) {
+static sf_code list_directory(const char *path, const char *after, sf_storage_list_callback callback, void *user_data,
+                              sf_error *error) {
   struct dirent **entries = NULL;
   int count = scandir(path, &entries, NULL, compare_entries);
   if (count < 0)
@@ -249,7 +250,7 @@ static sf_code list_directory(const char *path, sf_storage_list_callback callbac
       char *shown = listed_name(path, entries[i]);
       if (shown == NULL)
         code = sf_fail_memory(error, path);
-      else
+      else if (strcmp(shown, after) > 0)
         go_on = callback(shown, user_data);
       free(shown);
     }
@@ -259,12 +260,13 @@ static sf_code list_directory(const char *path, sf_storage_list_callback callbac
   return code;
 }
 
-static sf_code file_list(sf_storage *storage, const char *prefix, const sf_cancellation *cancellation,
-                         sf_storage_list_callback callback, void *user_data, sf_error *error) {
+static sf_code file_list(sf_storage *storage, const char *prefix, const char *after,
+                         const sf_cancellation *cancellation, sf_storage_list_callback callback, void *user_data,
+                         sf_error *error) {
   SF_TRY(sf_cancellation_check(cancellation, error));
   char *path;
   SF_TRY(sf_file_path_of_key(storage, prefix, &path, error));
-  sf_code code = list_directory(path, callback, user_data, error);
+  sf_code code = list_directory(path, after, callback, user_data, error);
   free(path);
   return code;
 }

@@ -1,6 +1,7 @@
 #include "storage/storage.h"
 
 #include "base/array.h"
+#include "storage/s3/shown.h"
 
 #include <string.h>
 
@@ -21,8 +22,10 @@ sf_code sf_storage_open(const char *root, const sf_storage_options *options, sf_
   for (size_t i = 0; i < sizeof(storages) / sizeof(storages[0]); i++)
     if (strlen(storages[i]->scheme) == length && strncmp(storages[i]->scheme, root, length) == 0)
       return storages[i]->open(root, options, storage, error);
-  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "snapshot root %s: no storage for the scheme '%.*s'", root,
-                 (int)length, root);
+  char shown[256];
+  sf_s3_show(shown, sizeof(shown), root, strlen(root)); /* a URL can hold passwords and signatures */
+  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "snapshot root %s: no storage for the scheme '%.*s'", shown,
+                 (int)(length < 32 ? length : 32), root);
 }
 
 void sf_storage_close(sf_storage *storage) {
@@ -53,7 +56,13 @@ sf_code sf_storage_head(sf_storage *storage, const char *key, const sf_cancellat
 
 sf_code sf_storage_list(sf_storage *storage, const char *prefix, const sf_cancellation *cancellation,
                         sf_storage_list_callback callback, void *user_data, sf_error *error) {
-  return storage->vtable->list(storage, prefix, cancellation, callback, user_data, error);
+  return storage->vtable->list(storage, prefix, "", cancellation, callback, user_data, error);
+}
+
+sf_code sf_storage_list_after(sf_storage *storage, const char *prefix, const char *after,
+                              const sf_cancellation *cancellation, sf_storage_list_callback callback, void *user_data,
+                              sf_error *error) {
+  return storage->vtable->list(storage, prefix, after, cancellation, callback, user_data, error);
 }
 
 sf_code sf_storage_local_file(sf_storage *storage, const char *key, const char *download_path,
@@ -143,6 +152,7 @@ static sf_code remove_listed(sf_storage *storage, const char *prefix, const char
   /* On this machine a folder can be a link to one elsewhere: then this removes the link, and there is nothing to list. */
   if (!is_folder || !storage->vtable->is_remote)
     code = sf_storage_remove(storage, key, cancellation, error);
+  sf_cancellation_progress(cancellation);
   if (code == SF_OK && is_folder)
     code = remove_folder(storage, key, depth + 1, cancellation, error);
   free(key);
@@ -155,6 +165,7 @@ static sf_code remove_folder(sf_storage *storage, const char *prefix, unsigned d
     return sf_fail(error, SF_ERROR, "%s: folders more than %d deep are not removed", storage->root, MAX_DEPTH);
   sf_storage_names listed;
   SF_TRY(sf_storage_list_names(storage, prefix, cancellation, &listed, error));
+  sf_cancellation_progress(cancellation);
   sf_code code = SF_OK;
   for (size_t i = 0; i < listed.count && code == SF_OK; i++)
     code = remove_listed(storage, prefix, listed.names[i], depth, cancellation, error);

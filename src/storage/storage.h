@@ -54,8 +54,9 @@ typedef struct sf_storage_vtable {
                        const sf_cancellation *cancellation, bool *found, void *bytes, sf_error *error);
   sf_code (*head)(sf_storage *storage, const char *key, const sf_cancellation *cancellation, bool *found,
                   sf_object_info *info, sf_error *error);
-  /* The names directly below the folder `prefix` ("manifests/"), without the prefix; folders end in '/'. */
-  sf_code (*list)(sf_storage *storage, const char *prefix, const sf_cancellation *cancellation,
+  /* The names directly below the folder `prefix` ("manifests/"), without the prefix; folders end in '/'. Names up to and
+   * with `after` are left out: of a large folder, only its end is asked for. "": none are. */
+  sf_code (*list)(sf_storage *storage, const char *prefix, const char *after, const sf_cancellation *cancellation,
                   sf_storage_list_callback callback, void *user_data, sf_error *error);
   /* The path of a local file with the object's bytes, for the caller to free: the object itself where it lies on this
    * machine, else a download, made at `download_path` by way of a temporary file beside it. */
@@ -101,6 +102,9 @@ sf_code sf_storage_head(sf_storage *storage, const char *key, const sf_cancellat
                         sf_object_info *info, sf_error *error);
 sf_code sf_storage_list(sf_storage *storage, const char *prefix, const sf_cancellation *cancellation,
                         sf_storage_list_callback callback, void *user_data, sf_error *error);
+sf_code sf_storage_list_after(sf_storage *storage, const char *prefix, const char *after,
+                              const sf_cancellation *cancellation, sf_storage_list_callback callback, void *user_data,
+                              sf_error *error);
 sf_code sf_storage_local_file(sf_storage *storage, const char *key, const char *download_path,
                               const sf_cancellation *cancellation, bool *found, char **path, sf_error *error);
 
@@ -112,7 +116,7 @@ sf_code sf_storage_put_file(sf_storage *storage, const char *key, const char *pa
                             sf_error *error);
 sf_code sf_storage_remove(sf_storage *storage, const char *key, const sf_cancellation *cancellation, sf_error *error);
 /* Removes everything below the folder `prefix` ("shards/run_id=…/"), and the folder. Links to folders are removed, not
- * followed. Objects that are written meanwhile may stay. */
+ * followed. Objects that are written meanwhile may stay. Each that is removed is progress to a cancellation with a time limit. */
 sf_code sf_storage_remove_all(sf_storage *storage, const char *prefix, const sf_cancellation *cancellation,
                               sf_error *error);
 

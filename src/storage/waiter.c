@@ -70,6 +70,11 @@ void sf_waiter_wait(sf_waiter *waiter, uint64_t deadline) {
   pthread_mutex_unlock(&waiter->mutex);
 }
 
+void sf_waiter_wait_or_cancelled(sf_waiter *waiter, uint64_t deadline) {
+  uint64_t limit = sf_cancellation_deadline(waiter->cancellation);
+  sf_waiter_wait(waiter, limit < deadline ? limit : deadline);
+}
+
 sf_code sf_wait_for_lock(int descriptor, const char *path, const sf_cancellation *cancellation, sf_error *error) {
   sf_waiter waiter;
   uint64_t pause = 1000000;
@@ -80,7 +85,7 @@ sf_code sf_wait_for_lock(int descriptor, const char *path, const sf_cancellation
       code = sf_fail_errno(error, "lock", path, errno);
       break;
     }
-    sf_waiter_wait(&waiter, sf_monotonic_nanoseconds() + pause);
+    sf_waiter_wait_or_cancelled(&waiter, sf_monotonic_nanoseconds() + pause);
     pause = pause < 64000000 ? pause * 2 : pause;
     code = sf_cancellation_check(cancellation, error);
   }

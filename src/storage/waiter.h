@@ -27,6 +27,8 @@ bool sf_waiter_flag_is_set(sf_waiter *waiter, const bool *flag);
 
 /* Sleeps until a signal since the last wait, or until `deadline` (nanoseconds of the monotonic clock; UINT64_MAX: none). */
 void sf_waiter_wait(sf_waiter *waiter, uint64_t deadline);
+/* As wait, and not beyond the time limit of the waiter's cancellation: for loops that look at it. */
+void sf_waiter_wait_or_cancelled(sf_waiter *waiter, uint64_t deadline);
 
 /* Takes a lock of flock's, which gives no event to wait for beside a cancellation: it is tried again, at growing intervals.
  * `path` is for the message. */

@@ -38,9 +38,10 @@ static sf_code remote_head(sf_storage *storage, const char *key, const sf_cancel
   return sf_storage_head(count_request(storage), key, cancellation, found, info, error);
 }
 
-static sf_code remote_list(sf_storage *storage, const char *prefix, const sf_cancellation *cancellation,
-                           sf_storage_list_callback callback, void *user_data, sf_error *error) {
-  return sf_storage_list(count_request(storage), prefix, cancellation, callback, user_data, error);
+static sf_code remote_list(sf_storage *storage, const char *prefix, const char *after,
+                           const sf_cancellation *cancellation, sf_storage_list_callback callback, void *user_data,
+                           sf_error *error) {
+  return sf_storage_list_after(count_request(storage), prefix, after, cancellation, callback, user_data, error);
 }
 
 static sf_code remote_local_file(sf_storage *storage, const char *key, const char *download_path,

@@ -283,6 +283,8 @@ static bool set_option(sf_s3_options *options, char *option) {
     options->no_verify_ssl = strcmp(value, "false") == 0;
   else if (strcmp(option, "anonymous") == 0)
     options->anonymous = strcmp(value, "true") == 0;
+  else if (strcmp(option, "requester_pays") == 0)
+    options->requester_pays = strcmp(value, "true") == 0;
   else if (strcmp(option, "callback") == 0)
     options->credential_callback = strcmp(value, "true") == 0 ? supply_from_callback : NULL;
   else if (strcmp(option, "connect_timeout") == 0)

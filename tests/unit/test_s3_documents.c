@@ -3,11 +3,52 @@
 #include "storage/s3/credentials.h"
 #include "storage/s3/ini.h"
 #include "storage/s3/responses.h"
+#include "storage/s3/shown.h"
 #include "storage/s3/upload.h"
 
 #include <string.h>
 
 /* ------------------------------------------------------------------------------------------------------------- XML */
+
+static void what_others_say_is_shown_without_secrets_and_controls(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    const char *shown;
+  } cases[] = {
+      {"Access Denied", "Access Denied"},
+      {"", ""},
+      {"red \x1b[31m and \xc2\x9b"
+       "2J and \xe2\x80\xae",
+       "red \\x1b[31m and \\x9b2J and \\u202e"},
+      {"two\nlines\r\n", "two lines"},
+      {"not \xff UTF-8", "not \\xff UTF-8"},
+      {"GET /b/k?X-Amz-Signature=0123abcd&X-Amz-Date=20260101T000000Z",
+       "GET /b/k?X-Amz-Signature=\xe2\x80\xa6&X-Amz-Date=20260101T000000Z"},
+      {"Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1, Signature=ab12",
+       "Authorization: \xe2\x80\xa6 Credential=\xe2\x80\xa6, Signature=\xe2\x80\xa6"},
+      {"the key AKIAIOSFODNN7EXAMPLE is not known", "the key \xe2\x80\xa6 is not known"},
+      {"x-amz-security-token:abc/def==\nhost:h", "x-amz-security-token:\xe2\x80\xa6 host:h"},
+      {"{\"SecretAccessKey\": \"wJalr XUtn\", \"Code\": \"x\"}",
+       "{\"SecretAccessKey\": \"\xe2\x80\xa6 XUtn\", \"Code\": \"x\"}"},
+      {"sum e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 differs", "sum \xe2\x80\xa6 differs"},
+      {"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY1", "\xe2\x80\xa6"},
+      {"to https://user:password@host/path", "to https://\xe2\x80\xa6@host/path"},
+      {"the token: expired", "the token: expired"},
+      {"object shards/run_id=47d604aa-d1b6-4317-be87-e4d0a0407dad/db=00000/shard.db",
+       "object shards/run_id=47d604aa-d1b6-4317-be87-e4d0a0407dad/db=00000/shard.db"},
+      {"ETag \"48b7d16756354178ada5439edae3fbee\"", "ETag \"48b7d16756354178ada5439edae3fbee\""},
+  };
+  char shown[256];
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    sf_s3_show(shown, sizeof(shown), cases[i].text, strlen(cases[i].text));
+    assert_string_equal(shown, cases[i].shown);
+  }
+  sf_s3_show(shown, 10, "0 2 4 6 8 0", 11);
+  assert_string_equal(shown, "0 2 4 \xe2\x80\xa6");
+  sf_s3_show(shown, 10, "\x1b\x1b\x1b\x1b", 4);
+  assert_string_equal(shown, "\\x1b\xe2\x80\xa6");
+}
 
 static void an_error_document_is_read_whichever_service_wrote_it(void **state) {
   (void)state;
@@ -17,7 +58,7 @@ static void an_error_document_is_read_whichever_service_wrote_it(void **state) {
       "<Unknown><Code>inner</Code></Unknown></Error>";
   sf_s3_error_document document;
   sf_s3_parse_error(s3, sizeof(s3) - 1, &document);
-  assert_string_equal(document.message, "go <there> ");
+  assert_string_equal(document.message, "go <there>");
   assert_string_equal(document.endpoint, "b.s3.eu.example");
   assert_string_equal(document.region, "eu-1");
   assert_string_equal(document.request_id, "42");
@@ -368,6 +409,7 @@ static void parts_make_an_etag_of_their_md5s(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_others_say_is_shown_without_secrets_and_controls),
       cmocka_unit_test(an_error_document_is_read_whichever_service_wrote_it),
       cmocka_unit_test(what_is_no_error_document_gives_an_empty_one),
       cmocka_unit_test(an_empty_element_of_too_long_a_name_is_refused),

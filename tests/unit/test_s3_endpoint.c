@@ -160,13 +160,87 @@ static void a_redirection_names_a_host_with_or_without_the_bucket(void **state) 
   assert_int_equal(sf_s3_endpoint_redirect(&endpoint, "b.s3-eu-west-1.amazonaws.com", "b", NULL), SF_OK);
   assert_string_equal(endpoint.url.host, "s3-eu-west-1.amazonaws.com");
   assert_true(endpoint.url.is_https);
-  assert_int_equal(sf_s3_endpoint_redirect(&endpoint, "https://other.example:8443/b/key?x=y", "b", NULL), SF_OK);
-  assert_string_equal(endpoint.url.host, "other.example");
-  assert_int_equal(endpoint.url.port, 8443);
-  assert_int_equal(sf_s3_endpoint_redirect(&endpoint, "http://other.example", "b", NULL), SF_ERROR);
-  assert_int_equal(sf_s3_endpoint_redirect(&endpoint, "https://user@other.example", "b", NULL), SF_ERROR);
-  assert_string_equal(endpoint.url.host, "other.example");
+  assert_int_equal(
+      sf_s3_endpoint_redirect(&endpoint, "https://s3.dualstack.eu-west-3.amazonaws.com/b/key?x=y", "b", NULL), SF_OK);
+  assert_string_equal(endpoint.url.host, "s3.dualstack.eu-west-3.amazonaws.com");
+  assert_int_equal(sf_s3_endpoint_redirect(&endpoint, "http://s3.eu-west-3.amazonaws.com", "b", NULL), SF_ERROR);
+  assert_int_equal(sf_s3_endpoint_redirect(&endpoint, "https://user@s3.eu-west-3.amazonaws.com", "b", NULL), SF_ERROR);
+  assert_string_equal(endpoint.url.host, "s3.dualstack.eu-west-3.amazonaws.com");
   sf_s3_endpoint_clear(&endpoint);
+}
+
+static void only_hosts_of_s3_itself_are_aws(void **state) {
+  (void)state;
+  static const char *const own[] = {
+      "s3.amazonaws.com",
+      "s3.eu-west-1.amazonaws.com",
+      "s3-eu-west-1.amazonaws.com",
+      "s3.cn-north-1.amazonaws.com.cn",
+      "s3.dualstack.us-gov-west-1.amazonaws.com",
+      "s3-accelerate.amazonaws.com",
+      "s3-fips.us-east-2.amazonaws.com",
+      "s3-accelerate.dualstack.amazonaws.com",
+      "s3.eu-west-1.api.aws",
+  };
+  static const char *const others[] = {
+      "amazonaws.com",
+      "evil.example",
+      "s3.amazonaws.com.evil.example",
+      "s3.evilamazonaws.com",
+      "ec2-1-2-3-4.compute-1.amazonaws.com",
+      "s3-x-123.us-east-1.elb.amazonaws.com",
+      "s3.us-east-1.elb.amazonaws.com",
+      "b.s3.us-east-1.amazonaws.com",
+      "s3.execute-api.us-east-1.amazonaws.com",
+      "s3..amazonaws.com",
+      "s3-.amazonaws.com",
+      ".amazonaws.com",
+      "",
+  };
+  for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+    assert_true(sf_s3_host_is_aws(own[i]));
+  for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+    assert_false(sf_s3_host_is_aws(others[i]));
+}
+
+static void a_redirection_takes_requests_to_no_host_of_others(void **state) {
+  (void)state;
+  static const struct {
+    const char *endpoint;
+    const char *location;
+    sf_code code;
+  } cases[] = {
+      {NULL, "https://evil.example/", SF_ERROR},
+      {NULL, "https://b.s3.us-west-2.amazonaws.com:8443/", SF_ERROR},
+      {NULL, "https://other.s3.us-west-2.amazonaws.com/", SF_ERROR},
+      {NULL, "b.s3.us-west-2.amazonaws.com", SF_OK},
+      {"https://s3.eu-west-1.amazonaws.com", "https://b.s3.us-west-2.amazonaws.com/", SF_OK},
+      {"https://store.example", "https://b.s3.us-west-2.amazonaws.com/", SF_ERROR},
+      {"https://store.example", "https://b.store.example/key", SF_OK},
+      {"https://store.example", "https://store.example:444/key", SF_ERROR},
+      {"https://store.example", "https://sub.store.example/", SF_ERROR},
+      {"https://store.example", "http://store.example/", SF_ERROR},
+      {"https://store.example", "https://store.example@evil.example/", SF_ERROR},
+      {"https://store.example", "https://evil.example/store.example", SF_ERROR},
+      {"http://store.example", "https://store.example/", SF_OK},
+      {"http://store.example:9000", "http://store.example:9000/", SF_OK},
+      {"http://store.example:9000", "http://store.example:9001/", SF_ERROR},
+      {"http://store.example:9000", "https://store.example/", SF_ERROR},
+      {"http://127.0.0.1:9000", "http://127.0.0.2:9000/", SF_ERROR},
+      {"http://[::1]:9000", "http://[::2]:9000/", SF_ERROR},
+  };
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    sf_s3_endpoint endpoint;
+    sf_error error = {0};
+    assert_int_equal(sf_s3_endpoint_init(&endpoint, cases[i].endpoint, NULL, NULL), SF_OK);
+    char *before = sf_strdup(endpoint.url.host);
+    if (sf_s3_endpoint_redirect(&endpoint, cases[i].location, "b", &error) != cases[i].code)
+      fail_msg("from %s to %s: %s", before, cases[i].location, error.message);
+    if (cases[i].code != SF_OK)
+      assert_string_equal(endpoint.url.host, before);
+    free(before);
+    sf_s3_endpoint_clear(&endpoint);
+  }
 }
 
 int main(void) {
@@ -180,6 +254,8 @@ int main(void) {
       cmocka_unit_test(a_given_style_is_kept_to),
       cmocka_unit_test(a_region_that_is_told_moves_only_aws_own_hosts),
       cmocka_unit_test(a_redirection_names_a_host_with_or_without_the_bucket),
+      cmocka_unit_test(only_hosts_of_s3_itself_are_aws),
+      cmocka_unit_test(a_redirection_takes_requests_to_no_host_of_others),
   };
   return cmocka_run_group_tests_name("s3_endpoint", tests, NULL, NULL);
 }

@@ -1,5 +1,7 @@
 #include "storage/s3/attempt.h"
 
+#include "storage/s3/shown.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -86,6 +88,12 @@ static bool begin(sf_http_sink *sink, const sf_http_response *response) {
     attempt->fault = SF_S3_FAULT_CHANGED;
   else
     attempt->fault = response->status == 206 ? begin_part(attempt, response) : begin_whole(attempt, response);
+  bool is_kept = attempt->call->request->sink == NULL && attempt->has_expected;
+  bool has_body = strcmp(attempt->call->request->method, "HEAD") != 0;
+  /* What is announced as too large is not waited for. */
+  if (attempt->fault == SF_S3_FAULT_NONE && is_kept && has_body &&
+      attempt->expected > attempt->call->request->max_body - attempt->base)
+    attempt->fault = SF_S3_FAULT_TOO_LARGE;
   return attempt->fault == SF_S3_FAULT_NONE;
 }
 
@@ -277,31 +285,61 @@ static const char *describe_fault(sf_s3_fault fault) {
   return "the answer can't be used";
 }
 
+/* A listing's prefix is a parameter; for messages it is what is asked for. */
+static const char *object_of(const sf_s3_request *request) {
+  for (size_t i = 0; request->key == NULL && i < request->num_parameters; i++)
+    if (strcmp(request->parameters[i].name, "prefix") == 0)
+      return request->parameters[i].value;
+  return request->key != NULL ? request->key : "";
+}
+
+static const char *describe_method(const sf_s3_request *request) {
+  return request->key == NULL ? "LIST" : request->method;
+}
+
+/* A store that may not be listed keeps to itself which objects there are: it answers for a missing one as for one that may
+ * not be read. */
+static const char *explain_denial(const sf_s3_request *request, const sf_http_response *response,
+                                  const sf_s3_error_document *document) {
+  bool is_denial = document->code[0] == '\0' || strcmp(document->code, "AccessDenied") == 0;
+  if (response->status != 403 || !is_denial)
+    return "";
+  if (request->key == NULL)
+    return "; listing the prefix is denied (on AWS: s3:ListBucket)";
+  bool reads = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+  return reads ? "; reading it is denied, or it does not exist and listing, which would tell, is denied" : "";
+}
+
 static sf_code fail_status(const sf_s3_call *call, const sf_http_response *response,
                            const sf_s3_error_document *document, sf_code code, sf_error *error) {
+  char header_id[128];
   const char *request_id = document->request_id;
-  if (request_id[0] == '\0' && sf_http_header(response, "x-amz-request-id") != NULL)
-    request_id = sf_http_header(response, "x-amz-request-id");
-  return sf_fail(error, code, "%s s3://%s/%s: status %d%s%s%s%s%s%.128s%s", call->request->method, call->client->bucket,
-                 call->request->key != NULL ? call->request->key : "", response->status,
-                 document->code[0] != '\0' ? " " : "", document->code, document->message[0] != '\0' ? ": " : "",
-                 document->message, request_id[0] != '\0' ? " (request " : "", request_id,
-                 request_id[0] != '\0' ? ")" : "");
+  const char *header = sf_http_header(response, "x-amz-request-id");
+  if (request_id[0] == '\0' && header != NULL) {
+    sf_s3_show(header_id, sizeof(header_id), header, strlen(header));
+    request_id = header_id;
+  }
+  return sf_fail(error, code, "%s s3://%s/%s: status %d%s%s%s%s%s%s%s%s", describe_method(call->request),
+                 call->client->bucket, object_of(call->request), response->status, document->code[0] != '\0' ? " " : "",
+                 document->code, document->message[0] != '\0' ? ": " : "", document->message,
+                 request_id[0] != '\0' ? " (request " : "", request_id, request_id[0] != '\0' ? ")" : "",
+                 explain_denial(call->request, response, document));
 }
 
 static sf_code fail_transport(const sf_s3_attempt *attempt, const sf_http_response *response, sf_code code,
                               sf_error *error) {
   const sf_s3_call *call = attempt->call;
-  const char *key = call->request->key != NULL ? call->request->key : "";
+  const char *key = object_of(call->request);
+  const char *method = describe_method(call->request);
   if (attempt->fault == SF_S3_FAULT_SINK)
     return sf_fail(error, call->request->sink->error.code, "%s", call->request->sink->error.message);
   if (attempt->fault == SF_S3_FAULT_TOO_LARGE)
-    return sf_fail(error, code, "%s s3://%s/%s: expected at most %zu bytes, found more", call->request->method,
-                   call->client->bucket, key, call->request->max_body);
+    return sf_fail(error, code, "%s s3://%s/%s: expected at most %zu bytes, found more", method, call->client->bucket,
+                   key, call->request->max_body);
   if (attempt->fault == SF_S3_FAULT_MEMORY || response->result == SF_HTTP_NO_MEMORY)
     code = SF_OUT_OF_MEMORY_ERROR;
   const char *why = attempt->fault != SF_S3_FAULT_NONE ? describe_fault(attempt->fault) : response->message;
-  return sf_fail(error, code, "%s s3://%s/%s: %s", call->request->method, call->client->bucket, key, why);
+  return sf_fail(error, code, "%s s3://%s/%s: %s", method, call->client->bucket, key, why);
 }
 
 sf_code sf_s3_attempt_fail(const sf_s3_attempt *attempt, const sf_s3_error_document *document, sf_code code,

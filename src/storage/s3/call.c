@@ -351,7 +351,7 @@ sf_code sf_s3_call_run(sf_s3_call *call, sf_s3_client *client, const sf_s3_reque
   sf_code code = SF_OK;
   uint64_t wake_at = UINT64_MAX;
   while (code == SF_OK && !sf_s3_call_step(call, &wake_at)) {
-    sf_waiter_wait(&waiter, wake_at);
+    sf_waiter_wait_or_cancelled(&waiter, wake_at);
     wake_at = UINT64_MAX;
     code = sf_cancellation_check(cancellation, error);
   }

@@ -81,20 +81,24 @@ static void add_header(draft *made, const char *name, const char *value) {
   made->headers[made->num_headers++] = (sf_http_header_line){.name = name, .value = value};
 }
 
+static const sf_sigv4_pair request_payer = {"x-amz-request-payer", "requester"};
+
 /* Signed are the host and everything of AWS's own; in ascending order. */
 static bool sign(draft *made) {
   const sf_s3_credentials *credentials = made->signature->credentials;
-  sf_sigv4_pair headers[5];
+  sf_sigv4_pair headers[6];
   size_t count = 0;
   headers[count++] = (sf_sigv4_pair){"host", made->target.host};
   if (made->request->wants_checksum)
     headers[count++] = (sf_sigv4_pair){"x-amz-checksum-mode", "ENABLED"};
   headers[count++] = (sf_sigv4_pair){"x-amz-content-sha256", made->payload_hash};
   headers[count++] = (sf_sigv4_pair){"x-amz-date", made->timestamp};
+  if (made->client->settings.requester_pays)
+    headers[count++] = request_payer;
   if (credentials->session_token != NULL)
     headers[count++] = (sf_sigv4_pair){"x-amz-security-token", credentials->session_token};
-  for (size_t i = 1; i < count; i++) /* libcurl makes the host's */
-    if (strcmp(headers[i].name, "x-amz-checksum-mode") != 0)
+  for (size_t i = 1; i < count; i++) /* libcurl makes the host's; add_headers adds what unsigned requests have, too */
+    if (strcmp(headers[i].name, "x-amz-checksum-mode") != 0 && strcmp(headers[i].name, request_payer.name) != 0)
       add_header(made, headers[i].name, headers[i].value);
   const sf_sigv4_request request = {.method = made->request->method,
                                     .path = made->target.path,
@@ -134,6 +138,8 @@ static bool add_headers(draft *made) {
     add_header(made, "if-none-match", request->if_none_match);
   if (request->wants_checksum)
     add_header(made, "x-amz-checksum-mode", "ENABLED");
+  if (made->client->settings.requester_pays)
+    add_header(made, request_payer.name, request_payer.value);
   if (request->body != NULL)
     add_header(made, "content-type", "application/octet-stream");
   int64_t now = (int64_t)sf_wall_clock_seconds() + atomic_load(&made->client->clock_difference);

@@ -74,7 +74,7 @@ static sf_code sleep_before_retry(uint32_t retry, const sf_cancellation *cancell
   sf_waiter waiter;
   SF_TRY(sf_waiter_init(&waiter, cancellation, error));
   uint64_t delay = sf_s3_retry_delay_ms(retry, sf_s3_random(), 0);
-  sf_waiter_wait(&waiter, sf_monotonic_nanoseconds() + delay * 1000000);
+  sf_waiter_wait_or_cancelled(&waiter, sf_monotonic_nanoseconds() + delay * 1000000);
   sf_waiter_destroy(&waiter);
   return sf_cancellation_check(cancellation, error);
 }

@@ -77,6 +77,9 @@ static void redact(const char *secret, char *text) {
 void sf_s3_credentials_redact(const sf_s3_credentials *credentials, char *text) {
   if (credentials == NULL)
     return;
+  /* Shorter ones than AWS's are words that a message may have for other reasons. */
+  if (strlen(credentials->access_key_id) >= 16)
+    redact(credentials->access_key_id, text);
   redact(credentials->secret_access_key, text);
   redact(credentials->session_token, text);
 }
@@ -184,7 +187,7 @@ static sf_code wait_for_loading(sf_s3_credential_source *source, const sf_cancel
   SF_TRY(sf_waiter_init(&self.waiter, cancellation, error));
   source->waiting = &self;
   pthread_mutex_unlock(&source->mutex);
-  sf_waiter_wait(&self.waiter, UINT64_MAX);
+  sf_waiter_wait_or_cancelled(&self.waiter, UINT64_MAX);
   pthread_mutex_lock(&source->mutex);
   pending **link = &source->waiting;
   while (*link != &self)

@@ -75,6 +75,74 @@ sf_code sf_s3_endpoint_set_region(sf_s3_endpoint *endpoint, const char *region, 
   return SF_OK;
 }
 
+/* ------------------------------------------------------------------------------------------------------- Redirection */
+
+/* https://docs.aws.amazon.com/general/latest/gr/s3.html, and the domains of AWS's other partitions. */
+static const char *const aws_domains[] = {
+    ".amazonaws.com", ".amazonaws.com.cn", ".api.aws",      ".api.amazonwebservices.com.cn",
+    ".c2s.ic.gov",    ".sc2s.sgov.gov",    ".amazonaws.eu", ".api.amazonwebservices.eu",
+};
+
+/* "eu-west-1": small letters, digits and at least two '-', with a digit at its end. */
+static bool is_region_label(const char *label, size_t length) {
+  unsigned num_dashes = 0;
+  for (size_t i = 0; i < length; i++) {
+    char c = label[i];
+    if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'))
+      return false;
+    num_dashes += c == '-';
+  }
+  return length > 0 && num_dashes >= 2 && label[length - 1] >= '0' && label[length - 1] <= '9';
+}
+
+static bool label_is(const char *label, size_t length, const char *text) {
+  return strlen(text) == length && strncmp(label, text, length) == 0;
+}
+
+/* What stands before the domain: "s3", "s3.eu-west-1", "s3.dualstack.eu-west-1", "s3-eu-west-1", … */
+static bool is_service(const char *labels, size_t length) {
+  const char *end = labels + length;
+  size_t first = strcspn(labels, ".");
+  first = first < length ? first : length;
+  if (first == length && first > 3 && strncmp(labels, "s3-", 3) == 0 && is_region_label(labels + 3, first - 3))
+    return true;
+  if (!label_is(labels, first, "s3") && !label_is(labels, first, "s3-fips") &&
+      !label_is(labels, first, "s3-accelerate"))
+    return false;
+  const char *at = labels + first;
+  bool may_be_dualstack = true;
+  while (at < end) {
+    at++; /* the dot */
+    size_t label = strcspn(at, ".");
+    label = label < (size_t)(end - at) ? label : (size_t)(end - at);
+    bool is_last = at + label == end;
+    bool is_dualstack = may_be_dualstack && label_is(at, label, "dualstack");
+    if (!is_dualstack && !(is_last && is_region_label(at, label)))
+      return false;
+    may_be_dualstack = false;
+    at += label;
+  }
+  return true;
+}
+
+bool sf_s3_host_is_aws(const char *host) {
+  size_t length = strlen(host);
+  for (size_t i = 0; i < sizeof(aws_domains) / sizeof(aws_domains[0]); i++) {
+    size_t domain = strlen(aws_domains[i]);
+    if (length > domain && strcmp(host + length - domain, aws_domains[i]) == 0 && is_service(host, length - domain))
+      return true;
+  }
+  return false;
+}
+
+static bool may_go_to(const sf_s3_endpoint *endpoint, const sf_s3_url *url) {
+  if (sf_s3_host_is_aws(endpoint->url.host))
+    return sf_s3_host_is_aws(url->host) && url->port == endpoint->url.port;
+  bool is_upgrade = url->is_https && !endpoint->url.is_https;
+  bool is_same_port = url->port == endpoint->url.port && (!is_upgrade || url->port == 0);
+  return strcmp(url->host, endpoint->url.host) == 0 && is_same_port;
+}
+
 /* Takes "bucket." from the front of a host. */
 static void strip_bucket(char *host, const char *bucket) {
   size_t length = strlen(bucket);
@@ -103,6 +171,17 @@ sf_code sf_s3_endpoint_redirect(sf_s3_endpoint *endpoint, const char *location, 
     return sf_fail(error, SF_ERROR, "redirection from https to http is not followed");
   }
   strip_bucket(url.host, bucket);
+  if (!may_go_to(endpoint, &url)) {
+    char *authority = sf_s3_url_authority(&url);
+    sf_code refused =
+        sf_fail(error, SF_ERROR,
+                "the store redirects from %s to another host, %.200s, which is not followed: requests carry "
+                "credentials",
+                endpoint->url.host, authority != NULL ? authority : "");
+    free(authority);
+    sf_s3_url_clear(&url);
+    return refused;
+  }
   free(url.path);
   url.path = endpoint->url.path;
   free(endpoint->url.host);

@@ -19,9 +19,18 @@ void sf_s3_endpoint_clear(sf_s3_endpoint *endpoint);
 /* Goes on to another region, as the service told. The endpoint stays as it was on failure. */
 sf_code sf_s3_endpoint_set_region(sf_s3_endpoint *endpoint, const char *region, sf_error *error);
 
-/* Goes on to the host that a redirection names: a URL (its path is ignored) or a bare host, with the bucket in front of
- * it or not. Never from https to http. */
+/*
+ * Goes on to the host that a redirection names: a URL (its path is ignored) or a bare host, with the bucket in front of it or
+ * not. Requests carry a session token, and what they are signed for: they never go to a host of somebody else's choice. From
+ * S3's own hosts the way leads to other hosts of S3's only (sf_s3_host_is_aws), from any other endpoint to its own host and
+ * port only. Never from https to http.
+ */
 sf_code sf_s3_endpoint_redirect(sf_s3_endpoint *endpoint, const char *location, const char *bucket, sf_error *error);
+
+/* Whether a host, without a bucket in front of it, is one of S3's own: s3, s3-fips or s3-accelerate, perhaps dualstack, a
+ * region, and a domain of AWS's; or of the old form s3-<region>.amazonaws.com. Other names in those domains are given to
+ * customers' machines. */
+bool sf_s3_host_is_aws(const char *host);
 
 /* Letters, digits and '-', at most 63: what is safe to build a host name and a signature from. */
 bool sf_s3_region_is_valid(const char *region);

@@ -230,7 +230,7 @@ static sf_code drive(fetching *state, const sf_cancellation *cancellation, sf_er
     if (is_over(state))
       return SF_OK;
     if (wake_at > 0)
-      sf_waiter_wait(state->waiter, wake_at);
+      sf_waiter_wait_or_cancelled(state->waiter, wake_at);
   }
 }
 

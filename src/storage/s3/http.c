@@ -226,6 +226,10 @@ static bool set_protocol(CURL *easy) {
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
   curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* keys may hold "..", and the path is signed as it is */
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+                   1L); /* a transfer that is given up does not wait for its name's resolution */
+#endif
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   return set_text(easy, CURLOPT_USERAGENT, "shardyfusion/" SF_VERSION_STRING);
@@ -386,7 +390,7 @@ sf_code sf_http_perform(sf_http_client *client, const sf_http_request *request, 
   sf_code code = sf_http_submit(client, request, &waiter, &transfer, error);
   if (code == SF_OK) {
     while (!sf_http_transfer_is_done(transfer) && !sf_cancellation_requested(cancellation))
-      sf_waiter_wait(&waiter, UINT64_MAX);
+      sf_waiter_wait_or_cancelled(&waiter, UINT64_MAX);
     if (!sf_http_transfer_is_done(transfer)) {
       sf_http_transfer_free(transfer);
       code = sf_fail(error, SF_CANCELLED_ERROR, "the operation was cancelled");

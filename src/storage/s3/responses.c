@@ -1,6 +1,7 @@
 #include "storage/s3/responses.h"
 
 #include "base/array.h"
+#include "storage/s3/shown.h"
 #include "storage/s3/uri.h"
 #include "storage/s3/xml.h"
 
@@ -19,18 +20,6 @@ static bool replace_text(char **field, const char *text) {
 
 /* ---------------------------------------------------------------------------------------------------------- Errors */
 
-static void copy_shown(char *field, size_t size, const char *text) {
-  size_t length = strlen(text);
-  if (length >= size)
-    length = size - 1;
-  /* Not in the middle of a character. */
-  while (length > 0 && length < strlen(text) && ((unsigned char)text[length] & 0xC0) == 0x80)
-    length--;
-  for (size_t i = 0; i < length; i++)
-    field[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i];
-  field[length] = '\0';
-}
-
 static bool on_error_element(const char *path, const char *text, void *user_data) {
   sf_s3_error_document *document = user_data;
   /* S3 has /Error/…, STS /ErrorResponse/Error/… */
@@ -38,15 +27,15 @@ static bool on_error_element(const char *path, const char *text, void *user_data
   if (strncmp(path, "/Error", 6) != 0)
     return false;
   if (strcmp(name, "Code") == 0)
-    copy_shown(document->code, sizeof(document->code), text);
+    sf_s3_show(document->code, sizeof(document->code), text, strlen(text));
   else if (strcmp(name, "Message") == 0)
-    copy_shown(document->message, sizeof(document->message), text);
+    sf_s3_show(document->message, sizeof(document->message), text, strlen(text));
   else if (strcmp(name, "Region") == 0)
-    copy_shown(document->region, sizeof(document->region), text);
+    sf_s3_show(document->region, sizeof(document->region), text, strlen(text));
   else if (strcmp(name, "Endpoint") == 0)
-    copy_shown(document->endpoint, sizeof(document->endpoint), text);
+    sf_s3_show(document->endpoint, sizeof(document->endpoint), text, strlen(text));
   else if (strcmp(name, "RequestId") == 0)
-    copy_shown(document->request_id, sizeof(document->request_id), text);
+    sf_s3_show(document->request_id, sizeof(document->request_id), text, strlen(text));
   return true;
 }
 

@@ -4,7 +4,8 @@
 
 #include "base/memory.h"
 
-/* <Error>. What the store leaves out is "". Control characters are replaced: it is shown to people. */
+/* <Error>. What the store leaves out is "". As shown.h makes it
+ * fit to be shown: no control characters, and no secrets that the store repeats. */
 typedef struct sf_s3_error_document {
   char code[128];
   char message[512];

@@ -1,6 +1,7 @@
 /* Snapshots below s3://bucket/prefix. */
 #include "storage/s3/download.h"
 #include "storage/s3/fetch.h"
+#include "storage/s3/listing.h"
 #include "storage/s3/upload.h"
 #include "storage/s3/uploads.h"
 #include "storage/storage.h"
@@ -11,7 +12,6 @@
 
 /* What is read with one request, in memory and hedged; more comes in parts. */
 #define SMALL_RANGE ((size_t)1 << 20)
-#define MAX_LIST_PAGE ((size_t)16 << 20)
 
 typedef struct s3_storage {
   sf_storage storage; /* first: the storage is its s3_storage */
@@ -264,98 +264,13 @@ static sf_code s3_unfinished_writes(sf_storage *storage, const char *prefix, boo
   return code;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ Listing */
-
-typedef struct listing {
-  const s3_storage *storage;
-  const char *prefix; /* in the bucket, with the slash */
-  const sf_cancellation *cancellation;
-  sf_storage_list_callback callback;
-  void *user_data;
-  bool goes_on;
-} listing;
-
-static int compare_keys(const void *a, const void *b) {
-  return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Objects and folders come apart, each in order; pages follow one another in order. */
-static void deliver(listing *list, sf_s3_list_page *page) {
-  size_t prefix_length = strlen(list->prefix);
-  if (page->num_keys > 0)
-    qsort(page->keys, page->num_keys, sizeof(*page->keys), compare_keys);
-  for (size_t i = 0; i < page->num_keys && list->goes_on; i++) {
-    const char *key = page->keys[i];
-    /* The folder itself can be an object: of no name. */
-    if (strncmp(key, list->prefix, prefix_length) == 0 && key[prefix_length] != '\0')
-      list->goes_on = list->callback(key + prefix_length, list->user_data);
-  }
-}
-
-static sf_code fetch_page(const listing *list, const char *token, sf_s3_list_page *page, sf_error *error) {
-  const sf_sigv4_pair parameters[] = {
-      {"list-type", "2"},
-      {"delimiter", "/"},
-      {"encoding-type", "url"},
-      {"prefix", list->prefix},
-      {"continuation-token", token},
-  };
-  const sf_s3_request request = {.method = "GET",
-                                 .parameters = parameters,
-                                 .num_parameters = token != NULL ? 5 : 4,
-                                 .max_body = MAX_LIST_PAGE,
-                                 .may_hedge = true};
-  sf_s3_call call;
-  sf_code code = sf_s3_call_run(&call, list->storage->client, &request, list->cancellation, error);
-  if (code == SF_OK && !sf_s3_parse_list_page(call.body.data, call.body.length, page))
-    code = sf_fail(error, sf_errno_code(errno, SF_ERROR), "s3://%s/%s: expected a listing, found another document",
-                   list->storage->client->bucket, list->prefix);
-  sf_s3_call_clear(&call);
-  return code;
-}
-
-/* Moves on to the page's continuation. A store that repeats itself would keep us for ever. */
-static sf_code next_token(const listing *list, sf_s3_list_page *page, char **token, sf_error *error) {
-  char *next = page->is_truncated ? page->continuation_token : NULL;
-  if (page->is_truncated && (next == NULL || (*token != NULL && strcmp(next, *token) == 0)))
-    return sf_fail(error, SF_ERROR, "s3://%s/%s: a listing that does not say how it goes on",
-                   list->storage->client->bucket, list->prefix);
-  free(*token);
-  *token = next;
-  if (next != NULL)
-    page->continuation_token = NULL;
-  return SF_OK;
-}
-
-static sf_code list_pages(listing *list, sf_error *error) {
-  char *token = NULL;
-  sf_code code;
-  do {
-    sf_s3_list_page page = {0};
-    code = fetch_page(list, token, &page, error);
-    if (code == SF_OK)
-      deliver(list, &page);
-    if (code == SF_OK)
-      code = next_token(list, &page, &token, error);
-    sf_s3_list_page_clear(&page);
-  } while (code == SF_OK && list->goes_on && token != NULL);
-  free(token);
-  return code;
-}
-
-static sf_code s3_list(sf_storage *storage, const char *prefix, const sf_cancellation *cancellation,
+static sf_code s3_list(sf_storage *storage, const char *prefix, const char *after, const sf_cancellation *cancellation,
                        sf_storage_list_callback callback, void *user_data, sf_error *error) {
   const s3_storage *listed = of(storage);
   char *full = listed->prefix[0] != '\0' ? sf_format("%s/%s", listed->prefix, prefix) : sf_strdup(prefix);
   if (full == NULL)
     return sf_fail_memory(error, "S3 prefix");
-  listing list = {.storage = listed,
-                  .prefix = full,
-                  .cancellation = cancellation,
-                  .callback = callback,
-                  .user_data = user_data,
-                  .goes_on = true};
-  sf_code code = list_pages(&list, error);
+  sf_code code = sf_s3_list(listed->client, full, after, cancellation, callback, user_data, error);
   free(full);
   return code;
 }

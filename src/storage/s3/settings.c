@@ -242,7 +242,12 @@ static sf_code set_identity(sf_s3_settings *settings, const sf_s3_options *optio
   if ((options->access_key_id == NULL) != (options->secret_access_key == NULL))
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
                    "S3 options: expected access_key_id and secret_access_key together, found one of them");
+  if (options->anonymous && (options->access_key_id != NULL || options->credential_callback != NULL))
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
+                   "S3 options: expected anonymous or credentials, found anonymous with %s",
+                   options->access_key_id != NULL ? "access_key_id" : "a credential callback");
   settings->anonymous = options->anonymous;
+  settings->requester_pays = options->requester_pays;
   settings->credential_callback = options->credential_callback;
   settings->credential_user_data = options->credential_user_data;
   if (!sf_s3_copy_text(&settings->access_key_id, options->access_key_id) ||

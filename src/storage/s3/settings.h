@@ -30,6 +30,7 @@ typedef struct sf_s3_settings {
   char *profile;
   bool profile_is_given; /* by the options: the environment's keys are then not meant */
   bool anonymous;
+  bool requester_pays;
   char *access_key_id; /* NULL: look elsewhere */
   char *secret_access_key;
   char *session_token;

@@ -15,8 +15,8 @@
 
 #define MAX_PLACES (SF_S3_UPLOAD_MEMORY / SF_S3_UPLOAD_PART_SIZE)
 #define MAX_ANSWER ((size_t)64 << 10)
-/* Whoever cancels does not wait longer than this for the store to hear of it. */
-#define ABORT_NANOSECONDS ((uint64_t)5000000000)
+/* Whoever cancels does not wait longer than this for the store to hear of it. A builder looks for uploads that are left. */
+#define ABORT_NANOSECONDS ((uint64_t)1500000000)
 #define MD5_SIZE 16
 
 /* A place for a part under way. */
@@ -211,7 +211,7 @@ static sf_code upload_parts(uploading *state, sf_error *error) {
     if (code == SF_OK)
       code = step_parts(state, &num_started, &num_done, &waiter, &wake_at, error);
     if (code == SF_OK && num_done < state->num_parts && wake_at > 0)
-      sf_waiter_wait(&waiter, wake_at);
+      sf_waiter_wait_or_cancelled(&waiter, wake_at);
   }
   for (size_t i = 0; i < state->num_places; i++) {
     if (state->places[i].is_used)

@@ -1,12 +1,12 @@
 #include "storage/s3/uploads.h"
 
 #include "storage/s3/call.h"
+#include "storage/s3/listing.h"
 #include "storage/s3/responses.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define MAX_PAGE ((size_t)16 << 20)
 #define MAX_ANSWER ((size_t)64 << 10)
 
 typedef struct looking {
@@ -28,7 +28,7 @@ static sf_code fetch_page(const looking *look, sf_s3_uploads_page *page, sf_erro
   const sf_s3_request request = {.method = "GET",
                                  .parameters = parameters,
                                  .num_parameters = look->key_marker != NULL ? 5 : 3,
-                                 .max_body = MAX_PAGE};
+                                 .max_body = SF_S3_MAX_LIST_PAGE_BYTES};
   sf_s3_call call;
   sf_code code = sf_s3_call_run(&call, look->client, &request, look->cancellation, error);
   if (code == SF_OK && !sf_s3_parse_uploads_page(call.body.data, call.body.length, page))
@@ -57,6 +57,7 @@ static sf_code take_page(const looking *look, const sf_s3_uploads_page *page, bo
     if (strncmp(page->uploads[i].key, look->prefix, strlen(look->prefix)) != 0)
       continue;
     (*count)++;
+    sf_cancellation_progress(look->cancellation);
     if (abort)
       SF_TRY(abort_upload(look, &page->uploads[i], error));
   }
@@ -88,9 +89,12 @@ sf_code sf_s3_unfinished_uploads(sf_s3_client *client, const char *prefix, bool 
   bool goes_on = true;
   sf_code code = SF_OK;
   *count = 0;
-  while (code == SF_OK && goes_on) {
+  for (unsigned num_pages = 0; code == SF_OK && goes_on; num_pages++) {
     sf_s3_uploads_page page = {0};
-    code = fetch_page(&look, &page, error);
+    code = num_pages < SF_S3_MAX_LIST_PAGES
+               ? fetch_page(&look, &page, error)
+               : sf_fail(error, SF_ERROR, "s3://%s/%s: expected at most %d pages of unfinished uploads, found more",
+                         client->bucket, prefix, SF_S3_MAX_LIST_PAGES);
     if (code == SF_OK)
       code = take_page(&look, &page, abort, count, error);
     if (code == SF_OK)

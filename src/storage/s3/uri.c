@@ -1,5 +1,7 @@
 #include "storage/s3/uri.h"
 
+#include "storage/s3/shown.h"
+
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -150,11 +152,18 @@ static bool bucket_is_valid(const char *bucket, size_t length) {
   return true;
 }
 
+/* What was found is shown without what may be secret: keys have been seen in the place of a user. */
+static sf_code fail_root(const char *root, sf_error *error) {
+  char shown[256];
+  sf_s3_show(shown, sizeof(shown), root, strlen(root));
+  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "snapshot root %s: expected s3://bucket/prefix", shown);
+}
+
 sf_code sf_s3_root_parse(const char *root, char **bucket, char **prefix, sf_error *error) {
   const char *start = root + strlen("s3://");
   size_t bucket_length = strcspn(start, "/");
   if (strncmp(root, "s3://", 5) != 0 || !bucket_is_valid(start, bucket_length))
-    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "snapshot root %s: expected s3://bucket/prefix", root);
+    return fail_root(root, error);
   const char *rest = start + bucket_length;
   if (*rest == '/')
     rest++;

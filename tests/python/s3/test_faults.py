@@ -5,6 +5,7 @@ import os
 import random
 
 import pytest
+from fault_proxy import FaultProxy
 
 BODY = random.Random(1).randbytes(200_000)
 DIGEST = hashlib.sha256(BODY).hexdigest()
@@ -201,13 +202,17 @@ def test_a_region_that_only_a_header_names_is_followed_and_remembered(proxy, put
     assert regions == ["us-east-1", "eu-west-3", "eu-west-3"]
 
 
-def test_a_temporary_redirect_is_followed_to_its_host(proxy, versitygw, put, tool):
+@pytest.mark.parametrize("status,code", [(301, "PermanentRedirect"), (302, ""), (307, "TemporaryRedirect"), (308, "")])
+@pytest.mark.parametrize("header", ["Location", "document"])
+def test_a_redirect_never_takes_credentials_to_another_host(proxy, versitygw, put, tool, status, code, header):
     put("key", b"there")
-    proxy.add(status=307, code="TemporaryRedirect", headers={"Location": f"{versitygw.url}/bucket/ignored"})
-    ours = tool(proxy, root=put.root)
-    assert ours("get", "key")["text"] == "there"
-    assert ours("get", "key")["text"] == "there"
-    assert len(proxy.seen) == 1
+    with FaultProxy(versitygw.port) as other:
+        targets = {"Location": f"{other.url}/bucket/ignored", "document": f"<Endpoint>127.0.0.1:{other.port}</Endpoint>"}
+        proxy.add(times=9, status=status, code=code or "Redirect", headers={header: targets[header]})
+        answer = tool(proxy, root=put.root, environment={"AWS_SESSION_TOKEN": "a-token"})("get", "key")
+        assert answer["error"] == "ShardyfusionError", answer
+        assert f"another host, 127.0.0.1:{other.port}, which is not followed" in answer["message"], answer
+        assert other.seen == [] and len(proxy.seen) == 1
 
 
 def test_redirection_in_circles_ends(proxy, tool):
