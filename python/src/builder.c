@@ -5,23 +5,15 @@
 #include "sink.h"
 
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* How long the caller's thread goes without looking for signals (Ctrl-C). */
-#define TELL_INTERVAL_NANOSECONDS 50000000
 #define WAIT_INTERVAL_MS 50
 
 const char *const sf_py_attribute_names[SF_PY_NUM_ATTRIBUTES] = {"id", "vector", "payload", "shard_id",
                                                                  "routing_context"};
 
 /* -------------------------------------------------------------------------------------------------------------- Progress */
-
-static uint64_t now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
-}
 
 /* With the GIL: looks for signals, and tells the caller. -1 with an exception set where either wants the build to stop. */
 static int report(sf_py_builder *self, const sf_build_progress *progress) {
@@ -42,32 +34,59 @@ static bool tell(const sf_build_progress *progress, void *user_data) {
   memcpy(&self->latest, progress, progress->size < sizeof(self->latest) ? progress->size : sizeof(self->latest));
   self->news++;
   pthread_mutex_unlock(&self->mutex);
-  if (self->thread == NULL || now() - self->told_at < TELL_INTERVAL_NANOSECONDS)
-    return true;
-  PyEval_RestoreThread(self->thread);
-  bool goes_on = report(self, progress) == 0;
-  self->thread = PyEval_SaveThread();
-  self->told_at = now();
-  return goes_on;
+  return true;
 }
 
-void sf_py_builder_begin_call(sf_py_builder *self) {
-  self->thread = PyEval_SaveThread();
+/* Looks for signals, and tells the caller what is new since `news`. */
+static int report_news(sf_py_builder *self, uint64_t *news) {
+  pthread_mutex_lock(&self->mutex);
+  sf_build_progress latest = self->latest;
+  bool is_new = self->news != *news;
+  *news = self->news;
+  pthread_mutex_unlock(&self->mutex);
+  return is_new ? report(self, &latest) : PyErr_CheckSignals();
 }
 
-PyObject *sf_py_builder_end_call(sf_py_builder *self, sf_code code, const sf_error *error) {
-  PyEval_RestoreThread(self->thread);
-  self->thread = NULL;
-  if (PyErr_Occurred())
-    return NULL;
+/* -1 with an exception set where a signal, or a progress function that raised, has cancelled the operation. */
+static int wait_for_end(sf_py_builder *self, sf_operation *operation) {
+  bool is_finished = false;
+  bool is_stopped = false;
+  pthread_mutex_lock(&self->mutex);
+  uint64_t news = self->news;
+  pthread_mutex_unlock(&self->mutex);
+  while (!is_finished) {
+    Py_BEGIN_ALLOW_THREADS
+    is_finished = sf_operation_wait(operation, is_stopped ? -1 : WAIT_INTERVAL_MS);
+    Py_END_ALLOW_THREADS
+    if (is_stopped || report_news(self, &news) == 0)
+      continue;
+    is_stopped = true;
+    sf_operation_cancel(operation);
+  }
+  return is_stopped ? -1 : 0;
+}
+
+int sf_py_builder_wait(sf_py_builder *self, sf_code code, sf_operation *operation, sf_error *error) {
+  if (code == SF_OK && wait_for_end(self, operation) < 0)
+    return -1;
   if (code == SF_OK)
-    return Py_NewRef(Py_None);
+    code = sf_operation_result(operation, error);
+  if (code == SF_OK)
+    return 0;
   PyObject *failure = sf_py_sink_take_failure(self->sink, error);
-  if (failure == NULL)
-    return sf_py_raise(sf_py_state_of((PyObject *)self), error);
-  PyErr_SetObject((PyObject *)Py_TYPE(failure), failure);
-  Py_DECREF(failure);
-  return NULL;
+  if (failure == NULL) {
+    sf_py_raise(sf_py_state_of((PyObject *)self), error);
+  } else {
+    PyErr_SetObject((PyObject *)Py_TYPE(failure), failure);
+    Py_DECREF(failure);
+  }
+  return -1;
+}
+
+void sf_py_builder_release_operation(sf_operation *operation) {
+  Py_BEGIN_ALLOW_THREADS
+  sf_operation_release(operation);
+  Py_END_ALLOW_THREADS
 }
 
 int sf_py_builder_claim(sf_py_builder *self) {
@@ -110,6 +129,7 @@ static PyObject *create(sf_py_builder *self, const char *root, PyObject *given) 
   sf_py_build_options read = {.options = SF_BUILD_OPTIONS_INIT};
   sf_s3_options s3_options = SF_S3_OPTIONS_INIT;
   PyObject *outcome = NULL;
+  sf_operation *operation = NULL;
   PyObject *s3 = Py_XNewRef(PyDict_GetItemString(given, "s3"));
   if (sf_py_build_options_read(sf_py_state_of((PyObject *)self), given, &read) < 0 ||
       sf_py_sink_attach_s3(self->sink, s3, &s3_options) < 0)
@@ -120,12 +140,16 @@ static PyObject *create(sf_py_builder *self, const char *root, PyObject *given) 
   read.options.progress = tell;
   read.options.progress_user_data = self;
   sf_py_sink_attach_build(self->sink, &read.options);
-  sf_builder *made = NULL;
   sf_error error;
-  sf_py_builder_begin_call(self);
-  sf_code code = sf_builder_create(root, &read.options, &made, &error);
-  outcome = sf_py_builder_end_call(self, code, &error);
-  self->builder = made;
+  sf_code code = sf_executor_create(1, 1, &self->executor, &error);
+  read.options.executor = self->executor;
+  if (code == SF_OK)
+    code = sf_builder_create_submit(root, &read.options, NULL, NULL, &operation, &error);
+  if (sf_py_builder_wait(self, code, operation, &error) == 0)
+    outcome = Py_NewRef(Py_None);
+  /* Also where the call was stopped when all was done: it then is closed. */
+  self->builder = operation == NULL ? NULL : sf_operation_take_builder(operation);
+  sf_py_builder_release_operation(operation);
 done:
   Py_XDECREF(s3);
   sf_py_build_options_release(&read);
@@ -183,66 +207,49 @@ static PyObject *describe(const sf_build_result *result) {
                        result->finishing_seconds, result->publishing_seconds);
 }
 
-/* Looks for signals, and tells the caller what is new since `news`. */
-static int report_news(sf_py_builder *self, uint64_t *news) {
-  pthread_mutex_lock(&self->mutex);
-  sf_build_progress latest = self->latest;
-  bool is_new = self->news != *news;
-  *news = self->news;
-  pthread_mutex_unlock(&self->mutex);
-  return is_new ? report(self, &latest) : PyErr_CheckSignals();
-}
-
-/* Waits for the library's thread; a signal, or a progress function that raises, cancels what it does. */
-static sf_code wait_for_finish(sf_py_builder *self, sf_operation *operation, sf_error *error) {
-  bool is_finished = false;
-  bool is_stopped = false;
-  uint64_t news = 0;
-  while (!is_finished) {
-    PyThreadState *thread = PyEval_SaveThread();
-    is_finished = sf_operation_wait(operation, is_stopped ? -1 : WAIT_INTERVAL_MS);
-    PyEval_RestoreThread(thread);
-    if (is_stopped || report_news(self, &news) == 0)
-      continue;
-    is_stopped = true;
-    sf_operation_cancel(operation);
-  }
-  return sf_operation_result(operation, error);
-}
-
 static PyObject *finish(PyObject *object, PyObject *unused) {
   (void)unused;
   sf_py_builder *self = (sf_py_builder *)object;
   sf_operation *operation = NULL;
   sf_error error;
+  PyObject *outcome = NULL;
   if (sf_py_is_providing())
     return sf_py_fail(sf_py_state_of(object), SF_READER_STATE_ERROR,
                       "the resolve() of a credential provider can't wait for a build");
   if (sf_py_builder_claim(self) < 0)
     return NULL;
   sf_code code = sf_builder_finish_submit(self->builder, NULL, NULL, &operation, &error);
-  if (code != SF_OK) {
-    sf_py_builder_release(self);
-    return sf_py_raise(sf_py_state_of((PyObject *)self), &error);
-  }
-  code = wait_for_finish(self, operation, &error);
-  sf_build_result *result = code == SF_OK ? sf_operation_take_build_result(operation) : NULL;
-  sf_operation_release(operation);
-  self->thread = PyEval_SaveThread();
-  PyObject *outcome = sf_py_builder_end_call(self, code, &error);
-  sf_py_builder_release(self);
-  if (outcome != NULL) {
-    Py_DECREF(outcome);
+  if (sf_py_builder_wait(self, code, operation, &error) == 0) {
+    sf_build_result *result = sf_operation_take_build_result(operation);
     outcome = describe(result);
+    sf_free(result);
   }
-  sf_free(result);
+  sf_py_builder_release_operation(operation);
+  sf_py_builder_release(self);
   return outcome;
+}
+
+/* Waits for the removal of what was written; a signal gives that up. -1 with its exception set. */
+static int wait_for_removal(sf_operation *operation) {
+  int result = 0;
+  for (bool is_finished = false; !is_finished;) {
+    Py_BEGIN_ALLOW_THREADS
+    is_finished = sf_operation_wait(operation, WAIT_INTERVAL_MS);
+    Py_END_ALLOW_THREADS
+    if (result < 0 || PyErr_CheckSignals() == 0)
+      continue;
+    result = -1;
+    sf_operation_cancel(operation);
+  }
+  sf_py_builder_release_operation(operation);
+  return result;
 }
 
 /* Removes what was written, unless the build has finished. */
 static PyObject *close_builder(PyObject *object, PyObject *unused) {
   (void)unused;
   sf_py_builder *self = (sf_py_builder *)object;
+  sf_operation *operation = NULL;
   bool is_open;
   SF_PY_BEGIN_LOCK(self);
   is_open = self->builder != NULL;
@@ -257,10 +264,26 @@ static PyObject *close_builder(PyObject *object, PyObject *unused) {
   self->builder = NULL;
   self->is_busy = false;
   SF_PY_END_LOCK;
+  /* Where it can't be submitted, it is done at once. */
   Py_BEGIN_ALLOW_THREADS
-  sf_builder_free(closed);
+  (void)sf_builder_free_submit(closed, NULL, NULL, &operation, NULL);
   Py_END_ALLOW_THREADS
+  if (operation != NULL && wait_for_removal(operation) < 0)
+    return NULL;
   Py_RETURN_NONE;
+}
+
+/* As closing, whatever exception is set; nobody is there to hear of another. */
+static void close_silently(PyObject *object) {
+  PyObject *type;
+  PyObject *value;
+  PyObject *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyObject *closed = close_builder(object, NULL);
+  if (closed == NULL)
+    PyErr_WriteUnraisable(object);
+  Py_XDECREF(closed);
+  PyErr_Restore(type, value, traceback);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ Type */
@@ -282,7 +305,12 @@ static int clear(PyObject *object) {
 static void dealloc(PyObject *object) {
   sf_py_builder *self = (sf_py_builder *)object;
   PyObject_GC_UnTrack(object);
-  Py_XDECREF(close_builder(object, NULL));
+  close_silently(object);
+  if (self->executor != NULL && self->process == (long)getpid()) {
+    Py_BEGIN_ALLOW_THREADS
+    sf_executor_release(self->executor);
+    Py_END_ALLOW_THREADS
+  }
   clear(object);
   Py_XDECREF(self->sink);
   for (size_t i = 0; i < SF_PY_NUM_ATTRIBUTES; i++)

@@ -1,9 +1,9 @@
 /*
  * Builder: rows from Python objects to a snapshot.
  *
- * Rows are added, and centroids trained, by the calling thread, without the GIL. What the library tells meanwhile comes to
- * `tell` on that thread, which takes the GIL back periodically, to look for signals and to call the caller's `progress`. A
- * build is finished by a thread of the library: there `tell` only notes how far it is, for the thread that waits.
+ * All that can take long, and all that waits for storage, is done by a thread of the library, which notes how far it is. The
+ * calling thread waits for it without the GIL; it looks for signals (Ctrl-C) and calls the caller's `progress` periodically.
+ * Either can stop the build.
  *
  * Whoever adds or finishes claims the builder first: the iterators and sequences that rows come from are the caller's code,
  * which may come back here.
@@ -33,8 +33,7 @@ typedef struct sf_py_builder {
   PyObject *sink;      /* outlives the library's builder */
   PyObject *progress;  /* NULL: none to call */
   PyObject *attributes[SF_PY_NUM_ATTRIBUTES];
-  PyThreadState *thread; /* that called, and released the GIL; NULL: none */
-  uint64_t told_at;
+  sf_executor *executor; /* whose thread does the work */
   pthread_mutex_t mutex; /* guards `latest` */
   bool has_mutex;
   sf_build_progress latest;
@@ -50,10 +49,10 @@ typedef struct sf_py_builder {
 int sf_py_builder_claim(sf_py_builder *self);
 void sf_py_builder_release(sf_py_builder *self);
 
-/* Before and after a call of the library that this thread makes without the GIL. The second gives NULL with an exception set
- * unless the call succeeded: the exception that stopped it, or the library's error. */
-void sf_py_builder_begin_call(sf_py_builder *self);
-PyObject *sf_py_builder_end_call(sf_py_builder *self, sf_code code, const sf_error *error);
+/* Waits for an operation that was submitted with `code`. -1 with an exception set unless it succeeded: the exception that
+ * stopped it, or its error. The operation has ended then; it is the caller's to release in either case. */
+int sf_py_builder_wait(sf_py_builder *self, sf_code code, sf_operation *operation, sf_error *error);
+void sf_py_builder_release_operation(sf_operation *operation); /* without the GIL; NULL is allowed */
 
 /* builder_rows.c: the methods that add rows. */
 PyObject *sf_py_builder_add_records(PyObject *self, PyObject *args);

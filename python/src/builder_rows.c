@@ -10,12 +10,12 @@ static PyObject *add_slice(sf_py_builder *self, sf_py_rows *rows) {
   sf_error error;
   rows->batch.has_first_number = true;
   rows->batch.first_number = self->num_rows;
-  sf_py_builder_begin_call(self);
-  sf_code code = sf_builder_add(self->builder, &rows->batch, &error);
-  PyObject *outcome = sf_py_builder_end_call(self, code, &error);
-  if (outcome == NULL)
+  sf_operation *operation = NULL;
+  sf_code code = sf_builder_add_submit(self->builder, &rows->batch, NULL, NULL, &operation, &error);
+  int added = sf_py_builder_wait(self, code, operation, &error);
+  sf_py_builder_release_operation(operation);
+  if (added < 0)
     return NULL;
-  Py_DECREF(outcome);
   self->num_rows += rows->batch.count;
   return PyLong_FromSize_t(rows->batch.count);
 }
@@ -233,9 +233,11 @@ static PyObject *train_in_place(sf_py_builder *self, const sf_py_array *array) {
   if (sf_py_array_slice(array, 0, array->count, &rows) == 0) {
     /* Routing that training does not look at has to be there for the library to take the rows. */
     sf_error error;
-    sf_py_builder_begin_call(self);
-    sf_code code = sf_builder_train(self->builder, &rows.batch, &error);
-    outcome = sf_py_builder_end_call(self, code, &error);
+    sf_operation *operation = NULL;
+    sf_code code = sf_builder_train_submit(self->builder, &rows.batch, NULL, NULL, &operation, &error);
+    if (sf_py_builder_wait(self, code, operation, &error) == 0)
+      outcome = Py_NewRef(Py_None);
+    sf_py_builder_release_operation(operation);
   }
   sf_py_rows_release(&rows);
   return outcome;

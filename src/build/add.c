@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "build/builder.h"
 #include "build/rows.h"
+#include "reader/operation.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -268,4 +269,53 @@ sf_code sf_builder_add(sf_builder *builder, const sf_row_batch *given, sf_error 
   builder->writing_seconds += (double)(sf_monotonic_nanoseconds() - started) / 1e9;
   builder->writing_seconds -= builder->training_seconds - trained;
   return code;
+}
+
+/* ------------------------------------------------------------------------------------------------------ Asynchronously */
+
+typedef struct addition {
+  sf_builder *builder;
+  sf_row_batch batch; /* what it points to is the caller's */
+} addition;
+
+static sf_code run_addition(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
+  (void)outcome;
+  addition *running = context;
+  running->builder->cancellation = cancellation;
+  sf_code code = sf_builder_add(running->builder, &running->batch, error);
+  running->builder->cancellation = NULL;
+  return code;
+}
+
+static sf_code run_training(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
+  (void)outcome;
+  addition *running = context;
+  running->builder->cancellation = cancellation;
+  sf_code code = sf_builder_train(running->builder, &running->batch, error);
+  running->builder->cancellation = NULL;
+  return code;
+}
+
+static sf_code submit_rows(sf_builder *builder, const sf_row_batch *rows, const sf_job_functions *functions,
+                           sf_completion_queue *queue, void *user_data, sf_operation **operation, sf_error *error) {
+  sf_row_batch batch;
+  SF_TRY(sf_builder_check(builder, error));
+  SF_TRY(sf_row_batch_read(rows, &batch, error));
+  addition *submitted = sf_calloc(1, sizeof(*submitted));
+  if (submitted == NULL)
+    return sf_fail_memory(error, "operation");
+  *submitted = (addition){.builder = builder, .batch = batch};
+  return sf_job_submit(builder->executor, queue, user_data, functions, submitted, operation, error);
+}
+
+sf_code sf_builder_add_submit(sf_builder *builder, const sf_row_batch *rows, sf_completion_queue *queue,
+                              void *user_data, sf_operation **operation, sf_error *error) {
+  static const sf_job_functions functions = {.run = run_addition, .free_context = free};
+  return submit_rows(builder, rows, &functions, queue, user_data, operation, error);
+}
+
+sf_code sf_builder_train_submit(sf_builder *builder, const sf_row_batch *rows, sf_completion_queue *queue,
+                                void *user_data, sf_operation **operation, sf_error *error) {
+  static const sf_job_functions functions = {.run = run_training, .free_context = free};
+  return submit_rows(builder, rows, &functions, queue, user_data, operation, error);
 }

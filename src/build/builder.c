@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/process.h"
 #include "build/publish.h"
-#include "reader/executor.h"
+#include "reader/operation.h"
 
 #include <errno.h>
 #include <string.h>
@@ -62,8 +62,9 @@ static bool add_run_id(const char *name, void *user_data) {
   return !ids->out_of_memory;
 }
 
-static sf_code list_run_ids(sf_storage *storage, const char *folder, run_ids *ids, sf_error *error) {
-  SF_TRY(sf_storage_list(storage, folder, NULL, add_run_id, ids, error));
+static sf_code list_run_ids(sf_storage *storage, const char *folder, const sf_cancellation *cancellation, run_ids *ids,
+                            sf_error *error) {
+  SF_TRY(sf_storage_list(storage, folder, cancellation, add_run_id, ids, error));
   return ids->out_of_memory ? sf_fail_memory(error, "names of runs") : SF_OK;
 }
 
@@ -96,13 +97,13 @@ static void warn_of_rests(const sf_builder *builder, const run_ids *written, con
 static sf_code look_at_runs(sf_builder *builder, sf_error *error) {
   run_ids written = {0};
   run_ids published = {0};
-  sf_code code = list_run_ids(builder->storage, "shards/", &written, error);
+  sf_code code = list_run_ids(builder->storage, "shards/", builder->cancellation, &written, error);
   if (code == SF_OK)
-    code = list_run_ids(builder->storage, "manifests/", &published, error);
+    code = list_run_ids(builder->storage, "manifests/", builder->cancellation, &published, error);
   if (code == SF_OK)
     warn_of_rests(builder, &written, &published);
   if (code == SF_OK)
-    code = list_run_ids(builder->storage, "vector_meta/", &written, error);
+    code = list_run_ids(builder->storage, "vector_meta/", builder->cancellation, &written, error);
   if (code == SF_OK && (has_run_id(&written, builder->run_id) || has_run_id(&published, builder->run_id)))
     code =
         sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "run_id: expected one that is new at %s, found %s, which is there",
@@ -112,14 +113,33 @@ static sf_code look_at_runs(sf_builder *builder, sf_error *error) {
   return code;
 }
 
+static sf_code note_new_folders(sf_builder *builder, sf_error *error) {
+  static const char *const names[] = {"manifests", "runs", "shards", "vector_meta"};
+  for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+    SF_TRY(sf_new_folders_note_child(&builder->new_folders, builder->storage->root, names[i], error));
+  return sf_new_folders_note(&builder->new_folders, builder->storage->root, error);
+}
+
+/* Makes a folder that is new. Another build that fails can remove the one above as long as it is empty. */
+static sf_code make_new_folder(const char *above, const char *path, sf_error *error) {
+  enum { MAX_TRIES = 100 };
+  int failure = ENOENT;
+  for (int i = 0; i < MAX_TRIES && failure == ENOENT; i++) {
+    SF_TRY(sf_make_folders(above, error));
+    failure = mkdir(path, 0777) == 0 ? 0 : errno;
+  }
+  return failure == 0 ? SF_OK : sf_fail_errno(error, "make the folder", path, failure);
+}
+
 /* A root that is a directory: shards are written where they belong. Of builds with one run id, one makes the folder. */
 static sf_code open_directory(sf_builder *builder, const char *staging_dir, sf_error *error) {
   char *above = sf_format("%s/shards", builder->storage->root);
   builder->shards_directory = sf_format("%s/%s", builder->storage->root, builder->shards_key);
   sf_code code = above == NULL || builder->shards_directory == NULL ? sf_fail_memory(error, "path of the shards")
-                                                                    : sf_make_folders(above, error);
-  if (code == SF_OK && mkdir(builder->shards_directory, 0777) != 0) {
-    code = sf_fail_errno(error, "make the folder", builder->shards_directory, errno);
+                                                                    : note_new_folders(builder, error);
+  if (code == SF_OK)
+    code = make_new_folder(above, builder->shards_directory, error);
+  if (code != SF_OK) {
     /* It is another's then, to leave alone. */
     free(builder->shards_directory);
     builder->shards_directory = NULL;
@@ -156,40 +176,57 @@ static sf_code choose_names(sf_builder *builder, const sf_build_options *options
              : sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "s3_prefix: expected a URL, found nothing");
 }
 
-static sf_code open_builder(sf_builder *builder, const char *root, const sf_build_options *options, sf_error *error) {
+/* What needs the caller's options: afterwards the builder has copies. Nothing is asked of the storage yet. */
+static sf_code prepare_builder(sf_builder *builder, const char *root, const sf_build_options *options,
+                               sf_error *error) {
   const sf_storage_options storage_options = {
       .s3 = options->s3, .log = options->log, .log_user_data = options->log_user_data};
   SF_TRY(sf_build_plan_make(options, &builder->plan, error));
   SF_TRY(sf_storage_open(root, &storage_options, &builder->storage, error));
-  SF_TRY(choose_names(builder, options, error));
+  return choose_names(builder, options, error);
+}
+
+static sf_code open_builder(sf_builder *builder, const char *staging_dir, sf_error *error) {
   SF_TRY(look_at_runs(builder, error));
   if (builder->storage->vtable->is_remote)
-    SF_TRY(open_remote(builder, options->staging_dir, error));
+    SF_TRY(open_remote(builder, staging_dir, error));
   else
-    SF_TRY(open_directory(builder, options->staging_dir, error));
-  SF_TRY(sf_run_record_begin(&builder->record, builder->storage, builder->run_id, builder->s3_prefix, NULL, error));
+    SF_TRY(open_directory(builder, staging_dir, error));
+  SF_TRY(sf_run_record_begin(&builder->record, builder->storage, builder->run_id, builder->s3_prefix,
+                             builder->cancellation, error));
   return sf_team_create(builder->plan.num_threads, &builder->team, error);
 }
 
-sf_code sf_builder_create(const char *root, const sf_build_options *given, sf_builder **created, sf_error *error) {
-  sf_build_options options;
-  SF_TRY(sf_build_options_read(given, &options, error));
-  if (options.executor != NULL)
-    SF_TRY(sf_executor_check(options.executor, error));
+static sf_code make_builder(const char *root, const sf_build_options *options, sf_builder **made, sf_error *error) {
+  if (options->executor != NULL)
+    SF_TRY(sf_executor_check(options->executor, error));
   sf_builder *builder = sf_calloc(1, sizeof(*builder));
   if (builder == NULL)
     return sf_fail_memory(error, "builder");
   *builder = (sf_builder){.process = sf_process_id(),
                           .staging.lock = -1,
-                          .log = {.callback = options.log, .user_data = options.log_user_data},
-                          .progress = options.progress,
-                          .progress_user_data = options.progress_user_data,
-                          .executor = options.executor,
-                          .check.random.state = options.seed,
+                          .log = {.callback = options->log, .user_data = options->log_user_data},
+                          .progress = options->progress,
+                          .progress_user_data = options->progress_user_data,
+                          .executor = options->executor,
+                          .check.random.state = options->seed,
                           .state.phase = SF_BUILD_WRITING};
   if (builder->executor != NULL)
     sf_executor_retain(builder->executor);
-  sf_code code = open_builder(builder, root, &options, error);
+  sf_code code = prepare_builder(builder, root, options, error);
+  if (code == SF_OK)
+    *made = builder;
+  else
+    sf_builder_free(builder);
+  return code;
+}
+
+sf_code sf_builder_create(const char *root, const sf_build_options *given, sf_builder **created, sf_error *error) {
+  sf_build_options options;
+  sf_builder *builder = NULL;
+  SF_TRY(sf_build_options_read(given, &options, error));
+  SF_TRY(make_builder(root, &options, &builder, error));
+  sf_code code = open_builder(builder, options.staging_dir, error);
   if (code == SF_OK)
     *created = builder;
   else
@@ -197,28 +234,117 @@ sf_code sf_builder_create(const char *root, const sf_build_options *given, sf_bu
   return code;
 }
 
+typedef struct creation {
+  sf_builder *builder; /* NULL: handed over */
+  char *staging_dir;
+} creation;
+
+static sf_code run_creation(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
+  creation *running = context;
+  sf_builder *builder = running->builder;
+  builder->cancellation = cancellation;
+  sf_code code = open_builder(builder, running->staging_dir, error);
+  builder->cancellation = NULL;
+  if (code == SF_OK) {
+    outcome->builder = builder;
+    running->builder = NULL;
+  }
+  return code;
+}
+
+/* What a creation that failed has written goes with its builder, before the operation is done. */
+static void free_creation(void *context) {
+  creation *freed = context;
+  sf_builder_free(freed->builder);
+  free(freed->staging_dir);
+  free(freed);
+}
+
+sf_code sf_builder_create_submit(const char *root, const sf_build_options *given, sf_completion_queue *queue,
+                                 void *user_data, sf_operation **operation, sf_error *error) {
+  static const sf_job_functions functions = {.run = run_creation, .free_context = free_creation};
+  sf_build_options options;
+  SF_TRY(sf_build_options_read(given, &options, error));
+  creation *submitted = sf_calloc(1, sizeof(*submitted));
+  if (submitted == NULL)
+    return sf_fail_memory(error, "operation");
+  submitted->staging_dir = sf_strdup(options.staging_dir);
+  sf_code code = options.staging_dir != NULL && submitted->staging_dir == NULL
+                     ? sf_fail_memory(error, "operation")
+                     : make_builder(root, &options, &submitted->builder, error);
+  if (code != SF_OK) {
+    free_creation(submitted);
+    return code;
+  }
+  return sf_job_submit(options.executor, queue, user_data, &functions, submitted, operation, error);
+}
+
 /* ---------------------------------------------------------------------------------------------------------- Freeing */
 
-/* Whether anything could be left of the run: names it in the log if so. */
-static void remove_rests(sf_builder *builder) {
-  sf_error error;
-  sf_error_clear(&error);
-  char *artifacts = sf_format("vector_meta/run_id=%s/", builder->run_id);
+/* How long removing may take: between two steps, and in all. Who stopped a build, or whose store no longer answers, does not
+ * wait for ever: what is left is named in the log, and a cleanup removes it. */
+#define REMOVAL_PATIENCE_NANOSECONDS ((uint64_t)1500000000)
+#define REMOVAL_NANOSECONDS ((uint64_t)30000000000)
+
+/* Passes the cancellation of the operation that removes on to the removal's own, which has a time limit. */
+typedef struct removal {
+  sf_cancellation_hook hook; /* first: the hook is the removal */
+  sf_cancellation cancellation;
+} removal;
+
+static void pass_on(sf_cancellation_hook *hook) {
+  sf_cancellation_request(&((removal *)hook)->cancellation);
+}
+
+static sf_code remove_folder(const sf_builder *builder, char *folder, const sf_cancellation *cancellation,
+                             sf_error *error) {
+  if (folder == NULL)
+    return sf_fail_memory(error, "key of a folder");
+  sf_code code = sf_storage_remove_all(builder->storage, folder, cancellation, error);
+  free(folder);
+  return code;
+}
+
+/* Uploads whose begin, or end, was never heard of. One can outlive being given up while the store takes a part of it: they are
+ * looked for until there are none. That a store does not let itself be asked for them is no failure. */
+static void abort_uploads(const sf_builder *builder, const sf_cancellation *cancellation) {
+  enum { MAX_ROUNDS = 4 };
+  uint64_t count = 1;
   char *shards = sf_format("%s/", builder->shards_key);
-  sf_code code = artifacts == NULL || shards == NULL ? sf_fail_memory(&error, "names of objects") : SF_OK;
-  /* Nothing was written before there was a record. */
-  if (code == SF_OK && (builder->storage->vtable->is_remote || builder->shards_directory != NULL))
-    code = sf_storage_remove_all(builder->storage, shards, NULL, &error);
-  if (code == SF_OK && builder->record.key != NULL)
-    code = sf_storage_remove_all(builder->storage, artifacts, NULL, &error);
-  if (code == SF_OK)
-    sf_run_record_remove(&builder->record, builder->storage);
-  else
+  for (int round = 0; shards != NULL && round < MAX_ROUNDS && count > 0; round++)
+    if (sf_storage_unfinished_writes(builder->storage, shards, true, cancellation, &count, NULL) != SF_OK)
+      break;
+  free(shards);
+}
+
+/* Only what can be there: who interrupts a build waits for each request. The manifest first: none refers to what is gone. */
+static sf_code remove_written(const sf_builder *builder, const sf_cancellation *cancellation, sf_error *error) {
+  bool is_remote = builder->storage->vtable->is_remote;
+  bool has_uploaded = is_remote && builder->state.phase >= SF_BUILD_FINISHING;
+  if (builder->manifest_folder != NULL)
+    SF_TRY(sf_storage_remove_all(builder->storage, builder->manifest_folder, cancellation, error));
+  if (has_uploaded || (!is_remote && builder->shards_directory != NULL))
+    SF_TRY(remove_folder(builder, sf_format("%s/", builder->shards_key), cancellation, error));
+  if (has_uploaded)
+    abort_uploads(builder, cancellation);
+  if (builder->state.phase == SF_BUILD_PUBLISHING)
+    SF_TRY(remove_folder(builder, sf_format("vector_meta/run_id=%s/", builder->run_id), cancellation, error));
+  return sf_run_record_remove(&builder->record, builder->storage, cancellation, error);
+}
+
+static void remove_rests(sf_builder *builder, const sf_cancellation *outer) {
+  removal running = {.hook = {.wake = pass_on}};
+  sf_error error = {0};
+  sf_cancellation_limit(&running.cancellation, REMOVAL_PATIENCE_NANOSECONDS, REMOVAL_NANOSECONDS);
+  sf_cancellation_add_hook(outer, &running.hook);
+  sf_code code = remove_written(builder, &running.cancellation, &error);
+  sf_cancellation_remove_hook(outer, &running.hook);
+  sf_new_folders_remove(&builder->new_folders);
+  if (code != SF_OK)
     sf_log_message(&builder->log, SF_LOG_WARNING,
                    "%s: what the build %s wrote is left behind, for a cleanup to remove: %s", builder->storage->root,
-                   builder->run_id, error.message);
-  free(artifacts);
-  free(shards);
+                   builder->run_id,
+                   code == SF_CANCELLED_ERROR ? "removing it took too long, or was stopped" : error.message);
 }
 
 static void free_slice(sf_build_slice *slice) {
@@ -240,16 +366,15 @@ static void free_rows(sf_builder *builder) {
   sf_routing_check_free(&builder->check);
 }
 
-void sf_builder_free(sf_builder *builder) {
-  /* A fork's child has none of the threads, and what was written is its parent's. */
-  if (builder == NULL || sf_process_check(builder->process, "the builder", NULL) != SF_OK)
-    return;
+/* `outer` can stop the removal of what was written. */
+static void free_builder(sf_builder *builder, const sf_cancellation *outer) {
   free_rows(builder);
   sf_team_free(builder->team);
   if (!builder->is_published && builder->storage != NULL && builder->shards_key != NULL &&
       (builder->record.key != NULL || builder->shards_directory != NULL))
-    remove_rests(builder);
+    remove_rests(builder, outer);
   sf_run_record_free(&builder->record);
+  sf_new_folders_free(&builder->new_folders);
   sf_staging_close(&builder->staging);
   sf_storage_close(builder->storage);
   sf_build_plan_free(&builder->plan);
@@ -259,7 +384,52 @@ void sf_builder_free(sf_builder *builder) {
   free(builder->s3_prefix);
   free(builder->shards_key);
   free(builder->shards_directory);
+  free(builder->manifest_folder);
   free(builder->ids_name);
   free(builder->row_word);
   free(builder);
+}
+
+/* A fork's child has none of the threads, and what was written is its parent's. */
+static bool may_free(const sf_builder *builder) {
+  return builder != NULL && sf_process_check(builder->process, "the builder", NULL) == SF_OK;
+}
+
+void sf_builder_free(sf_builder *builder) {
+  if (may_free(builder))
+    free_builder(builder, NULL);
+}
+
+typedef struct freeing {
+  sf_builder *builder; /* NULL: freed */
+} freeing;
+
+static sf_code run_freeing(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
+  (void)outcome, (void)error;
+  freeing *running = context;
+  free_builder(running->builder, cancellation);
+  running->builder = NULL;
+  return SF_OK;
+}
+
+/* Of one that was never run, because it was cancelled before, or could not be submitted. */
+static void free_freeing(void *context) {
+  freeing *freed = context;
+  sf_builder_free(freed->builder);
+  free(freed);
+}
+
+sf_code sf_builder_free_submit(sf_builder *builder, sf_completion_queue *queue, void *user_data,
+                               sf_operation **operation, sf_error *error) {
+  static const sf_job_functions functions = {.run = run_freeing, .free_context = free_freeing};
+  if (builder == NULL)
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "builder: expected one, found NULL");
+  SF_TRY(sf_process_check(builder->process, "the builder", error));
+  freeing *submitted = sf_calloc(1, sizeof(*submitted));
+  if (submitted == NULL) {
+    sf_builder_free(builder);
+    return sf_fail_memory(error, "operation");
+  }
+  submitted->builder = builder;
+  return sf_job_submit(builder->executor, queue, user_data, &functions, submitted, operation, error);
 }

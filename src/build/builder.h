@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "build/assign.h"
+#include "build/new_folders.h"
 #include "build/routing_check.h"
 #include "build/run_record.h"
 #include "build/shard_set.h"
@@ -31,10 +32,12 @@ struct sf_builder {
   char *shards_directory; /* where shards are written on this machine */
   const char *temporary_directory;
   sf_staging staging;
+  sf_new_folders new_folders; /* of a root that is a directory */
+  char *manifest_folder;      /* key, once the manifest may be there; NULL: not yet */
   sf_team *team;
   sf_run_record record;
   sf_executor *executor;
-  const sf_cancellation *cancellation; /* of a finish under way; NULL: none */
+  const sf_cancellation *cancellation; /* of the operation under way; NULL: none */
 
   sf_assigner *assigner; /* NULL: not before the first rows, or centroids are yet to be trained */
   uint32_t *scratch;     /* num_dbs for each thread */

@@ -140,7 +140,7 @@ static sf_code make_live(sf_builder *builder, const char *key, const char *ref, 
       *error = failure;
     return code;
   }
-  if (sf_run_record_succeed(&builder->record, builder->storage, ref, NULL, &failure) != SF_OK)
+  if (sf_run_record_succeed(&builder->record, builder->storage, ref, builder->cancellation, &failure) != SF_OK)
     sf_log_message(&builder->log, SF_LOG_WARNING, "the snapshot is live, but its record is not complete: %s",
                    failure.message);
   return SF_OK;
@@ -162,6 +162,8 @@ static sf_code publish(sf_builder *builder, sf_build_result **result, sf_error *
   char *ref = key == NULL ? NULL : sf_format("%s/%s", builder->s3_prefix, key);
   sf_code code =
       ref == NULL ? sf_fail_memory(error, "reference of the manifest") : sf_manifest_write(&facts, &manifest, error);
+  if (code == SF_OK && (builder->manifest_folder = sf_format("manifests/%s_run_id=%s/", now, builder->run_id)) == NULL)
+    code = sf_fail_memory(error, "key of the manifest");
   /* Before the snapshot is live: a build that fails after that would have been done all the same. */
   if (code == SF_OK)
     code = describe(builder, ref, result, error);

@@ -66,13 +66,18 @@ sf_code sf_run_record_succeed(sf_run_record *record, sf_storage *storage, const 
   return write_record(record, storage, "succeeded", manifest_ref, cancellation, error);
 }
 
-void sf_run_record_remove(sf_run_record *record, sf_storage *storage) {
+sf_code sf_run_record_remove(const sf_run_record *record, sf_storage *storage, const sf_cancellation *cancellation,
+                             sf_error *error) {
   if (record->key == NULL)
-    return;
+    return SF_OK;
   char *folder = sf_memdup_string(record->key, (size_t)(strrchr(record->key, '/') - record->key) + 1);
-  if (folder != NULL)
-    (void)sf_storage_remove_all(storage, folder, NULL, NULL);
+  if (folder == NULL)
+    return sf_fail_memory(error, "run record");
+  sf_code code = sf_storage_remove(storage, record->key, cancellation, error);
+  if (code == SF_OK && !storage->vtable->is_remote)
+    code = sf_storage_remove(storage, folder, cancellation, error);
   free(folder);
+  return code;
 }
 
 void sf_run_record_free(sf_run_record *record) {

@@ -27,7 +27,8 @@ sf_code sf_run_record_renew(sf_run_record *record, sf_storage *storage, const sf
 sf_code sf_run_record_succeed(sf_run_record *record, sf_storage *storage, const char *manifest_ref,
                               const sf_cancellation *cancellation, sf_error *error);
 
-void sf_run_record_remove(sf_run_record *record, sf_storage *storage);
+sf_code sf_run_record_remove(const sf_run_record *record, sf_storage *storage, const sf_cancellation *cancellation,
+                             sf_error *error);
 
 /* A zeroed record is allowed. */
 void sf_run_record_free(sf_run_record *record);

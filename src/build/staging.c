@@ -60,11 +60,15 @@ static const char *choose_base(const char *given) {
   return temporary != NULL && temporary[0] != '\0' ? temporary : "/tmp";
 }
 
-/* Makes the folder and locks it. */
-static sf_code make_folder(const char *path, int *lock, sf_error *error) {
+/* Makes the folder and locks it. Another build can remove `base` as long as it is empty. */
+static sf_code make_folder(const char *base, const char *path, int *lock, sf_error *error) {
   enum { MAX_TRIES = 100 };
   for (int i = 0; i < MAX_TRIES; i++) {
-    if (mkdir(path, 0700) != 0)
+    SF_TRY(sf_make_folders(base, error));
+    bool is_made = mkdir(path, 0700) == 0;
+    if (!is_made && errno == ENOENT && i + 1 < MAX_TRIES)
+      continue;
+    if (!is_made)
       return sf_fail_errno(error, "make the folder", path, errno);
     *lock = take_lock(path);
     if (*lock >= 0 && is_still_there(path, *lock))
@@ -83,14 +87,18 @@ sf_code sf_staging_open(const char *given, const char *run_id, const sf_log *log
   SF_TRY(sf_expand_home("staging_dir", choose_base(given), &base, error));
   remove_left_ones(base, log);
   char *path = sf_format("%s/" NAME_PREFIX "%s", base, run_id);
-  sf_code code = path == NULL ? sf_fail_memory(error, "path of the staging folder") : sf_make_folders(base, error);
+  sf_code code = path == NULL ? sf_fail_memory(error, "path of the staging folder")
+                              : sf_new_folders_note(&staging->new_folders, base, error);
   if (code == SF_OK)
-    code = make_folder(path, &staging->lock, error);
-  if (code == SF_OK)
-    staging->path = path;
-  else
-    free(path);
+    code = make_folder(base, path, &staging->lock, error);
   free(base);
+  if (code == SF_OK) {
+    staging->path = path;
+    return SF_OK;
+  }
+  sf_new_folders_remove(&staging->new_folders);
+  sf_new_folders_free(&staging->new_folders);
+  free(path);
   return code;
 }
 
@@ -100,6 +108,8 @@ void sf_staging_close(sf_staging *staging) {
   sf_remove_tree(staging->path);
   if (staging->lock >= 0)
     close(staging->lock);
+  sf_new_folders_remove(&staging->new_folders);
+  sf_new_folders_free(&staging->new_folders);
   free(staging->path);
   *staging = (sf_staging){.lock = -1};
 }

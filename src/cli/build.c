@@ -131,17 +131,39 @@ static sf_build_options take_options(const sf_cli_session *session) {
 
 /* --------------------------------------------------------------------------------------------------------- Building */
 
-static sf_code create_builder(const sf_cli_session *session, sf_cli_build_progress *progress, sf_builder **builder,
+static sf_code create_builder(sf_cli_session *session, sf_cli_build_progress *progress, sf_builder **builder,
                               sf_error *error) {
   artifacts loaded = {0};
   sf_build_options options = take_options(session);
   options.progress = show_progress;
   options.progress_user_data = progress;
+  sf_operation *operation = NULL;
   sf_code code = load_artifacts(&session->arguments.build, &loaded, &options, error);
   if (code == SF_OK)
-    code = sf_builder_create(session->arguments.root, &options, builder, error);
+    code = sf_builder_create_submit(session->arguments.root, &options, session->queue, NULL, &operation, error);
+  if (code == SF_OK) {
+    code = sf_cli_session_wait(session, operation, error);
+    *builder = sf_operation_take_builder(operation);
+    sf_operation_release(operation);
+  }
   free(loaded.centroids);
   free(loaded.hyperplanes);
+  return code;
+}
+
+sf_code sf_cli_build_add(sf_cli_session *session, sf_builder *builder, const sf_row_batch *rows, sf_error *error) {
+  sf_operation *operation = NULL;
+  SF_TRY(sf_builder_add_submit(builder, rows, session->queue, NULL, &operation, error));
+  sf_code code = sf_cli_session_wait(session, operation, error);
+  sf_operation_release(operation);
+  return code;
+}
+
+sf_code sf_cli_build_train(sf_cli_session *session, sf_builder *builder, const sf_row_batch *rows, sf_error *error) {
+  sf_operation *operation = NULL;
+  SF_TRY(sf_builder_train_submit(builder, rows, session->queue, NULL, &operation, error));
+  sf_code code = sf_cli_session_wait(session, operation, error);
+  sf_operation_release(operation);
   return code;
 }
 
@@ -158,9 +180,10 @@ static sf_code build(sf_cli_session *session, sf_build_result **result, sf_error
   sf_cli_build_progress progress = {.phase = SF_BUILD_TRAINING};
   sf_builder *builder = NULL;
   sf_cli_progress_start(&progress.line);
-  SF_TRY(create_builder(session, &progress, &builder, error));
-  sf_code code = session->arguments.build.jsonl != NULL ? sf_cli_build_from_jsonl(session, builder, &progress, error)
-                                                        : sf_cli_build_from_arrays(session, builder, &progress, error);
+  sf_code code = create_builder(session, &progress, &builder, error);
+  if (code == SF_OK)
+    code = session->arguments.build.jsonl != NULL ? sf_cli_build_from_jsonl(session, builder, &progress, error)
+                                                  : sf_cli_build_from_arrays(session, builder, &progress, error);
   if (code == SF_OK)
     code = finish(session, builder, result, error);
   sf_cli_progress_clear(&progress.line);

@@ -188,7 +188,7 @@ static sf_code draw_sample(sources *from, uint64_t seed, size_t count, float *sa
   return SF_OK;
 }
 
-static sf_code train(sources *from, sf_builder *builder, uint64_t seed, sf_error *error) {
+static sf_code train(sf_cli_session *session, sources *from, sf_builder *builder, uint64_t seed, sf_error *error) {
   size_t dim = from->vectors.dim;
   uint64_t wanted = sf_builder_training_rows(builder, dim);
   size_t count = from->vectors.num_rows < wanted ? from->vectors.num_rows : (size_t)wanted;
@@ -203,7 +203,7 @@ static sf_code train(sources *from, sf_builder *builder, uint64_t seed, sf_error
     batch.count = count;
     batch.vectors = sample;
     batch.dim = dim;
-    code = sf_builder_train(builder, &batch, error);
+    code = sf_cli_build_train(session, builder, &batch, error);
   }
   free(sample);
   return code;
@@ -222,8 +222,9 @@ static sf_code read_columns(sources *from, size_t first, size_t count, sf_error 
   return SF_OK;
 }
 
-static sf_code add_batch(sources *from, const sf_cli_build_arguments *build, sf_builder *builder, size_t first,
-                         size_t count, sf_error *error) {
+static sf_code add_batch(sf_cli_session *session, sources *from, sf_builder *builder, size_t first, size_t count,
+                         sf_error *error) {
+  const sf_cli_build_arguments *build = &session->arguments.build;
   sf_row_batch batch = vectors_batch(from, sf_cli_vector_rows_get(&from->vectors, first, count), first, count);
   SF_TRY(read_columns(from, first, count, error));
   batch.integer_ids = from->ids.values;
@@ -237,7 +238,7 @@ static sf_code add_batch(sources *from, const sf_cli_build_arguments *build, sf_
   batch.payloads_name = build->payloads;
   batch.shard_ids_name = build->shard_ids;
   batch.routing_contexts_name = build->routing_contexts;
-  return sf_builder_add(builder, &batch, error);
+  return sf_cli_build_add(session, builder, &batch, error);
 }
 
 static sf_code check_ends(sources *from, sf_error *error) {
@@ -249,13 +250,12 @@ static sf_code check_ends(sources *from, sf_error *error) {
 }
 
 static sf_code add_all(sf_cli_session *session, sources *from, sf_builder *builder, sf_error *error) {
-  const sf_cli_build_arguments *build = &session->arguments.build;
   for (size_t first = 0; first < from->vectors.num_rows; first += from->vectors.batch_rows) {
     size_t left = from->vectors.num_rows - first;
     size_t count = left < from->vectors.batch_rows ? left : from->vectors.batch_rows;
     SF_TRY(sf_cli_session_look(session, error));
     sf_cli_vector_rows_fetch(&from->vectors, first + count, from->vectors.batch_rows);
-    SF_TRY(add_batch(from, build, builder, first, count, error));
+    SF_TRY(add_batch(session, from, builder, first, count, error));
     sf_cli_vector_rows_release(&from->vectors, first + count);
   }
   return check_ends(from, error);
@@ -268,7 +268,7 @@ sf_code sf_cli_build_from_arrays(sf_cli_session *session, sf_builder *builder, s
   sf_code code = open_sources(&from, build, error);
   progress->total_rows = from.vectors.num_rows;
   if (code == SF_OK)
-    code = train(&from, builder, (uint64_t)build->seed.value, error);
+    code = train(session, &from, builder, (uint64_t)build->seed.value, error);
   if (code == SF_OK)
     code = add_all(session, &from, builder, error);
   close_sources(&from);

@@ -222,7 +222,7 @@ static void fill_arrays(jsonl *from) {
   }
 }
 
-static sf_code add_batch(jsonl *from, sf_error *error) {
+static sf_code add_batch(sf_cli_session *session, jsonl *from, sf_error *error) {
   sf_row_batch batch = SF_ROW_BATCH_INIT;
   fill_arrays(from);
   batch.count = from->count;
@@ -241,7 +241,7 @@ static sf_code add_batch(jsonl *from, sf_error *error) {
   batch.row_word = "line";
   batch.has_first_number = true;
   batch.first_number = from->first_line;
-  SF_TRY(sf_builder_add(from->builder, &batch, error));
+  SF_TRY(sf_cli_build_add(session, from->builder, &batch, error));
   from->count = 0;
   from->vectors.length = 0;
   from->texts.length = 0;
@@ -261,7 +261,7 @@ static sf_code add_all(sf_cli_session *session, jsonl *from, sf_cli_build_progre
     if (from->count > 0 && (line == NULL || is_full)) {
       SF_TRY(sf_cli_session_look(session, error));
       progress->bytes_read = from->lines.bytes_read;
-      SF_TRY(add_batch(from, error));
+      SF_TRY(add_batch(session, from, error));
     }
   } while (line != NULL);
   return SF_OK;

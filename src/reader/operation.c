@@ -72,6 +72,7 @@ static void free_outcome(sf_outcome *outcome) {
   free(outcome->history);
   free(outcome->object);
   free(outcome->build_result);
+  sf_builder_free(outcome->builder);
   free(outcome->rollback);
   *outcome = (sf_outcome){0};
 }
@@ -251,6 +252,15 @@ sf_build_result *sf_operation_take_build_result(sf_operation *operation) {
   operation->outcome.build_result = NULL;
   pthread_mutex_unlock(&operation->mutex);
   return result;
+}
+
+sf_builder *sf_operation_take_builder(sf_operation *operation) {
+  if (!lock_here(operation))
+    return NULL;
+  sf_builder *builder = operation->outcome.builder;
+  operation->outcome.builder = NULL;
+  pthread_mutex_unlock(&operation->mutex);
+  return builder;
 }
 
 char *sf_operation_take_rollback(sf_operation *operation) {

@@ -18,6 +18,7 @@ typedef struct sf_outcome {
   void *object; /* object_length bytes */
   size_t object_length;
   sf_build_result *build_result;
+  sf_builder *builder;
   size_t cleanup_runs;
   char *rollback;
 } sf_outcome;
