@@ -5,6 +5,7 @@
 #include "faults/small_root.h"
 #include "support/scratch.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -118,7 +119,8 @@ static sf_search_response *search(const refreshing *state) {
 static bool says_why(const refreshing *state) {
   sf_health *health = NULL;
   require(sf_reader_health(state->reader, -1, &health, NULL) == SF_OK, "no health");
-  bool says = health->refresh_error != NULL && strstr(health->refresh_error, "out of memory") != NULL;
+  const char *why = health->refresh_error != NULL ? health->refresh_error : "";
+  bool says = strstr(why, "out of memory") != NULL || strstr(why, strerror(ENOMEM)) != NULL;
   sf_free(health);
   return says;
 }
