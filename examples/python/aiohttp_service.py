@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -56,7 +56,7 @@ async def parse_search(request: web.Request) -> tuple[list[float], int]:
     vector, top_k = members.get("vector"), members.get("top_k", 10)
     if not isinstance(vector, list):
         raise bad_request("vector: expected a list of numbers")
-    numbers = cast("list[Any]", vector)
+    numbers = cast("Sequence[Any]", vector)
     if any(isinstance(number, bool) or not isinstance(number, (int, float)) for number in numbers):
         raise bad_request("vector: expected numbers")
     if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_TOP_K:
