@@ -41,6 +41,7 @@ sf_code sf_json_parse(const char *text, size_t length, sf_json_dialect dialect, 
         sf_fail(error, code, "%s: expected JSON nested at most %d deep, found %zu", what, SF_JSON_MAX_DEPTH, depth);
   else
     outcome = load(changed != NULL && dialect != SF_JSON_EXACT ? changed : text, length, what, code, json, error);
+  json->is_exact = changed == NULL;
   free(changed);
   return outcome;
 }

@@ -29,6 +29,7 @@ typedef enum sf_json_dialect {
  * references may be given one. */
 typedef struct sf_json {
   const json_t *root;
+  bool is_exact; /* no value stands for another that jansson can't hold */
   sf_json_memory memory;
 } sf_json;
 

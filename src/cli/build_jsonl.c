@@ -130,11 +130,30 @@ static sf_code take_components(jsonl *from, const sf_json_text *vector, size_t *
   return SF_OK;
 }
 
-static sf_code take_vector(jsonl *from, const sf_json_text *vector, sf_error *error) {
+/* As take_components, from numbers that have been parsed; false, with nothing appended, where they are not what was
+ * written, or no numbers. */
+static bool take_parsed(jsonl *from, const sf_json *line, size_t *count) {
+  const json_t *vector = json_object_get(line->root, "vector");
+  *count = json_array_size(vector);
+  if (!line->is_exact || !sf_buffer_reserve(&from->vectors, *count * sizeof(double)))
+    return false;
+  double *components = (double *)(void *)(from->vectors.data + from->vectors.length);
+  for (size_t i = 0; i < *count; i++) {
+    const json_t *component = json_array_get(vector, i);
+    if (!json_is_number(component))
+      return false;
+    components[i] = json_number_value(component);
+  }
+  from->vectors.length += *count * sizeof(double);
+  return true;
+}
+
+static sf_code take_vector(jsonl *from, const sf_json *line, const sf_json_text *vector, sf_error *error) {
   if (vector == NULL || vector->data[0] != '[')
     return fail(from, error, "\"vector\" to be an array of numbers", vector);
   size_t count;
-  SF_TRY(take_components(from, vector, &count, error));
+  if (!take_parsed(from, line, &count))
+    SF_TRY(take_components(from, vector, &count, error));
   if (from->dim == 0)
     from->dim = count;
   if (count == 0 || count != from->dim)
@@ -177,13 +196,13 @@ static sf_code find_members(const jsonl *from, const char *line, size_t length, 
   return SF_OK;
 }
 
-static sf_code take_members(jsonl *from, const char *line, size_t length, sf_error *error) {
+static sf_code take_members(jsonl *from, const sf_json *json, const char *line, size_t length, sf_error *error) {
   jsonl_row *row = &from->rows[from->count];
   line_members members = {0};
   *row = (jsonl_row){0};
   SF_TRY(find_members(from, line, length, &members, error));
   SF_TRY(take_id(from, members.id, row, error));
-  SF_TRY(take_vector(from, members.vector, error));
+  SF_TRY(take_vector(from, json, members.vector, error));
   SF_TRY(take_object(from, "\"payload\" to be an object", members.payload, &row->payload, error));
   SF_TRY(
       take_object(from, "\"routing_context\" to be an object", members.routing_context, &row->routing_context, error));
@@ -199,8 +218,11 @@ static sf_code take_members(jsonl *from, const char *line, size_t length, sf_err
 static sf_code take_line(jsonl *from, const char *line, size_t length, sf_error *error) {
   char what[MAX_PLACE];
   snprintf(what, sizeof(what), "%s: line %llu", from->lines.path, (unsigned long long)from->lines.number);
-  SF_TRY(sf_json_check_object(line, length, what, invalid, error));
-  return take_members(from, line, length, error);
+  sf_json json;
+  SF_TRY(sf_json_parse_object(line, length, SF_JSON_STRICT, what, invalid, &json, error));
+  sf_code code = take_members(from, &json, line, length, error);
+  sf_json_free(&json);
+  return code;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- A batch */
