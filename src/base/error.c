@@ -120,7 +120,9 @@ sf_code sf_fail_memory(sf_error *error, const char *what) {
 }
 
 sf_code sf_errno_code(int error_number, sf_code otherwise) {
-  return error_number == ENOMEM ? SF_OUT_OF_MEMORY_ERROR : otherwise;
+  if (error_number == ENOMEM)
+    return SF_OUT_OF_MEMORY_ERROR;
+  return error_number == EMFILE || error_number == ENFILE ? SF_POOL_EXHAUSTED_ERROR : otherwise;
 }
 
 sf_code sf_error_prefix(sf_error *error, const char *format, ...) {

@@ -21,7 +21,8 @@ void sf_replace_unprintable(char *text);
 /* For allocations that returned NULL: `what` names what they were for. */
 sf_code sf_fail_memory(sf_error *error, const char *what);
 
-/* The code for a call of the system's that failed: SF_OUT_OF_MEMORY_ERROR for ENOMEM, else `otherwise`. */
+/* The code for a call of the system's that failed: SF_OUT_OF_MEMORY_ERROR for ENOMEM, SF_POOL_EXHAUSTED_ERROR, which may be
+ * tried again, where this process or the system has no file descriptors left, else `otherwise`. */
 sf_code sf_errno_code(int error_number, sf_code otherwise);
 
 /* Puts "context: " before the message of an error that is already set; returns its code. */

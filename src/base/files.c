@@ -7,12 +7,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 sf_code sf_fail_errno(sf_error *error, const char *action, const char *path, int error_number) {
-  return sf_fail(error, sf_errno_code(error_number, SF_ERROR), "can't %s %s: %s", action, path, strerror(error_number));
+  struct rlimit limit;
+  sf_code code = sf_errno_code(error_number, SF_ERROR);
+  if (error_number == EMFILE && getrlimit(RLIMIT_NOFILE, &limit) == 0)
+    return sf_fail(error, code, "can't %s %s: %s: this process may have %llu (ulimit -n)", action, path,
+                   strerror(error_number), (unsigned long long)limit.rlim_cur);
+  return sf_fail(error, code, "can't %s %s: %s", action, path, strerror(error_number));
+}
+
+bool sf_errno_is_exhaustion(int error_number) {
+  return sf_errno_code(error_number, SF_OK) != SF_OK;
+}
+
+bool sf_lock_file(int descriptor, int operation) {
+  while (flock(descriptor, operation) != 0)
+    if (errno != EINTR)
+      return false;
+  return true;
 }
 
 sf_code sf_expand_home(const char *what, const char *path, char **expanded, sf_error *error) {
@@ -47,6 +65,10 @@ char *sf_folder_of(const char *path) {
 }
 
 sf_code sf_make_folders(const char *path, sf_error *error) {
+  return sf_make_folders_as(path, 0777, error);
+}
+
+sf_code sf_make_folders_as(const char *path, unsigned mode, sf_error *error) {
   char *partial = sf_strdup(path);
   if (partial == NULL)
     return sf_fail_memory(error, "path of a folder");
@@ -57,7 +79,7 @@ sf_code sf_make_folders(const char *path, sf_error *error) {
       continue;
     char saved = partial[i];
     partial[i] = '\0';
-    if (mkdir(partial, 0777) != 0 && errno != EEXIST)
+    if (mkdir(partial, (mode_t)mode) != 0 && errno != EEXIST)
       code = sf_fail_errno(error, "make the folder", partial, errno);
     partial[i] = saved;
   }
@@ -73,7 +95,7 @@ sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t 
     if (written < 0 && errno == EINTR)
       continue;
     if (written < 0)
-      return sf_fail_errno(error, "write", path, errno);
+      return sf_fail_to_write(error, descriptor, path, offset + length, errno);
     next += written;
     offset += (uint64_t)written;
     length -= (size_t)written;
@@ -93,17 +115,6 @@ sf_code sf_open_nameless(const char *prefix, int *descriptor, sf_error *error) {
   }
   free(path);
   return code;
-}
-
-bool sf_allocate_file(int descriptor, uint64_t length) {
-  if (length > INT64_MAX)
-    return false;
-#if defined(__APPLE__)
-  fstore_t wanted = {.fst_flags = F_ALLOCATEALL, .fst_posmode = F_PEOFPOSMODE, .fst_length = (off_t)length};
-  return fcntl(descriptor, F_PREALLOCATE, &wanted) == 0 && ftruncate(descriptor, (off_t)length) == 0;
-#else
-  return posix_fallocate(descriptor, 0, (off_t)length) == 0;
-#endif
 }
 
 void sf_advise_scan(const void *bytes, size_t length) {

@@ -1,5 +1,6 @@
 #include "base/sqlite.h"
 
+#include "base/files.h"
 #include "base/memory.h"
 #include "base/sqlite_fork.h"
 
@@ -29,6 +30,9 @@ sf_code sf_sqlite_fail(sqlite3 *database, int status, const char *what, const ch
   if (out_of_memory)
     return sf_fail(error, code, "%s: %s: expected a sound database, found one that SQLite has no memory for", what,
                    action);
+  /* Only of a file that can't be opened is the system's error the last one. */
+  if ((status & 0xFF) == SQLITE_CANTOPEN && sf_errno_is_exhaustion(sqlite3_system_errno(database)))
+    return sf_fail_errno(error, "open", what, sqlite3_system_errno(database));
   if ((status & 0xFF) == SQLITE_INTERRUPT)
     return sf_fail(error, code, "%s: %s: expected it to be read in proportion to its size, found no end", what, action);
   return sf_fail(error, code, "%s: %s: %s", what, action, sqlite3_errmsg(database));
