@@ -111,9 +111,13 @@ int main(int argc, char **argv) {
   }
   sf_error error = {0};
   sf_storage *storage = NULL;
+  sf_shard_resources *resources = NULL;
   sf_code code = sf_storage_open(argv[1], NULL, &storage, &error);
+  if (code == SF_OK)
+    code = sf_shard_resources_create(&resources, &error);
   sf_shard_source source = {
       .storage = storage,
+      .resources = resources,
       .db_url = argv[2],
       .key = argv[2],
       .cache_dir = argv[5],
@@ -125,6 +129,7 @@ int main(int argc, char **argv) {
     code = measure(&source, argv[6], &error);
   if (code != SF_OK)
     fprintf(stderr, "%s\n", error.message);
+  sf_shard_resources_free(resources);
   if (storage != NULL)
     sf_storage_close(storage);
   return code != SF_OK;

@@ -25,13 +25,21 @@ static void use_file(const sf_vector_file *file) {
     abort();
 }
 
+static const sf_folder *folder(void) {
+  static sf_folder opened;
+  bool found;
+  if (opened.path == NULL && sf_folder_open(use_temporary_folder(), false, &found, &opened, NULL) != SF_OK)
+    abort();
+  return &opened;
+}
+
 static void map_bytes(const uint8_t *bytes, size_t size) {
   char path[256];
   snprintf(path, sizeof(path), "%s/vectors.sfv", use_temporary_folder());
   write_whole_file(path, bytes, size);
   sf_vector_file file;
   bool usable;
-  if (sf_vector_file_map(path, &identity, &usable, &file, NULL) != SF_OK)
+  if (sf_vector_file_map(folder(), "vectors.sfv", &identity, &usable, &file, NULL) != SF_OK)
     abort();
   if (usable)
     use_file(&file);
@@ -47,7 +55,8 @@ static uint64_t identity_hash(void) {
   snprintf(path, sizeof(path), "%s/identity.sfv", use_temporary_folder());
   sf_vector_file_writer *writer;
   sf_vector_file_header header;
-  if (sf_vector_file_create(path, &identity, 0, &writer, NULL) != SF_OK || sf_vector_file_finish(writer, NULL) != SF_OK)
+  if (sf_vector_file_create(folder(), "identity.sfv", &identity, 0, &writer, NULL) != SF_OK ||
+      sf_vector_file_finish(writer, NULL) != SF_OK)
     abort();
   FILE *file = fopen(path, "rb");
   if (file == NULL || fread(&header, sizeof(header), 1, file) != 1)

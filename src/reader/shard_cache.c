@@ -4,6 +4,7 @@
 #include "base/thread.h"
 #include "base/time.h"
 #include "reader/shard_source.h"
+#include "shard/cache_folder.h"
 #include "shard/cache_limit.h"
 
 #include <errno.h>
@@ -79,10 +80,11 @@ static void link_recent(sf_shard_cache *cache, entry *of) {
   cache->most_recent = of;
 }
 
-/* A shard to close when there are more than allowed and one is not lent, else NULL. */
-static sf_shard *evict_one(sf_shard_cache *cache) {
+/* A shard to close when there are more than allowed, with `coming` that are about to be loaded, and one is not lent; else
+ * NULL. */
+static sf_shard *evict_one(sf_shard_cache *cache, uint32_t coming) {
   entry *oldest = cache->least_recent;
-  if (cache->source.max_shards == 0 || cache->num_loaded <= cache->source.max_shards || oldest == NULL)
+  if (cache->source.max_shards == 0 || cache->num_loaded + coming <= cache->source.max_shards || oldest == NULL)
     return NULL;
   unlink_recent(cache, oldest);
   sf_shard *shard = oldest->shard;
@@ -102,10 +104,10 @@ static sf_code start_load(sf_shard_cache *cache, entry *of, sf_error *error) {
 }
 
 /* Closes shards, outside of the mutex, until there are no more than allowed. */
-static void evict(sf_shard_cache *cache) {
+static void evict(sf_shard_cache *cache, uint32_t coming) {
   for (;;) {
     pthread_mutex_lock(&cache->mutex);
-    sf_shard *shard = evict_one(cache);
+    sf_shard *shard = evict_one(cache, coming);
     pthread_mutex_unlock(&cache->mutex);
     if (shard == NULL)
       return;
@@ -165,7 +167,7 @@ void sf_shard_cache_give(sf_shard_cache *cache, uint32_t db_id) {
   bool too_many = cache->source.max_shards != 0 && cache->num_loaded > cache->source.max_shards;
   pthread_mutex_unlock(&cache->mutex);
   if (too_many) {
-    evict(cache);
+    evict(cache, 0);
     shrink(cache);
   }
 }
@@ -185,11 +187,27 @@ bool sf_shard_cache_stop_waiting(sf_shard_cache *cache, uint32_t db_id, sf_shard
   return found;
 }
 
+/* A cache that is refused is so whatever the shard's format would put there. One that can't be looked at shows when it is
+ * needed. */
+static sf_code check_cache_dir(const sf_shard_cache *cache, sf_error *error) {
+  sf_folder root;
+  bool found;
+  sf_error failure;
+  sf_code code = sf_cache_root_open(cache->cache_dir, false, &found, &root, &failure);
+  if (code == SF_OK)
+    sf_folder_close(&root);
+  if (code != SF_CONFIG_VALIDATION_ERROR)
+    return SF_OK;
+  *error = failure;
+  return code;
+}
+
 static sf_code open_shard(const sf_shard_cache *cache, uint32_t db_id, const sf_cancellation *cancellation,
                           sf_shard **shard, sf_error *error) {
   const sf_manifest *manifest = &cache->source.snapshot->manifest;
   char *folder = NULL;
   char *key = NULL;
+  SF_TRY(check_cache_dir(cache, error));
   SF_TRY(sf_shard_cache_folder(cache->cache_dir, db_id, &folder, error));
   sf_code code = sf_shard_key(cache->source.storage, manifest, db_id, &key, error);
   if (code == SF_OK) {
@@ -197,6 +215,7 @@ static sf_code open_shard(const sf_shard_cache *cache, uint32_t db_id, const sf_
     source.key = key;
     source.cache_dir = folder;
     source.format_name = cache->source.shard_format;
+    source.max_cache_bytes = cache->source.max_cache_bytes;
     code = sf_shard_open(&source, cancellation, shard, error);
   }
   free(key);
@@ -257,6 +276,9 @@ static void run_load(sf_task *task) {
   uint64_t started = sf_monotonic_nanoseconds();
   uint32_t db_id = (uint32_t)(loaded - cache->entries);
   sf_code code = sf_cancellation_check(&loaded->cancellation, &error);
+  /* What is loaded is never evicted from the disk: where that is bounded, this one's room is made before it is written. */
+  if (code == SF_OK && cache->source.max_cache_bytes != 0)
+    evict(cache, 1);
   if (code == SF_OK)
     code = open_shard(cache, db_id, &loaded->cancellation, &shard, &error);
   tell_of_load(cache, db_id, shard, code, &error, started);
@@ -265,7 +287,7 @@ static void run_load(sf_task *task) {
   pthread_mutex_lock(&cache->mutex);
   sf_shard_waiter *waiters = note_end(cache, loaded, shard, &code, &error);
   pthread_mutex_unlock(&cache->mutex);
-  evict(cache);
+  evict(cache, 0);
   shrink(cache);
   while (waiters != NULL) {
     sf_shard_waiter *next = waiters->next; /* the waiter may be gone once it was called */

@@ -1,20 +1,122 @@
 #include "shard/cache_folder.h"
 
+#include "base/files.h"
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "base/memory.h"
+#include "shard/cache_use.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define IDENTITY_NAME "shard.identity.json"
 #define IDENTITY_MAX_BYTES 65536
+
+#define FOLDER_NONE                                                                                                    \
+  { .folder = SF_FOLDER_NONE, .lock = -1 }
+
+/* Says that it is about the cache: nobody knows its files by their names. */
+static sf_code explain(sf_code code, sf_error *error) {
+  return code == SF_ERROR ? sf_error_prefix(error, "local cache") : code;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ Opening */
+
+static sf_code refuse(const sf_folder *folder, const char *reason, sf_error *error) {
+  return sf_fail(
+      error, SF_CONFIG_VALIDATION_ERROR,
+      "local cache: %s belongs to user %lu and %s: expected a folder of user %lu's own (one below it would do)",
+      folder->path, (unsigned long)folder->owner, reason, (unsigned long)geteuid());
+}
+
+/* What another user could have made, or could write to, is not trusted. The folder that this one really lies in is asked
+ * for by "..", whatever links its path goes through. */
+static sf_code check_owner(const sf_folder *folder, sf_error *error) {
+  struct stat status;
+  struct stat above;
+  if (folder->owner == geteuid())
+    return SF_OK;
+  if (fstat(folder->descriptor, &status) != 0)
+    return sf_fail_errno(error, "look at", folder->path, errno);
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    return refuse(folder, "others may write to it", error);
+  if (folder->owner != 0 && fstatat(folder->descriptor, "..", &above, 0) == 0 && (above.st_mode & S_IWOTH) != 0)
+    return refuse(folder, "lies where anybody may make one", error);
+  return SF_OK;
+}
+
+/* A link to a folder is whose it is to say where the cache lies. */
+static sf_code check_link(const sf_folder *root, sf_error *error) {
+  struct stat status;
+  if (lstat(root->path, &status) != 0 || !S_ISLNK(status.st_mode) || status.st_uid == geteuid() || status.st_uid == 0)
+    return SF_OK;
+  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
+                 "local cache: %s is a symbolic link of user %lu's: expected one of user %lu's own, or a folder",
+                 root->path, (unsigned long)status.st_uid, (unsigned long)geteuid());
+}
+
+sf_code sf_cache_root_open(const char *path, bool make, bool *found, sf_folder *root, sf_error *error) {
+  sf_code code = sf_folder_open(path, true, found, root, error);
+  if (code == SF_OK && !*found && make) {
+    code = sf_folder_make(path, error);
+    if (code == SF_OK)
+      code = sf_folder_open(path, true, found, root, error);
+  }
+  if (code == SF_OK && *found)
+    code = check_link(root, error);
+  if (code == SF_OK && *found)
+    code = check_owner(root, error);
+  if (code != SF_OK)
+    sf_folder_close(root);
+  return explain(code, error);
+}
+
+static sf_code open_in_root(const sf_folder *root, const char *name, bool make, bool *found, sf_cache_folder *folder,
+                            sf_error *error) {
+  SF_TRY(sf_folder_open_in(root, name, found, &folder->folder, error));
+  if (!*found && make) {
+    if (mkdirat(root->descriptor, name, 0755) != 0 && errno != EEXIST)
+      return sf_fail_errno(error, "make the folder", folder->folder.path != NULL ? folder->folder.path : name, errno);
+    SF_TRY(sf_folder_open_in(root, name, found, &folder->folder, error));
+    if (!*found)
+      return sf_fail(error, SF_ERROR, "%s in %s was removed as soon as it was there", name, root->path);
+  }
+  return *found ? check_owner(&folder->folder, error) : SF_OK;
+}
+
+sf_code sf_cache_folder_open(const char *path, bool make, bool *found, sf_cache_folder *folder, sf_error *error) {
+  sf_folder root = SF_FOLDER_NONE;
+  *folder = (sf_cache_folder)FOLDER_NONE;
+  *found = false;
+  char *root_path = sf_folder_of(path);
+  const char *name = strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1;
+  if (root_path == NULL)
+    return sf_fail_memory(error, "path of the cache");
+  sf_code code = sf_cache_root_open(root_path, make, found, &root, error);
+  if (code == SF_OK && *found)
+    code = explain(open_in_root(&root, name, make, found, folder, error), error);
+  if (code != SF_OK)
+    sf_folder_close(&folder->folder);
+  sf_folder_close(&root);
+  free(root_path);
+  return code;
+}
+
+/* Unlocked by name, for closing gives the lock back only with the last copy of the descriptor: a child that was forked in
+ * between has one. */
+void sf_cache_folder_close(sf_cache_folder *folder) {
+  if (folder->lock >= 0) {
+    flock(folder->lock, LOCK_UN);
+    close(folder->lock);
+  }
+  sf_folder_close(&folder->folder);
+  folder->lock = -1;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- Identity */
 
 static bool member_is(const json_t *identity, const char *name, const char *expected) {
   const char *found = NULL;
@@ -25,66 +127,21 @@ static bool member_is(const json_t *identity, const char *name, const char *expe
   return strcmp(found, expected) == 0;
 }
 
-bool sf_cache_folder_matches(const char *path, const char *db_url, const char *checkpoint_id) {
-  char *identity_path = sf_format("%s/" IDENTITY_NAME, path);
-  FILE *file = identity_path == NULL ? NULL : fopen(identity_path, "rbe");
-  free(identity_path);
-  if (file == NULL)
-    return false;
+sf_code sf_cache_folder_matches(const sf_cache_folder *folder, const char *db_url, const char *checkpoint_id,
+                                bool *matches, sf_error *error) {
   char text[IDENTITY_MAX_BYTES];
-  size_t length = fread(text, 1, sizeof(text) - 1, file);
-  bool readable = !ferror(file);
-  fclose(file);
-  text[length] = '\0';
+  size_t length;
+  bool found;
+  *matches = false;
+  sf_code code = sf_folder_get_text(&folder->folder, IDENTITY_NAME, text, sizeof(text), &length, &found, error);
+  if (code != SF_OK || !found)
+    return explain(code, error);
   sf_json identity = {0};
-  bool matches =
-      readable &&
-      sf_json_parse_object(text, length, SF_JSON_STRICT, IDENTITY_NAME, SF_ERROR, &identity, NULL) == SF_OK &&
-      member_is(identity.root, "db_url", db_url) && member_is(identity.root, "checkpoint_id", checkpoint_id);
+  code = sf_json_parse_object(text, length, SF_JSON_STRICT, IDENTITY_NAME, SF_ERROR, &identity, error);
+  *matches = code == SF_OK && member_is(identity.root, "db_url", db_url) &&
+             member_is(identity.root, "checkpoint_id", checkpoint_id);
   sf_json_free(&identity);
-  return matches;
-}
-
-/* Files that are being written or read hold a lock of flock's: such a file is left alone. */
-static bool is_in_use(const char *path) {
-  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor < 0)
-    return false;
-  bool in_use = flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  close(descriptor);
-  return in_use;
-}
-
-/* Removes the files of a shard that was here before. Subfolders go too, one level deep and empty: nothing makes others. */
-static void remove_contents(const char *path) {
-  DIR *folder = opendir(path);
-  if (folder == NULL)
-    return;
-  for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-    if (strcmp(entry->d_name, SF_CACHE_LOCK_NAME) == 0 || strcmp(entry->d_name, SF_CACHE_USE_NAME) == 0 ||
-        strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-      continue;
-    char *child = sf_format("%s/%s", path, entry->d_name);
-    if (child != NULL && !is_in_use(child))
-      remove(child);
-    free(child);
-  }
-  closedir(folder);
-}
-
-static void remove_file(const char *folder, const char *name) {
-  char *path = sf_format("%s/%s", folder, name);
-  if (path != NULL)
-    unlink(path);
-  free(path);
-}
-
-void sf_remove_folder(const char *path) {
-  remove_file(path, IDENTITY_NAME);
-  remove_contents(path);
-  remove_file(path, SF_CACHE_LOCK_NAME);
-  remove_file(path, SF_CACHE_USE_NAME);
-  rmdir(path);
+  return code == SF_OUT_OF_MEMORY_ERROR ? code : SF_OK; /* one that does not parse is another's */
 }
 
 static sf_code make_identity(const char *db_url, const char *checkpoint_id, sf_buffer *text, sf_error *error) {
@@ -95,102 +152,86 @@ static sf_code make_identity(const char *db_url, const char *checkpoint_id, sf_b
   return sf_json_writer_end(&writer, IDENTITY_NAME, text, error);
 }
 
-static sf_code write_identity(const char *path, const char *db_url, const char *checkpoint_id, sf_error *error) {
+static sf_code write_identity(const sf_folder *folder, const char *db_url, const char *checkpoint_id, sf_error *error) {
   sf_buffer text = {0};
-  char *final_path = sf_format("%s/" IDENTITY_NAME, path);
-  char *temporary_path = sf_format("%s/" IDENTITY_NAME ".tmp", path);
   sf_code code = make_identity(db_url, checkpoint_id, &text, error);
-  int descriptor = -1;
-  if (code == SF_OK && (final_path == NULL || temporary_path == NULL))
-    code = sf_fail_memory(error, IDENTITY_NAME);
-  else if (code == SF_OK && (descriptor = open(temporary_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
-    code = sf_fail_errno(error, "make", temporary_path, errno);
   if (code == SF_OK)
-    code = sf_write_at(descriptor, temporary_path, text.data, text.length, 0, error);
-  if (code == SF_OK)
-    code = sf_publish_file(descriptor, temporary_path, final_path, error);
-  if (descriptor >= 0)
-    close(descriptor);
-  free(temporary_path);
-  free(final_path);
+    code = sf_folder_put_text(folder, IDENTITY_NAME, (const char *)text.data, error);
   sf_buffer_free(&text);
   return code;
 }
 
-static sf_code take_lock(const char *path, int *lock, sf_error *error) {
-  char *lock_path = sf_format("%s/" SF_CACHE_LOCK_NAME, path);
-  if (lock_path == NULL)
-    return sf_fail_memory(error, SF_CACHE_LOCK_NAME);
-  sf_code code = SF_OK;
-  int descriptor = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+/* ----------------------------------------------------------------------------------------------------------- Removing */
+
+/* Files that are being written hold a lock of flock's. What can't be looked at for want of descriptors is left alone. */
+static bool is_locked(const sf_folder *folder, const char *name) {
+  int descriptor = openat(folder->descriptor, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (descriptor < 0)
-    code = sf_fail_errno(error, "make", lock_path, errno);
-  while (code == SF_OK && flock(descriptor, LOCK_EX) != 0)
-    if (errno != EINTR)
-      code = sf_fail_errno(error, "lock", lock_path, errno);
+    return sf_errno_is_exhaustion(errno);
+  bool locked = flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  close(descriptor);
+  return locked;
+}
+
+/* Removes a file of a shard that was here before, or an empty folder: nothing makes others. */
+static bool remove_unused(const sf_folder *folder, const char *name, void *user_data) {
+  int *const claims = user_data;
+  if (strcmp(name, SF_CACHE_LOCK_NAME) == 0 || strcmp(name, SF_CACHE_USE_NAME) == 0)
+    return true;
+  if (is_locked(folder, name) || !sf_cache_claim(*claims, name))
+    return true;
+  sf_folder_remove(folder, name);
+  sf_cache_unclaim(*claims, name);
+  return true;
+}
+
+static sf_code remove_contents(const sf_folder *folder, sf_error *error) {
+  sf_folder root;
+  bool found;
+  int claims = -1;
+  SF_TRY(sf_folder_open_in(folder, "..", &found, &root, error));
+  sf_code code = found ? sf_cache_claims_open(&root, &claims, error) : SF_OK;
   if (code == SF_OK)
-    *lock = descriptor;
-  else if (descriptor >= 0)
-    close(descriptor);
-  free(lock_path);
+    code = sf_folder_list(folder, remove_unused, &claims, error);
+  if (claims >= 0)
+    close(claims);
+  sf_folder_close(&root);
   return code;
 }
 
-sf_code sf_cache_file_hold(const char *path, int *descriptor, bool *held, sf_error *error) {
-  struct stat status;
-  *held = false;
-  int opened = open(path, O_RDONLY | O_CLOEXEC);
-  if (opened < 0)
-    return errno == ENOENT ? SF_OK : sf_fail_errno(error, "open", path, errno);
-  while (flock(opened, LOCK_SH) != 0) {
-    if (errno == EINTR)
-      continue;
-    sf_code code = sf_fail_errno(error, "lock", path, errno);
-    close(opened);
-    return code;
-  }
-  /* Whoever had the lock before us may have removed the file. */
-  *held = fstat(opened, &status) == 0 && status.st_nlink > 0;
-  if (*held)
-    *descriptor = opened;
-  else
-    close(opened);
-  return SF_OK;
+void sf_cache_folder_remove(const sf_folder *root, const char *name) {
+  sf_folder folder;
+  bool found;
+  if (sf_folder_open_in(root, name, &found, &folder, NULL) != SF_OK || !found)
+    return;
+  sf_folder_remove(&folder, IDENTITY_NAME);
+  (void)remove_contents(&folder, NULL);
+  sf_folder_remove(&folder, SF_CACHE_LOCK_NAME);
+  sf_folder_remove(&folder, SF_CACHE_USE_NAME);
+  sf_folder_close(&folder);
+  (void)unlinkat(root->descriptor, name, AT_REMOVEDIR);
 }
 
-/* Unlocked by name, for closing gives the lock back only with the last copy of the descriptor: a child that was forked in
- * between has one. */
-static void give_lock_back(int lock) {
-  flock(lock, LOCK_UN);
-  close(lock);
+/* ------------------------------------------------------------------------------------------------------------ Locking */
+
+static sf_code claim_folder(const sf_cache_folder *folder, const char *db_url, const char *checkpoint_id,
+                            sf_error *error) {
+  bool matches;
+  SF_TRY(sf_cache_folder_matches(folder, db_url, checkpoint_id, &matches, error));
+  if (matches)
+    return SF_OK;
+  SF_TRY(remove_contents(&folder->folder, error));
+  return write_identity(&folder->folder, db_url, checkpoint_id, error);
 }
 
-/* Says that it is about the cache: nobody knows its files by their names. */
-static sf_code explain(sf_code code, sf_error *error) {
-  return code == SF_ERROR ? sf_error_prefix(error, "local cache") : code;
-}
-
-sf_code sf_cache_folder_open(const char *path, const char *db_url, const char *checkpoint_id,
-                             const sf_cancellation *cancellation, sf_cache_folder *folder, sf_error *error) {
-  sf_code code = sf_make_folders(path, error);
+sf_code sf_cache_folder_lock(sf_cache_folder *folder, const char *db_url, const char *checkpoint_id,
+                             const sf_cancellation *cancellation, sf_error *error) {
+  sf_code code = sf_folder_open_lock(&folder->folder, SF_CACHE_LOCK_NAME, &folder->lock, error);
+  if (code == SF_OK && !sf_lock_file(folder->lock, LOCK_EX))
+    code = sf_fail_errno(error, "lock " SF_CACHE_LOCK_NAME " in", folder->folder.path, errno);
   if (code == SF_OK)
-    code = take_lock(path, &folder->lock, error);
-  if (code != SF_OK)
-    return explain(code, error);
-  code = sf_cancellation_check(cancellation, error);
-  if (code == SF_OK && !sf_cache_folder_matches(path, db_url, checkpoint_id)) {
-    remove_contents(path);
-    code = write_identity(path, db_url, checkpoint_id, error);
-  }
-  folder->path = code == SF_OK ? sf_strdup(path) : NULL;
-  if (code == SF_OK && folder->path == NULL)
-    code = sf_fail_memory(error, "path of the cache");
-  if (code != SF_OK)
-    give_lock_back(folder->lock);
+    code = sf_cancellation_check(cancellation, error);
+  if (code == SF_OK)
+    code = claim_folder(folder, db_url, checkpoint_id, error);
   return explain(code, error);
-}
-
-void sf_cache_folder_close(sf_cache_folder *folder) {
-  free(folder->path);
-  give_lock_back(folder->lock);
 }

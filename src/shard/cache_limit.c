@@ -1,22 +1,21 @@
 #include "shard/cache_limit.h"
 
 #include "base/array.h"
+#include "base/files.h"
 #include "base/memory.h"
+#include "shard/cache_folder.h"
 #include "shard/cache_use.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* What st_blocks counts (POSIX leaves it open; every system that this runs on agrees). */
 #define BLOCK_BYTES 512
 
 typedef struct cached_shard {
-  char *path;
+  char *name;
   uint64_t bytes;
   struct timespec last_used;
 } cached_shard;
@@ -26,6 +25,7 @@ typedef struct cached_shards {
   size_t count;
   size_t capacity;
   uint64_t bytes;
+  bool has_memory;
 } cached_shards;
 
 /* "shard_" and at least five digits. */
@@ -37,46 +37,40 @@ static bool is_shard_name(const char *name) {
   return digits >= 5 && name[sizeof(prefix) - 1 + digits] == '\0';
 }
 
-static uint64_t bytes_of_folder(const char *path) {
-  uint64_t bytes = 0;
-  DIR *folder = opendir(path);
-  for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
-    struct stat status;
-    if (fstatat(dirfd(folder), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode))
-      bytes += (uint64_t)status.st_blocks * BLOCK_BYTES;
-  }
-  if (folder != NULL)
-    closedir(folder);
-  return bytes;
-}
-
-/* False when memory is out. */
-static bool add_shard(cached_shards *cached, const char *local_root, const char *name) {
-  if (!sf_array_make_room(&cached->shards, cached->count, &cached->capacity, sizeof(*cached->shards)))
-    return false;
-  cached_shard *shard = &cached->shards[cached->count];
-  shard->path = sf_format("%s/%s", local_root, name);
-  if (shard->path == NULL)
-    return false;
-  if (!sf_cache_last_used(shard->path, &shard->last_used)) {
-    free(shard->path); /* it went meanwhile */
-    return true;
-  }
-  shard->bytes = bytes_of_folder(shard->path);
-  cached->bytes += shard->bytes;
-  cached->count++;
+static bool add_bytes(const sf_folder *folder, const char *name, void *user_data) {
+  uint64_t *bytes = user_data;
+  struct stat status;
+  if (fstatat(folder->descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode))
+    *bytes += (uint64_t)status.st_blocks * BLOCK_BYTES;
   return true;
 }
 
-static sf_code survey(cached_shards *cached, const char *local_root, sf_error *error) {
-  DIR *root = opendir(local_root);
-  bool has_memory = true;
-  for (struct dirent *entry; has_memory && root != NULL && (entry = readdir(root)) != NULL;)
-    if (is_shard_name(entry->d_name))
-      has_memory = add_shard(cached, local_root, entry->d_name);
-  if (root != NULL)
-    closedir(root);
-  return has_memory ? SF_OK : sf_fail_memory(error, "survey of the cache");
+static uint64_t bytes_of_folder(const sf_folder *root, const char *name) {
+  uint64_t bytes = 0;
+  sf_folder folder;
+  bool found;
+  if (sf_folder_open_in(root, name, &found, &folder, NULL) != SF_OK || !found)
+    return 0;
+  (void)sf_folder_list(&folder, add_bytes, &bytes, NULL);
+  sf_folder_close(&folder);
+  return bytes;
+}
+
+static bool add_shard(const sf_folder *root, const char *name, void *user_data) {
+  cached_shards *cached = user_data;
+  struct timespec last_used;
+  if (!is_shard_name(name) || !sf_cache_last_used(root, name, &last_used)) /* it went meanwhile */
+    return true;
+  char *copy = sf_strdup(name);
+  if (copy == NULL || !sf_array_make_room(&cached->shards, cached->count, &cached->capacity, sizeof(*cached->shards))) {
+    free(copy);
+    cached->has_memory = false;
+    return false;
+  }
+  cached_shard *shard = &cached->shards[cached->count++];
+  *shard = (cached_shard){.name = copy, .bytes = bytes_of_folder(root, name), .last_used = last_used};
+  cached->bytes += shard->bytes;
+  return true;
 }
 
 static int compare_last_used(const void *left, const void *right) {
@@ -86,40 +80,54 @@ static int compare_last_used(const void *left, const void *right) {
     return a->last_used.tv_sec < b->last_used.tv_sec ? -1 : 1;
   if (a->last_used.tv_nsec != b->last_used.tv_nsec)
     return a->last_used.tv_nsec < b->last_used.tv_nsec ? -1 : 1;
-  return strcmp(a->path, b->path);
+  return strcmp(a->name, b->name);
 }
 
-static void evict_oldest(cached_shards *cached, uint64_t max_bytes) {
-  if (cached->count > 0)
-    qsort(cached->shards, cached->count, sizeof(*cached->shards), compare_last_used);
+static sf_code evict_oldest(const sf_folder *root, cached_shards *cached, uint64_t max_bytes, sf_error *error) {
+  int claims;
+  if (cached->bytes <= max_bytes)
+    return SF_OK;
+  SF_TRY(sf_cache_claims_open(root, &claims, error));
+  qsort(cached->shards, cached->count, sizeof(*cached->shards), compare_last_used);
   for (size_t i = 0; i < cached->count && cached->bytes > max_bytes; i++)
-    if (sf_cache_evict(cached->shards[i].path))
+    if (sf_cache_evict(root, claims, cached->shards[i].name))
       cached->bytes -= cached->shards[i].bytes;
+  if (claims >= 0)
+    close(claims);
+  return SF_OK;
 }
 
-/* -1 where there are no such locks: two that evict at once then evict too much. */
-static int lock_root(const char *local_root) {
-  int descriptor = open(local_root, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
-  while (descriptor >= 0 && flock(descriptor, LOCK_EX) != 0)
-    if (errno != EINTR) {
-      close(descriptor);
-      return -1;
-    }
-  return descriptor;
+static sf_code shrink(const sf_folder *root, uint64_t max_bytes, sf_error *error) {
+  cached_shards cached = {.has_memory = true};
+  sf_code code = sf_folder_list(root, add_shard, &cached, error);
+  if (code == SF_OK && !cached.has_memory)
+    code = sf_fail_memory(error, "survey of the cache");
+  if (code == SF_OK)
+    code = evict_oldest(root, &cached, max_bytes, error);
+  for (size_t i = 0; i < cached.count; i++)
+    free(cached.shards[i].name);
+  free(cached.shards);
+  return code;
 }
 
 sf_code sf_cache_limit_enforce(const char *local_root, uint64_t max_bytes, sf_error *error) {
-  cached_shards cached = {0};
-  int lock = lock_root(local_root);
-  sf_code code = survey(&cached, local_root, error);
-  if (code == SF_OK)
-    evict_oldest(&cached, max_bytes);
-  for (size_t i = 0; i < cached.count; i++)
-    free(cached.shards[i].path);
-  free(cached.shards);
-  if (lock >= 0) {
-    flock(lock, LOCK_UN);
-    close(lock);
-  }
+  sf_folder root;
+  bool found;
+  SF_TRY(sf_cache_root_open(local_root, false, &found, &root, error));
+  if (!found)
+    return SF_OK;
+  /* Where there are no such locks, two that evict at once evict too much. */
+  bool locked = sf_lock_file(root.descriptor, LOCK_EX);
+  sf_code code = shrink(&root, max_bytes, error);
+  if (locked)
+    flock(root.descriptor, LOCK_UN); /* by name: a child that was forked meanwhile has a copy of the descriptor */
+  sf_folder_close(&root);
   return code;
+}
+
+void sf_cache_make_room(const char *cache_dir, uint64_t max_bytes, uint64_t bytes) {
+  char *root = max_bytes == 0 ? NULL : sf_folder_of(cache_dir);
+  if (root != NULL)
+    (void)sf_cache_limit_enforce(root, max_bytes > bytes ? max_bytes - bytes : 0, NULL);
+  free(root);
 }

@@ -11,4 +11,8 @@
  * others wait for it, and then find less to do. What can't be removed stays. */
 sf_code sf_cache_limit_enforce(const char *local_root, uint64_t max_bytes, sf_error *error);
 
+/* Before `bytes` are written to the shard's folder `cache_dir`: evicts others, so that the new ones have room below
+ * `max_bytes` (0: no bound). A cache that stays too large is no failure. */
+void sf_cache_make_room(const char *cache_dir, uint64_t max_bytes, uint64_t bytes);
+
 #endif

@@ -1,113 +1,378 @@
+#if defined(__linux__)
+#define _GNU_SOURCE /* F_OFD_SETLK */
+#endif
 #include "shard/cache_use.h"
 
+#include "base/array.h"
+#include "base/files.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "shard/cache_folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
-#define MAX_TRIES 100
+/* ------------------------------------------------------------------------------------------------- Names and locks */
 
-static bool is_still_at(int descriptor, const char *path) {
-  struct stat held;
-  struct stat found;
-  return fstat(descriptor, &held) == 0 && stat(path, &found) == 0 && held.st_ino == found.st_ino &&
-         held.st_dev == found.st_dev;
+/* "shard.<16 hexadecimal digits>.db", and what begins with it. */
+static size_t length_of_download(const char *name) {
+  const size_t prefix = strlen("shard.");
+  const size_t digits = 16;
+  if (strncmp(name, "shard.", prefix) != 0 || strspn(name + prefix, "0123456789abcdef") != digits ||
+      strncmp(name + prefix + digits, ".db", 3) != 0)
+    return 0;
+  return prefix + digits + 3;
 }
 
-static bool take_lock(int descriptor, int operation) {
-  while (flock(descriptor, operation) != 0)
-    if (errno != EINTR)
-      return false;
+static bool read_shard_number(const char *name, uint64_t *number) {
+  const size_t prefix = strlen("shard_");
+  size_t digits = strncmp(name, "shard_", prefix) == 0 ? strspn(name + prefix, "0123456789") : 0;
+  *number = 0;
+  if (digits == 0 || digits > 10 || name[prefix + digits] != '\0')
+    return false;
+  for (size_t i = 0; i < digits; i++)
+    *number = *number * 10 + (uint64_t)(name[prefix + i] - '0');
   return true;
 }
 
-/* One try; *gone is set when the folder was evicted meanwhile. */
-static void hold(const char *use_path, sf_cache_use *use, bool *gone) {
-  *gone = false;
-  int descriptor = open(use_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor < 0) {
-    *gone = errno == ENOENT;
-    return;
-  }
-  bool is_locked = take_lock(descriptor, LOCK_SH);
-  *gone = is_locked && !is_still_at(descriptor, use_path);
-  if (!is_locked || *gone) {
-    close(descriptor);
-    return;
-  }
-  (void)futimens(descriptor, NULL);
-  *use = (sf_cache_use){.is_held = true, .descriptor = descriptor};
+/* Neighbouring shards have neighbouring bytes, whose locks the system keeps as one. Two files with one hash are taken for
+ * one, which keeps either longer than need be. */
+static uint64_t byte_of(const char *name) {
+  const uint64_t hashed = (uint64_t)1 << 62;
+  uint64_t number;
+  size_t length = length_of_download(name);
+  if (length == 0 && read_shard_number(name, &number))
+    return number;
+  return hashed | (XXH3_64bits(name, length > 0 ? length : strlen(name)) & (hashed - 1));
 }
 
-sf_code sf_cache_use_begin(const char *path, sf_cache_use *use, sf_error *error) {
-  char *use_path = sf_format("%s/" SF_CACHE_USE_NAME, path);
-  if (use_path == NULL)
-    return sf_fail_memory(error, "path of the cache");
-  bool gone = true;
-  for (unsigned i = 0; i < MAX_TRIES && gone; i++) {
-    if (sf_make_folders(path, NULL) != SF_OK) /* whoever needs it will say why */
-      break;
-    hold(use_path, use, &gone);
+/* 0, or an errno. */
+static int lock_byte(int descriptor, uint64_t byte, short type, bool waits) {
+#if defined(F_OFD_SETLK)
+  struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+  while (fcntl(descriptor, waits ? F_OFD_SETLKW : F_OFD_SETLK, &lock) != 0)
+    if (errno != EINTR)
+      return errno;
+  return 0;
+#else
+  (void)descriptor, (void)byte, (void)type, (void)waits;
+  return ENOTSUP;
+#endif
+}
+
+/* *descriptor is -1 where the file can neither be made nor read. */
+static sf_code open_locks(const sf_folder *root, int *descriptor, sf_error *error) {
+  struct stat status;
+  sf_error failure;
+  sf_code code = sf_folder_open_lock(root, SF_CACHE_CLAIMS_NAME, descriptor, &failure);
+  if (code == SF_ERROR) /* a cache that is only read */
+    code = sf_folder_open_file(root, SF_CACHE_CLAIMS_NAME, descriptor, &status, &failure);
+  if (code != SF_OK && error != NULL)
+    *error = failure;
+  return code;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- Users */
+
+typedef struct held_byte {
+  uint64_t byte;
+  size_t count;
+} held_byte;
+
+/* What is in use below one root. */
+typedef struct root_locks {
+  struct root_locks *next;
+  char *path;
+  int descriptor;  /* of the file of locks; -1: none */
+  held_byte *held; /* ascending */
+  size_t num_held;
+  size_t capacity;
+} root_locks;
+
+struct sf_cache_users {
+  pthread_mutex_t mutex; /* guards the list and all in it */
+  root_locks *roots;
+};
+
+sf_code sf_cache_users_create(sf_cache_users **created, sf_error *error) {
+  sf_cache_users *users = sf_calloc(1, sizeof(*users));
+  if (users == NULL || pthread_mutex_init(&users->mutex, NULL) != 0) {
+    free(users);
+    return sf_fail_memory(error, "uses of the cache");
   }
-  free(use_path);
+  *created = users;
   return SF_OK;
 }
 
-void sf_cache_use_end(sf_cache_use *use) {
-  if (!use->is_held)
+void sf_cache_users_free(sf_cache_users *users) {
+  if (users == NULL)
     return;
-  (void)futimens(use->descriptor, NULL);
-  flock(use->descriptor, LOCK_UN); /* by name: a child that was forked meanwhile has a copy of the descriptor */
-  close(use->descriptor);
-  use->is_held = false;
+  while (users->roots != NULL) {
+    root_locks *locks = users->roots;
+    users->roots = locks->next;
+    if (locks->descriptor >= 0)
+      close(locks->descriptor);
+    free(locks->held);
+    free(locks->path);
+    free(locks);
+  }
+  pthread_mutex_destroy(&users->mutex);
+  free(users);
 }
 
-bool sf_cache_last_used(const char *path, struct timespec *when) {
-  struct stat status;
-  char *use_path = sf_format("%s/" SF_CACHE_USE_NAME, path);
-  /* A folder whose maker was killed before it used it was last used when it was made. */
-  bool found = (use_path != NULL && stat(use_path, &status) == 0) || stat(path, &status) == 0;
-  free(use_path);
+/* All below: with the mutex held. */
+
+static root_locks *find_root(const sf_cache_users *users, const char *path) {
+  root_locks *locks = users->roots;
+  while (locks != NULL && strcmp(locks->path, path) != 0)
+    locks = locks->next;
+  return locks;
+}
+
+/* NULL when memory is out. */
+static root_locks *find_or_add_root(sf_cache_users *users, const char *path) {
+  root_locks *locks = find_root(users, path);
+  if (locks != NULL)
+    return locks;
+  locks = sf_calloc(1, sizeof(*locks));
+  if (locks == NULL || (locks->path = sf_strdup(path)) == NULL) {
+    free(locks);
+    return NULL;
+  }
+  locks->descriptor = -1;
+  locks->next = users->roots;
+  users->roots = locks;
+  return locks;
+}
+
+static bool is_still_there(const root_locks *locks, const sf_folder *root) {
+  struct stat held;
+  struct stat found;
+  return locks->descriptor >= 0 && fstat(locks->descriptor, &held) == 0 &&
+         fstatat(root->descriptor, SF_CACHE_CLAIMS_NAME, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+         held.st_ino == found.st_ino && held.st_dev == found.st_dev;
+}
+
+/* Where somebody removed the file, the locks of all that is in use are taken again in the new one. */
+static sf_code renew(root_locks *locks, const sf_folder *root, sf_error *error) {
+  int descriptor;
+  if (is_still_there(locks, root))
+    return SF_OK;
+  SF_TRY(open_locks(root, &descriptor, error));
+  for (size_t i = 0; i < locks->num_held && descriptor >= 0; i++)
+    (void)lock_byte(descriptor, locks->held[i].byte, F_RDLCK, true);
+  if (locks->descriptor >= 0)
+    close(locks->descriptor);
+  locks->descriptor = descriptor;
+  return SF_OK;
+}
+
+/* Where the byte is among those that are held, or belongs. */
+static size_t find_held(const root_locks *locks, uint64_t byte) {
+  size_t low = 0;
+  size_t high = locks->num_held;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (locks->held[middle].byte < byte)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+/* *held says whether it is. */
+static sf_code hold(root_locks *locks, uint64_t byte, bool *held, sf_error *error) {
+  size_t at = find_held(locks, byte);
+  if (at < locks->num_held && locks->held[at].byte == byte) {
+    locks->held[at].count++;
+    *held = true;
+    return SF_OK;
+  }
+  if (!sf_array_make_room(&locks->held, locks->num_held, &locks->capacity, sizeof(*locks->held)))
+    return sf_fail_memory(error, "uses of the cache");
+  *held = locks->descriptor >= 0 && lock_byte(locks->descriptor, byte, F_RDLCK, true) == 0;
+  if (!*held)
+    return SF_OK;
+  memmove(&locks->held[at + 1], &locks->held[at], (locks->num_held - at) * sizeof(*locks->held));
+  locks->held[at] = (held_byte){.byte = byte, .count = 1};
+  locks->num_held++;
+  return SF_OK;
+}
+
+static void let_go(root_locks *locks, uint64_t byte) {
+  size_t at = find_held(locks, byte);
+  if (--locks->held[at].count > 0)
+    return;
+  (void)lock_byte(locks->descriptor, byte, F_UNLCK, false);
+  locks->num_held--;
+  memmove(&locks->held[at], &locks->held[at + 1], (locks->num_held - at) * sizeof(*locks->held));
+}
+
+static sf_code hold_in_root(sf_cache_users *users, const sf_folder *root, const char *name, bool *held,
+                            sf_error *error) {
+  pthread_mutex_lock(&users->mutex);
+  root_locks *locks = find_or_add_root(users, root->path);
+  sf_code code = locks == NULL ? sf_fail_memory(error, "uses of the cache") : renew(locks, root, error);
+  if (code == SF_OK)
+    code = hold(locks, byte_of(name), held, error);
+  pthread_mutex_unlock(&users->mutex);
+  return code;
+}
+
+/* --------------------------------------------------------------------------------------------------------------- Uses */
+
+/* The time of `shard.use` is now. As far as that can be done: it only orders what may be evicted. */
+static void note_use(const sf_folder *root, const char *name, bool make) {
+  sf_folder folder;
+  bool found;
+  int descriptor = -1;
+  if (sf_folder_open_in(root, name, &found, &folder, NULL) != SF_OK || !found)
+    return;
+  if (utimensat(folder.descriptor, SF_CACHE_USE_NAME, NULL, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT && make &&
+      sf_folder_open_lock(&folder, SF_CACHE_USE_NAME, &descriptor, NULL) == SF_OK)
+    close(descriptor);
+  sf_folder_close(&folder);
+}
+
+/* Opens the root that a folder lies in; where it can't be made, whoever needs it will say why. */
+static sf_code open_root(const char *folder_path, bool *found, sf_folder *root, sf_error *error) {
+  char *path = sf_folder_of(folder_path);
+  if (path == NULL)
+    return sf_fail_memory(error, "path of the cache");
+  sf_code code = sf_cache_root_open(path, false, found, root, error);
+  if (code == SF_OK && !*found && sf_folder_make(path, NULL) == SF_OK)
+    code = sf_cache_root_open(path, false, found, root, error);
+  free(path);
+  return code;
+}
+
+static sf_code begin(sf_cache_users *users, const char *folder_path, const char *name, bool is_folder,
+                     sf_cache_use *use, sf_error *error) {
+  sf_folder root;
+  bool found;
+  bool held = false;
+  SF_TRY(open_root(folder_path, &found, &root, error));
   if (!found)
+    return SF_OK;
+  char *path = sf_format("%s/%s", root.path, name);
+  sf_code code =
+      path == NULL ? sf_fail_memory(error, "path of the cache") : hold_in_root(users, &root, name, &held, error);
+  if (code == SF_OK && is_folder && (mkdirat(root.descriptor, name, 0755) == 0 || errno == EEXIST))
+    note_use(&root, name, true);
+  if (held)
+    *use = (sf_cache_use){.users = users, .path = path, .is_folder = is_folder};
+  else
+    free(path);
+  sf_folder_close(&root);
+  return code;
+}
+
+sf_code sf_cache_use_folder(sf_cache_users *users, const char *path, sf_cache_use *use, sf_error *error) {
+  return begin(users, path, strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1, true, use, error);
+}
+
+sf_code sf_cache_use_file(sf_cache_users *users, const char *folder_path, const char *name, sf_cache_use *use,
+                          sf_error *error) {
+  return begin(users, folder_path, name, false, use, error);
+}
+
+void sf_cache_use_end(sf_cache_use *use) {
+  sf_folder root;
+  bool found = false;
+  if (use->users == NULL)
+    return;
+  char *name = strrchr(use->path, '/');
+  *name++ = '\0'; /* the root's path and the name in it */
+  if (use->is_folder && sf_folder_open(use->path, true, &found, &root, NULL) == SF_OK && found) {
+    note_use(&root, name, false);
+    sf_folder_close(&root);
+  }
+  pthread_mutex_lock(&use->users->mutex);
+  let_go(find_root(use->users, use->path), byte_of(name));
+  pthread_mutex_unlock(&use->users->mutex);
+  free(use->path);
+  *use = (sf_cache_use){0};
+}
+
+bool sf_cache_last_used(const sf_folder *root, const char *name, struct timespec *when) {
+  sf_folder folder;
+  struct stat status;
+  bool found;
+  if (sf_folder_open_in(root, name, &found, &folder, NULL) != SF_OK || !found)
     return false;
+  /* A folder whose maker was killed before it used it was last used when it was made. */
+  found = fstatat(folder.descriptor, SF_CACHE_USE_NAME, &status, AT_SYMLINK_NOFOLLOW) == 0 ||
+          fstat(folder.descriptor, &status) == 0;
+  sf_folder_close(&folder);
 #if defined(__APPLE__)
   *when = status.st_mtimespec;
 #else
   *when = status.st_mtim;
 #endif
-  return true;
+  return found;
 }
 
-/* A file of the folder, locked for this process alone; -1 when another one has it. */
-static int lock_alone(const char *path, const char *name) {
-  char *file_path = sf_format("%s/%s", path, name);
-  int descriptor = file_path == NULL ? -1 : open(file_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  free(file_path);
-  if (descriptor >= 0 && flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-    close(descriptor);
+/* ----------------------------------------------------------------------------------------------------------- Removing */
+
+sf_code sf_cache_claims_open(const sf_folder *root, int *claims, sf_error *error) {
+  return open_locks(root, claims, error);
+}
+
+bool sf_cache_claim(int claims, const char *name) {
+  return length_of_download(name) == 0 && strncmp(name, "shard_", 6) != 0
+             ? true
+             : claims >= 0 && lock_byte(claims, byte_of(name), F_WRLCK, false) == 0;
+}
+
+void sf_cache_unclaim(int claims, const char *name) {
+  if (claims >= 0)
+    (void)lock_byte(claims, byte_of(name), F_UNLCK, false);
+}
+
+/* A file of the folder, locked for this process alone; -1 when another one has it. Earlier versions of the library hold
+ * shard.use while they use a folder. */
+static int lock_alone(const sf_folder *folder, const char *name) {
+  int descriptor;
+  if (sf_folder_open_lock(folder, name, &descriptor, NULL) != SF_OK)
     return -1;
-  }
-  return descriptor;
+  if (flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+    return descriptor;
+  close(descriptor);
+  return -1;
 }
 
 static void unlock(int descriptor) {
+  if (descriptor < 0)
+    return;
   flock(descriptor, LOCK_UN);
   close(descriptor);
 }
 
-bool sf_cache_evict(const char *path) {
-  int use = lock_alone(path, SF_CACHE_USE_NAME);
-  if (use < 0)
+static bool remove_locked(const sf_folder *root, const char *name) {
+  sf_folder folder;
+  bool found;
+  if (sf_folder_open_in(root, name, &found, &folder, NULL) != SF_OK || !found)
     return false;
-  int lock = lock_alone(path, SF_CACHE_LOCK_NAME);
-  if (lock >= 0) {
-    sf_remove_folder(path);
-    unlock(lock);
-  }
+  int use = lock_alone(&folder, SF_CACHE_USE_NAME);
+  int lock = use < 0 ? -1 : lock_alone(&folder, SF_CACHE_LOCK_NAME);
+  bool removed = lock >= 0;
+  if (removed)
+    sf_cache_folder_remove(root, name);
+  unlock(lock);
   unlock(use);
-  return lock >= 0;
+  sf_folder_close(&folder);
+  return removed;
+}
+
+bool sf_cache_evict(const sf_folder *root, int claims, const char *name) {
+  if (!sf_cache_claim(claims, name))
+    return false;
+  bool removed = remove_locked(root, name);
+  sf_cache_unclaim(claims, name);
+  return removed;
 }

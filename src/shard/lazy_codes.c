@@ -72,13 +72,13 @@ bool sf_lazy_codes_has(const sf_lazy_codes *codes, size_t window) {
   return atomic_load_explicit(&codes->states[window], memory_order_acquire) == CODED;
 }
 
-/* Room for all groups. All of the file is allocated at once: a disk that is full must not show when it is written to. */
+/* Room for all groups. All of the file is allocated at once: writing to a mapping on a full disk would be a SIGBUS. */
 static void *map_groups(const char *cache_dir, size_t length) {
   int descriptor;
   if (sf_scratch_file_open(cache_dir, &descriptor, NULL) != SF_OK)
     return NULL;
   void *mapping = MAP_FAILED;
-  if (sf_allocate_file(descriptor, length))
+  if (sf_allocate_file(descriptor, cache_dir, length, NULL) == SF_OK)
     mapping = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
   close(descriptor);
   return mapping == MAP_FAILED ? NULL : mapping;

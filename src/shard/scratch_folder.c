@@ -1,55 +1,61 @@
 #include "shard/scratch_folder.h"
 
+#include "base/files.h"
 #include "base/memory.h"
 #include "shard/cache_folder.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_TRIES 100
 
+/* Opens the root beside whose folders something is to be made. */
+static sf_code open_root(const char *cache_dir, bool make, bool *found, sf_folder *root, sf_error *error) {
+  char *path = sf_folder_of(cache_dir);
+  if (path == NULL)
+    return sf_fail_memory(error, "path of the cache");
+  sf_code code = sf_cache_root_open(path, make, found, root, error);
+  free(path);
+  return code;
+}
+
 /* A folder that nobody holds is locked while it is removed: whoever has just made it then finds it gone. A file is one that
  * somebody was about to unlink. */
-static void remove_rest(const char *path) {
+static bool remove_rest(const sf_folder *root, const char *name, void *unused) {
   struct stat status;
-  if (lstat(path, &status) != 0)
-    return;
+  (void)unused;
+  if (strstr(name, SF_SCRATCH_INFIX) == NULL || fstatat(root->descriptor, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    return true;
   if (!S_ISDIR(status.st_mode)) {
-    unlink(path);
-    return;
+    sf_folder_remove(root, name);
+    return true;
   }
-  int lock = open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW);
+  int lock = openat(root->descriptor, name, O_RDONLY | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW);
   if (lock < 0)
-    return;
+    return true;
   if (flock(lock, LOCK_EX | LOCK_NB) == 0)
-    sf_remove_folder(path);
+    sf_cache_folder_remove(root, name);
   close(lock);
+  return true;
 }
 
 void sf_scratch_remove_rests(const char *cache_dir) {
-  char *root = sf_folder_of(cache_dir);
-  DIR *entries = root == NULL ? NULL : opendir(root);
-  for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
-    char *path = strstr(entry->d_name, SF_SCRATCH_INFIX) == NULL ? NULL : sf_format("%s/%s", root, entry->d_name);
-    if (path != NULL)
-      remove_rest(path);
-    free(path);
-  }
-  if (entries != NULL)
-    closedir(entries);
-  free(root);
+  sf_folder root;
+  bool found;
+  if (open_root(cache_dir, false, &found, &root, NULL) != SF_OK || !found)
+    return;
+  (void)sf_folder_list(&root, remove_rest, NULL, NULL);
+  sf_folder_close(&root);
 }
 
 /* Whether the locked folder is still the one at its path. */
 static bool is_there(const sf_scratch_folder *folder) {
   struct stat held;
   struct stat found;
-  return fstat(folder->lock, &held) == 0 && stat(folder->path, &found) == 0 && held.st_ino == found.st_ino &&
+  return fstat(folder->lock, &held) == 0 && lstat(folder->path, &found) == 0 && held.st_ino == found.st_ino &&
          held.st_dev == found.st_dev;
 }
 
@@ -62,7 +68,7 @@ static sf_code make_locked(const char *cache_dir, sf_scratch_folder *folder, boo
   sf_code code = SF_OK;
   if (mkdtemp(folder->path) == NULL)
     code = sf_fail_errno(error, "make a folder beside", cache_dir, errno);
-  else if ((folder->lock = open(folder->path, O_RDONLY | O_CLOEXEC | O_DIRECTORY)) >= 0)
+  else if ((folder->lock = open(folder->path, O_RDONLY | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW)) >= 0)
     *held = flock(folder->lock, LOCK_EX | LOCK_NB) == 0 && is_there(folder);
   else if (errno != ENOENT)
     code = sf_fail_errno(error, "open", folder->path, errno);
@@ -76,24 +82,46 @@ static sf_code make_locked(const char *cache_dir, sf_scratch_folder *folder, boo
 }
 
 sf_code sf_scratch_folder_make(const char *cache_dir, sf_scratch_folder *folder, sf_error *error) {
-  char *root = sf_folder_of(cache_dir);
-  sf_code code = root == NULL ? sf_fail_memory(error, "path of the cache") : sf_make_folders(root, error);
+  sf_folder root;
+  bool found;
   bool held = false;
   sf_scratch_remove_rests(cache_dir);
+  sf_code code = open_root(cache_dir, true, &found, &root, error);
+  if (code != SF_OK)
+    return code;
+  sf_folder_close(&root);
   for (unsigned i = 0; i < MAX_TRIES && code == SF_OK && !held; i++)
     code = make_locked(cache_dir, folder, &held, error);
   if (code == SF_OK && !held)
     code = sf_fail(error, SF_ERROR, "local cache: folders beside %s are removed as soon as they are there", cache_dir);
-  free(root);
   return code;
 }
 
 void sf_scratch_folder_remove(sf_scratch_folder *folder) {
+  sf_folder root;
+  bool found;
   if (folder->path == NULL)
     return;
-  sf_remove_folder(folder->path);
+  if (open_root(folder->path, false, &found, &root, NULL) == SF_OK && found) {
+    sf_cache_folder_remove(&root, strrchr(folder->path, '/') == NULL ? folder->path : strrchr(folder->path, '/') + 1);
+    sf_folder_close(&root);
+  }
   flock(folder->lock, LOCK_UN);
   close(folder->lock);
   free(folder->path);
   folder->path = NULL;
+}
+
+sf_code sf_scratch_file_open(const char *cache_dir, int *descriptor, sf_error *error) {
+  sf_folder root;
+  bool found;
+  SF_TRY(open_root(cache_dir, true, &found, &root, error));
+  sf_folder_close(&root);
+  char *prefix = sf_format("%s" SF_SCRATCH_INFIX, cache_dir);
+  sf_code code =
+      prefix == NULL ? sf_fail_memory(error, "path of the cache") : sf_open_nameless(prefix, descriptor, error);
+  if (code == SF_ERROR)
+    sf_error_prefix(error, "local cache");
+  free(prefix);
+  return code;
 }

@@ -90,9 +90,13 @@ static sf_code open_found(const sf_shard_source *source, const sf_cancellation *
   return first.code;
 }
 
+/* What the connections of other shards keep open is let go where file descriptors run out. */
 sf_code sf_shard_open(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,
                       sf_error *error) {
-  return name_shard(source, open_found(source, cancellation, shard, error), error);
+  sf_code code = open_found(source, cancellation, shard, error);
+  if (code == SF_POOL_EXHAUSTED_ERROR && sf_connection_pool_shrink(source->resources->connections))
+    code = open_found(source, cancellation, shard, error);
+  return name_shard(source, code, error);
 }
 
 void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation) {
@@ -139,10 +143,12 @@ sf_code sf_shard_resources_create(sf_shard_resources **created, sf_error *error)
   if (resources == NULL)
     return sf_fail_memory(error, "resources of shards");
   sf_code code = sf_connection_pool_create(&resources->connections, error);
-  if (code != SF_OK)
-    free(resources);
-  else
+  if (code == SF_OK)
+    code = sf_cache_users_create(&resources->cache_users, error);
+  if (code == SF_OK)
     *created = resources;
+  else
+    sf_shard_resources_free(resources);
   return code;
 }
 
@@ -150,5 +156,6 @@ void sf_shard_resources_free(sf_shard_resources *resources) {
   if (resources == NULL)
     return;
   sf_connection_pool_free(resources->connections);
+  sf_cache_users_free(resources->cache_users);
   free(resources);
 }

@@ -69,6 +69,7 @@ typedef struct sf_shard_source {
   sf_metric metric;
   const char *format_name;     /* the only format to look for; NULL: any */
   const char *manifest_format; /* the format that the shard has, as the manifest says; NULL: it doesn't */
+  uint64_t max_cache_bytes;    /* what the local cache may take of the disk; 0: no bound */
   bool is_unified;             /* key-value data with vectors beside it: Lance data lies in `vector/` */
   bool verify_only; /* read the shard itself, whatever the cache holds, and leave the cache alone; the shard that
                                 this opens can be verified, but not searched */

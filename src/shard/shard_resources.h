@@ -2,11 +2,13 @@
 #ifndef SF_SHARD_SHARD_RESOURCES_H
 #define SF_SHARD_SHARD_RESOURCES_H
 
+#include "shard/cache_use.h"
 #include "shard/shard.h"
 #include "shard/sqlite_vec/connection_pool.h"
 
 struct sf_shard_resources {
   sf_connection_pool *connections; /* of sqlite-vec shards */
+  sf_cache_users *cache_users;     /* what of the local cache the open shards use */
 };
 
 #endif

@@ -2,15 +2,12 @@
 
 #include "base/bytes.h"
 #include "base/files.h"
-#include "shard/cache_folder.h"
 #include "shard/vector_layout.h"
 #include "shard/vector_statistics.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -79,7 +76,7 @@ static void describe_mapping(const uint8_t *bytes, const sf_vector_file_header *
   file->num_not_finite = header->num_not_finite;
 }
 
-static sf_code map_descriptor(int descriptor, const char *path, uint64_t file_size,
+static sf_code map_descriptor(int descriptor, const sf_folder *folder, const char *name, uint64_t file_size,
                               const sf_vector_file_identity *identity, bool *usable, sf_vector_file *file,
                               sf_error *error) {
   sf_vector_file_header header;
@@ -90,7 +87,8 @@ static sf_code map_descriptor(int descriptor, const char *path, uint64_t file_si
     return SF_OK;
   void *mapping = mmap(NULL, (size_t)file_size, PROT_READ, MAP_SHARED, descriptor, 0);
   if (mapping == MAP_FAILED)
-    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't map %s: %s", path, strerror(errno));
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't map %s/%s: %s", folder->path, name,
+                   strerror(errno));
   sf_advise_scan(mapping, (size_t)file_size);
   if (!data_checks_out(mapping, &header, file_size)) {
     munmap(mapping, (size_t)file_size);
@@ -103,17 +101,16 @@ static sf_code map_descriptor(int descriptor, const char *path, uint64_t file_si
   return SF_OK;
 }
 
-sf_code sf_vector_file_map(const char *path, const sf_vector_file_identity *identity, bool *usable,
-                           sf_vector_file *file, sf_error *error) {
+sf_code sf_vector_file_map(const sf_folder *folder, const char *name, const sf_vector_file_identity *identity,
+                           bool *usable, sf_vector_file *file, sf_error *error) {
+  int descriptor;
+  struct stat status;
   *usable = false;
   *file = (sf_vector_file){0};
-  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  SF_TRY(sf_folder_open_file(folder, name, &descriptor, &status, error));
   if (descriptor < 0)
     return SF_OK;
-  struct stat status;
-  sf_code code = SF_OK;
-  if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode))
-    code = map_descriptor(descriptor, path, (uint64_t)status.st_size, identity, usable, file, error);
+  sf_code code = map_descriptor(descriptor, folder, name, (uint64_t)status.st_size, identity, usable, file, error);
   close(descriptor);
   return code;
 }
@@ -125,9 +122,7 @@ void sf_vector_file_unmap(sf_vector_file *file) {
 }
 
 struct sf_vector_file_writer {
-  char *path;
-  char *temporary_path;
-  int descriptor;
+  sf_new_file file;
   sf_vector_file_header header;
   sf_vector_layout layout; /* with a bitmap of excluded rows; it is cut off when there are none */
   sf_vector_statistics statistics;
@@ -137,36 +132,35 @@ struct sf_vector_file_writer {
 void sf_vector_file_abandon(sf_vector_file_writer *writer) {
   if (writer == NULL)
     return;
-  if (writer->descriptor >= 0) {
-    close(writer->descriptor);
-    unlink(writer->temporary_path);
-  }
-  free(writer->path);
-  free(writer->temporary_path);
+  sf_new_file_end(&writer->file);
   free(writer->excluded);
   free(writer);
 }
 
-static sf_code open_writer(sf_vector_file_writer *writer, const char *path, sf_error *error) {
-  writer->path = sf_strdup(path);
-  writer->temporary_path = sf_format("%s.tmp", path);
-  writer->excluded = sf_calloc((size_t)(writer->header.num_rows + 7) / 8, 1);
-  if (writer->path == NULL || writer->temporary_path == NULL || writer->excluded == NULL)
-    return sf_fail_memory(error, path);
-  /* One name for all: whoever writes holds the folder's lock, and what a killed process left is overwritten. */
-  writer->descriptor = open(writer->temporary_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (writer->descriptor < 0)
-    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't make %s: %s", writer->temporary_path,
-                   strerror(errno));
-  return SF_OK;
+/* Of the file with a bitmap of excluded rows. */
+uint64_t sf_vector_file_size(const sf_vector_file_identity *identity, uint64_t num_rows) {
+  sf_vector_layout layout;
+  return sf_vector_layout_compute(num_rows, identity->dim, identity->metric, true, &layout) ? layout.file_size : 0;
 }
 
-sf_code sf_vector_file_create(const char *path, const sf_vector_file_identity *identity, uint64_t num_rows,
-                              sf_vector_file_writer **created, sf_error *error) {
+/* One temporary name for all: whoever writes holds the folder's lock. */
+static sf_code open_writer(sf_vector_file_writer *writer, const sf_folder *folder, const char *name, sf_error *error) {
+  const uint64_t size = writer->layout.file_size;
+  writer->excluded = sf_calloc((size_t)(writer->header.num_rows + 7) / 8, 1);
+  if (writer->excluded == NULL)
+    return sf_fail_memory(error, name);
+  sf_code code = sf_new_file_make(folder, name, &writer->file, error);
+  if (code == SF_OK)
+    code = sf_reserve(writer->file.descriptor, writer->file.path, 0, size, size, error);
+  return code == SF_ERROR ? sf_error_prefix(error, "local cache") : code;
+}
+
+sf_code sf_vector_file_create(const sf_folder *folder, const char *name, const sf_vector_file_identity *identity,
+                              uint64_t num_rows, sf_vector_file_writer **created, sf_error *error) {
   sf_vector_file_writer *writer = sf_calloc(1, sizeof(*writer));
   if (writer == NULL)
-    return sf_fail_memory(error, path);
-  writer->descriptor = -1;
+    return sf_fail_memory(error, name);
+  writer->file = (sf_new_file)SF_NEW_FILE_NONE;
   writer->header = (sf_vector_file_header){.version = SF_VECTOR_FILE_VERSION,
                                            .dim = identity->dim,
                                            .metric = (uint32_t)identity->metric,
@@ -178,7 +172,7 @@ sf_code sf_vector_file_create(const char *path, const sf_vector_file_identity *i
     code = sf_fail(error, SF_DB_ADAPTER_ERROR, "expected a number of rows that fits memory, found %llu",
                    (unsigned long long)num_rows);
   else
-    code = open_writer(writer, path, error);
+    code = open_writer(writer, folder, name, error);
   if (code == SF_OK)
     *created = writer;
   else
@@ -197,7 +191,7 @@ static sf_code write_statistics(sf_vector_file_writer *writer, uint64_t first_ro
     SF_TRY(sf_vector_statistics_add(&writer->statistics, vectors + done * dim, first_row + done, rows, dim,
                                     writer->excluded, writer->layout.has_norms ? norms : NULL, NULL, error));
     if (writer->layout.has_norms)
-      SF_TRY(sf_write_at(writer->descriptor, writer->temporary_path, norms, rows * sizeof(float),
+      SF_TRY(sf_write_at(writer->file.descriptor, writer->file.path, norms, rows * sizeof(float),
                          writer->layout.norms + (first_row + done) * sizeof(float), error));
     done += rows;
   }
@@ -207,9 +201,9 @@ static sf_code write_statistics(sf_vector_file_writer *writer, uint64_t first_ro
 sf_code sf_vector_file_write_rows(sf_vector_file_writer *writer, uint64_t first_row, const float *vectors,
                                   const int64_t *row_ids, size_t count, sf_error *error) {
   const size_t row_bytes = (size_t)writer->header.dim * sizeof(float);
-  SF_TRY(sf_write_at(writer->descriptor, writer->temporary_path, vectors, count * row_bytes,
+  SF_TRY(sf_write_at(writer->file.descriptor, writer->file.path, vectors, count * row_bytes,
                      writer->layout.vectors + first_row * row_bytes, error));
-  SF_TRY(sf_write_at(writer->descriptor, writer->temporary_path, row_ids, count * sizeof(int64_t),
+  SF_TRY(sf_write_at(writer->file.descriptor, writer->file.path, row_ids, count * sizeof(int64_t),
                      writer->layout.row_ids + first_row * sizeof(int64_t), error));
   return write_statistics(writer, first_row, vectors, count, error);
 }
@@ -232,7 +226,7 @@ static sf_code write_groups(sf_vector_file_writer *writer, const float *vectors,
     sf_codes_make_groups(vectors + row * header->dim, count, header->dim, metric, buffer->centre, buffer->groups);
     for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++) {
       uint64_t group_size = sf_code_group_size(kind, header->dim, metric);
-      SF_TRY(sf_write_at(writer->descriptor, writer->temporary_path, buffer->groups[kind],
+      SF_TRY(sf_write_at(writer->file.descriptor, writer->file.path, buffer->groups[kind],
                          (size_t)(sf_code_num_groups(count) * group_size),
                          writer->layout.codes[kind] + row / SF_CODE_GROUP_ROWS * group_size, error));
     }
@@ -263,7 +257,7 @@ static sf_code write_codes(sf_vector_file_writer *writer, const float *vectors, 
   sf_code code = SF_OK;
   if (make_buffer(header, &buffer)) {
     sf_codes_choose_centre(vectors, (size_t)header->num_rows, header->dim, (sf_metric)header->metric, buffer.centre);
-    code = sf_write_at(writer->descriptor, writer->temporary_path, buffer.centre, header->dim * sizeof(float),
+    code = sf_write_at(writer->file.descriptor, writer->file.path, buffer.centre, header->dim * sizeof(float),
                        writer->layout.centre, error);
   } else {
     code = sf_fail_memory(error, "codes of vectors");
@@ -278,9 +272,9 @@ static sf_code add_codes(sf_vector_file_writer *writer, sf_error *error) {
   size_t length = (size_t)writer->layout.row_ids; /* the vectors lie in front of it */
   if (!writer->layout.has_codes)
     return SF_OK;
-  uint8_t *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, writer->descriptor, 0);
+  uint8_t *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, writer->file.descriptor, 0);
   if (mapping == MAP_FAILED)
-    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't map %s: %s", writer->temporary_path,
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't map %s: %s", writer->file.path,
                    strerror(errno));
   const void *vectors = mapping + writer->layout.vectors;
   sf_code code = write_codes(writer, vectors, error);
@@ -291,9 +285,9 @@ static sf_code add_codes(sf_vector_file_writer *writer, sf_error *error) {
 /* The checksum of all that follows the header, over the pages that were just written. */
 static sf_code checksum_data(sf_vector_file_writer *writer, uint64_t *checksum, sf_error *error) {
   size_t length = (size_t)writer->layout.file_size;
-  uint8_t *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, writer->descriptor, 0);
+  uint8_t *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, writer->file.descriptor, 0);
   if (mapping == MAP_FAILED)
-    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't map %s: %s", writer->temporary_path,
+    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't map %s: %s", writer->file.path,
                    strerror(errno));
   *checksum = XXH3_64bits(mapping + sizeof(writer->header), length - sizeof(writer->header));
   munmap(mapping, length);
@@ -302,30 +296,28 @@ static sf_code checksum_data(sf_vector_file_writer *writer, uint64_t *checksum, 
 
 static sf_code complete(sf_vector_file_writer *writer, sf_error *error) {
   sf_vector_file_header *header = &writer->header;
-  const char *path = writer->temporary_path;
+  const char *path = writer->file.path;
   header->num_not_finite = writer->statistics.num_not_finite;
   header->max_norm = writer->statistics.max_norm;
   bool has_excluded = header->num_not_finite > 0;
   SF_TRY(add_codes(writer, error));
   if (has_excluded)
-    SF_TRY(sf_write_at(writer->descriptor, path, writer->excluded, (size_t)(header->num_rows + 7) / 8,
+    SF_TRY(sf_write_at(writer->file.descriptor, path, writer->excluded, (size_t)(header->num_rows + 7) / 8,
                        writer->layout.excluded, error));
   sf_vector_layout_compute(header->num_rows, header->dim, (sf_metric)header->metric, has_excluded, &writer->layout);
-  if (ftruncate(writer->descriptor, (off_t)writer->layout.file_size) != 0)
+  if (ftruncate(writer->file.descriptor, (off_t)writer->layout.file_size) != 0)
     return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't set the length of %s: %s", path,
                    strerror(errno));
+  /* The header's page, too, has to be there before it is read through the mapping: a hole on a full disk is a SIGBUS. */
+  SF_TRY(sf_write_at(writer->file.descriptor, path, header, sizeof(*header), 0, error));
   SF_TRY(checksum_data(writer, &header->data_checksum, error));
   header->header_checksum = hash_header(header);
-  SF_TRY(sf_write_at(writer->descriptor, path, header, sizeof(*header), 0, error));
-  return sf_publish_file(writer->descriptor, path, writer->path, error);
+  SF_TRY(sf_write_at(writer->file.descriptor, path, header, sizeof(*header), 0, error));
+  return sf_new_file_publish(&writer->file, error);
 }
 
 sf_code sf_vector_file_finish(sf_vector_file_writer *writer, sf_error *error) {
   sf_code code = complete(writer, error);
-  if (code == SF_OK) {
-    close(writer->descriptor);
-    writer->descriptor = -1; /* so that what was published stays */
-  }
-  sf_vector_file_abandon(writer);
+  sf_vector_file_abandon(writer); /* what was published stays */
   return code;
 }

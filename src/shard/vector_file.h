@@ -16,6 +16,7 @@
 #ifndef SF_SHARD_VECTOR_FILE_H
 #define SF_SHARD_VECTOR_FILE_H
 
+#include "base/folder.h"
 #include "shard/shard.h"
 
 #define SF_VECTOR_FILE_NAME "vectors.sfv"
@@ -40,21 +41,24 @@ typedef struct sf_vector_file {
   uint64_t num_not_finite;
 } sf_vector_file;
 
-/* Maps the file at `path`. *usable is false when it is missing, of another identity or version, or doesn't check out;
- * errors are left for what keeps the caller from making it anew. */
-sf_code sf_vector_file_map(const char *path, const sf_vector_file_identity *identity, bool *usable,
-                           sf_vector_file *file, sf_error *error);
+/* Maps the file `name` in the folder; no descriptor of it is kept. *usable is false when it is missing, of another identity
+ * or version, or doesn't check out; errors are left for what keeps the caller from making it anew. */
+sf_code sf_vector_file_map(const sf_folder *folder, const char *name, const sf_vector_file_identity *identity,
+                           bool *usable, sf_vector_file *file, sf_error *error);
 void sf_vector_file_unmap(sf_vector_file *file);
 
 /* Writes a vector file of a known number of rows, in any order. One thread at a time. */
 typedef struct sf_vector_file_writer sf_vector_file_writer;
 
-sf_code sf_vector_file_create(const char *path, const sf_vector_file_identity *identity, uint64_t num_rows,
-                              sf_vector_file_writer **writer, sf_error *error);
+/* All the disk space that it will take is reserved at once. The folder is borrowed until the writer is gone. */
+sf_code sf_vector_file_create(const sf_folder *folder, const char *name, const sf_vector_file_identity *identity,
+                              uint64_t num_rows, sf_vector_file_writer **writer, sf_error *error);
+/* The most bytes that such a file takes; 0 when it can't be made. */
+uint64_t sf_vector_file_size(const sf_vector_file_identity *identity, uint64_t num_rows);
 /* Rows [first_row, first_row + count): vectors (count × dim, native float32), and their ids. */
 sf_code sf_vector_file_write_rows(sf_vector_file_writer *writer, uint64_t first_row, const float *vectors,
                                   const int64_t *row_ids, size_t count, sf_error *error);
-/* Every row was written: completes the file and puts it at its path. The writer is gone either way. */
+/* Every row was written: completes the file and puts it in its place. The writer is gone either way. */
 sf_code sf_vector_file_finish(sf_vector_file_writer *writer, sf_error *error);
 /* Gives up: removes what was written. NULL is allowed. */
 void sf_vector_file_abandon(sf_vector_file_writer *writer);

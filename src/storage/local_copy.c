@@ -6,9 +6,7 @@
 #include "base/time.h"
 #include "storage/waiter.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,40 +23,50 @@
 
 /* ------------------------------------------------------------------------------------------------------------ Folders */
 
-static sf_code make_folder_of(const char *path, sf_error *error) {
-  char *folder = sf_folder_of(path);
-  if (folder == NULL)
-    return sf_fail_memory(error, "path of a local copy");
-  sf_code code = sf_make_folders(folder, error);
-  free(folder);
-  return code;
+static const char *name_of(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash == NULL ? path : slash + 1;
 }
 
-static void sync_folder_of(const char *path) {
-  char *folder = sf_folder_of(path);
-  if (folder != NULL)
-    sf_sync_folder(folder);
-  free(folder);
+/* The folder that a copy lies in. It is no symbolic link, and nor is what is opened in it: only who owns the folders above
+ * says where it is. */
+static sf_code open_folder_of(const char *path, bool make, bool *found, sf_folder *folder, sf_error *error) {
+  char *folder_path = sf_folder_of(path);
+  if (folder_path == NULL)
+    return sf_fail_memory(error, "path of a local copy");
+  sf_code code = make ? sf_folder_make(folder_path, error) : SF_OK;
+  if (code == SF_OK)
+    code = sf_folder_open(folder_path, false, found, folder, error);
+  if (code == SF_OK && make && !*found)
+    code = sf_fail(error, SF_ERROR, "%s was removed as soon as it was there", folder_path);
+  free(folder_path);
+  return code;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ Locking */
 
-sf_code sf_local_copy_lock(const char *path, const sf_cancellation *cancellation, int *lock, sf_error *error) {
-  SF_TRY(make_folder_of(path, error));
-  char *lock_path = sf_format("%s" LOCK_SUFFIX, path);
-  if (lock_path == NULL)
-    return sf_fail_memory(error, "path of a lock");
-  sf_code code = SF_OK;
-  int descriptor = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor < 0)
-    code = sf_fail_errno(error, "make", lock_path, errno);
+static sf_code lock_in(const sf_folder *folder, const char *path, const sf_cancellation *cancellation, int *lock,
+                       sf_error *error) {
+  char *lock_name = sf_format("%s" LOCK_SUFFIX, name_of(path));
+  int descriptor = -1;
+  sf_code code = lock_name == NULL ? sf_fail_memory(error, "name of a lock")
+                                   : sf_folder_open_lock(folder, lock_name, &descriptor, error);
   if (code == SF_OK)
-    code = sf_wait_for_lock(descriptor, lock_path, cancellation, error);
+    code = sf_wait_for_lock(descriptor, path, cancellation, error);
   if (code == SF_OK)
     *lock = descriptor;
   else if (descriptor >= 0)
     close(descriptor);
-  free(lock_path);
+  free(lock_name);
+  return code;
+}
+
+sf_code sf_local_copy_lock(const char *path, const sf_cancellation *cancellation, int *lock, sf_error *error) {
+  sf_folder folder;
+  bool found;
+  SF_TRY(open_folder_of(path, true, &found, &folder, error));
+  sf_code code = lock_in(&folder, path, cancellation, lock, error);
+  sf_folder_close(&folder);
   return code;
 }
 
@@ -119,63 +127,70 @@ static bool read_members(const json_t *object, record *found) {
   return found->url != NULL;
 }
 
-/* False when there is no record that makes sense. */
-static bool read_record(const char *path, record *found) {
-  *found = (record){0};
-  char *record_path = sf_format("%s" RECORD_SUFFIX, path);
-  FILE *file = record_path == NULL ? NULL : fopen(record_path, "rbe");
-  free(record_path);
-  if (file == NULL)
-    return false;
+/* *found is false when there is no record that makes sense. */
+static sf_code read_record(const sf_folder *folder, const char *path, record *read, bool *found, sf_error *error) {
   char text[RECORD_MAX_BYTES];
-  size_t length = fread(text, 1, sizeof(text) - 1, file);
-  fclose(file);
-  text[length] = '\0';
+  size_t length;
+  *read = (record){0};
+  char *name = sf_format("%s" RECORD_SUFFIX, name_of(path));
+  sf_code code = name == NULL ? sf_fail_memory(error, "name of a record")
+                              : sf_folder_get_text(folder, name, text, sizeof(text), &length, found, error);
+  free(name);
+  if (code != SF_OK || !*found)
+    return code;
   sf_json json = {0};
-  bool readable = sf_json_parse_object(text, length, SF_JSON_STRICT, "record", SF_ERROR, &json, NULL) == SF_OK &&
-                  read_members(json.root, found);
+  code = sf_json_parse_object(text, length, SF_JSON_STRICT, "record", SF_ERROR, &json, error);
+  *found = code == SF_OK && read_members(json.root, read);
   sf_json_free(&json);
-  return readable;
+  return code == SF_OUT_OF_MEMORY_ERROR ? code : SF_OK;
 }
 
 static void hash_to_text(const XXH3_state_t *hash, char text[17]) {
   snprintf(text, 17, "%016" PRIx64, (uint64_t)XXH3_64bits_digest(hash));
 }
 
-static sf_code check_contents(const char *path, const record *expected, const sf_cancellation *cancellation,
-                              bool *holds, sf_error *error) {
+static sf_code check_contents(int descriptor, const char *path, const record *expected,
+                              const sf_cancellation *cancellation, bool *holds, sf_error *error) {
+  XXH3_state_t *hash = XXH3_createState();
+  char text[17] = "";
+  if (hash == NULL)
+    return sf_fail_memory(error, "checksum");
+  XXH3_64bits_reset(hash);
+  sf_code code = hash_file(descriptor, path, 0, expected->size, hash, NULL, NULL, cancellation, error);
+  hash_to_text(hash, text);
+  *holds = code == SF_OK && strcmp(text, expected->xxh3) == 0;
+  XXH3_freeState(hash);
+  return code == SF_ERROR ? SF_OK : code; /* what can't be read, on a broken disk for one, does not hold */
+}
+
+static sf_code check_in(const sf_folder *folder, const char *path, const record *expected,
+                        const sf_cancellation *cancellation, bool *holds, sf_error *error) {
+  int descriptor;
   struct stat status;
-  int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+  SF_TRY(sf_folder_open_file(folder, name_of(path), &descriptor, &status, error));
   if (descriptor < 0)
     return SF_OK;
-  sf_code code = SF_OK;
-  if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && (uint64_t)status.st_size == expected->size) {
-    XXH3_state_t *hash = XXH3_createState();
-    char text[17] = "";
-    code = hash == NULL ? sf_fail_memory(error, "checksum") : SF_OK;
-    if (code == SF_OK) {
-      XXH3_64bits_reset(hash);
-      code = hash_file(descriptor, path, 0, expected->size, hash, NULL, NULL, cancellation, error);
-      hash_to_text(hash, text);
-    }
-    *holds = code == SF_OK && strcmp(text, expected->xxh3) == 0;
-    /* A file that can't be read, a broken disk for one, is a copy that does not hold. */
-    if (code == SF_ERROR)
-      code = SF_OK;
-    XXH3_freeState(hash);
-  }
+  sf_code code = (uint64_t)status.st_size == expected->size
+                     ? check_contents(descriptor, path, expected, cancellation, holds, error)
+                     : SF_OK;
   close(descriptor);
   return code;
 }
 
 sf_code sf_local_copy_check(const char *path, const char *url, const sf_cancellation *cancellation, bool *holds,
                             sf_error *error) {
-  record expected;
+  sf_folder folder;
+  record expected = {0};
+  bool found = false;
   *holds = false;
-  sf_code code = SF_OK;
-  if (read_record(path, &expected) && strcmp(expected.url, url) == 0)
-    code = check_contents(path, &expected, cancellation, holds, error);
+  SF_TRY(open_folder_of(path, false, &found, &folder, error));
+  if (!found)
+    return SF_OK;
+  sf_code code = read_record(&folder, path, &expected, &found, error);
+  if (code == SF_OK && found && strcmp(expected.url, url) == 0)
+    code = check_in(&folder, path, &expected, cancellation, holds, error);
   free(expected.url);
+  sf_folder_close(&folder);
   return code;
 }
 
@@ -188,48 +203,54 @@ static bool ends_with(const char *text, const char *suffix) {
 }
 
 /* Whoever holds the lock is the only one to write: every partial file of this copy is a left-over. */
-static void remove_leftovers(const char *path) {
-  char *folder = sf_folder_of(path);
-  const char *name = strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1;
-  DIR *entries = folder == NULL ? NULL : opendir(folder);
-  for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
-    if (strncmp(entry->d_name, name, strlen(name)) != 0 || entry->d_name[strlen(name)] != '.' ||
-        !ends_with(entry->d_name, PARTIAL_SUFFIX))
-      continue;
-    char *leftover = sf_format("%s/%s", folder, entry->d_name);
-    if (leftover != NULL)
-      unlink(leftover);
-    free(leftover);
-  }
-  if (entries != NULL)
-    closedir(entries);
-  free(folder);
+static bool remove_leftover(const sf_folder *folder, const char *entry, void *user_data) {
+  const char *name = user_data;
+  size_t length = strlen(name);
+  if (strncmp(entry, name, length) == 0 && entry[length] == '.' && ends_with(entry, PARTIAL_SUFFIX))
+    sf_folder_remove(folder, entry);
+  return true;
+}
+
+static sf_code make_partial_file(sf_local_copy *copy, sf_error *error) {
+  const char *name = name_of(copy->path);
+  char *partial = sf_format("%s.%lld" PARTIAL_SUFFIX, name, (long long)getpid());
+  if (partial == NULL)
+    return sf_fail_memory(error, "local copy");
+  sf_code code = sf_folder_list(&copy->folder, remove_leftover, (void *)(uintptr_t)name, error);
+  if (code == SF_OK)
+    code = sf_new_file_make_as(&copy->folder, name, partial, &copy->file, error);
+  free(partial);
+  return code;
 }
 
 sf_code sf_local_copy_begin(sf_local_copy *copy, const char *path, sf_error *error) {
-  *copy = (sf_local_copy){.path = path, .descriptor = -1};
-  remove_leftovers(path);
-  copy->temporary_path = sf_format("%s.%lld" PARTIAL_SUFFIX, path, (long long)getpid());
+  bool found;
+  *copy = (sf_local_copy){.path = path, .folder = SF_FOLDER_NONE, .file = SF_NEW_FILE_NONE};
   copy->hash = XXH3_createState();
-  if (copy->temporary_path == NULL || copy->hash == NULL) {
-    sf_local_copy_end(copy);
-    return sf_fail_memory(error, "local copy");
-  }
-  XXH3_64bits_reset(copy->hash);
-  copy->descriptor = open(copy->temporary_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (copy->descriptor < 0) {
-    sf_code code = sf_fail_errno(error, "make", copy->temporary_path, errno);
+  sf_code code = copy->hash == NULL ? sf_fail_memory(error, "local copy")
+                                    : open_folder_of(path, true, &found, &copy->folder, error);
+  if (code == SF_OK)
+    code = make_partial_file(copy, error);
+  if (code != SF_OK) {
     sf_local_copy_end(copy);
     return code;
   }
+  XXH3_64bits_reset(copy->hash);
   /* Whoever clears the folder leaves locked files alone. Where there are no such locks, nobody clears by them either. */
-  (void)flock(copy->descriptor, LOCK_EX | LOCK_NB);
+  (void)flock(copy->file.descriptor, LOCK_EX | LOCK_NB);
   return SF_OK;
+}
+
+sf_code sf_local_copy_expect(sf_local_copy *copy, uint64_t size, sf_error *error) {
+  if (size == copy->expected)
+    return SF_OK;
+  copy->expected = size;
+  return sf_reserve(copy->file.descriptor, copy->file.path, 0, size, size, error);
 }
 
 sf_code sf_local_copy_write(sf_local_copy *copy, uint64_t offset, const uint8_t *bytes, size_t length,
                             sf_error *error) {
-  return sf_write_at(copy->descriptor, copy->temporary_path, bytes, length, offset, error);
+  return sf_write_at(copy->file.descriptor, copy->file.path, bytes, length, offset, error);
 }
 
 sf_code sf_local_copy_hash(sf_local_copy *copy, uint64_t length, sf_local_copy_callback callback, void *user_data,
@@ -239,7 +260,7 @@ sf_code sf_local_copy_hash(sf_local_copy *copy, uint64_t length, sf_local_copy_c
     copy->hashed = 0;
     return SF_OK;
   }
-  SF_TRY(hash_file(copy->descriptor, copy->temporary_path, copy->hashed, length, copy->hash, callback, user_data,
+  SF_TRY(hash_file(copy->file.descriptor, copy->file.path, copy->hashed, length, copy->hash, callback, user_data,
                    cancellation, error));
   copy->hashed = length;
   return SF_OK;
@@ -258,47 +279,32 @@ static sf_code make_record(const sf_local_copy *copy, const char *url, sf_buffer
 
 static sf_code write_record(const sf_local_copy *copy, const char *url, sf_error *error) {
   sf_buffer text = {0};
-  char *path = sf_format("%s" RECORD_SUFFIX, copy->path);
-  char *temporary_path = sf_format("%s" RECORD_SUFFIX PARTIAL_SUFFIX, copy->path);
-  sf_code code = make_record(copy, url, &text, error);
-  int descriptor = -1;
-  if (code == SF_OK && (path == NULL || temporary_path == NULL))
-    code = sf_fail_memory(error, "record of a local copy");
-  else if (code == SF_OK && (descriptor = open(temporary_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
-    code = sf_fail_errno(error, "make", temporary_path, errno);
+  char *name = sf_format("%s" RECORD_SUFFIX, name_of(copy->path));
+  sf_code code = name == NULL ? sf_fail_memory(error, "record of a local copy") : make_record(copy, url, &text, error);
   if (code == SF_OK)
-    code = sf_write_at(descriptor, temporary_path, text.data, text.length, 0, error);
-  if (code == SF_OK)
-    code = sf_publish_file(descriptor, temporary_path, path, error);
-  if (descriptor >= 0)
-    close(descriptor);
-  free(temporary_path);
-  free(path);
+    code = sf_folder_put_text(&copy->folder, name, (const char *)text.data, error);
+  free(name);
   sf_buffer_free(&text);
   return code;
 }
 
 sf_code sf_local_copy_publish(sf_local_copy *copy, const char *url, sf_error *error) {
   /* Parts that were fetched of a longer version before it was replaced. */
-  if (ftruncate(copy->descriptor, (off_t)copy->hashed) != 0)
-    return sf_fail_errno(error, "cut", copy->temporary_path, errno);
-  if (fsync(copy->descriptor) != 0)
-    return sf_fail_errno(error, "sync", copy->temporary_path, errno);
+  if (ftruncate(copy->file.descriptor, (off_t)copy->hashed) != 0)
+    return sf_fail_errno(error, "cut", copy->file.path, errno);
+  if (fsync(copy->file.descriptor) != 0)
+    return sf_fail_errno(error, "sync", copy->file.path, errno);
   SF_TRY(write_record(copy, url, error));
-  if (rename(copy->temporary_path, copy->path) != 0)
-    return sf_fail_errno(error, "put in place", copy->path, errno);
-  free(copy->temporary_path);
-  copy->temporary_path = NULL;
-  sync_folder_of(copy->path);
+  SF_TRY(sf_new_file_publish(&copy->file, error));
+  (void)fsync(copy->folder.descriptor); /* where folders can't be synced, the file system sees to it */
   return SF_OK;
 }
 
 void sf_local_copy_end(sf_local_copy *copy) {
-  if (copy->descriptor >= 0)
-    sf_local_copy_unlock(copy->descriptor);
-  if (copy->temporary_path != NULL)
-    unlink(copy->temporary_path);
-  free(copy->temporary_path);
+  if (copy->file.descriptor >= 0)
+    flock(copy->file.descriptor, LOCK_UN); /* by name, as above */
+  sf_new_file_end(&copy->file);
+  sf_folder_close(&copy->folder);
   XXH3_freeState(copy->hash);
-  *copy = (sf_local_copy){.descriptor = -1};
+  *copy = (sf_local_copy){.folder = SF_FOLDER_NONE, .file = SF_NEW_FILE_NONE};
 }

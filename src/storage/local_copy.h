@@ -8,6 +8,7 @@
 #define SF_STORAGE_LOCAL_COPY_H
 
 #include "base/cancellation.h"
+#include "base/folder.h"
 #include "base/memory.h"
 
 /* Takes the lock of the copy at `path`, among all threads and processes; its folder is made where it is missing. */
@@ -21,9 +22,10 @@ sf_code sf_local_copy_check(const char *path, const char *url, const sf_cancella
 /* A copy in the making. */
 typedef struct sf_local_copy {
   const char *path; /* borrowed */
-  char *temporary_path;
-  int descriptor;
-  uint64_t hashed; /* bytes from the front whose checksum is known */
+  sf_folder folder; /* that it lies in */
+  sf_new_file file;
+  uint64_t expected; /* bytes that are reserved */
+  uint64_t hashed;   /* bytes from the front whose checksum is known */
   void *hash;
 } sf_local_copy;
 
@@ -32,6 +34,8 @@ typedef void (*sf_local_copy_callback)(const uint8_t *bytes, size_t length, void
 
 /* Begins a copy, with the lock held, and removes what killed processes left of theirs. */
 sf_code sf_local_copy_begin(sf_local_copy *copy, const char *path, sf_error *error);
+/* So many bytes are to come: reserves the disk space for them, once. By one thread at a time. */
+sf_code sf_local_copy_expect(sf_local_copy *copy, uint64_t size, sf_error *error);
 /* From any thread, but each byte once. */
 sf_code sf_local_copy_write(sf_local_copy *copy, uint64_t offset, const uint8_t *bytes, size_t length, sf_error *error);
 /* Reads on up to `length` bytes, which must have been written, for the checksum. 0 begins anew. */

@@ -145,8 +145,12 @@ int main(int argc, char **argv) {
   bool remote = has_argument(argc, argv, "remote");
   sf_code code =
       remote ? remote_storage_open(argv[1], &storage, &error) : sf_storage_open(argv[1], NULL, &storage, &error);
+  sf_shard_resources *resources = NULL;
+  if (code == SF_OK)
+    code = sf_shard_resources_create(&resources, &error);
   sf_shard_source source = {
       .storage = storage,
+      .resources = resources,
       .db_url = argv[2],
       .key = argv[2],
       .cache_dir = argv[5],
@@ -163,6 +167,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "%s: %s\n", sf_code_name(code), error.message);
   if (remote && storage != NULL)
     fprintf(stderr, "%zu requests\n", remote_storage_requests(storage));
+  sf_shard_resources_free(resources);
   if (storage != NULL)
     storage->vtable->close(storage);
   return code != SF_OK;

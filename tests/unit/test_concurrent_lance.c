@@ -51,11 +51,18 @@ static char *find_shard(void) {
   return key;
 }
 
+static sf_shard_resources *resources;
+
 static sf_shard *open_shard(sf_storage *storage, const char *key, const char *cache_dir) {
   sf_shard *shard = NULL;
   sf_error error = {0};
-  sf_shard_source source = {
-      .storage = storage, .db_url = key, .key = key, .cache_dir = cache_dir, .dim = DIM, .metric = SF_METRIC_COSINE};
+  sf_shard_source source = {.storage = storage,
+                            .resources = resources,
+                            .db_url = key,
+                            .key = key,
+                            .cache_dir = cache_dir,
+                            .dim = DIM,
+                            .metric = SF_METRIC_COSINE};
   if (sf_lance_format.open(&source, NULL, &shard, &error) != SF_OK)
     fail_msg("%s", error.message);
   return shard;
@@ -121,9 +128,20 @@ static void threads_share_an_open_shard_and_open_their_own(void **state) {
   scratch_remove(scratch);
 }
 
+static int set_up(void **state) {
+  (void)state;
+  return sf_shard_resources_create(&resources, NULL) == SF_OK ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  sf_shard_resources_free(resources);
+  return 0;
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(threads_share_an_open_shard_and_open_their_own),
   };
-  return cmocka_run_group_tests_name("concurrent lance", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("concurrent lance", tests, set_up, tear_down);
 }

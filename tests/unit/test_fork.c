@@ -243,10 +243,12 @@ static void a_child_of_a_process_that_searches_opens_a_reader_of_its_own(void **
 static void a_lock_of_the_cache_is_given_back_although_a_child_has_inherited_it(void **state) {
   const reader_fixture *fixture = *state;
   sf_cache_folder folder;
+  bool found;
   int ends[2];
   char byte;
   assert_int_equal(pipe(ends), 0);
-  assert_int_equal(sf_cache_folder_open(fixture->cache_dir, "url", NULL, NULL, &folder, NULL), SF_OK);
+  assert_int_equal(sf_cache_folder_open(fixture->cache_dir, true, &found, &folder, NULL), SF_OK);
+  assert_int_equal(sf_cache_folder_lock(&folder, "url", NULL, NULL, NULL), SF_OK);
   pid_t child = fork();
   if (child == 0) {
     close(ends[1]);

@@ -6,6 +6,8 @@
 #include "temporary_folder.h"
 
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #define DIM 3
 #define NUM_ROWS 70
@@ -30,12 +32,20 @@ static const char *file_path(void) {
   return path_of(path, SF_VECTOR_FILE_NAME);
 }
 
+static const sf_folder *folder(void) {
+  static sf_folder opened;
+  bool found;
+  if (opened.path == NULL)
+    assert_int_equal(sf_folder_open(use_temporary_folder(), false, &found, &opened, NULL), SF_OK);
+  return &opened;
+}
+
 /* Writes the rows from the last to the first, in two pieces. */
 static void write_file(const float *vectors, const int64_t *row_ids) {
   sf_vector_file_writer *writer;
   sf_error error = {0};
   const size_t first = 40;
-  assert_int_equal(sf_vector_file_create(file_path(), &identity, NUM_ROWS, &writer, &error), SF_OK);
+  assert_int_equal(sf_vector_file_create(folder(), SF_VECTOR_FILE_NAME, &identity, NUM_ROWS, &writer, &error), SF_OK);
   assert_int_equal(
       sf_vector_file_write_rows(writer, first, vectors + first * DIM, row_ids + first, NUM_ROWS - first, &error),
       SF_OK);
@@ -46,7 +56,7 @@ static void write_file(const float *vectors, const int64_t *row_ids) {
 static bool is_usable(const sf_vector_file_identity *of) {
   bool usable = true;
   sf_vector_file file;
-  assert_int_equal(sf_vector_file_map(file_path(), of, &usable, &file, NULL), SF_OK);
+  assert_int_equal(sf_vector_file_map(folder(), SF_VECTOR_FILE_NAME, of, &usable, &file, NULL), SF_OK);
   if (!usable)
     assert_null(file.mapping);
   sf_vector_file_unmap(&file);
@@ -64,7 +74,7 @@ static void what_was_written_is_mapped(void **state) {
   write_file(vectors, row_ids);
   bool usable;
   sf_vector_file file;
-  assert_int_equal(sf_vector_file_map(file_path(), &identity, &usable, &file, NULL), SF_OK);
+  assert_int_equal(sf_vector_file_map(folder(), SF_VECTOR_FILE_NAME, &identity, &usable, &file, NULL), SF_OK);
   assert_true(usable);
   assert_memory_equal(file.segment.vectors, vectors, sizeof(vectors));
   assert_memory_equal(file.row_ids, row_ids, sizeof(row_ids));
@@ -91,7 +101,7 @@ static void where_all_rows_are_finite_there_is_no_bitmap(void **state) {
   write_file(vectors, row_ids);
   bool usable;
   sf_vector_file file;
-  assert_int_equal(sf_vector_file_map(file_path(), &identity, &usable, &file, NULL), SF_OK);
+  assert_int_equal(sf_vector_file_map(folder(), SF_VECTOR_FILE_NAME, &identity, &usable, &file, NULL), SF_OK);
   assert_true(usable);
   assert_null(file.segment.excluded);
   sf_vector_file_unmap(&file);
@@ -115,10 +125,10 @@ static void vectors_that_are_worth_it_have_codes(void **state) {
     float centre[LONG_DIM];
     uint8_t groups[SF_CODE_KINDS][1024];
     uint8_t *const made[SF_CODE_KINDS] = {groups[0], groups[1]};
-    assert_int_equal(sf_vector_file_create(file_path(), &of, MANY_ROWS, &writer, NULL), SF_OK);
+    assert_int_equal(sf_vector_file_create(folder(), SF_VECTOR_FILE_NAME, &of, MANY_ROWS, &writer, NULL), SF_OK);
     assert_int_equal(sf_vector_file_write_rows(writer, 0, vectors, row_ids, MANY_ROWS, NULL), SF_OK);
     assert_int_equal(sf_vector_file_finish(writer, NULL), SF_OK);
-    assert_int_equal(sf_vector_file_map(file_path(), &of, &usable, &file, NULL), SF_OK);
+    assert_int_equal(sf_vector_file_map(folder(), SF_VECTOR_FILE_NAME, &of, &usable, &file, NULL), SF_OK);
     assert_true(usable);
     const sf_codes *codes = &file.segment.codes;
     assert_int_equal(codes->metric, of.metric);
@@ -141,11 +151,11 @@ static void vectors_that_are_worth_it_have_codes(void **state) {
 static void no_rows_make_a_file_too(void **state) {
   (void)state;
   sf_vector_file_writer *writer;
-  assert_int_equal(sf_vector_file_create(file_path(), &identity, 0, &writer, NULL), SF_OK);
+  assert_int_equal(sf_vector_file_create(folder(), SF_VECTOR_FILE_NAME, &identity, 0, &writer, NULL), SF_OK);
   assert_int_equal(sf_vector_file_finish(writer, NULL), SF_OK);
   bool usable;
   sf_vector_file file;
-  assert_int_equal(sf_vector_file_map(file_path(), &identity, &usable, &file, NULL), SF_OK);
+  assert_int_equal(sf_vector_file_map(folder(), SF_VECTOR_FILE_NAME, &identity, &usable, &file, NULL), SF_OK);
   assert_true(usable);
   assert_int_equal(file.segment.num_rows, 0);
   sf_vector_file_unmap(&file);
@@ -238,7 +248,7 @@ static void a_file_given_up_leaves_nothing(void **state) {
   (void)state;
   sf_vector_file_writer *writer;
   char path[PATH_SIZE];
-  assert_int_equal(sf_vector_file_create(file_path(), &identity, NUM_ROWS, &writer, NULL), SF_OK);
+  assert_int_equal(sf_vector_file_create(folder(), SF_VECTOR_FILE_NAME, &identity, NUM_ROWS, &writer, NULL), SF_OK);
   sf_vector_file_abandon(writer);
   assert_int_not_equal(access(path_of(path, SF_VECTOR_FILE_NAME ".tmp"), F_OK), 0);
   assert_int_not_equal(access(file_path(), F_OK), 0);
@@ -257,14 +267,76 @@ static void what_a_killed_writer_left_is_overwritten(void **state) {
   assert_true(is_usable(&identity));
 }
 
-static void a_folder_that_is_not_there_is_named(void **state) {
+/* What is put in its place is a new file: who has the old one mapped keeps it, and a link's target stays as it is. */
+static void what_lies_in_the_way_is_replaced_and_never_written_to(void **state) {
+  (void)state;
+  char path[PATH_SIZE];
+  char target[PATH_SIZE];
+  float vectors[NUM_ROWS * DIM];
+  int64_t row_ids[NUM_ROWS];
+  fill(vectors, row_ids);
+  path_of(target, "target");
+  for (int i = 0; i < 3; i++) {
+    put_text("target", "kept");
+    path_of(path, i == 0 ? SF_VECTOR_FILE_NAME : SF_VECTOR_FILE_NAME ".tmp");
+    unlink(path);
+    assert_int_equal(i < 2 ? symlink(target, path) : link(target, path), 0);
+    write_file(vectors, row_ids);
+    assert_true(is_usable(&identity));
+    sf_buffer text = read_whole_file(target);
+    assert_string_equal((const char *)text.data, "kept");
+    sf_buffer_free(&text);
+  }
+}
+
+static void a_link_to_a_vector_file_is_not_followed(void **state) {
+  (void)state;
+  char target[PATH_SIZE];
+  float vectors[NUM_ROWS * DIM];
+  int64_t row_ids[NUM_ROWS];
+  fill(vectors, row_ids);
+  write_file(vectors, row_ids);
+  assert_int_equal(rename(file_path(), path_of(target, "elsewhere")), 0);
+  assert_int_equal(symlink(target, file_path()), 0);
+  assert_false(is_usable(&identity));
+  unlink(file_path());
+}
+
+/* The limit of a file's size stands for a disk that is full: nothing of the file is left. */
+static void a_file_without_room_is_named_with_what_it_needs(void **state) {
   (void)state;
   sf_vector_file_writer *writer;
   sf_error error;
+  struct rlimit before;
   char path[PATH_SIZE];
-  path_of(path, "nowhere/" SF_VECTOR_FILE_NAME);
-  assert_int_equal(sf_vector_file_create(path, &identity, 1, &writer, &error), SF_ERROR);
-  assert_non_null(strstr(error.message, path));
+  unlink(file_path());
+  signal(SIGXFSZ, SIG_IGN);
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+  setrlimit(RLIMIT_FSIZE, &(struct rlimit){.rlim_cur = 4096, .rlim_max = before.rlim_max});
+  sf_code code = sf_vector_file_create(folder(), SF_VECTOR_FILE_NAME, &identity, NUM_ROWS, &writer, &error);
+  setrlimit(RLIMIT_FSIZE, &before);
+  assert_int_equal(code, SF_ERROR);
+  assert_non_null(strstr(error.message, path_of(path, SF_VECTOR_FILE_NAME ".tmp")));
+  assert_int_not_equal(access(path, F_OK), 0);
+}
+
+static void no_descriptors_left_is_no_missing_file(void **state) {
+  (void)state;
+  float vectors[NUM_ROWS * DIM];
+  int64_t row_ids[NUM_ROWS];
+  sf_error error;
+  bool usable;
+  sf_vector_file file;
+  struct rlimit before;
+  fill(vectors, row_ids);
+  write_file(vectors, row_ids);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+  setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max});
+  sf_code code = sf_vector_file_map(folder(), SF_VECTOR_FILE_NAME, &identity, &usable, &file, &error);
+  setrlimit(RLIMIT_NOFILE, &before);
+  assert_int_equal(code, SF_POOL_EXHAUSTED_ERROR);
+  assert_true(error.retryable);
+  assert_non_null(strstr(error.message, "ulimit -n"));
 }
 
 static void rows_that_fit_no_memory_are_refused(void **state) {
@@ -274,7 +346,8 @@ static void rows_that_fit_no_memory_are_refused(void **state) {
   for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
     sf_vector_file_writer *writer;
     assert_false(sf_vector_layout_compute(counts[i], DIM, SF_METRIC_COSINE, true, &layout));
-    assert_int_equal(sf_vector_file_create(file_path(), &identity, counts[i], &writer, NULL), SF_DB_ADAPTER_ERROR);
+    assert_int_equal(sf_vector_file_create(folder(), SF_VECTOR_FILE_NAME, &identity, counts[i], &writer, NULL),
+                     SF_DB_ADAPTER_ERROR);
   }
 }
 
@@ -317,7 +390,10 @@ int main(void) {
       cmocka_unit_test(what_is_no_file_is_not_used),
       cmocka_unit_test(a_file_given_up_leaves_nothing),
       cmocka_unit_test(what_a_killed_writer_left_is_overwritten),
-      cmocka_unit_test(a_folder_that_is_not_there_is_named),
+      cmocka_unit_test(what_lies_in_the_way_is_replaced_and_never_written_to),
+      cmocka_unit_test(a_link_to_a_vector_file_is_not_followed),
+      cmocka_unit_test(a_file_without_room_is_named_with_what_it_needs),
+      cmocka_unit_test(no_descriptors_left_is_no_missing_file),
       cmocka_unit_test(rows_that_fit_no_memory_are_refused),
       cmocka_unit_test(sections_are_aligned_and_do_not_overlap),
   };

@@ -1,12 +1,11 @@
 #include "shard/lance/cache_names.h"
 
-#include "base/memory.h"
-
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
-char *sf_lance_cache_path(const char *cache_dir, const char *name, const char *kind) {
+void sf_lance_cache_name(const char *name, const char *kind, char cache_name[SF_LANCE_CACHE_NAME_SIZE]) {
   XXH128_hash_t hash = XXH3_128bits(name, strlen(name));
-  return sf_format("%s/lance-%016llx%016llx.%s", cache_dir, (unsigned long long)hash.high64,
-                   (unsigned long long)hash.low64, kind);
+  snprintf(cache_name, SF_LANCE_CACHE_NAME_SIZE, "lance-%016llx%016llx.%s", (unsigned long long)hash.high64,
+           (unsigned long long)hash.low64, kind);
 }

@@ -2,8 +2,10 @@
 #ifndef SF_SHARD_LANCE_CACHE_NAMES_H
 #define SF_SHARD_LANCE_CACHE_NAMES_H
 
-/* "<cache_dir>/lance-<hash of the data file's name>.<kind>", for the caller to free; NULL when memory is out. A hash,
- * because the name comes from a manifest, and the folder is flat. */
-char *sf_lance_cache_path(const char *cache_dir, const char *name, const char *kind);
+#define SF_LANCE_CACHE_NAME_SIZE 64
+
+/* "lance-<hash of the data file's name>.<kind>", where `kind` is a short word. A hash, because the name comes from a
+ * manifest, and the folder is flat. */
+void sf_lance_cache_name(const char *name, const char *kind, char cache_name[SF_LANCE_CACHE_NAME_SIZE]);
 
 #endif

@@ -1,7 +1,7 @@
 #include "shard/lance/fetch_ranges.h"
 
+#include "base/files.h"
 #include "base/helper_thread.h"
-#include "shard/cache_folder.h"
 
 #define PIECE_LENGTH ((uint64_t)2 << 20)
 #define MAX_THREADS 8

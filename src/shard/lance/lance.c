@@ -2,6 +2,7 @@
 #include "shard/lance/mirror.h"
 #include "shard/lance/rows.h"
 #include "shard/lance/segments.h"
+#include "shard/shard_resources.h"
 
 typedef struct lance_shard {
   sf_shard base;
@@ -134,7 +135,7 @@ static sf_code lance_open(const sf_shard_source *source, const sf_cancellation *
   if (shard->root == NULL || shard->name == NULL)
     code = sf_fail_memory(error, "shard");
   else if (!source->verify_only && !sf_lance_storage_is_local(source->storage))
-    code = sf_cache_use_begin(source->cache_dir, &shard->vectors.use, error);
+    code = sf_cache_use_folder(source->resources->cache_users, source->cache_dir, &shard->vectors.use, error);
   else
     code = SF_OK;
   if (code == SF_OK)

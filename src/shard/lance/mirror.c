@@ -1,13 +1,14 @@
 #include "shard/lance/mirror.h"
 
+#include "base/files.h"
 #include "shard/cache_folder.h"
+#include "shard/cache_limit.h"
 #include "shard/lance/cache_names.h"
 #include "shard/lance/data_file.h"
 #include "shard/lance/fetch_ranges.h"
 #include "shard/scratch_folder.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -74,11 +75,10 @@ static sf_lance_range *check_mirror(const uint8_t *bytes, size_t length, uint64_
   return NULL;
 }
 
-static bool map_mirror(int descriptor, uint64_t size, sf_lance_mirror_mapping *mirror) {
-  struct stat status;
-  if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size <= 0)
+static bool map_mirror(int descriptor, uint64_t file_size, uint64_t size, sf_lance_mirror_mapping *mirror) {
+  if (file_size == 0 || file_size > SIZE_MAX)
     return false;
-  size_t length = (size_t)status.st_size;
+  size_t length = (size_t)file_size;
   void *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, descriptor, 0);
   if (mapping == MAP_FAILED)
     return false;
@@ -92,13 +92,17 @@ static bool map_mirror(int descriptor, uint64_t size, sf_lance_mirror_mapping *m
   return true;
 }
 
-static bool map_mirror_at(const char *path, uint64_t size, sf_lance_mirror_mapping *mirror) {
-  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+static sf_code map_mirror_in(const sf_cache_folder *folder, const char *name, uint64_t size, bool *usable,
+                             sf_lance_mirror_mapping *mirror, sf_error *error) {
+  int descriptor;
+  struct stat status;
+  *usable = false;
+  SF_TRY(sf_folder_open_file(&folder->folder, name, &descriptor, &status, error));
   if (descriptor < 0)
-    return false;
-  bool usable = map_mirror(descriptor, size, mirror);
+    return SF_OK;
+  *usable = map_mirror(descriptor, (uint64_t)status.st_size, size, mirror);
   close(descriptor);
-  return usable;
+  return SF_OK;
 }
 
 /* ----------------------------------------------------------------------------------------------------- Which ranges */
@@ -191,33 +195,42 @@ static sf_code write_trailer(int descriptor, const char *path, uint64_t size, co
   return sf_write_at(descriptor, path, &trailer, sizeof(trailer), offset + ranges_length, error);
 }
 
+static uint64_t count_bytes(const range_list *list) {
+  uint64_t bytes = list->count * sizeof(*list->ranges) + sizeof(mirror_trailer);
+  for (size_t i = 0; i < list->count; i++)
+    bytes += list->ranges[i].length;
+  return bytes;
+}
+
+/* Takes the disk space of every range before the first is fetched. */
+static sf_code reserve_ranges(int descriptor, const char *path, uint64_t size, const range_list *list,
+                              sf_error *error) {
+  const uint64_t needed = count_bytes(list);
+  for (size_t i = 0; i < list->count; i++)
+    SF_TRY(sf_reserve(descriptor, path, list->ranges[i].offset, list->ranges[i].length, needed, error));
+  return sf_reserve(descriptor, path, ranges_offset(size), list->count * sizeof(*list->ranges) + sizeof(mirror_trailer),
+                    needed, error);
+}
+
 static sf_code fill_mirror(int descriptor, const char *path, const sf_lance_object *object, const range_list *list,
                            const sf_cancellation *cancellation, sf_error *error) {
+  SF_TRY(reserve_ranges(descriptor, path, sf_lance_object_size(object), list, error));
   SF_TRY(sf_lance_fetch_ranges(object, list->ranges, list->count, descriptor, path, cancellation, error));
   return write_trailer(descriptor, path, sf_lance_object_size(object), list, error);
 }
 
-/* Under the folder's lock: one name for all, and what a killed process left is overwritten. */
-static sf_code make_mirror(const char *path, const sf_lance_object *object, const range_list *list,
-                           const sf_cancellation *cancellation, sf_error *error) {
-  char *temporary_path = sf_format("%s.tmp", path);
-  if (temporary_path == NULL)
-    return sf_fail_memory(error, "path of the cache");
-  sf_code code;
-  int descriptor = open(temporary_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor < 0) {
-    code = sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't make %s: %s", temporary_path,
-                   strerror(errno));
-  } else {
-    code = fill_mirror(descriptor, temporary_path, object, list, cancellation, error);
+/* Under the folder's lock, so that one temporary name does for all. */
+static sf_code make_mirror(const sf_cache_folder *folder, const char *name, const sf_lance_object *object,
+                           const range_list *list, const sf_cancellation *cancellation, sf_error *error) {
+  sf_new_file file;
+  sf_code code = sf_new_file_make(&folder->folder, name, &file, error);
+  if (code == SF_OK) {
+    code = fill_mirror(file.descriptor, file.path, object, list, cancellation, error);
     if (code == SF_OK)
-      code = sf_publish_file(descriptor, temporary_path, path, error);
-    else
-      unlink(temporary_path);
-    close(descriptor);
+      code = sf_new_file_publish(&file, error);
+    sf_new_file_end(&file);
   }
-  free(temporary_path);
-  return code;
+  return code == SF_ERROR ? sf_error_prefix(error, "local cache") : code;
 }
 
 /* A mirror that goes when it is closed, beside the cache's folder. */
@@ -225,28 +238,43 @@ static sf_code make_nameless_mirror(const sf_shard_source *source, const sf_lanc
                                     const range_list *list, const sf_cancellation *cancellation,
                                     sf_lance_mirror_mapping *mirror, sf_error *error) {
   int descriptor = -1;
+  struct stat status;
   sf_scratch_remove_rests(source->cache_dir);
   SF_TRY(sf_scratch_file_open(source->cache_dir, &descriptor, error));
   sf_code code = fill_mirror(descriptor, source->cache_dir, object, list, cancellation, error);
-  if (code == SF_OK && !map_mirror(descriptor, sf_lance_object_size(object), mirror))
+  if (code == SF_OK && (fstat(descriptor, &status) != 0 ||
+                        !map_mirror(descriptor, (uint64_t)status.st_size, sf_lance_object_size(object), mirror)))
     code = sf_fail(error, SF_ERROR, "local cache: a file beside %s does not hold what was just written to it",
                    source->cache_dir);
   close(descriptor);
   return code;
 }
 
-static sf_code make_cached_mirror(const sf_shard_source *source, const char *path, const sf_lance_object *object,
+static sf_code make_in_folder(const sf_cache_folder *folder, const char *name, const sf_lance_object *object,
+                              const range_list *list, const sf_cancellation *cancellation,
+                              sf_lance_mirror_mapping *mirror, sf_error *error) {
+  uint64_t size = sf_lance_object_size(object);
+  bool usable;
+  SF_TRY(map_mirror_in(folder, name, size, &usable, mirror, error)); /* another process may have made it */
+  if (usable)
+    return SF_OK;
+  SF_TRY(make_mirror(folder, name, object, list, cancellation, error));
+  SF_TRY(map_mirror_in(folder, name, size, &usable, mirror, error));
+  return usable ? SF_OK
+                : sf_fail(error, SF_ERROR, "local cache: %s/%s does not hold what was just written to it",
+                          folder->folder.path, name);
+}
+
+static sf_code make_cached_mirror(const sf_shard_source *source, const char *name, const sf_lance_object *object,
                                   const range_list *list, const sf_cancellation *cancellation,
                                   sf_lance_mirror_mapping *mirror, sf_error *error) {
   sf_cache_folder folder;
-  uint64_t size = sf_lance_object_size(object);
-  SF_TRY(sf_cache_folder_open(source->cache_dir, source->db_url, source->checkpoint_id, cancellation, &folder, error));
-  sf_code code = SF_OK;
-  if (!map_mirror_at(path, size, mirror)) {
-    code = make_mirror(path, object, list, cancellation, error);
-    if (code == SF_OK && !map_mirror_at(path, size, mirror))
-      code = sf_fail(error, SF_ERROR, "local cache: %s does not hold what was just written to it", path);
-  }
+  bool found;
+  sf_cache_make_room(source->cache_dir, source->max_cache_bytes, count_bytes(list));
+  SF_TRY(sf_cache_folder_open(source->cache_dir, true, &found, &folder, error));
+  sf_code code = sf_cache_folder_lock(&folder, source->db_url, source->checkpoint_id, cancellation, error);
+  if (code == SF_OK)
+    code = make_in_folder(&folder, name, object, list, cancellation, mirror, error);
   sf_cache_folder_close(&folder);
   return code;
 }
@@ -255,7 +283,7 @@ static sf_code make_cached_mirror(const sf_shard_source *source, const char *pat
 
 /* Looks at the file itself, and mirrors what is to be mirrored of it. */
 static sf_code mirror_file(const sf_shard_source *source, const sf_lance_manifest *manifest,
-                           const Sf__Lance__DataFile *message, sf_lance_object *object, const char *path,
+                           const Sf__Lance__DataFile *message, sf_lance_object *object, const char *name,
                            const sf_cancellation *cancellation, sf_lance_mirror_mapping *mirror, sf_error *error) {
   sf_lance_data_file file;
   range_list list = {0};
@@ -264,34 +292,45 @@ static sf_code mirror_file(const sf_shard_source *source, const sf_lance_manifes
   if (code == SF_OK && source->verify_only)
     code = make_nameless_mirror(source, object, &list, cancellation, mirror, error);
   else if (code == SF_OK)
-    code = make_cached_mirror(source, path, object, &list, cancellation, mirror, error);
+    code = make_cached_mirror(source, name, object, &list, cancellation, mirror, error);
   free(list.ranges);
   sf_lance_data_file_close(&file);
+  return code;
+}
+
+/* A mirror that is there already, without the folder's lock. */
+static sf_code map_cached_mirror(const sf_shard_source *source, const char *name, uint64_t size, bool *usable,
+                                 sf_lance_mirror_mapping *mirror, sf_error *error) {
+  sf_cache_folder folder;
+  bool found;
+  *usable = false;
+  if (source->verify_only || size == 0)
+    return SF_OK;
+  SF_TRY(sf_cache_folder_open(source->cache_dir, false, &found, &folder, error));
+  if (!found)
+    return SF_OK;
+  bool matches;
+  sf_code code = sf_cache_folder_matches(&folder, source->db_url, source->checkpoint_id, &matches, error);
+  if (code == SF_OK && matches)
+    code = map_mirror_in(&folder, name, size, usable, mirror, error);
+  sf_cache_folder_close(&folder);
   return code;
 }
 
 sf_code sf_lance_mirror_open(const sf_shard_source *source, const sf_lance_manifest *manifest,
                              const Sf__Lance__DataFile *file, const char *key, const char *name,
                              const sf_cancellation *cancellation, sf_lance_object **object, sf_error *error) {
-  char *path = sf_lance_cache_path(source->cache_dir, name, "mirror");
-  if (path == NULL)
-    return sf_fail_memory(error, "path of the cache");
+  char cached_name[SF_LANCE_CACHE_NAME_SIZE];
   sf_lance_mirror_mapping mirror = {0};
   uint64_t size = file->file_size_bytes;
-  sf_code code = SF_OK;
-  bool usable = !source->verify_only && size > 0 &&
-                sf_cache_folder_matches(source->cache_dir, source->db_url, source->checkpoint_id) &&
-                map_mirror_at(path, size, &mirror);
+  bool usable;
+  sf_lance_cache_name(name, "mirror", cached_name);
+  SF_TRY(map_cached_mirror(source, cached_name, size, &usable, &mirror, error));
   if (!usable) {
     sf_lance_object *remote;
-    code = sf_lance_object_open(source->storage, key, name, size, cancellation, &remote, error);
-    if (code == SF_OK) {
-      size = sf_lance_object_size(remote);
-      code = mirror_file(source, manifest, file, remote, path, cancellation, &mirror, error);
-    }
+    SF_TRY(sf_lance_object_open(source->storage, key, name, size, cancellation, &remote, error));
+    size = sf_lance_object_size(remote);
+    SF_TRY(mirror_file(source, manifest, file, remote, cached_name, cancellation, &mirror, error));
   }
-  if (code == SF_OK)
-    code = sf_lance_object_open_mirrored(source->storage, key, name, size, &mirror, object, error);
-  free(path);
-  return code;
+  return sf_lance_object_open_mirrored(source->storage, key, name, size, &mirror, object, error);
 }

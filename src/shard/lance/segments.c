@@ -3,7 +3,9 @@
 #include "base/array.h"
 #include "base/files.h"
 #include "shard/cache_folder.h"
+#include "shard/cache_limit.h"
 #include "shard/lance/cache_names.h"
+#include "shard/shard_resources.h"
 #include "shard/vector_statistics.h"
 
 #include <math.h>
@@ -162,12 +164,20 @@ static uint64_t count_encoded_rows(const sf_lance_fragment *fragment) {
   return num_rows;
 }
 
-static sf_code write_vector_file(const sf_lance_fragment *fragment, const char *path,
-                                 const sf_vector_file_identity *identity, uint64_t num_rows,
+/* A vector file of the cache that is wanted, and what it is made of. */
+typedef struct decoded_file {
+  const sf_shard_source *source;
+  const sf_lance_fragment *fragment;
+  uint64_t num_rows;
+  char name[SF_LANCE_CACHE_NAME_SIZE];
+  sf_vector_file_identity identity;
+} decoded_file;
+
+static sf_code write_vector_file(const sf_folder *folder, const decoded_file *wanted,
                                  const sf_cancellation *cancellation, sf_error *error) {
   sf_vector_file_writer *writer;
-  SF_TRY(sf_vector_file_create(path, identity, num_rows, &writer, error));
-  sf_code code = decode_pages(fragment, writer, cancellation, error);
+  SF_TRY(sf_vector_file_create(folder, wanted->name, &wanted->identity, wanted->num_rows, &writer, error));
+  sf_code code = decode_pages(wanted->fragment, writer, cancellation, error);
   if (code == SF_OK)
     return sf_vector_file_finish(writer, error);
   sf_vector_file_abandon(writer);
@@ -175,47 +185,73 @@ static sf_code write_vector_file(const sf_lance_fragment *fragment, const char *
 }
 
 /* Makes the vector file under the folder's lock, unless another process did while we waited for it. */
-static sf_code make_vector_file(const sf_shard_source *source, const sf_lance_fragment *fragment, const char *path,
-                                const sf_vector_file_identity *identity, uint64_t num_rows,
-                                const sf_cancellation *cancellation, sf_vector_file *file, sf_error *error) {
+static sf_code make_vector_file(const decoded_file *wanted, const sf_cancellation *cancellation, sf_vector_file *file,
+                                sf_error *error) {
+  const sf_shard_source *source = wanted->source;
   sf_cache_folder folder;
+  bool found;
   bool usable = false;
-  SF_TRY(sf_cache_folder_open(source->cache_dir, source->db_url, source->checkpoint_id, cancellation, &folder, error));
-  sf_code code = sf_vector_file_map(path, identity, &usable, file, error);
+  sf_cache_make_room(source->cache_dir, source->max_cache_bytes,
+                     sf_vector_file_size(&wanted->identity, wanted->num_rows));
+  SF_TRY(sf_cache_folder_open(source->cache_dir, true, &found, &folder, error));
+  sf_code code = sf_cache_folder_lock(&folder, source->db_url, source->checkpoint_id, cancellation, error);
+  if (code == SF_OK)
+    code = sf_vector_file_map(&folder.folder, wanted->name, &wanted->identity, &usable, file, error);
   if (code == SF_OK && !usable)
-    code = write_vector_file(fragment, path, identity, num_rows, cancellation, error);
+    code = write_vector_file(&folder.folder, wanted, cancellation, error);
   if (code == SF_OK && !usable)
-    code = sf_vector_file_map(path, identity, &usable, file, error);
+    code = sf_vector_file_map(&folder.folder, wanted->name, &wanted->identity, &usable, file, error);
+  if (code == SF_OK && !usable)
+    code = sf_fail(error, SF_ERROR, "local cache: %s/%s does not hold what was just written to it", folder.folder.path,
+                   wanted->name);
   sf_cache_folder_close(&folder);
-  if (code == SF_OK && !usable)
-    code = sf_fail(error, SF_ERROR, "local cache: %s does not hold what was just written to it", path);
+  return code;
+}
+
+/* The file that is there already, without the folder's lock. */
+static sf_code map_vector_file(const decoded_file *wanted, bool *usable, sf_vector_file *file, sf_error *error) {
+  sf_cache_folder folder;
+  bool found;
+  bool matches;
+  *usable = false;
+  SF_TRY(sf_cache_folder_open(wanted->source->cache_dir, false, &found, &folder, error));
+  if (!found)
+    return SF_OK;
+  sf_code code =
+      sf_cache_folder_matches(&folder, wanted->source->db_url, wanted->source->checkpoint_id, &matches, error);
+  if (code == SF_OK && matches)
+    code = sf_vector_file_map(&folder.folder, wanted->name, &wanted->identity, usable, file, error);
+  sf_cache_folder_close(&folder);
   return code;
 }
 
 static sf_code map_decoded(const sf_shard_source *source, const sf_lance_fragment *fragment, uint64_t num_rows,
                            const sf_cancellation *cancellation, sf_vector_file *file, sf_error *error) {
   const sf_lance_object *object = fragment->vectors.file->object;
-  sf_vector_file_identity identity = {
-      .db_url = source->db_url,
-      .checkpoint_id = source->checkpoint_id,
-      .source_size = sf_lance_object_size(object),
-      .dim = source->dim,
-      .metric = source->metric,
+  decoded_file wanted = {
+      .source = source,
+      .fragment = fragment,
+      .num_rows = num_rows,
+      .identity =
+          {
+              .db_url = source->db_url,
+              .checkpoint_id = source->checkpoint_id,
+              .source_size = sf_lance_object_size(object),
+              .dim = source->dim,
+              .metric = source->metric,
+          },
   };
-  char *path = sf_lance_cache_path(source->cache_dir, sf_lance_object_name(object), "vectors");
-  if (path == NULL)
-    return sf_fail_memory(error, "path of the cache");
-  bool usable = false;
-  sf_code code = SF_OK;
-  if (sf_cache_folder_matches(source->cache_dir, source->db_url, source->checkpoint_id))
-    code = sf_vector_file_map(path, &identity, &usable, file, error);
-  if (code == SF_OK && !usable)
-    code = make_vector_file(source, fragment, path, &identity, num_rows, cancellation, file, error);
-  if (code == SF_OK && file->segment.num_rows != num_rows)
-    code = sf_fail(error, SF_ERROR, "local cache: %s: expected %llu rows, found %zu", path,
-                   (unsigned long long)num_rows, file->segment.num_rows);
-  free(path);
-  return code;
+  bool usable;
+  sf_lance_cache_name(sf_lance_object_name(object), "vectors", wanted.name);
+  SF_TRY(map_vector_file(&wanted, &usable, file, error));
+  if (!usable)
+    SF_TRY(make_vector_file(&wanted, cancellation, file, error));
+  if (file->segment.num_rows == num_rows)
+    return SF_OK;
+  sf_fail(error, SF_ERROR, "local cache: %s/%s: expected %llu rows, found %zu", source->cache_dir, wanted.name,
+          (unsigned long long)num_rows, file->segment.num_rows);
+  sf_vector_file_unmap(file);
+  return SF_ERROR;
 }
 
 /* Rows [begin, begin + num_rows) of a vector file as the segment of a page. */
@@ -257,8 +293,8 @@ static sf_code add_file(sf_lance_segments *segments, const sf_shard_source *sour
   if (files == NULL)
     return sf_fail_memory(error, "vector files");
   segments->decoded = files;
-  if (!segments->use.is_held)
-    SF_TRY(sf_cache_use_begin(source->cache_dir, &segments->use, error));
+  if (segments->use.users == NULL)
+    SF_TRY(sf_cache_use_folder(source->resources->cache_users, source->cache_dir, &segments->use, error));
   SF_TRY(map_decoded(source, fragment, num_rows, cancellation, &files[segments->num_decoded], error));
   *file = &files[segments->num_decoded++];
   return SF_OK;

@@ -3,11 +3,28 @@
 #include "base/memory.h"
 #include "base/thread.h"
 
+#include <sys/resource.h>
+
+#define MIN_IDLE_CONNECTIONS 4
+
 struct sf_connection_pool {
   pthread_mutex_t mutex; /* guards the list; held only for moving pointers */
   sf_connection idle;    /* head of a ring: next is the most recently used */
   size_t num_idle;
+  size_t max_idle;
 };
+
+/* Idle connections of all pools. File descriptors are the process's, so this is, too. */
+static atomic_size_t idle_in_process;
+
+/* The share of the process's descriptors that one in `divisor` is. */
+static size_t share_of_descriptors(size_t divisor) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return SIZE_MAX;
+  size_t share = (size_t)(limit.rlim_cur / divisor);
+  return share < MIN_IDLE_CONNECTIONS ? MIN_IDLE_CONNECTIONS : share;
+}
 
 sf_code sf_connection_pool_create(sf_connection_pool **created, sf_error *error) {
   sf_connection_pool *pool = sf_calloc(1, sizeof(*pool));
@@ -16,6 +33,9 @@ sf_code sf_connection_pool_create(sf_connection_pool **created, sf_error *error)
     return sf_fail_memory(error, "connections");
   }
   pool->idle.next = pool->idle.previous = &pool->idle;
+  pool->max_idle = share_of_descriptors(8);
+  if (pool->max_idle > SF_MAX_IDLE_CONNECTIONS)
+    pool->max_idle = SF_MAX_IDLE_CONNECTIONS;
   *created = pool;
   return SF_OK;
 }
@@ -32,6 +52,7 @@ static void unlink_connection(sf_connection_pool *pool, sf_connection *connectio
   connection->previous->next = connection->next;
   connection->next->previous = connection->previous;
   pool->num_idle--;
+  atomic_fetch_sub_explicit(&idle_in_process, 1, memory_order_relaxed);
 }
 
 /* With the mutex held. */
@@ -41,6 +62,7 @@ static void link_connection(sf_connection_pool *pool, sf_connection *connection)
   connection->next->previous = connection;
   pool->idle.next = connection;
   pool->num_idle++;
+  atomic_fetch_add_explicit(&idle_in_process, 1, memory_order_relaxed);
 }
 
 static sf_code open_connection(const void *owner, const char *path, sf_connection **opened, sf_error *error) {
@@ -63,47 +85,65 @@ static sf_code open_connection(const void *owner, const char *path, sf_connectio
   return code;
 }
 
-sf_code sf_connection_pool_take(sf_connection_pool *pool, const void *owner, const char *path,
-                                sf_connection **connection, sf_error *error) {
+/* The most recently used idle connection of an owner, taken out of the list; NULL: there is none. */
+static sf_connection *take_idle(sf_connection_pool *pool, const void *owner) {
   pthread_mutex_lock(&pool->mutex);
   sf_connection *found = pool->idle.next;
   while (found != &pool->idle && found->owner != owner)
     found = found->next;
   if (found != &pool->idle)
     unlink_connection(pool, found);
+  else
+    found = NULL;
   pthread_mutex_unlock(&pool->mutex);
-  if (found == &pool->idle)
-    return open_connection(owner, path, connection, error);
-  *connection = found;
-  return SF_OK;
+  return found;
+}
+
+/* The least recently used one of any owner, taken out of the list, when more than `most` are idle; NULL: none. */
+static sf_connection *take_oldest(sf_connection_pool *pool, size_t most) {
+  pthread_mutex_lock(&pool->mutex);
+  sf_connection *oldest = pool->num_idle > most ? pool->idle.previous : NULL;
+  if (oldest != NULL)
+    unlink_connection(pool, oldest);
+  pthread_mutex_unlock(&pool->mutex);
+  return oldest;
+}
+
+bool sf_connection_pool_shrink(sf_connection_pool *pool) {
+  bool closed = false;
+  for (sf_connection *oldest; (oldest = take_oldest(pool, 0)) != NULL; closed = true)
+    close_connection(oldest);
+  return closed;
+}
+
+sf_code sf_connection_pool_take(sf_connection_pool *pool, const void *owner, const char *path,
+                                sf_connection **connection, sf_error *error) {
+  sf_connection *found = take_idle(pool, owner);
+  if (found != NULL) {
+    *connection = found;
+    return SF_OK;
+  }
+  sf_code code = open_connection(owner, path, connection, error);
+  for (sf_connection *oldest; code == SF_POOL_EXHAUSTED_ERROR && (oldest = take_oldest(pool, 0)) != NULL;) {
+    close_connection(oldest);
+    code = open_connection(owner, path, connection, error);
+  }
+  return code;
 }
 
 void sf_connection_pool_give(sf_connection_pool *pool, sf_connection *connection) {
-  sf_connection *oldest = NULL;
   pthread_mutex_lock(&pool->mutex);
   link_connection(pool, connection);
-  if (pool->num_idle > SF_MAX_IDLE_CONNECTIONS) {
-    oldest = pool->idle.previous;
-    unlink_connection(pool, oldest);
-  }
   pthread_mutex_unlock(&pool->mutex);
+  bool is_crowded = atomic_load_explicit(&idle_in_process, memory_order_relaxed) > share_of_descriptors(4);
+  sf_connection *oldest = take_oldest(pool, is_crowded ? 0 : pool->max_idle);
   if (oldest != NULL)
     close_connection(oldest);
 }
 
 void sf_connection_pool_forget(sf_connection_pool *pool, const void *owner) {
-  for (;;) {
-    pthread_mutex_lock(&pool->mutex);
-    sf_connection *found = pool->idle.next;
-    while (found != &pool->idle && found->owner != owner)
-      found = found->next;
-    if (found != &pool->idle)
-      unlink_connection(pool, found);
-    pthread_mutex_unlock(&pool->mutex);
-    if (found == &pool->idle)
-      return;
+  for (sf_connection *found; (found = take_idle(pool, owner)) != NULL;)
     close_connection(found);
-  }
 }
 
 void sf_connection_pool_free(sf_connection_pool *pool) {

@@ -1,5 +1,6 @@
 /* Shards of the sqlite-vec backend: shard.db. */
 #include "shard/cache_folder.h"
+#include "shard/cache_limit.h"
 #include "shard/cache_use.h"
 #include "shard/scratch_folder.h"
 #include "shard/shard_resources.h"
@@ -9,22 +10,23 @@
 #include "shard/vector_statistics.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
-/* How often a shard is downloaded that others remove at once. */
-#define MAX_DOWNLOADS 3
+/* "shard.<16 digits>.db" */
+#define DOWNLOAD_NAME_SIZE 32
 
 typedef struct sqlite_vec_shard {
   sf_shard base;
   sf_connection_pool *connections; /* shared by the reader's shards */
   char *path;                      /* of shard.db on this machine */
-  int held_file;                   /* descriptor of a download; -1: none */
-  sf_cache_use use;
-  sf_scratch_folder scratch; /* of a download that is only verified, removed with the shard */
-  char *name;                /* "shard 3 (s3://…)": what messages begin with */
+  sf_cache_use use;                /* of the cache's folder */
+  sf_cache_use download;           /* of the file that was downloaded into it */
+  sf_scratch_folder scratch;       /* of a download that is only verified, removed with the shard */
+  char *name;                      /* "shard 3 (s3://…)": what messages begin with */
   sf_vector_file file;
 } sqlite_vec_shard;
 
@@ -56,48 +58,51 @@ static sf_code sqlite_vec_detect(const sf_shard_source *source, const sf_cancell
   return SF_OK;
 }
 
-/* The folder becomes this shard's before anything is downloaded into it: whoever makes it so removes what was there. */
-static sf_code claim_cache_folder(const sf_shard_source *source, const sf_cancellation *cancellation, sf_error *error) {
-  sf_cache_folder folder;
-  if (sf_cache_folder_matches(source->cache_dir, source->db_url, source->checkpoint_id))
+/* A download that is not there yet needs room. Where that is not bounded, nothing is asked. */
+static sf_code make_room_for_download(const sf_shard_source *source, const char *key, const char *download_path,
+                                      const sf_cancellation *cancellation, sf_error *error) {
+  struct stat status;
+  sf_object_info info;
+  bool found;
+  if (source->max_cache_bytes == 0 || lstat(download_path, &status) == 0)
     return SF_OK;
-  SF_TRY(sf_cache_folder_open(source->cache_dir, source->db_url, source->checkpoint_id, cancellation, &folder, error));
-  sf_cache_folder_close(&folder);
+  SF_TRY(sf_storage_head(source->storage, key, cancellation, &found, &info, error));
+  if (found)
+    sf_cache_make_room(source->cache_dir, source->max_cache_bytes, info.size);
   return SF_OK;
 }
 
-/* Where a download goes: under a name of the shard's own, so that a path never comes to name another's. What is verified is read from the storage, whatever the cache holds. */
-static sf_code choose_download_path(const sf_shard_source *source, sqlite_vec_shard *shard,
-                                    const sf_cancellation *cancellation, char **path, sf_error *error) {
-  bool is_remote = source->storage->vtable->is_remote;
-  if (is_remote && source->verify_only) {
-    SF_TRY(sf_scratch_folder_make(source->cache_dir, &shard->scratch, error));
-  } else if (is_remote) {
-    SF_TRY(claim_cache_folder(source, cancellation, error));
-  }
-  if (shard->scratch.path != NULL)
-    *path = sf_format("%s/shard.db", shard->scratch.path);
-  else
-    *path = sf_format("%s/shard.%016llx.db", source->cache_dir,
-                      (unsigned long long)XXH3_64bits(source->db_url, strlen(source->db_url)));
-  return *path != NULL ? SF_OK : sf_fail_memory(error, "path of a shard");
+/* The folder becomes this shard's before anything is downloaded into it: whoever makes it so removes what was there. In one
+ * that is this shard's already nothing is written. */
+static sf_code claim_cache_folder(const sf_shard_source *source, const sf_cancellation *cancellation, sf_error *error) {
+  sf_cache_folder folder;
+  bool found;
+  bool matches;
+  SF_TRY(sf_cache_folder_open(source->cache_dir, true, &found, &folder, error));
+  sf_code code = sf_cache_folder_matches(&folder, source->db_url, source->checkpoint_id, &matches, error);
+  if (code == SF_OK && !matches)
+    code = sf_cache_folder_lock(&folder, source->db_url, source->checkpoint_id, cancellation, error);
+  sf_cache_folder_close(&folder);
+  return code;
 }
 
-/* Holds the downloaded file: a newer snapshot's shard may take the folder over while this one is still searched. Another
- * process can have removed it since it was downloaded. */
-static sf_code download_and_hold(const sf_shard_source *source, sqlite_vec_shard *shard, const char *key,
-                                 const char *download_path, const sf_cancellation *cancellation, bool *found,
-                                 sf_error *error) {
-  bool held = false;
-  for (int i = 0; i < MAX_DOWNLOADS && !held; i++) {
-    free(shard->path);
-    shard->path = NULL;
-    SF_TRY(sf_storage_local_file(source->storage, key, download_path, cancellation, found, &shard->path, error));
-    if (!*found || !source->storage->vtable->is_remote)
-      return SF_OK;
-    SF_TRY(sf_cache_file_hold(shard->path, &shard->held_file, &held, error));
+/* Where a download goes: under a name of the shard's own, so that a path never comes to name another's. It is held before
+ * it is there: a newer snapshot's shard may take the folder over while this one is still searched. What is verified is read
+ * from the storage, whatever the cache holds. */
+static sf_code choose_download_path(const sf_shard_source *source, sqlite_vec_shard *shard,
+                                    const sf_cancellation *cancellation, char **path, sf_error *error) {
+  char name[DOWNLOAD_NAME_SIZE];
+  snprintf(name, sizeof(name), "shard.%016llx.db",
+           (unsigned long long)XXH3_64bits(source->db_url, strlen(source->db_url)));
+  if (source->verify_only) {
+    SF_TRY(sf_scratch_folder_make(source->cache_dir, &shard->scratch, error));
+    *path = sf_format("%s/shard.db", shard->scratch.path);
+  } else {
+    SF_TRY(sf_cache_use_file(source->resources->cache_users, source->cache_dir, name, &shard->download, error));
+    SF_TRY(claim_cache_folder(source, cancellation, error));
+    *path = sf_format("%s/%s", source->cache_dir, name);
   }
-  return held ? SF_OK : sf_fail(error, SF_ERROR, "local cache: %s was removed as soon as it was there", shard->path);
+  return *path != NULL ? SF_OK : sf_fail_memory(error, "path of a shard");
 }
 
 /* Where shard.db lies on this machine: in place, or in the cache after a download. */
@@ -105,11 +110,15 @@ static sf_code localize(const sf_shard_source *source, sqlite_vec_shard *shard, 
                         sf_error *error) {
   char *download_path = NULL;
   bool found = false;
-  sf_code code = choose_download_path(source, shard, cancellation, &download_path, error);
+  const bool is_remote = source->storage->vtable->is_remote;
+  sf_code code = is_remote ? choose_download_path(source, shard, cancellation, &download_path, error) : SF_OK;
   for (size_t i = 0; i < num_places(source) && code == SF_OK && !found; i++) {
     char *key = sf_format("%s/%s", source->key, places[i]);
-    code = key == NULL ? sf_fail_memory(error, "key of a shard")
-                       : download_and_hold(source, shard, key, download_path, cancellation, &found, error);
+    code = key == NULL ? sf_fail_memory(error, "key of a shard") : SF_OK;
+    if (code == SF_OK && is_remote && !source->verify_only)
+      code = make_room_for_download(source, key, download_path, cancellation, error);
+    if (code == SF_OK)
+      code = sf_storage_local_file(source->storage, key, download_path, cancellation, &found, &shard->path, error);
     free(key);
   }
   if (code == SF_OK && !found)
@@ -157,11 +166,11 @@ static sf_code look_at_rows(uint64_t first_row, const float *vectors, const int6
   return SF_OK;
 }
 
-static sf_code write_vector_file(sqlite3 *database, const sf_vec0_rows *rows, const char *path,
+static sf_code write_vector_file(sqlite3 *database, const sf_vec0_rows *rows, const sf_folder *folder,
                                  const sf_vector_file_identity *identity, const sf_cancellation *cancellation,
                                  sf_error *error) {
   sf_vector_file_writer *writer;
-  SF_TRY(sf_vector_file_create(path, identity, rows->count, &writer, error));
+  SF_TRY(sf_vector_file_create(folder, SF_VECTOR_FILE_NAME, identity, rows->count, &writer, error));
   sf_code code = sf_vec0_read(database, identity->dim, rows, cancellation, write_rows, writer, error);
   if (code == SF_OK)
     return sf_vector_file_finish(writer, error);
@@ -171,7 +180,8 @@ static sf_code write_vector_file(sqlite3 *database, const sf_vec0_rows *rows, co
 
 /* What a pass over the tables of shard.db is for: a vector file, or (with NULL) a look at every row. */
 typedef struct decoding {
-  const char *vectors_path;
+  const sf_shard_source *source;
+  const sf_folder *folder;
   sf_shard *looked_at;
 } decoding;
 
@@ -181,9 +191,11 @@ static sf_code decode_tables(sqlite3 *database, const decoding *purpose, const s
   sf_code code;
   SF_TRY(sf_vec0_check_schema(database, identity->dim, identity->metric, error));
   SF_TRY(sf_vec0_survey(database, identity->dim, identity->source_size, cancellation, &rows, error));
-  if (purpose->vectors_path != NULL)
-    code = write_vector_file(database, &rows, purpose->vectors_path, identity, cancellation, error);
-  else {
+  if (purpose->folder != NULL) {
+    sf_cache_make_room(purpose->source->cache_dir, purpose->source->max_cache_bytes,
+                       sf_vector_file_size(identity, rows.count));
+    code = write_vector_file(database, &rows, purpose->folder, identity, cancellation, error);
+  } else {
     purpose->looked_at->num_rows = rows.count;
     code = sf_vec0_read(database, identity->dim, &rows, cancellation, look_at_rows, purpose->looked_at, error);
   }
@@ -202,38 +214,39 @@ static sf_code decode(const char *path, const decoding *purpose, const sf_vector
 }
 
 /* Makes the vector file under the folder's lock, unless another process did while we waited for it. */
-static sf_code make_vector_file(const sf_shard_source *source, sqlite_vec_shard *shard, const char *vectors_path,
+static sf_code make_vector_file(const sf_shard_source *source, sqlite_vec_shard *shard, sf_cache_folder *folder,
                                 const sf_vector_file_identity *identity, const sf_cancellation *cancellation,
                                 sf_error *error) {
-  sf_cache_folder folder;
+  const sf_folder *in = &folder->folder;
+  const decoding purpose = {.source = source, .folder = in};
   bool usable = false;
-  const decoding purpose = {.vectors_path = vectors_path};
-  SF_TRY(sf_cache_folder_open(source->cache_dir, source->db_url, source->checkpoint_id, cancellation, &folder, error));
-  sf_code code = sf_vector_file_map(vectors_path, identity, &usable, &shard->file, error);
-  if (code == SF_OK && !usable)
-    code = decode(shard->path, &purpose, identity, cancellation, error);
-  if (code == SF_OK && !usable)
-    code = sf_vector_file_map(vectors_path, identity, &usable, &shard->file, error);
-  sf_cache_folder_close(&folder);
-  if (code == SF_OK && !usable)
-    code = sf_fail(error, SF_ERROR, "local cache: %s does not hold what was just written to it", vectors_path);
-  return code;
+  SF_TRY(sf_cache_folder_lock(folder, source->db_url, source->checkpoint_id, cancellation, error));
+  SF_TRY(sf_vector_file_map(in, SF_VECTOR_FILE_NAME, identity, &usable, &shard->file, error));
+  if (usable)
+    return SF_OK;
+  SF_TRY(decode(shard->path, &purpose, identity, cancellation, error));
+  SF_TRY(sf_vector_file_map(in, SF_VECTOR_FILE_NAME, identity, &usable, &shard->file, error));
+  return usable
+             ? SF_OK
+             : sf_fail(error, SF_ERROR,
+                       "local cache: %s/" SF_VECTOR_FILE_NAME " does not hold what was just written to it", in->path);
 }
 
 static sf_code load_vectors(const sf_shard_source *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
                             sf_error *error) {
   sf_vector_file_identity identity;
+  sf_cache_folder folder;
+  bool found;
+  bool matches;
   bool usable = false;
   SF_TRY(identify(source, shard->path, &identity, error));
-  char *vectors_path = sf_format("%s/" SF_VECTOR_FILE_NAME, source->cache_dir);
-  if (vectors_path == NULL)
-    return sf_fail_memory(error, "path of the cache");
-  sf_code code = SF_OK;
-  if (sf_cache_folder_matches(source->cache_dir, source->db_url, source->checkpoint_id))
-    code = sf_vector_file_map(vectors_path, &identity, &usable, &shard->file, error);
+  SF_TRY(sf_cache_folder_open(source->cache_dir, true, &found, &folder, error));
+  sf_code code = sf_cache_folder_matches(&folder, source->db_url, source->checkpoint_id, &matches, error);
+  if (code == SF_OK && matches)
+    code = sf_vector_file_map(&folder.folder, SF_VECTOR_FILE_NAME, &identity, &usable, &shard->file, error);
   if (code == SF_OK && !usable)
-    code = make_vector_file(source, shard, vectors_path, &identity, cancellation, error);
-  free(vectors_path);
+    code = make_vector_file(source, shard, &folder, &identity, cancellation, error);
+  sf_cache_folder_close(&folder);
   return code;
 }
 
@@ -249,9 +262,8 @@ static void sqlite_vec_close(sf_shard *closed) {
   sqlite_vec_shard *shard = sqlite_vec_of(closed);
   sf_connection_pool_forget(shard->connections, shard);
   sf_vector_file_unmap(&shard->file);
-  if (shard->held_file >= 0)
-    close(shard->held_file);
   sf_scratch_folder_remove(&shard->scratch);
+  sf_cache_use_end(&shard->download);
   sf_cache_use_end(&shard->use);
   free(shard->path);
   free(shard->name);
@@ -259,7 +271,6 @@ static void sqlite_vec_close(sf_shard *closed) {
 }
 
 static void describe(const sf_shard_source *source, sqlite_vec_shard *shard) {
-  shard->held_file = -1;
   shard->base.format = &sf_sqlite_vec_format;
   shard->base.db_id = source->db_id;
   shard->base.dim = source->dim;
@@ -286,7 +297,7 @@ static sf_code sqlite_vec_open(const sf_shard_source *source, const sf_cancellat
   shard->name = sf_format("shard %u (%s)", (unsigned)source->db_id, source->db_url);
   sf_code code = shard->name == NULL ? sf_fail_memory(error, "shard") : SF_OK;
   if (code == SF_OK && !source->verify_only)
-    code = sf_cache_use_begin(source->cache_dir, &shard->use, error);
+    code = sf_cache_use_folder(source->resources->cache_users, source->cache_dir, &shard->use, error);
   if (code == SF_OK)
     code = localize(source, shard, cancellation, error);
   if (code == SF_OK && source->verify_only)

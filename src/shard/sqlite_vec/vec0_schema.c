@@ -4,10 +4,12 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char what[] = "shard.db";
 static const sf_code corrupt = SF_DB_ADAPTER_ERROR;
@@ -32,17 +34,17 @@ static sf_code check_header(const uint8_t *header, uint64_t size, sf_error *erro
 }
 
 sf_code sf_vec0_check_length(const char *path, sf_error *error) {
-  FILE *file = fopen(path, "rbe");
-  if (file == NULL)
-    return sf_fail(error, sf_errno_code(errno, corrupt), "can't open %s: %s", path, strerror(errno));
   uint8_t header[100];
   struct stat status;
-  size_t length = fread(header, 1, sizeof(header), file);
-  bool known = fstat(fileno(file), &status) == 0;
-  fclose(file);
-  if (!known || length < sizeof(header))
-    return sf_fail(error, corrupt, "%s is truncated: expected at least %zu bytes, found %zu", what, sizeof(header),
-                   length);
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0)
+    return sf_fail(error, sf_errno_code(errno, corrupt), "can't open %s: %s", path, strerror(errno));
+  ssize_t length = pread(descriptor, header, sizeof(header), 0);
+  bool known = fstat(descriptor, &status) == 0;
+  close(descriptor);
+  if (!known || length < (ssize_t)sizeof(header))
+    return sf_fail(error, corrupt, "%s is truncated: expected at least %zu bytes, found %zd", what, sizeof(header),
+                   length < 0 ? 0 : length);
   return check_header(header, (uint64_t)status.st_size, error);
 }
 

@@ -34,6 +34,8 @@ static sf_code hash_bytes(sf_s3_fetch *fetch, uint64_t length, const sf_cancella
     if (made->checksum == NULL)
       return sf_fail_memory(error, "checksum");
   }
+  if (length > 0)
+    SF_TRY(sf_local_copy_expect(&made->copy, fetch->size, error));
   return sf_local_copy_hash(&made->copy, length, add_to_checksum, made->checksum, cancellation, error);
 }
 
@@ -100,8 +102,11 @@ sf_code sf_s3_download(sf_s3_client *client, const char *key, const char *path, 
   char *url = sf_format("s3://%s/%s", client->bucket, key);
   if (url == NULL)
     return sf_fail_memory(error, "S3 URL");
-  sf_code code = sf_local_copy_lock(path, cancellation, &lock, error);
-  if (code == SF_OK) {
+  /* A copy that is there needs no lock, which can't be made where the cache is only read. */
+  sf_code code = sf_local_copy_check(path, url, cancellation, found, error);
+  if (code == SF_OK && !*found)
+    code = sf_local_copy_lock(path, cancellation, &lock, error);
+  if (code == SF_OK && !*found) {
     code = download_with_lock(client, key, url, path, listener, cancellation, found, error);
     sf_local_copy_unlock(lock);
   }
