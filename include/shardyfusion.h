@@ -319,7 +319,8 @@ typedef struct sf_manifest_source {
 
 typedef struct sf_reader_options {
   size_t size; /* sizeof(sf_reader_options) */
-  /* Folder of the local cache; made when missing. NULL: below $XDG_CACHE_HOME/shardyfusion, by the root. */
+  /* Folder of the local cache; made when missing. NULL: below $XDG_CACHE_HOME/shardyfusion, by the root. One that another user
+   * could have filled is refused: see docs/c-api.md. Its files are mapped: truncating one kills the process (SIGBUS). */
   const char *cache_dir;
   /* Threads to use; NULL: the reader makes its own executor with num_workers, num_loaders and thread_nice, which mean
    * nothing otherwise. The reader takes a reference. */

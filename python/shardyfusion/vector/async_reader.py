@@ -97,7 +97,8 @@ class AsyncShardedVectorReader:
         """Opens the live snapshot below `s3_prefix`.
 
         :param s3_prefix: `s3://bucket/prefix`, `file:///path`, or a path.
-        :param local_root: Folder of the local cache, made when missing. Several processes may share it.
+        :param local_root: Folder of the local cache, made when missing. Several processes may share it. One that another user
+            could have filled is refused.
         :param manifest_store: Where manifests are kept instead of below `s3_prefix`: any object with `load_current`,
             `load_manifest` and `list_manifests`.
         :param max_concurrency: The most shards that one search loads or scans at a time; None: no bound.
