@@ -16,6 +16,8 @@
 sf_code sf_fail_errno(sf_error *error, const char *action, const char *path, int error_number) {
   struct rlimit limit;
   sf_code code = sf_errno_code(error_number, SF_ERROR);
+  if (code == SF_OUT_OF_MEMORY_ERROR)
+    return sf_fail(error, code, "out of memory: can't %s %s", action, path);
   if (error_number == EMFILE && getrlimit(RLIMIT_NOFILE, &limit) == 0)
     return sf_fail(error, code, "can't %s %s: %s: this process may have %llu (ulimit -n)", action, path,
                    strerror(error_number), (unsigned long long)limit.rlim_cur);

@@ -60,10 +60,15 @@ static sf_code fail_to_open(int parent, const char *name, const char *path, int 
 sf_code sf_folder_open(const char *path, bool may_be_link, bool *found, sf_folder *folder, sf_error *error) {
   *folder = (sf_folder)SF_FOLDER_NONE;
   *found = true;
-  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY | (may_be_link ? 0 : O_NOFOLLOW));
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW);
+  bool is_link = may_be_link && descriptor < 0 && (errno == ENOTDIR || errno == ELOOP);
+  if (is_link)
+    descriptor = open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
   if (descriptor < 0)
     return fail_to_open(AT_FDCWD, path, path, errno, found, error);
-  return take_folder(descriptor, sf_strdup(path), folder, error);
+  sf_code code = take_folder(descriptor, sf_strdup(path), folder, error);
+  folder->is_link = is_link;
+  return code;
 }
 
 sf_code sf_folder_open_in(const sf_folder *parent, const char *name, bool *found, sf_folder *folder, sf_error *error) {
@@ -218,7 +223,8 @@ sf_code sf_folder_get_text(const sf_folder *folder, const char *name, char *text
   if (descriptor < 0)
     return SF_OK;
   ssize_t got;
-  while (*length < size - 1 && (got = pread(descriptor, text + *length, size - 1 - *length, (off_t)*length)) != 0) {
+  const size_t wanted = status.st_size < (off_t)size ? (size_t)status.st_size : size - 1;
+  while (*length < wanted && (got = pread(descriptor, text + *length, wanted - *length, (off_t)*length)) != 0) {
     if (got < 0 && errno == EINTR)
       continue;
     if (got < 0)

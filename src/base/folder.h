@@ -15,6 +15,7 @@ typedef struct sf_folder {
   char *path;     /* as it was opened */
   int descriptor; /* -1: none is open */
   uid_t owner;
+  bool is_link; /* the last component of its path was one */
 } sf_folder;
 
 #define SF_FOLDER_NONE                                                                                                 \

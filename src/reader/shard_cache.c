@@ -4,7 +4,6 @@
 #include "base/thread.h"
 #include "base/time.h"
 #include "reader/shard_source.h"
-#include "shard/cache_folder.h"
 #include "shard/cache_limit.h"
 
 #include <errno.h>
@@ -187,27 +186,11 @@ bool sf_shard_cache_stop_waiting(sf_shard_cache *cache, uint32_t db_id, sf_shard
   return found;
 }
 
-/* A cache that is refused is so whatever the shard's format would put there. One that can't be looked at shows when it is
- * needed. */
-static sf_code check_cache_dir(const sf_shard_cache *cache, sf_error *error) {
-  sf_folder root;
-  bool found;
-  sf_error failure;
-  sf_code code = sf_cache_root_open(cache->cache_dir, false, &found, &root, &failure);
-  if (code == SF_OK)
-    sf_folder_close(&root);
-  if (code != SF_CONFIG_VALIDATION_ERROR)
-    return SF_OK;
-  *error = failure;
-  return code;
-}
-
 static sf_code open_shard(const sf_shard_cache *cache, uint32_t db_id, const sf_cancellation *cancellation,
                           sf_shard **shard, sf_error *error) {
   const sf_manifest *manifest = &cache->source.snapshot->manifest;
   char *folder = NULL;
   char *key = NULL;
-  SF_TRY(check_cache_dir(cache, error));
   SF_TRY(sf_shard_cache_folder(cache->cache_dir, db_id, &folder, error));
   sf_code code = sf_shard_key(cache->source.storage, manifest, db_id, &key, error);
   if (code == SF_OK) {

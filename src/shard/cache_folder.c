@@ -51,7 +51,7 @@ static sf_code check_owner(const sf_folder *folder, sf_error *error) {
 /* A link to a folder is whose it is to say where the cache lies. */
 static sf_code check_link(const sf_folder *root, sf_error *error) {
   struct stat status;
-  if (lstat(root->path, &status) != 0 || !S_ISLNK(status.st_mode) || status.st_uid == geteuid() || status.st_uid == 0)
+  if (!root->is_link || lstat(root->path, &status) != 0 || status.st_uid == geteuid() || status.st_uid == 0)
     return SF_OK;
   return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
                  "local cache: %s is a symbolic link of user %lu's: expected one of user %lu's own, or a folder",
@@ -72,6 +72,18 @@ sf_code sf_cache_root_open(const char *path, bool make, bool *found, sf_folder *
   if (code != SF_OK)
     sf_folder_close(root);
   return explain(code, error);
+}
+
+sf_code sf_cache_check(const char *path, sf_error *error) {
+  sf_folder root;
+  bool found;
+  char *root_path = sf_folder_of(path);
+  if (root_path == NULL)
+    return sf_fail_memory(error, "path of the cache");
+  sf_code code = sf_cache_root_open(root_path, false, &found, &root, error);
+  sf_folder_close(&root);
+  free(root_path);
+  return code;
 }
 
 static sf_code open_in_root(const sf_folder *root, const char *name, bool make, bool *found, sf_cache_folder *folder,

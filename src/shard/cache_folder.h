@@ -21,6 +21,9 @@
 /* Opens `local_root`; with `make`, makes it where it is missing. One that is refused is SF_CONFIG_VALIDATION_ERROR. */
 sf_code sf_cache_root_open(const char *path, bool make, bool *found, sf_folder *root, sf_error *error);
 
+/* Whether the root that the folder at `path` lies in is one that is opened; one that is missing is. */
+sf_code sf_cache_check(const char *path, sf_error *error);
+
 /* A shard's folder. */
 typedef struct sf_cache_folder {
   sf_folder folder;

@@ -87,7 +87,9 @@ typedef struct held_byte {
 typedef struct root_locks {
   struct root_locks *next;
   char *path;
-  int descriptor;  /* of the file of locks; -1: none */
+  int descriptor; /* of the file of locks; -1: none */
+  dev_t device;   /* and which file that is */
+  ino_t inode;
   held_byte *held; /* ascending */
   size_t num_held;
   size_t capacity;
@@ -150,16 +152,15 @@ static root_locks *find_or_add_root(sf_cache_users *users, const char *path) {
 }
 
 static bool is_still_there(const root_locks *locks, const sf_folder *root) {
-  struct stat held;
   struct stat found;
-  return locks->descriptor >= 0 && fstat(locks->descriptor, &held) == 0 &&
-         fstatat(root->descriptor, SF_CACHE_CLAIMS_NAME, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
-         held.st_ino == found.st_ino && held.st_dev == found.st_dev;
+  return locks->descriptor >= 0 && fstatat(root->descriptor, SF_CACHE_CLAIMS_NAME, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+         locks->inode == found.st_ino && locks->device == found.st_dev;
 }
 
 /* Where somebody removed the file, the locks of all that is in use are taken again in the new one. */
 static sf_code renew(root_locks *locks, const sf_folder *root, sf_error *error) {
   int descriptor;
+  struct stat status;
   if (is_still_there(locks, root))
     return SF_OK;
   SF_TRY(open_locks(root, &descriptor, error));
@@ -168,6 +169,8 @@ static sf_code renew(root_locks *locks, const sf_folder *root, sf_error *error) 
   if (locks->descriptor >= 0)
     close(locks->descriptor);
   locks->descriptor = descriptor;
+  locks->inode = descriptor >= 0 && fstat(descriptor, &status) == 0 ? status.st_ino : 0;
+  locks->device = locks->inode != 0 ? status.st_dev : 0;
   return SF_OK;
 }
 
@@ -226,12 +229,15 @@ static sf_code hold_in_root(sf_cache_users *users, const sf_folder *root, const 
 
 /* --------------------------------------------------------------------------------------------------------------- Uses */
 
-/* The time of `shard.use` is now. As far as that can be done: it only orders what may be evicted. */
+/* The time of `shard.use` is now; with `make`, in a folder that is made where it is missing. As far as that can be done: it only orders what may be evicted. */
 static void note_use(const sf_folder *root, const char *name, bool make) {
   sf_folder folder;
   bool found;
   int descriptor = -1;
-  if (sf_folder_open_in(root, name, &found, &folder, NULL) != SF_OK || !found)
+  sf_code code = sf_folder_open_in(root, name, &found, &folder, NULL);
+  if (code == SF_OK && !found && make && mkdirat(root->descriptor, name, 0755) == 0)
+    code = sf_folder_open_in(root, name, &found, &folder, NULL);
+  if (code != SF_OK || !found)
     return;
   if (utimensat(folder.descriptor, SF_CACHE_USE_NAME, NULL, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT && make &&
       sf_folder_open_lock(&folder, SF_CACHE_USE_NAME, &descriptor, NULL) == SF_OK)
@@ -262,7 +268,7 @@ static sf_code begin(sf_cache_users *users, const char *folder_path, const char 
   char *path = sf_format("%s/%s", root.path, name);
   sf_code code =
       path == NULL ? sf_fail_memory(error, "path of the cache") : hold_in_root(users, &root, name, &held, error);
-  if (code == SF_OK && is_folder && (mkdirat(root.descriptor, name, 0755) == 0 || errno == EEXIST))
+  if (code == SF_OK && is_folder)
     note_use(&root, name, true);
   if (held)
     *use = (sf_cache_use){.users = users, .path = path, .is_folder = is_folder};

@@ -1,4 +1,5 @@
 /* Shards of the LanceDB backend: a Lance dataset, vector_index.lance/. */
+#include "shard/cache_folder.h"
 #include "shard/lance/mirror.h"
 #include "shard/lance/rows.h"
 #include "shard/lance/segments.h"
@@ -124,6 +125,21 @@ static void describe(lance_shard *shard, const sf_shard_source *source) {
   };
 }
 
+/* Of a shard that is searched in place only quantized vectors go beside the cache. A cache that is refused is so all the
+ * same; one that can't be looked at shows when it is needed. */
+static sf_code use_cache(lance_shard *shard, const sf_shard_source *source, sf_error *error) {
+  sf_error failure;
+  if (source->verify_only)
+    return SF_OK;
+  if (!sf_lance_storage_is_local(source->storage))
+    return sf_cache_use_folder(source->resources->cache_users, source->cache_dir, &shard->vectors.use, error);
+  if (sf_cache_check(source->cache_dir, &failure) != SF_CONFIG_VALIDATION_ERROR)
+    return SF_OK;
+  if (error != NULL)
+    *error = failure;
+  return SF_CONFIG_VALIDATION_ERROR;
+}
+
 static sf_code lance_open(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **opened,
                           sf_error *error) {
   lance_shard *shard = sf_calloc(1, sizeof(*shard));
@@ -134,10 +150,8 @@ static sf_code lance_open(const sf_shard_source *source, const sf_cancellation *
   sf_code code;
   if (shard->root == NULL || shard->name == NULL)
     code = sf_fail_memory(error, "shard");
-  else if (!source->verify_only && !sf_lance_storage_is_local(source->storage))
-    code = sf_cache_use_folder(source->resources->cache_users, source->cache_dir, &shard->vectors.use, error);
   else
-    code = SF_OK;
+    code = use_cache(shard, source, error);
   if (code == SF_OK)
     code = load(shard, source, cancellation, error);
   describe(shard, source);
