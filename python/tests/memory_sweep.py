@@ -1,5 +1,5 @@
-"""Lets allocations fail one after another while the package is used: those of the extension and of what it calls, with the
-library that test_memory.py preloads; and the interpreter's own, with its test module's hook.
+"""Lets allocations fail one after another while the package is used: those of the extension and of what it calls, with
+the library that test_memory.py preloads; and the interpreter's own, with its test module's hook.
 
     memory_sweep.py library|interpreter ROOT FOLDER STRIDE
 """

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <lz4.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 /* What a scheme makes of one byte at the most: an LZ4 match length grows by 255 a byte (block format, "Matches"); a
  * Zstandard block of 4 bytes stands for 128 KiB at the most (RFC 8878, section 3.1.1.2). */
@@ -36,6 +37,12 @@ static sf_code decompress_lz4(sf_lance_bytes compressed, sf_buffer *decompressed
   return SF_OK;
 }
 
+static sf_code fail_zstd(size_t result, sf_error *error) {
+  if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation)
+    return sf_fail_memory(error, "Zstandard");
+  return SF_LANCE_BAD(error, "Zstandard: %s", ZSTD_getErrorName(result));
+}
+
 /* Frames without a size before them, as older writers made them. */
 static sf_code decompress_zstd_stream(sf_lance_bytes compressed, sf_buffer *decompressed, sf_error *error) {
   ZSTD_DCtx *context = ZSTD_createDCtx();
@@ -58,7 +65,7 @@ static sf_code decompress_zstd_stream(sf_lance_bytes compressed, sf_buffer *deco
     done += output.pos;
     full = output.pos == output.size;
     if (ZSTD_isError(hint))
-      code = SF_LANCE_BAD(error, "Zstandard: %s", ZSTD_getErrorName(hint));
+      code = fail_zstd(hint, error);
     else if (done > limit)
       code = SF_LANCE_BAD(error, "Zstandard: %zu bytes hold more than %zu", compressed.length, limit);
   }
@@ -78,7 +85,7 @@ static sf_code decompress_zstd_sized(sf_lance_bytes compressed, sf_buffer *decom
     return sf_fail_memory(error, "Zstandard");
   size_t got = ZSTD_decompress(decompressed->data + decompressed->length, (size_t)size, compressed.data + 8, length);
   if (ZSTD_isError(got))
-    return SF_LANCE_BAD(error, "Zstandard: %s", ZSTD_getErrorName(got));
+    return fail_zstd(got, error);
   if (got != size)
     return SF_LANCE_BAD(error, "Zstandard: expected %llu bytes, found %zu", (unsigned long long)size, got);
   decompressed->length += got;
