@@ -1,5 +1,5 @@
-/* Builds a snapshot of 1,000 vectors in 4 clusters below a root (a directory, or s3://bucket/prefix), and makes it the live
- * one.
+/* Builds a snapshot of 1,000 vectors in 4 cluster shards below a root (a directory or s3://bucket/prefix) and makes it the
+ * live one.
  *
  *     example_build ROOT
  */
@@ -9,7 +9,7 @@
 
 enum { ROWS = 1000, DIM = 16 };
 
-/* A fraction from -0.5 to 0.5 that is much the same as random. */
+/* A pseudorandom number from -0.5 to 0.5. */
 static float fraction(unsigned *state) {
   *state = *state * 1664525u + 1013904223u;
   return (float)(*state >> 16) / 65536.0f - 0.5f;

@@ -1,9 +1,9 @@
 /*
- * Searches without waiting: everything is submitted, and arrives at one completion queue whose descriptor is polled.
+ * Asynchronous searches: every operation is submitted and arrives at one completion queue, whose descriptor is polled.
  *
  *     search_async ROOT
  *
- * searches for the first axes of the space, cancels one of the searches, looks for a newer snapshot, and closes.
+ * searches for the unit vectors of the first axes, cancels one search, checks for a newer snapshot, and closes.
  */
 #include <shardyfusion.h>
 
@@ -18,11 +18,11 @@ static void fail(sf_code code, const sf_error *error) {
   exit(1);
 }
 
-/* The next operation to finish. A program with more to wait for would poll all of its descriptors here. */
+/* Waits for the next operation to finish. A program that waits for other descriptors too would poll all of them here. */
 static sf_operation *next_finished(sf_completion_queue *queue) {
   struct pollfd polled = {.fd = sf_completion_queue_fd(queue), .events = POLLIN};
   sf_operation *operation;
-  while ((operation = sf_completion_queue_pop(queue)) == NULL) /* which makes the descriptor quiet */
+  while ((operation = sf_completion_queue_pop(queue)) == NULL) /* after NULL the descriptor is not readable */
     if (poll(&polled, 1, -1) < 0)
       perror("poll");
   return operation;
@@ -52,7 +52,7 @@ static size_t dim_of(sf_reader *reader) {
   return dim;
 }
 
-/* The request lives until submit returns; only the number of the query goes along, as user data. */
+/* The request must be valid only until submit returns. The user data is the query's number. */
 static sf_operation *submit_search(sf_reader *reader, size_t dim, size_t *number, sf_completion_queue *queue) {
   float *query = calloc(dim, sizeof(*query));
   if (query == NULL)
@@ -100,7 +100,7 @@ static void search_all(sf_reader *reader, sf_completion_queue *queue) {
     numbers[i] = i;
     sf_operation *operation = submit_search(reader, dim, &numbers[i], queue);
     if (i == TO_CANCEL)
-      sf_operation_cancel(operation); /* it arrives all the same: cancelled, or as it was if that came too late */
+      sf_operation_cancel(operation); /* it still arrives: cancelled, or finished if the request came too late */
   }
   for (size_t i = 0; i < NUM_QUERIES; i++) {
     sf_operation *operation = next_finished(queue);

@@ -1,6 +1,6 @@
 /*
- * Searches from a libuv loop: one uv_poll handle on the completion queue's descriptor serves all operations, however
- * many readers and searches there are. Some searches are kept in flight, and a timer looks for a newer snapshot.
+ * Searches from a libuv loop: one uv_poll handle on the completion queue's descriptor serves all operations of any number
+ * of readers. Keeps several searches in flight; a timer checks for newer snapshots.
  *
  *     search_libuv ROOT [QUERIES]
  */
@@ -22,11 +22,11 @@ typedef struct app {
   size_t num_queries;
   size_t num_submitted;
   size_t num_finished;
-  size_t num_in_flight; /* of whatever kind */
+  size_t num_in_flight; /* operations of all kinds */
   bool is_closing;
 } app;
 
-/* What an operation carries along: what to do when it has finished. */
+/* The user data of an operation: what to do when it has finished. */
 typedef struct task {
   app *of;
   void (*finished)(struct task *task, sf_operation *operation);
@@ -66,7 +66,7 @@ static void print_search(task *done, sf_operation *operation) {
   keep_searching(done->of);
 }
 
-/* Searches for an axis of the space. */
+/* Searches for the unit vector of an axis. */
 static void submit_search(app *of) {
   task *searching = make_task(of, print_search);
   float *query = calloc(of->dim, sizeof(*query));
@@ -78,7 +78,7 @@ static void submit_search(app *of) {
   request.query = query;
   request.dim = of->dim;
   request.top_k = 3;
-  sf_operation *operation; /* comes back from the queue: there is no need to keep it */
+  sf_operation *operation; /* the queue returns it: no need to keep it */
   sf_error error;
   check(sf_reader_search_submit(of->reader, &request, of->queue, searching, &operation, &error), &error);
   free(query);
@@ -113,7 +113,7 @@ static void refreshed(task *done, sf_operation *operation) {
     fprintf(stderr, "serving a newer snapshot\n");
 }
 
-/* One refresh after the other; searches go on meanwhile, on the snapshot that they began with. */
+/* Starts a refresh. Searches in flight continue on the snapshot on which they began. */
 static void refresh(uv_timer_t *timer) {
   app *of = timer->data;
   sf_operation *operation;
@@ -135,7 +135,7 @@ static void reader_opened(task *done, sf_operation *operation) {
   keep_searching(of);
 }
 
-/* The descriptor is readable: whatever has finished is taken, until the queue is empty and the descriptor quiet. */
+/* The descriptor is readable: pops finished operations until the queue is empty and the descriptor is not readable. */
 static void drain(uv_poll_t *poll, int status, int events) {
   (void)events;
   app *of = poll->data;

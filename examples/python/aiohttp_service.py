@@ -1,4 +1,4 @@
-"""A search service: aiohttp, with a reader for the life of the application, refreshed in the background.
+"""A search service with aiohttp: one reader for the lifetime of the application, refreshed in the background.
 
     pip install -r requirements.txt
     SNAPSHOT=s3://bucket/prefix CACHE=/var/cache/vectors python aiohttp_service.py [PORT]
@@ -28,7 +28,7 @@ async def keep_fresh(reader: AsyncShardedVectorReader) -> None:
 
 
 async def open_reader(app: web.Application) -> AsyncIterator[None]:
-    """From the application's start to its end."""
+    """Keeps a reader open from the start of the application to its end."""
     async with await AsyncShardedVectorReader.open(
         s3_prefix=os.environ["SNAPSHOT"], local_root=os.environ["CACHE"]
     ) as reader:
@@ -45,10 +45,10 @@ def bad_request(message: str) -> web.HTTPBadRequest:
 
 
 async def parse_search(request: web.Request) -> tuple[list[float], int]:
-    """The vector and top_k of a request: {"vector": [number, …], "top_k": integer}. What is malformed is the caller's fault."""
+    """The vector and top_k of a request: {"vector": [number, …], "top_k": integer}. Malformed requests get status 400."""
     try:
         asked = await request.json()
-    except (ValueError, LookupError) as error:  # not JSON, not of its charset, or a charset that does not exist
+    except (ValueError, LookupError) as error:  # not JSON, not valid in its charset, or an unknown charset
         raise bad_request(f"expected JSON: {error}") from error
     if not isinstance(asked, dict):
         raise bad_request('expected {"vector": [number, …], "top_k": integer}')

@@ -1,14 +1,14 @@
-"""A search service: FastAPI, with a reader for the life of the application, refreshed in the background.
+"""A search service with FastAPI: one reader for the lifetime of the application, refreshed in the background.
 
     pip install -r requirements.txt
     SNAPSHOT=s3://bucket/prefix CACHE=/var/cache/vectors uvicorn fastapi_service:app
 
-With several workers, name an empty folder in which they add up their metrics:
+With several workers, name an empty folder through which they combine their metrics:
 
     export PROMETHEUS_MULTIPROC_DIR=$(mktemp -d)
     SNAPSHOT=… CACHE=… uvicorn fastapi_service:app --workers 4
 
-Each worker process opens its own reader; they share the cache.
+Each worker process opens its own reader; all share the cache.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 async def keep_fresh(reader: AsyncShardedVectorReader) -> None:
-    """Looks for a newer snapshot every so often. One that can't be loaded leaves the old one serving."""
+    """Checks for a newer snapshot periodically. If it can't be loaded, the old one stays served."""
     while True:
         await asyncio.sleep(REFRESH_SECONDS)
         if await reader.refresh():
@@ -97,7 +97,7 @@ async def health(reader: Reader) -> JSONResponse:
 
 @app.get("/metrics")
 async def metrics() -> Response:
-    """Of all workers, where PROMETHEUS_MULTIPROC_DIR is set; else of this one."""
+    """The metrics of all workers if PROMETHEUS_MULTIPROC_DIR is set, else of this process."""
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""The nearest words to the ones that the snapshot in examples/words has queries for.
+"""Prints the nearest words to each WORD (default: all words in examples/words/queries.txt).
 
     python search.py [WORD...]
 """
