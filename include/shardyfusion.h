@@ -631,6 +631,9 @@ typedef struct sf_build_options {
   sf_log_callback log; /* NULL: silent */
   void *log_user_data;
   sf_executor *executor; /* runs asynchronous calls; NULL: each call creates one */
+  /* Lance shards store every id as text. Set this to record in the manifest that all ids are integers, where they are: this
+   * library's readers then return them as integers. Other readers return text. */
+  bool keep_integer_ids;
 } sf_build_options;
 
 #define SF_BUILD_OPTIONS_INIT SF_INITIALIZER(sf_build_options)

@@ -192,9 +192,11 @@ static sf_code check_slice(checking *of, sf_error *error) {
 
 sf_code sf_builder_write_rows(sf_builder *builder, const sf_shard_row *rows, const char *const *contexts,
                               const uint32_t *shard_ids, size_t count, sf_error *error) {
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < count; i++) {
     SF_TRY(sf_routing_check_see(&builder->check, &builder->plan, rows[i].vector, contexts != NULL ? contexts[i] : NULL,
                                 shard_ids[i], error));
+    builder->has_string_ids |= rows[i].id_type == SF_ID_STRING;
+  }
   SF_TRY(sf_shard_set_add(builder->set, rows, shard_ids, count, error));
   builder->state.phase = SF_BUILD_WRITING;
   builder->state.rows += count;

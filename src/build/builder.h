@@ -44,6 +44,7 @@ struct sf_builder {
   sf_shard_set *set;     /* as long as the assigner */
   sf_unique_ids *ids;    /* NULL: rows are numbered */
   bool has_given_ids;
+  bool has_string_ids; /* of some row */
   sf_build_slice slice;
   sf_routing_check check;
   uint64_t num_rows;

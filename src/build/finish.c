@@ -157,7 +157,9 @@ static sf_code publish(sf_builder *builder, sf_build_result **result, sf_error *
                                    .run_id = builder->run_id,
                                    .created_at = now,
                                    .s3_prefix = builder->s3_prefix,
-                                   .shards = sf_shard_set_records(builder->set)};
+                                   .shards = sf_shard_set_records(builder->set),
+                                   .has_integer_ids = builder->plan.keeps_integer_ids && !builder->has_string_ids &&
+                                                      builder->plan.format->has_string_ids_only};
   char *key = sf_format("manifests/%s_run_id=%s/manifest", now, builder->run_id);
   char *ref = key == NULL ? NULL : sf_format("%s/%s", builder->s3_prefix, key);
   sf_code code =

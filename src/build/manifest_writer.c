@@ -73,6 +73,8 @@ static sf_code make_custom(const sf_manifest_facts *facts, sf_buffer *text, sf_e
   sf_json_write_integer(&writer, "total_vectors", total);
   sf_json_write_text(&writer, "sharding_strategy", sf_sharding_strategy_name(plan->routing.strategy));
   sf_json_write_integer(&writer, "num_probes", plan->routing.num_probes);
+  if (facts->has_integer_ids) /* other readers ignore this */
+    sf_json_write_text(&writer, "id_type", "int");
   write_routing(&writer, facts);
   sf_json_write_end(&writer);
   return sf_json_writer_end(&writer, what, text, error);

@@ -12,6 +12,7 @@ typedef struct sf_manifest_facts {
   const char *created_at;
   const char *s3_prefix;
   const sf_shard_record *shards; /* num_dbs */
+  bool has_integer_ids;          /* all of them are integers, which the shards store as text */
 } sf_manifest_facts;
 
 /* The SQLite database, appended to `bytes`. */

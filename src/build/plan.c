@@ -59,6 +59,7 @@ static sf_code take_numbers(const sf_build_options *options, sf_build_plan *plan
   plan->dim = options->dim;
   plan->num_dbs = options->num_dbs;
   plan->seed = options->seed;
+  plan->keeps_integer_ids = options->keep_integer_ids;
   plan->training_rows = options->training_rows;
   plan->training_iterations =
       options->training_iterations != 0 ? options->training_iterations : DEFAULT_TRAINING_ITERATIONS;

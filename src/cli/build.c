@@ -126,6 +126,7 @@ static sf_build_options take_options(const sf_cli_session *session) {
   options.log = session->options.log;
   options.log_user_data = session->options.log_user_data;
   options.executor = session->executor;
+  options.keep_integer_ids = true;
   return options;
 }
 

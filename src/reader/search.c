@@ -1,5 +1,6 @@
 #include "reader/search.h"
 
+#include "base/json_text.h"
 #include "base/thread.h"
 #include "base/time.h"
 #include "search/slices.h"
@@ -556,11 +557,24 @@ typedef struct row_target {
   sf_search_response *response;
   const size_t *indexes;
   size_t next;
+  bool has_integer_ids; /* text that is an integer is one */
 } row_target;
+
+/* Ids lie one after the other in a shard: nothing ends the digits of one but its length. */
+static bool parse_integer_id(const char *text, size_t length, int64_t *id) {
+  char digits[24];
+  if (length >= sizeof(digits))
+    return false;
+  memcpy(digits, text, length);
+  digits[length] = '\0';
+  return sf_json_text_to_int64((sf_json_text){.data = digits, .length = length}, id);
+}
 
 static bool add_row(sf_row_sink *sink, sf_id_type id_type, int64_t id_integer, const char *id_string, size_t id_length,
                     const char *payload, size_t payload_length) {
   row_target *target = (row_target *)sink;
+  if (target->has_integer_ids && id_type == SF_ID_STRING && parse_integer_id(id_string, id_length, &id_integer))
+    id_type = SF_ID_INTEGER;
   return sf_search_response_set_row(target->response, target->indexes[target->next++], id_type, id_integer, id_string,
                                     id_length, payload, payload_length);
 }
@@ -575,7 +589,10 @@ static sf_code fetch_shard_rows(const sf_search *search, size_t first, uint64_t 
       rows[count] = winners[i].row;
       indexes[count++] = i;
     }
-  row_target target = {.sink.add = add_row, .response = response, .indexes = indexes};
+  row_target target = {.sink.add = add_row,
+                       .response = response,
+                       .indexes = indexes,
+                       .has_integer_ids = sf_shard_cache_snapshot(search->cache)->manifest.has_integer_ids};
   return sf_shard_fetch_rows(search->slots[winners[first].slot].shard, rows, count, &target.sink, error);
 }
 

@@ -28,6 +28,7 @@ typedef struct sf_manifest {
   uint32_t dim;
   sf_metric metric;
   int64_t total_vectors;
+  bool has_integer_ids;  /* `id_type` is "int": ids are integers, also where the shards store them as text */
   char *centroids_ref;   /* NULL: none */
   char *hyperplanes_ref; /* NULL: none */
   sf_routing_config routing;

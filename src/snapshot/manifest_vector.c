@@ -99,6 +99,14 @@ static sf_code read_backend(const json_t *vector, const char *what, const char *
   return SF_OK;
 }
 
+/* An addition of this library's writer. Types that are not known here say nothing. */
+static sf_code read_id_type(const json_t *vector, const char *what, sf_manifest *manifest, sf_error *error) {
+  const char *type = NULL;
+  SF_TRY(sf_json_string(vector, "id_type", false, what, malformed, &type, error));
+  manifest->has_integer_ids = type != NULL && strcmp(type, "int") == 0;
+  return SF_OK;
+}
+
 static sf_code read_vector(const json_t *vector, sf_json_text text, const char *what, sf_manifest *manifest,
                            sf_error *error) {
   int64_t dim = 0;
@@ -117,6 +125,7 @@ static sf_code read_vector(const json_t *vector, sf_json_text text, const char *
   manifest->dim = (uint32_t)dim;
   manifest->routing.num_hash_bits = (uint32_t)hash_bits;
   SF_TRY(read_metric(vector, what, &manifest->metric, error));
+  SF_TRY(read_id_type(vector, what, manifest, error));
   SF_TRY(read_unified(vector, what, &manifest->is_unified, error));
   SF_TRY(read_backend(vector, what, &manifest->shard_format, error));
   SF_TRY(read_strategy(vector, what, manifest, error));

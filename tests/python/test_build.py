@@ -316,7 +316,7 @@ def test_shards_are_lance_datasets_unless_it_is_said_otherwise(cli, tmp_path, ro
     root = tmp_path / "root"
     cli.one("build", root, "--vectors", rows.folder / "vectors.npy", "--num-dbs", 2)
     assert len(list(root.glob("shards/*/*/*/vector_index.lance"))) == 2
-    assert cli.search(root, rows.vectors[1234], "--top-k", 1)["results"][0]["id"] == "1234"
+    assert cli.search(root, rows.vectors[1234], "--top-k", 1)["results"][0]["id"] == 1234
     for name in ("sqlite", "sqlite-vec"):
         cli.one("build", tmp_path / name, "--vectors", rows.folder / "vectors.npy", "--num-dbs", 2, "--backend", name)
         assert len(list((tmp_path / name).glob("shards/*/*/*/shard.db"))) == 2
@@ -379,6 +379,18 @@ def test_ids_and_shards_may_be_integers_of_any_type(cli, tmp_path, dtype):
     assert {db_id: sorted(i for i, _, _ in found) for db_id, found in placed.items()} == {
         db_id: list(range(db_id, 100, 3)) for db_id in range(3)
     }
+
+
+@pytest.mark.parametrize("ids", [[0, 1, -(2**63), 2**63 - 1], ["0", "1", "-5", "7"], [0, 1, "x", 3]])
+def test_lance_shards_give_integers_where_all_ids_are_integers(cli, tmp_path, ids):
+    vectors = np.eye(4, dtype="f4")
+    lines = [json.dumps({"id": i, "vector": vector.tolist()}) + "\n" for i, vector in zip(ids, vectors, strict=True)]
+    root = tmp_path / "root"
+    cli.one("build", root, "--jsonl", "-", "--num-dbs", 1, "--backend", "lance", input="".join(lines))
+    are_integers = all(isinstance(i, int) for i in ids)
+    assert live_manifest(root)[0]["custom"]["vector"].get("id_type") == ("int" if are_integers else None)
+    found = [cli.search(root, vector, "--top-k", 1)["results"][0]["id"] for vector in vectors]
+    assert found == (ids if are_integers else list(map(str, ids)))
 
 
 def test_given_centroids_and_hyperplanes_are_used_as_they_are(cli, tmp_path, rows):
