@@ -112,19 +112,18 @@ typedef struct record {
   char xxh3[17]; /* XXH3-64 in hexadecimal */
 } record;
 
-static bool read_members(const json_t *object, record *found) {
-  const char *url = NULL;
+/* The URL is borrowed. */
+static bool read_members(const json_t *object, const char **url, record *found) {
   const char *xxh3 = NULL;
   int64_t size = 0;
-  if (sf_json_string(object, "url", true, "record", SF_ERROR, &url, NULL) != SF_OK ||
+  if (sf_json_string(object, "url", true, "record", SF_ERROR, url, NULL) != SF_OK ||
       sf_json_integer(object, "size", true, 0, INT64_MAX, "record", SF_ERROR, &size, NULL) != SF_OK ||
       sf_json_string(object, "xxh3", true, "record", SF_ERROR, &xxh3, NULL) != SF_OK ||
       strlen(xxh3) != sizeof(found->xxh3) - 1)
     return false;
   found->size = (uint64_t)size;
   memcpy(found->xxh3, xxh3, sizeof(found->xxh3));
-  found->url = sf_strdup(url);
-  return found->url != NULL;
+  return true;
 }
 
 /* *found is false when there is no record that makes sense. */
@@ -140,7 +139,11 @@ static sf_code read_record(const sf_folder *folder, const char *path, record *re
     return code;
   sf_json json = {0};
   code = sf_json_parse_object(text, length, SF_JSON_STRICT, "record", SF_ERROR, &json, error);
-  *found = code == SF_OK && read_members(json.root, read);
+  const char *url = NULL;
+  *found = code == SF_OK && read_members(json.root, &url, read);
+  read->url = *found ? sf_strdup(url) : NULL;
+  if (*found && read->url == NULL)
+    code = sf_fail_memory(error, "record");
   sf_json_free(&json);
   return code == SF_OUT_OF_MEMORY_ERROR ? code : SF_OK;
 }
