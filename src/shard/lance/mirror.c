@@ -54,42 +54,49 @@ static bool ranges_fit(const sf_lance_range *ranges, uint64_t count, uint64_t si
   return true;
 }
 
-/* Whether a mapped file of `length` bytes is a whole mirror of an object of `size` bytes. */
-static sf_lance_range *check_mirror(const uint8_t *bytes, size_t length, uint64_t size) {
+/* The ranges of a mapped file of `length` bytes, for the caller to free; NULL where it is no whole mirror of an object of
+ * `size` bytes. */
+static sf_code check_mirror(const uint8_t *bytes, size_t length, uint64_t size, sf_lance_range **checked,
+                            sf_error *error) {
   mirror_trailer trailer;
   uint64_t offset = ranges_offset(size);
+  *checked = NULL;
   if (size > INT64_MAX || length < sizeof(trailer) || length - sizeof(trailer) < offset)
-    return NULL;
+    return SF_OK;
   memcpy(&trailer, bytes + length - sizeof(trailer), sizeof(trailer));
   size_t ranges_length = length - sizeof(trailer) - (size_t)offset;
   if (memcmp(trailer.magic, MIRROR_MAGIC, sizeof(trailer.magic)) != 0 || trailer.size != size ||
       ranges_length % sizeof(sf_lance_range) != 0 || trailer.num_ranges != ranges_length / sizeof(sf_lance_range))
-    return NULL;
+    return SF_OK;
   sf_lance_range *ranges = sf_calloc((size_t)trailer.num_ranges, sizeof(*ranges));
   if (ranges == NULL)
-    return NULL;
+    return sf_fail_memory(error, "ranges of a file");
   memcpy(ranges, bytes + offset, ranges_length);
   if (ranges_fit(ranges, trailer.num_ranges, size) && checksum_mirror(bytes, ranges, &trailer) == trailer.checksum)
-    return ranges;
-  free(ranges);
-  return NULL;
+    *checked = ranges;
+  else
+    free(ranges);
+  return SF_OK;
 }
 
-static bool map_mirror(int descriptor, uint64_t file_size, uint64_t size, sf_lance_mirror_mapping *mirror) {
+/* *usable says whether the file is a whole mirror; where it is not, nothing stays mapped. */
+static sf_code map_mirror(int descriptor, uint64_t file_size, uint64_t size, bool *usable,
+                          sf_lance_mirror_mapping *mirror, sf_error *error) {
+  *usable = false;
   if (file_size == 0 || file_size > SIZE_MAX)
-    return false;
+    return SF_OK;
   size_t length = (size_t)file_size;
   void *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, descriptor, 0);
   if (mapping == MAP_FAILED)
-    return false;
+    return errno == ENOMEM ? sf_fail_memory(error, "a mirror") : SF_OK;
   *mirror = (sf_lance_mirror_mapping){.mapping = mapping, .length = length};
-  mirror->ranges = check_mirror(mapping, length, size);
-  if (mirror->ranges == NULL) {
+  sf_code code = check_mirror(mapping, length, size, &mirror->ranges, error);
+  *usable = mirror->ranges != NULL;
+  if (*usable)
+    mirror->num_ranges = (size_t)((length - sizeof(mirror_trailer) - ranges_offset(size)) / sizeof(sf_lance_range));
+  else
     sf_lance_mirror_unmap(mirror);
-    return false;
-  }
-  mirror->num_ranges = (size_t)((length - sizeof(mirror_trailer) - ranges_offset(size)) / sizeof(sf_lance_range));
-  return true;
+  return code;
 }
 
 static sf_code map_mirror_in(const sf_cache_folder *folder, const char *name, uint64_t size, bool *usable,
@@ -100,9 +107,9 @@ static sf_code map_mirror_in(const sf_cache_folder *folder, const char *name, ui
   SF_TRY(sf_folder_open_file(&folder->folder, name, &descriptor, &status, error));
   if (descriptor < 0)
     return SF_OK;
-  *usable = map_mirror(descriptor, (uint64_t)status.st_size, size, mirror);
+  sf_code code = map_mirror(descriptor, (uint64_t)status.st_size, size, usable, mirror, error);
   close(descriptor);
-  return SF_OK;
+  return code;
 }
 
 /* ----------------------------------------------------------------------------------------------------- Which ranges */
@@ -239,11 +246,13 @@ static sf_code make_nameless_mirror(const sf_shard_source *source, const sf_lanc
                                     sf_lance_mirror_mapping *mirror, sf_error *error) {
   int descriptor = -1;
   struct stat status;
+  bool usable = false;
   sf_scratch_remove_rests(source->cache_dir);
   SF_TRY(sf_scratch_file_open(source->cache_dir, &descriptor, error));
   sf_code code = fill_mirror(descriptor, source->cache_dir, object, list, cancellation, error);
-  if (code == SF_OK && (fstat(descriptor, &status) != 0 ||
-                        !map_mirror(descriptor, (uint64_t)status.st_size, sf_lance_object_size(object), mirror)))
+  if (code == SF_OK && fstat(descriptor, &status) == 0)
+    code = map_mirror(descriptor, (uint64_t)status.st_size, sf_lance_object_size(object), &usable, mirror, error);
+  if (code == SF_OK && !usable)
     code = sf_fail(error, SF_ERROR, "local cache: a file beside %s does not hold what was just written to it",
                    source->cache_dir);
   close(descriptor);
