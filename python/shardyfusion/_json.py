@@ -68,10 +68,22 @@ def _null_for_nan(token: re.Match[str]) -> str:
     return "null" if token[1] else token[0]
 
 
+def _named_items(value: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, member in value.items():
+        if not isinstance(name, str):
+            raise TypeError(f"expected names that are strings, found {describe(name)}")
+        found[name] = member
+    return found
+
+
 def dump_payload(payload: Any) -> str:
-    """A payload's object: any mapping. JSON has no NaN and no infinities: they become null, as Arrow's do."""
+    """A payload's object: any mapping, or a row of a frame, which has names for its values. JSON has no NaN and no infinities:
+    they become null, as Arrow's do."""
     if not isinstance(payload, Mapping):
-        raise TypeError(f"expected a JSON object, found {describe(payload)}")
+        if not callable(getattr(payload, "items", None)):
+            raise TypeError(f"expected a JSON object, found {describe(payload)}")
+        payload = _named_items(payload)
     try:
         return dumps(payload)
     except ValueError:  # a number that is not finite, or a mapping within itself, which fails once more
@@ -80,9 +92,4 @@ def dump_payload(payload: Any) -> str:
 
 def dump_context(context: Any) -> str:
     """Variables by their names; bytes become {"__bytes_hex__": "00ff"}."""
-    found: dict[str, Any] = {}
-    for name, value in context.items():
-        if not isinstance(name, str):
-            raise TypeError(f"expected names that are strings, found {describe(name)}")
-        found[name] = value
-    return dumps(found)
+    return dumps(_named_items(context))
