@@ -631,8 +631,8 @@ typedef struct sf_build_options {
   sf_log_callback log; /* NULL: silent */
   void *log_user_data;
   sf_executor *executor; /* runs asynchronous calls; NULL: each call creates one */
-  /* Lance shards store every id as text. Set this to record in the manifest that all ids are integers, where they are: this
-   * library's readers then return them as integers. Other readers return text. */
+  /* Lance shards store all ids as text. If this is set and all ids are integers, the manifest records it, and this library's
+   * readers return them as integers. Other readers return text. */
   bool keep_integer_ids;
 } sf_build_options;
 

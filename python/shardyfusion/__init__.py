@@ -1,6 +1,6 @@
-"""Nearest-neighbour search over sharded vector snapshots.
+"""Nearest-neighbour search over sharded vector snapshots, exact within the shards that are searched.
 
-The reader is `shardyfusion.vector.AsyncShardedVectorReader` (asyncio) or `shardyfusion.vector.ShardedVectorReader`.
+The readers are `shardyfusion.vector.AsyncShardedVectorReader` (asyncio) and `shardyfusion.vector.ShardedVectorReader`.
 """
 
 from shardyfusion import errors

@@ -1,4 +1,4 @@
-"""`python -m shardyfusion`: the command line, which comes with the package."""
+"""`python -m shardyfusion`: runs the command, which is installed with the package."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ COMMAND = Path(__file__).with_name("bin") / "shardyfusion"
 
 
 def main() -> NoReturn:
-    """Becomes the command: its signals, its standard streams and its exit status are those of this process."""
+    """Replaces this process with the command, which inherits its signals and standard streams and sets its exit status."""
     sys.stdout.flush()
     os.execv(COMMAND, ["shardyfusion", *sys.argv[1:]])
 

@@ -1,4 +1,4 @@
-"""Factories that stand for the library's own shard formats."""
+"""Factories for the shard formats that the library supports itself."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 class BuiltinReaderFactory:
-    """Fixes the format of the shards. As `reader_factory`, the library opens and searches the shards itself; called, as a
-    factory of one's own may do to add to what it gives, it opens a single shard where the manifest says that it lies."""
+    """Restricts a reader to one shard format. When it is passed as `reader_factory`, the library opens and searches the
+    shards itself. When it is called, for example by a custom factory that wraps the result, it opens a single shard."""
 
     shard_format: ClassVar[str]
 
@@ -28,7 +28,7 @@ class BuiltinReaderFactory:
     async def __call__(
         self, *, db_url: str, local_dir: pathlib.Path, index_config: VectorIndexConfig, manifest: ParsedManifest
     ) -> OneShard:
-        """Opens the shard at `db_url`, one of the manifest's. `local_dir` is `<local_root>/shard_<db_id>`."""
+        """Opens the shard at `db_url`, which must be in the manifest. `local_dir` is `<local_root>/shard_<db_id>`."""
         from shardyfusion.vector.async_reader import AsyncShardedVectorReader
 
         shard_id = next((shard.db_id for shard in manifest.shards if shard.db_url == db_url), None)
@@ -44,14 +44,14 @@ class BuiltinReaderFactory:
 
 
 class OneShard:
-    """One open shard of the library's own formats."""
+    """One open shard of a format that the library supports itself."""
 
     def __init__(self, reader: AsyncShardedVectorReader, shard_id: int) -> None:
         self._reader = reader
         self._shard_id = shard_id
 
     async def search(self, query: Any, top_k: int) -> Sequence[SearchResult]:
-        """The nearest neighbours of the query in this shard, nearest first."""
+        """Returns the nearest neighbours of the query in this shard, nearest first."""
         response = await self._reader.search(query, top_k, shard_ids=[self._shard_id])
         return response.results
 
@@ -60,7 +60,7 @@ class OneShard:
 
 
 class _OneManifest:
-    """A store with one manifest, searched by the ids of its shards, so that no routing artifact is loaded."""
+    """A store with one manifest, changed to explicit sharding so that no routing artifact is loaded."""
 
     def __init__(self, manifest: ParsedManifest) -> None:
         vector = dict(manifest.custom.get("vector", {})) | {"sharding_strategy": "explicit"}

@@ -1,6 +1,6 @@
-"""Users' own shard readers (`reader_factory`): opened once, kept while they are used, searched and merged.
+"""Custom shard readers (`reader_factory`): opens them once, keeps them while they are used, searches them and merges results.
 
-Routing stays the library's. Everything else about such shards is the factory's.
+The library still does the routing. The factory is responsible for everything else about such shards.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 
 class AsyncShardReader(Protocol):
-    """What a factory makes: one open shard."""
+    """One open shard, created by a factory."""
 
     async def search(self, query: Any, top_k: int, /) -> Sequence[SearchResult]:
-        """The nearest neighbours of the query (as the caller gave it), nearest first, at most `top_k`."""
+        """Returns the nearest neighbours of the query (the object that the caller passed), nearest first, at most `top_k`."""
         ...
 
     async def close(self) -> None: ...
 
 
 class AsyncReaderFactory(Protocol):
-    """Opens a shard. `local_dir` is a folder for what the shard wants to keep on disk; it may not exist yet."""
+    """Opens a shard. `local_dir` is a folder for files of the shard; it may not exist yet."""
 
     def __call__(
         self, *, db_url: str, local_dir: pathlib.Path, index_config: VectorIndexConfig, manifest: ParsedManifest
@@ -47,7 +47,7 @@ def check_top_k(top_k: int) -> None:
 
 
 def merge(found: list[tuple[int, Sequence[SearchResult]]], top_k: int, started: float) -> VectorSearchResponse:
-    """The nearest of all shards; equal scores by shard id, then as the shard had them."""
+    """Merges the results of all shards; equal scores are ordered by shard id, then as in the shard's results."""
     ranked = [
         (result.score, shard_id, position, result)
         for shard_id, results in found
@@ -67,13 +67,13 @@ def index_config_of(handle: _core.Reader, manifest: ParsedManifest) -> VectorInd
 
 
 def split_queries(queries: Queries) -> list[Query]:
-    """One by one, as a factory's shards take them."""
+    """Splits queries into single ones, which the shards of a factory accept."""
     return _values.split(queries)
 
 
 @dataclass(slots=True)
 class _Shard:
-    """A shard that is open, or being opened."""
+    """A shard that is open or being opened."""
 
     opening: asyncio.Task[AsyncShardReader]
     num_users: int = 0
@@ -81,7 +81,7 @@ class _Shard:
 
 @dataclass(slots=True)
 class _Snapshot:
-    """The shards of one manifest. Closed when it is not served any more and its last search has ended."""
+    """The shards of one manifest. They are closed when it is no longer served and its last search has ended."""
 
     manifest_ref: str
     manifest: ParsedManifest
@@ -97,7 +97,7 @@ def _has_failed(opening: asyncio.Task[AsyncShardReader]) -> bool:
 
 
 class CustomShards:
-    """Searches by way of a factory. Belongs to the loop of its reader."""
+    """Searches the shards of a factory. Belongs to the event loop of its reader."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class CustomShards:
                 self._tell_of_search(top_k, response, error, started)
 
     async def use_live(self, handle: _core.Reader) -> _Snapshot:
-        """The shards of the manifest that the handle serves; the ones before it are let go of."""
+        """Returns the shards of the manifest that the handle serves, and retires those of earlier manifests."""
         ref = handle.manifest_ref()
         if self._snapshot is not None and self._snapshot.manifest_ref == ref:
             return self._snapshot
@@ -158,7 +158,7 @@ class CustomShards:
         return made
 
     async def close(self) -> None:
-        """Closes all shards. Searches that are under way were waited for or cancelled before."""
+        """Closes all shards. No search is in flight any more."""
         self._retire()
         for snapshot in self._retired:
             snapshot.num_searches = 0
@@ -179,7 +179,7 @@ class CustomShards:
     async def _route(
         self, handle: _core.Reader, query: Query, keywords: tuple[Any, Any, Any]
     ) -> tuple[_Snapshot, list[int]]:
-        """A route and the shards of the manifest that it was made by."""
+        """Returns a route and the snapshot that it was computed for."""
         while True:
             snapshot = await self.use_live(handle)
             route = handle.route(query, *keywords)
@@ -217,7 +217,7 @@ class CustomShards:
         return results
 
     async def _lend(self, snapshot: _Snapshot, shard_id: int) -> AsyncShardReader:
-        """An open shard, which is not closed before it is given back."""
+        """Returns an open shard, which stays open until `_give_back`."""
         shard = snapshot.shards.pop(shard_id, None)
         if shard is None:
             shard = _Shard(asyncio.ensure_future(self._open(snapshot, shard_id)))

@@ -1,4 +1,4 @@
-"""Users' own shard readers for the synchronous reader: searched one after the other, by the thread that asks."""
+"""Custom shard readers for the synchronous reader: searched one after the other, on the calling thread."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ShardReader(Protocol):
-    """What a factory makes: one open shard."""
+    """One open shard, created by a factory."""
 
     def search(self, query: Any, top_k: int, /) -> Sequence[SearchResult]: ...
 
@@ -47,7 +47,7 @@ class _Snapshot:
 
 
 class SyncCustomShards:
-    """Searches by way of a factory, one search at a time: the lock keeps shards open while they are searched."""
+    """Searches the shards of a factory, one search at a time: the lock keeps shards open while they are searched."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class SyncCustomShards:
         return response
 
     def use_live(self, handle: _core.Reader) -> _Snapshot:
-        """The shards of the manifest that the handle serves; the ones before it are closed."""
+        """Returns the shards of the manifest that the handle serves, and closes those of earlier manifests."""
         with self._lock:
             ref = handle.manifest_ref()
             if self._snapshot is not None and self._snapshot.manifest_ref == ref:
@@ -127,7 +127,7 @@ class SyncCustomShards:
         return results
 
     def _open(self, snapshot: _Snapshot, shard_id: int) -> ShardReader:
-        """The shard's reader; the least recently used other one is closed where there are too many."""
+        """Returns the shard's reader; closes the least recently used other ones if there are too many."""
         reader = snapshot.shards.pop(shard_id, None)
         if reader is None:
             started = time.monotonic()

@@ -1,4 +1,4 @@
-"""JSON of what programs hold: payloads, and the variables of routing expressions."""
+"""JSON from Python objects: payloads and the variables of routing expressions."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _AS_TEXT = (
 
 
 def _is_missing(value: Any) -> bool:
-    """NaT and NA: no value, whatever their type."""
+    """Whether a value is NaT or NA, which mean no value for any type."""
     return type(value).__name__ in ("NaTType", "NAType") or bool(value != value)
 
 
 def _plain(value: Any) -> Any:
-    """What stands for a value that JSON has no form for."""
+    """Converts a value that has no JSON representation."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return {"__bytes_hex__": value.hex()}
     if type(value).__name__ in ("NaTType", "NAType"):
@@ -78,18 +78,18 @@ def _named_items(value: Any) -> dict[str, Any]:
 
 
 def dump_payload(payload: Any) -> str:
-    """A payload's object: any mapping, or a row of a frame, which has names for its values. JSON has no NaN and no infinities:
-    they become null, as Arrow's do."""
+    """Serializes a payload: any mapping, or a row of a data frame, which has names for its values. NaN and infinities become
+    null, which JSON lacks, as in Arrow columns."""
     if not isinstance(payload, Mapping):
         if not callable(getattr(payload, "items", None)):
             raise TypeError(f"expected a JSON object, found {describe(payload)}")
         payload = _named_items(payload)
     try:
         return dumps(payload)
-    except ValueError:  # a number that is not finite, or a mapping within itself, which fails once more
+    except ValueError:  # a number that is not finite, or a mapping that contains itself, which fails again
         return _STRING_OR_NAN.sub(_null_for_nan, _dumps_nan(payload))
 
 
 def dump_context(context: Any) -> str:
-    """Variables by their names; bytes become {"__bytes_hex__": "00ff"}."""
+    """Serializes variables by name; bytes become {"__bytes_hex__": "00ff"}."""
     return dumps(_named_items(context))

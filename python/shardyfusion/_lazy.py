@@ -1,5 +1,5 @@
-"""Modules that are imported when something of them is first used: asyncio alone takes longer than all of this package, and
-whoever has a loop has it already. `custom`, `store`, `types` and `values` are our own."""
+"""Modules that are imported on first use: importing asyncio alone takes longer than this whole package, and programs with an
+event loop have already imported it. `custom`, `store`, `types` and `values` are modules of this package."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ else:
     class LazyModule(ModuleType):
         def __getattr__(self, name):
             value = getattr(import_module(self.__name__), name)
-            setattr(self, name, value)  # found at once the next time
+            setattr(self, name, value)  # found without __getattr__ next time
             return value
 
     asyncio = LazyModule("asyncio")

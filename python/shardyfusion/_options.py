@@ -1,4 +1,4 @@
-"""What both readers have in common: their options, and telling collectors and logs what happened."""
+"""Common parts of both readers: options, and passing events to collectors and logs."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _MAX_NICE = 19
 
 
 def warn(message: str, *arguments: object) -> None:
-    """To the log."""
+    """Logs a warning."""
     logging.getLogger("shardyfusion").warning(message, *arguments)
 
 
 def path_option(name: str, value: Any) -> str:
-    """A path or URL, of which `~` is the home folder."""
+    """Checks a path or URL and expands a leading `~`."""
     try:
         path = os.fsdecode(value)
         is_text = bool(path) and "\0" not in path and bool(path.encode())
@@ -48,7 +48,7 @@ def path_option(name: str, value: Any) -> str:
 
 
 def _count(name: str, value: int | None, minimum: int, maximum: int = _MAX_COUNT) -> int:
-    """None is 0: no bound."""
+    """Checks an option; None becomes 0, which means no limit."""
     if value is None:
         return 0
     if not isinstance(value, int) or not minimum <= value <= maximum:  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -58,7 +58,7 @@ def _count(name: str, value: int | None, minimum: int, maximum: int = _MAX_COUNT
 
 
 class ReaderOptions(NamedTuple):
-    """The options of a reader, checked."""
+    """The checked options of a reader."""
 
     root: str
     local_root: str
@@ -104,11 +104,11 @@ class ReaderOptions(NamedTuple):
         )
 
     def storage(self) -> dict[str, Any]:
-        """How the root is reached."""
+        """Returns the options for accessing the root."""
         return {"s3": self.s3} if self.s3 else {}
 
     def for_core(self) -> dict[str, Any]:
-        """As the extension's `open` takes them."""
+        """Returns the keyword arguments for `open` of the extension module."""
         return {
             "cache_dir": self.local_root,
             "max_concurrency": self.max_concurrency,
@@ -125,14 +125,14 @@ class ReaderOptions(NamedTuple):
 
 
 class Reporter:
-    """Passes on what the library left in its sink: events to the collector, messages to `logging`."""
+    """Passes on what the library put into its sink: events to the collector, messages to `logging`."""
 
     def __init__(self, collector: MetricsCollector | None) -> None:
         self._collector = collector
         self.sink = _core.Sink(collector is not None)
 
     def report(self) -> None:
-        """Raises what the collector raises, once all else was passed on."""
+        """Passes on everything; raises what the collector raised, after the rest was passed on."""
         records = self.sink.take()
         if records is not None:
             self._pass_on(records)
@@ -151,7 +151,7 @@ class Reporter:
             raise failure
 
     def emit(self, event: MetricEvent, fields: dict[str, Any]) -> None:
-        """Tells the collector, if there is one."""
+        """Calls the collector, if there is one."""
         if self._collector is not None:
             self._collector.emit(event, fields)
 
@@ -182,7 +182,7 @@ def shard_of(details: list[VectorShardDetail], shard_id: int) -> VectorShardDeta
 def health_of(
     handle: _core.Reader, staleness_threshold: timedelta | None, store_failure: str | None
 ) -> VectorReaderHealth:
-    """`store_failure` is why a manifest store could not refresh the reader, which the library does not know."""
+    """`store_failure` says why a manifest store could not refresh the reader; the library does not know it."""
     seconds = -1.0 if staleness_threshold is None else max(0.0, staleness_threshold.total_seconds())
     status, manifest_ref, age_seconds, num_shards, is_closed, refresh_error = handle.health(seconds)
     return types.VectorReaderHealth(
@@ -193,7 +193,7 @@ def health_of(
 def keyword_search(
     shard_ids: Iterable[int] | None, num_probes: int | None, routing_context: Mapping[str, Any] | None
 ) -> tuple[list[int] | None, int | None, Mapping[str, Any] | None]:
-    """Arguments of a search that are looked at more than once."""
+    """Converts arguments of a search that are used more than once."""
     if shard_ids is None:
         return None, num_probes, routing_context
     ids = values.shard_ids(shard_ids)

@@ -1,4 +1,4 @@
-"""Event loops and the end of processes: where finished operations arrive, and what forks and exits have to do."""
+"""Completion queues of event loops, and what to do at a fork and at the exit of the interpreter."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _T = TypeVar("_T")
 
 
 class LoopQueue:
-    """The completion queue of one loop: a single descriptor that the loop watches for all operations of all its readers.
+    """The completion queue of one event loop: one descriptor that the loop watches for all operations of all its readers.
 
-    The loop holds it by watching it, until it is closed; readers and operations hold it, too.
+    The loop holds a reference to it until the loop is closed; readers and operations hold references too.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -29,7 +29,7 @@ class LoopQueue:
         self.core.drain()
 
     async def wait_for(self, operation: _core.Operation[_T], future: asyncio.Future[_T]) -> _T:
-        """Waits for an operation that was submitted with the future; whoever is cancelled cancels it."""
+        """Waits for an operation that was submitted with the future. If the waiting task is cancelled, so is the operation."""
         try:
             return await future
         except asyncio.CancelledError:
@@ -38,19 +38,19 @@ class LoopQueue:
 
 
 class Abandonable(Protocol):
-    """What works in the background and has to stop before the interpreter goes."""
+    """Background work that must stop before the interpreter exits."""
 
     def _abandon(self) -> None: ...
 
 
-# A queue holds its loop, so that the loop's id is not another's while the queue lives.
+# A queue holds a reference to its loop, so that no other loop gets the same id while the queue exists.
 _queues: weakref.WeakValueDictionary[int, LoopQueue] = weakref.WeakValueDictionary()
 _readers: weakref.WeakSet[Abandonable] = weakref.WeakSet()
 _lock = threading.Lock()
 
 
 def queue_of(loop: asyncio.AbstractEventLoop) -> LoopQueue:
-    """The queue of the running loop."""
+    """Returns the queue of a loop; creates it on first use."""
     with _lock:
         queue = _queues.get(id(loop))
         if queue is None:
@@ -59,14 +59,13 @@ def queue_of(loop: asyncio.AbstractEventLoop) -> LoopQueue:
 
 
 def register_reader(reader: Abandonable) -> None:
-    """Remembers an open reader, to close it when the interpreter exits."""
+    """Registers an open reader, to close it when the interpreter exits."""
     with _lock:
         _readers.add(reader)
 
 
 def _abandon_all() -> None:
-    """At exit: what is still under way is cancelled and waited for, so that none of it runs while the process is taken
-    down."""
+    """At exit: cancels operations in flight and waits for them, so that none runs while the interpreter shuts down."""
     with _lock:
         readers, queues = list(_readers), list(_queues.values())
     for reader in readers:
@@ -76,7 +75,7 @@ def _abandon_all() -> None:
 
 
 def _forget_all() -> None:
-    """In a fork's child: loops and readers are its parent's."""
+    """In a forked child: forgets loops and readers, which belong to the parent."""
     global _lock
     _lock = threading.Lock()
     _queues.clear()

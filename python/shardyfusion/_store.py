@@ -1,4 +1,4 @@
-"""Users' own manifest stores: which manifest is to be served."""
+"""Custom manifest stores, which select the manifest to serve."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _T = TypeVar("_T")
 
 
 class AsyncManifestStore(Protocol):
-    """Where manifests are kept. What its methods raise reaches the caller of `open` unchanged; `refresh` keeps the old
-    snapshot, raises nothing of the format's own errors, and lets all else through."""
+    """A store of manifests. `open` raises the exceptions of its methods unchanged. `refresh` catches `ShardyfusionError` and
+    keeps the old snapshot, and raises all other exceptions."""
 
     async def load_current(self) -> ManifestRef | None:
-        """The manifest to serve, or None where nothing is published."""
+        """Returns the manifest to serve, or None if nothing is published."""
         ...
 
     async def load_manifest(self, ref: str, /) -> ParsedManifest | bytes:
-        """The manifest with that reference, parsed or as its bytes."""
+        """Returns the manifest with that reference, parsed or as bytes."""
         ...
 
     async def list_manifests(self, *, limit: int = 10) -> Sequence[ManifestRef]:
-        """Published manifests, newest first."""
+        """Returns published manifests, newest first."""
         ...
 
 
 class ManifestStore(Protocol):
-    """The same, for the synchronous reader."""
+    """A manifest store for the synchronous reader."""
 
     def load_current(self) -> ManifestRef | None: ...
 
@@ -46,7 +46,7 @@ class ManifestStore(Protocol):
 
 
 class SyncStore:
-    """A synchronous store behind the asynchronous interface: its methods never wait."""
+    """Wraps a synchronous store in the asynchronous interface; its methods never wait."""
 
     def __init__(self, store: ManifestStore) -> None:
         self._store = store
@@ -70,7 +70,7 @@ def _not_awaitable(value: _T) -> _T:
 
 
 def run_unwaiting(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    """Runs a coroutine that never waits for anything."""
+    """Runs a coroutine that never waits."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -81,7 +81,7 @@ def run_unwaiting(coroutine: Coroutine[Any, Any, _T]) -> _T:
 
 @dataclass(frozen=True, slots=True)
 class LoadedManifest:
-    """A manifest that parses, as the library takes it."""
+    """A valid manifest, as the library accepts it."""
 
     ref: str
     payload: bytes
@@ -91,8 +91,8 @@ class LoadedManifest:
 async def load_live(
     store: AsyncManifestStore, reporter: Reporter, max_fallback_attempts: int, known_ref: str | None = None
 ) -> LoadedManifest | None:
-    """The manifest that the store says is current, or, where it is malformed, the newest older one that is not; None when
-    `known_ref` is still current."""
+    """Returns the store's current manifest or, if that is malformed, the newest older one that is valid; None if `known_ref`
+    is still current."""
     current = await store.load_current()
     if current is None:
         raise ReaderStateError("no snapshot: manifest_store.load_current() gave None")

@@ -1,4 +1,4 @@
-"""What messages say of a value: its type, and as much of it as a line has room for."""
+"""Descriptions of values for error messages: the type, and as much of the value as fits on a line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = _short.maxfr
 
 
 def shorten(text: str, length: int = _MAX_LENGTH) -> str:
-    """The text, without its middle where it is longer than `length`."""
+    """Shortens a text that is longer than `length` in the middle."""
     if len(text) <= length:
         return text
     head = (length - 1) * 2 // 3
@@ -23,7 +23,7 @@ def shorten(text: str, length: int = _MAX_LENGTH) -> str:
 
 
 def _size(value: Any) -> str:
-    """Said of what is too long to be shown whole."""
+    """Returns the size of a value that is too long to be shown completely."""
     if isinstance(value, (str, bytes)):
         return f" ({len(value):,} {'characters' if isinstance(value, str) else 'bytes'})" if len(value) > 100 else ""
     if isinstance(value, (list, tuple, dict, set, frozenset)):
@@ -32,7 +32,7 @@ def _size(value: Any) -> str:
 
 
 def _array(value: Any) -> str | None:
-    """Arrays, frames and tensors, by their types of elements and their shapes."""
+    """Describes arrays, data frames and tensors by element type and shape."""
     shape = getattr(value, "shape", None)
     if not isinstance(shape, tuple) or not shape:
         return None
@@ -45,7 +45,7 @@ def _array(value: Any) -> str | None:
 
 
 def describe(value: Any) -> str:
-    """The value as the last words of an error. Never raises what the value's own methods raise."""
+    """Describes a value at the end of an error message. Catches exceptions of the value's own methods."""
     name = shorten(type(value).__qualname__, 80)
     try:
         text = _array(value)
@@ -59,7 +59,7 @@ def describe(value: Any) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What an exception says."""
+    """Returns the message of an exception."""
     try:
         return shorten(str(error)) or type(error).__qualname__
     except Exception:

@@ -1,4 +1,4 @@
-"""The types of `shardyfusion.vector.types`, where nothing that imports them is imported."""
+"""The types of `shardyfusion.vector.types`, in a module that imports nothing that imports them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
         def __array_interface__(self) -> dict[str, Any]: ...
 
     Query: TypeAlias = Buffer | Array | Iterable[float]
-    """A query vector of `dim` components: anything with the buffer protocol (numbers of one dimension; float32 and float64
-    are not copied), with `__array__`, or that gives numbers in order."""
+    """A query vector of `dim` components: an object with the buffer protocol (one dimension; float32 and float64 are not
+    copied) or with `__array__`, or an iterable of numbers."""
 
     Queries: TypeAlias = Buffer | Array | Iterable[Query]
-    """Queries: an array or a frame of two dimensions, one query a row, or queries one by one."""
+    """Several queries: an array or data frame of two dimensions with one query per row, or an iterable of queries."""
 
     RoutingContext: TypeAlias = Mapping[str, Any]
     """The variables of a CEL routing expression: numbers, strings, booleans, bytes."""
@@ -42,7 +42,7 @@ __all__ = [
 
 
 class DistanceMetric(StrEnum):
-    """How the distance between two vectors is measured."""
+    """The distance metric."""
 
     COSINE = "cosine"
     L2 = "l2"
@@ -50,7 +50,7 @@ class DistanceMetric(StrEnum):
 
 
 class VectorShardingStrategy(StrEnum):
-    """How queries are routed to shards."""
+    """How rows are distributed over shards and queries are routed to them."""
 
     CLUSTER = "cluster"
     LSH = "lsh"
@@ -60,10 +60,10 @@ class VectorShardingStrategy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VectorIndexConfig:
-    """What the vectors of a snapshot are: `index_config` of a write, and of a custom reader factory.
+    """The vectors of a snapshot: `index_config` of a write and of a custom reader factory.
 
-    `index_type` and `index_params` are for engines that build an approximate index. Shards are searched exactly, without
-    one: a write takes both and uses neither. `quantization` can only be None in a write.
+    `index_type` and `index_params` are meant for engines that build an approximate index. Shards are searched exactly, without
+    an index: a write accepts both and ignores them. For a write, `quantization` must be None.
     """
 
     dim: int
@@ -77,9 +77,9 @@ class VectorIndexConfig:
 class VectorRecord:
     """A row to write.
 
-    `shard_id` is for explicit sharding, `routing_context` for CEL. A payload is a mapping of what JSON can hold, or such an
-    object as text. Dates, times, `Decimal`, `UUID` and enums become text, as `str` has it; scalars and arrays of NumPy become
-    numbers and lists.
+    `shard_id` is for explicit sharding, `routing_context` for CEL. A payload is a mapping of JSON values or a JSON object as
+    text. Dates, times, `Decimal`, `UUID` and enums become text, as with `str`; NumPy scalars and arrays become numbers and
+    lists.
     """
 
     id: int | str
@@ -91,9 +91,9 @@ class VectorRecord:
 
 @dataclass(frozen=True, slots=True)
 class VectorShardDetail:
-    """One shard of the snapshot that is served.
+    """One shard of the served snapshot.
 
-    `db_url` is None where the shard has no rows; `vector_count` is the manifest's count of its rows.
+    `db_url` is None if the shard has no rows; `vector_count` is its number of rows in the manifest.
     """
 
     db_id: int
@@ -104,7 +104,7 @@ class VectorShardDetail:
 
 @dataclass(frozen=True, slots=True)
 class VectorSnapshotInfo:
-    """The snapshot that is served."""
+    """The served snapshot."""
 
     run_id: str
     num_dbs: int
@@ -117,9 +117,10 @@ class VectorSnapshotInfo:
 
 @dataclass(frozen=True, slots=True)
 class VectorReaderHealth:
-    """How a reader is: `status` is "healthy", "degraded" (the manifest is older than the threshold) or "unhealthy" (closed).
+    """The health of a reader: `status` is "healthy", "degraded" (the manifest is older than the threshold) or "unhealthy"
+    (the reader is closed).
 
-    `manifest_age_seconds` counts from when the manifest was published. `refresh_error` says why the last refresh kept the
+    `manifest_age_seconds` is the time since the manifest was published. `refresh_error` says why the last refresh kept the
     old snapshot, or is None.
     """
 

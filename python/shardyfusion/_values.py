@@ -1,6 +1,6 @@
-"""Arrays, columns and frames of other libraries, by position and by their own conversion, as the extension takes them.
+"""Converts arrays, columns and data frames of other libraries for the extension module, by position.
 
-A value that has no order of its own, or labels instead of positions, is not guessed at: these functions say what it is.
+A value that has no order, or labels instead of positions, is refused: these functions return a description of it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError
 
 _MAX_COMPONENTS = 1 << 20
-"""More than any vector has: where an endless iterator is given up."""
+"""More than any vector has: iterating over an endless iterator stops here."""
 
 
 def _dimensions(value: Any) -> int | None:
-    """None where the value doesn't say."""
+    """Returns the number of dimensions, or None if the value does not say."""
     dimensions = getattr(value, "ndim", None)
     if isinstance(dimensions, int):
         return dimensions
@@ -34,7 +34,7 @@ def _is_masked(value: Any) -> bool:
 
 
 def _obstacle(value: Any) -> str | None:
-    """Why the value's items have no place in an order; None where they have."""
+    """Says why the value's items have no order, or returns None if they have one."""
     if isinstance(value, (str, bytes, bytearray)):
         return describe(value)
     if isinstance(value, Set) and not isinstance(value, MappingView):
@@ -50,7 +50,7 @@ def _obstacle(value: Any) -> str | None:
 
 
 def _own_array(value: Any) -> Any:
-    """The NumPy array that the value converts itself to; a text where that fails; None where it has no conversion."""
+    """Converts the value to a NumPy array by its own method; gives a description on failure, None without a method."""
     if not hasattr(value, "__array__") and not hasattr(value, "__dlpack__"):
         return None
     try:
@@ -76,12 +76,12 @@ def _own_array(value: Any) -> Any:
 
 
 def _is_foreign(dtype: Any) -> bool:
-    """Numbers that another package has added to NumPy, as bfloat16."""
+    """Whether a dtype is a number type that another package added to NumPy, such as bfloat16."""
     return dtype.kind == "V" and dtype.names is None and dtype.type.__name__ != "void"
 
 
 def _numbers(array: Any) -> Any:
-    """An array of numbers as the extension takes it; of objects, as it is; a text for everything else."""
+    """Converts an array of numbers for the extension. Arrays of objects are unchanged; others give a description."""
     if array.dtype.kind in "fiubO" and array.dtype.itemsize <= 8:
         return array
     if array.dtype.kind == "f":
@@ -90,7 +90,7 @@ def _numbers(array: Any) -> Any:
 
 
 def _bad_component(value: Any) -> str | None:
-    """The first of the numbers that is none."""
+    """Describes the first component that is not a number."""
     for i, component in enumerate(value):
         try:
             float(component)
@@ -100,7 +100,7 @@ def _bad_component(value: Any) -> str | None:
 
 
 def vector(value: Any) -> Any:
-    """One vector: a buffer of one dimension or a list of numbers; a text that says what was found where it is neither."""
+    """Converts one vector to a buffer of one dimension or a list of numbers; returns a description if it is neither."""
     found = _obstacle(value)
     if found is not None:
         return found
@@ -114,7 +114,7 @@ def vector(value: Any) -> Any:
         return plain.tolist() if not isinstance(plain, str) and plain.dtype.kind == "O" else plain
     if _dimensions(value) not in (None, 1):
         return describe(value)
-    if callable(getattr(value, "as_py", None)):  # a scalar of pyarrow that is a list
+    if callable(getattr(value, "as_py", None)):  # a pyarrow scalar that is a list
         value = value.as_py()
     if not isinstance(value, Iterable) and not hasattr(value, "__getitem__"):
         return describe(value)
@@ -125,7 +125,7 @@ def vector(value: Any) -> Any:
 
 
 def not_numbers(value: Any) -> str:
-    """What is wrong with a sequence that was to be one of numbers."""
+    """Says why a value is not a sequence of numbers."""
     obstacle = _obstacle(value)
     if obstacle is not None:
         return obstacle
@@ -134,7 +134,7 @@ def not_numbers(value: Any) -> str:
 
 
 def matrix(value: Any) -> Any:
-    """Vectors: a buffer of two dimensions, or a list of vectors; a text that says what was found where it is neither."""
+    """Converts vectors to a buffer of two dimensions or a list of vectors; returns a description if they are neither."""
     found = _obstacle(value)
     array = None if found is not None and not hasattr(value, "columns") else _own_array(value)
     if isinstance(array, str):
@@ -151,13 +151,13 @@ def matrix(value: Any) -> Any:
     if callable(getattr(value, "to_pylist", None)):
         return value.to_pylist()
     try:
-        return [row for row in value]  # not list(), which trusts the length
+        return [row for row in value]  # not list(), which relies on __len__
     except TypeError:
         return describe(value)
 
 
 def scalar(value: Any) -> Any:
-    """The Python value of a scalar of an array library; all else as it is."""
+    """Converts a scalar of an array library to a Python value; returns other values unchanged."""
     if callable(getattr(value, "as_py", None)):
         return value.as_py()
     if hasattr(value, "dtype") and callable(getattr(value, "item", None)) and _dimensions(value) in (None, 0):
@@ -166,7 +166,7 @@ def scalar(value: Any) -> Any:
 
 
 def shard_ids(value: Any) -> tuple[Any, ...] | str:
-    """The shards to search, whose order says nothing; a text that says what was found where they are none."""
+    """Returns the shards to search, in any order, or a description of a value that is not a collection."""
     found = None if isinstance(value, Set) else _obstacle(value)
     if found is not None:
         return found
@@ -179,7 +179,7 @@ def shard_ids(value: Any) -> tuple[Any, ...] | str:
 
 
 def split(queries: Any) -> list[Any]:
-    """Queries one by one, for those who take them so."""
+    """Splits queries into a list of single queries."""
     if isinstance(queries, (list, tuple)):
         return list(queries)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     found = matrix(queries) if not isinstance(queries, memoryview) else queries.tolist()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
@@ -189,7 +189,7 @@ def split(queries: Any) -> list[Any]:
 
 
 def ordered(name: str, values: Any, expected: str = "values in order") -> Any:
-    """The values, which have an order that is their own."""
+    """Returns the values after checking that they have an order."""
     found = _obstacle(values)
     if found is None and _dimensions(values) not in (None, 1):
         found = describe(values)
@@ -201,7 +201,7 @@ def ordered(name: str, values: Any, expected: str = "values in order") -> Any:
 
 
 def names(name: str, values: Any) -> list[str]:
-    """Names of columns: of a mapping, its keys."""
+    """Returns names of columns: the keys of a mapping, or the values themselves."""
     found = list(values if isinstance(values, Mapping) else ordered(name, values, "names of columns"))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     for value in found:  # pyright: ignore[reportUnknownVariableType]
         if not isinstance(value, str):
@@ -210,7 +210,7 @@ def names(name: str, values: Any) -> list[str]:
 
 
 def column(name: str, values: Any, count: int) -> Iterator[Any] | None:
-    """The values beside `count` vectors, in order; None for None."""
+    """Returns an iterator of the values for `count` vectors, in order; None for None."""
     if values is None:
         return None
     ordered(name, values, f"{count} values in order")
@@ -224,13 +224,13 @@ _END = object()
 
 
 def finish_column(name: str, values: Iterator[Any] | None, count: int) -> None:
-    """Fails where more values came than there are vectors."""
+    """Fails if there are more values than vectors."""
     if values is not None and next(values, _END) is not _END:
         raise ConfigValidationError(f"{name}: expected {count}, one for each vector, found more")
 
 
 def _stack(array: Any) -> Any:
-    """Lists or arrays, one a row, as an array of two dimensions; None where they are something else."""
+    """Converts lists or arrays, one per row, to an array of two dimensions; None if they are neither."""
     import numpy
 
     if array.size == 0 or not isinstance(array.flat[0], (numpy.ndarray, list, tuple)):
@@ -242,7 +242,7 @@ def _stack(array: Any) -> Any:
 
 
 def rows(value: Any) -> Any:
-    """An array of two dimensions, one vector a row; None where the value is none: a table, records."""
+    """Returns an array of two dimensions with one vector per row; None if the value is a table or records."""
     if isinstance(value, (list, tuple, Iterator)) or hasattr(value, "columns"):
         return None
     if _is_masked(value):
@@ -270,13 +270,13 @@ def _is_buffer_of_rows(value: Any) -> bool:
 
 
 def is_readable(array: Any) -> bool:
-    """Whether the extension reads the array where it lies."""
+    """Whether the extension can read the array in place."""
     return _is_buffer_of_rows(array) and getattr(getattr(array, "dtype", None), "itemsize", 0) <= 8
 
 
 def in_slices(array: Any, size: int) -> Iterator[tuple[Any, int]]:
-    """An array of rows, and where to go on in it: the array itself where the extension can read it, else slices of it that
-    are converted as they are wanted."""
+    """Yields an array of rows and the first row to read: the array itself if the extension can read it in place, else slices
+    that are converted on demand."""
     if is_readable(array):
         for first in range(0, len(array), size):
             yield array, first
@@ -287,9 +287,9 @@ def in_slices(array: Any, size: int) -> Iterator[tuple[Any, int]]:
 
 
 def table(value: Any) -> Any:
-    """The value as a table with `__arrow_c_stream__`; None where it is none.
+    """Returns the value as a table with `__arrow_c_stream__`, or None if it is not a table.
 
-    A dataset of Hugging Face is read by way of its batches: rows that were selected or filtered are not in its table.
+    A Hugging Face dataset is read in batches, because its table ignores `select` and `filter`.
     """
     if callable(getattr(value, "with_format", None)) and hasattr(value, "features") and hasattr(value, "iter"):
         return _dataset_batches(value)
@@ -313,7 +313,7 @@ def _dataset_batches(dataset: Any) -> Any:
 
 
 def zone_seconds(zone: str, seconds: int) -> int:
-    """How far east of Greenwich a zone is at a moment; 0 where either is unknown."""
+    """Returns the UTC offset of a time zone at a time, in seconds; 0 if either is unknown."""
     from datetime import datetime, timezone
     from zoneinfo import ZoneInfo
 

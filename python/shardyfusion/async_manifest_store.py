@@ -1,4 +1,4 @@
-"""Manifests as they are published below a snapshot's root."""
+"""The published manifests below a snapshot's root."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 
 
 class AsyncS3ManifestStore:
-    """The manifests below `s3_prefix` (also `file:///…` or a path): what a reader uses when it is given no store."""
+    """The manifests below `s3_prefix` (also `file:///…` or a path), which a reader uses without a custom store."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class AsyncS3ManifestStore:
         return f"AsyncS3ManifestStore({self._root!r})"
 
     async def load_current(self) -> ManifestRef | None:
-        """The manifest that `_CURRENT` points to, or None where there is none. Raises `ManifestParseError`."""
+        """Returns the manifest that `_CURRENT` points to, or None if there is none. Raises `ManifestParseError`."""
         try:
             pointer = json.loads(await self._read("_CURRENT"))
             published_at = datetime.fromisoformat(pointer["updated_at"])
@@ -53,11 +53,11 @@ class AsyncS3ManifestStore:
             raise ManifestParseError(f"_CURRENT below {self._root}: {error}") from error
 
     async def load_manifest(self, ref: str, /) -> bytes:
-        """The bytes of a manifest. Raises `ManifestStoreError` where it is missing."""
+        """Returns the bytes of a manifest. Raises `ManifestStoreError` if it is missing."""
         return await self._read(ref)
 
     async def list_manifests(self, *, limit: int = 10) -> list[ManifestRef]:
-        """Published manifests, newest first."""
+        """Returns published manifests, newest first."""
         queue = queue_of(asyncio.get_running_loop())
         future: asyncio.Future[list[tuple[str, str, str, bool]]] = queue.loop.create_future()
         operation = _core.history(

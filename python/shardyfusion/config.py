@@ -1,4 +1,4 @@
-"""What a write is configured with, apart from the vectors: where it goes and how it is told of."""
+"""Configuration of a write, apart from the vectors: output, storage and metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def require(name: str, expected: object, found: object) -> None:
-    """For settings of which only one value can be written."""
+    """Checks a setting for which only one value is supported."""
     if found != expected:
         raise ConfigValidationError(f"{name}: expected {expected!r}, found {describe(found)}")
 
@@ -39,14 +39,14 @@ def _default_local_root() -> str:
 
 @dataclass(slots=True)
 class WriterStorageConfig:
-    """Where the snapshot goes: `s3://bucket/prefix`, `file:///path` or a path, and how object storage is reached."""
+    """The root of the snapshot (`s3://bucket/prefix`, `file:///path` or a path) and how to access object storage."""
 
     s3_prefix: str | os.PathLike[str] = ""
     credential_provider: CredentialProvider | None = None
     s3_connection_options: S3ConnectionOptions | None = None
 
     def validate(self) -> None:
-        """Raises `ConfigValidationError` where something is not what it has to be. So do the others' `validate`."""
+        """Raises `ConfigValidationError` if a setting is invalid. So does `validate` of the other classes."""
         from shardyfusion._options import path_option
 
         path_option("s3_prefix", self.s3_prefix)
@@ -54,10 +54,10 @@ class WriterStorageConfig:
 
 @dataclass(slots=True)
 class WriterOutputConfig:
-    """What a run is called, and where its shards are staged on their way to object storage.
+    """The name of the run, and the folder in which its shards are staged before they are uploaded to object storage.
 
-    `run_id` has letters, digits, `-`, `_` and `.`, and is new at its root; None: a random UUID. The layout of a root is
-    fixed: the templates and prefixes can only be what they are.
+    `run_id` consists of letters, digits, `-`, `_` and `.`, and must be unused at the root; None: a random UUID. The layout of
+    a root is fixed: templates and prefixes must have their default values.
     """
 
     run_id: str | None = None
@@ -77,7 +77,7 @@ class WriterOutputConfig:
 
 @dataclass(slots=True)
 class WriterManifestConfig:
-    """Manifests are published beside the shards, with the fields that readers know: there is nothing to choose."""
+    """Manifests are published below the same root as the shards, with a fixed set of fields: only the defaults are accepted."""
 
     store: None = None
     custom_manifest_fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -93,7 +93,7 @@ class WriterManifestConfig:
 
 @dataclass(slots=True)
 class VectorWriteRateLimitConfig:
-    """How many batches, of `batch_size` rows at most, are written a second at most; None: as many as can be."""
+    """Maximum number of batches, each of at most `batch_size` rows, that are written per second; None: no limit."""
 
     max_writes_per_second: float | None = None
 
@@ -105,7 +105,7 @@ class VectorWriteRateLimitConfig:
 
 @dataclass(slots=True)
 class WriterObservabilityConfig:
-    """Who is told of the write: see `shardyfusion.metrics`."""
+    """The metrics collector of the write: see `shardyfusion.metrics`."""
 
     metrics_collector: MetricsCollector | None = None
 
@@ -117,7 +117,7 @@ class WriterObservabilityConfig:
 
 @dataclass(slots=True)
 class WriterLifecycleConfig:
-    """Runs are recorded at the root itself: there is nothing to choose."""
+    """Runs are recorded at the root itself: only the default is accepted."""
 
     run_registry: None = None
 
@@ -129,9 +129,9 @@ class WriterLifecycleConfig:
 class VectorColumnInput:
     """The columns of a table (anything with `__arrow_c_stream__`).
 
-    Where `id_col`, `payload_col` and `shard_id_col` are None, the columns `id`, `payload` and `shard_id` are taken if there
-    are any. Without ids, rows are numbered. `payload_col` holds JSON objects as strings, or structs; instead of it,
-    `payload_cols` names columns that make the payload together. `routing_context_cols` names the columns of the routing
+    If `id_col`, `payload_col` or `shard_id_col` is None, the column `id`, `payload` or `shard_id` is used if it exists.
+    Without ids, rows are numbered. `payload_col` contains JSON objects as strings, or structs; alternatively,
+    `payload_cols` names columns that together form the payload. `routing_context_cols` names the columns of the routing
     context (None: those of `cel_columns`).
     """
 

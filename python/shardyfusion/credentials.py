@@ -1,4 +1,4 @@
-"""Credentials for object storage: anything with `resolve()` provides them."""
+"""Credentials for object storage, from any object with `resolve()`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["CredentialProvider", "EnvCredentialProvider", "S3Credentials", "Stat
 
 @dataclass(frozen=True, slots=True)
 class S3Credentials:
-    """Keys, and until when they are good (None: they don't expire; no zone: UTC)."""
+    """Keys and the time at which they expire (None: never; without a time zone: UTC)."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -23,15 +23,16 @@ class S3Credentials:
 
 
 class CredentialProvider(Protocol):
-    """Finds credentials. Called from threads of the library, one call at a time for one reader: when a reader opens, and
-    again before they expire and when the store says that they have. What it raises reaches the caller unchanged."""
+    """Provides credentials. `resolve` is called from threads of the library, one call at a time for one reader: when the
+    reader opens, before the credentials expire, and when the store reports that they have expired. Its exceptions reach the
+    caller unchanged."""
 
     def resolve(self) -> S3Credentials: ...
 
 
 @dataclass(frozen=True, slots=True)
 class StaticCredentialProvider:
-    """The keys that it was made with."""
+    """Provides fixed keys."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -43,13 +44,13 @@ class StaticCredentialProvider:
 
 @dataclass(frozen=True, slots=True)
 class EnvCredentialProvider:
-    """The keys in the environment: `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY` and `S3_SESSION_TOKEN`, or else the same
-    with `AWS_`. Read each time that they are asked for."""
+    """Provides the keys in the environment: `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY` and `S3_SESSION_TOKEN`, otherwise the
+    same with `AWS_`. Each call of `resolve` reads them again."""
 
     prefixes: tuple[str, ...] = ("S3_", "AWS_")
 
     def resolve(self) -> S3Credentials:
-        """Raises `ConfigValidationError` where neither has both keys."""
+        """Raises `ConfigValidationError` if neither prefix has both keys."""
         for prefix in self.prefixes:
             access_key_id = os.environ.get(f"{prefix}ACCESS_KEY_ID")
             secret_access_key = os.environ.get(f"{prefix}SECRET_ACCESS_KEY")

@@ -1,7 +1,7 @@
-"""What shardyfusion raises.
+"""The exceptions of shardyfusion.
 
-Every exception has `retryable`: whether the same call may succeed later. `ShardyfusionError` is the base of all;
-`UnknownRoutingTokenError` is a `ValueError` too. Cancelled tasks get `asyncio.CancelledError`, as ever.
+Every exception has `retryable`: whether the same call may succeed later. `ShardyfusionError` is the base class of all;
+`UnknownRoutingTokenError` is also a `ValueError`. Cancelled tasks raise `asyncio.CancelledError` as usual.
 """
 
 from shardyfusion._core import (

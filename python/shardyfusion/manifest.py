@@ -1,4 +1,4 @@
-"""Manifests: which shards a published run has, and what else there is to know of it."""
+"""Manifests, which describe a published run and its shards, and the results of a write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ManifestRef:
-    """A published manifest: the reference that it is loaded by, its run, and when it was published (no zone: UTC)."""
+    """A published manifest: its reference, its run, and when it was published (without a time zone: UTC)."""
 
     ref: str
     run_id: str
@@ -28,7 +28,7 @@ class ManifestRef:
 
 @dataclass(frozen=True, slots=True)
 class RequiredBuildMeta:
-    """What every manifest says of its run. `sharding` has at least `strategy` and `hash_algorithm`."""
+    """The description of the run in every manifest. `sharding` has at least `strategy` and `hash_algorithm`."""
 
     run_id: str
     created_at: str
@@ -44,7 +44,7 @@ class RequiredBuildMeta:
 
 @dataclass(frozen=True, slots=True)
 class RequiredShardMeta:
-    """What a manifest says of one shard. `db_url` is None where the shard has no rows."""
+    """The description of one shard in a manifest. `db_url` is None if the shard has no rows."""
 
     db_id: int
     db_url: str | None
@@ -59,7 +59,7 @@ class RequiredShardMeta:
 
 @dataclass(frozen=True, slots=True)
 class ParsedManifest:
-    """A manifest. `custom["vector"]` holds what the reader needs of the vectors: `dim`, `metric`, routing."""
+    """A manifest. `custom["vector"]` describes the vectors for the reader: `dim`, `metric` and routing."""
 
     required_build: RequiredBuildMeta
     shards: list[RequiredShardMeta]
@@ -68,7 +68,7 @@ class ParsedManifest:
 
 @dataclass(frozen=True, slots=True)
 class BuildDurations:
-    """How long the phases of a write took, in milliseconds: training, shards, manifest, all of it."""
+    """Duration of the phases of a write in milliseconds: training, shards, manifest, and total."""
 
     sharding_ms: int
     write_ms: int
@@ -78,7 +78,7 @@ class BuildDurations:
 
 @dataclass(frozen=True, slots=True)
 class BuildStats:
-    """What was written: shards that have rows (each was written once), and rows."""
+    """Durations of a write, its number of shards that have rows (each is written once), and its number of rows."""
 
     durations: BuildDurations
     num_attempt_results: int
@@ -88,7 +88,7 @@ class BuildStats:
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """What `write_sharded` made live: `winners` are the shards that have rows."""
+    """The snapshot that `write_sharded` made live: `winners` are the shards that have rows."""
 
     run_id: str
     winners: list[RequiredShardMeta]

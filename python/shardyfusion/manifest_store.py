@@ -1,4 +1,4 @@
-"""From a manifest's bytes to its parts, and back."""
+"""Parsing and serializing manifests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SHARD_COLUMNS = "db_id, db_url, attempt, row_count, db_bytes, min_key, max_key,
 
 
 def parse_manifest_payload(payload: bytes) -> ParsedManifest:
-    """The manifest in `payload`, a SQLite database of format version 4. Raises `ManifestParseError`."""
+    """Parses `payload`, a SQLite database of format version 4. Raises `ManifestParseError`."""
     _core.check_manifest(payload, "manifest")
     try:
         with closing(sqlite3.connect(":memory:")) as database:
@@ -55,7 +55,7 @@ def _read(database: sqlite3.Connection) -> ParsedManifest:
 
 
 def manifest_payload(manifest: ParsedManifest) -> bytes:
-    """The bytes that `parse_manifest_payload` reads it from."""
+    """Serializes a manifest to the bytes that `parse_manifest_payload` parses."""
     build = manifest.required_build
     with closing(sqlite3.connect(":memory:")) as database:
         database.executescript(_SCHEMA)

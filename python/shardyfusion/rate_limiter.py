@@ -1,4 +1,4 @@
-"""Limiting how many searches start in a second."""
+"""Limits on the rate of searches."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ __all__ = ["AsyncRateLimiter", "RateLimiter", "TokenBucket"]
 
 
 class AsyncRateLimiter(Protocol):
-    """Awaited once a search. What it raises reaches the caller unchanged."""
+    """Awaited once per search. Its exceptions reach the caller unchanged."""
 
     async def acquire_async(self, tokens: int = 1, /) -> object: ...
 
 
 class RateLimiter(Protocol):
-    """The same, for the synchronous reader."""
+    """A rate limiter for the synchronous reader."""
 
     def acquire(self, tokens: int = 1, /) -> object: ...
 
 
 class TokenBucket:
-    """At most `rate` searches a second on average, and `capacity` at once (default: one second's worth, at least 1).
+    """At most `rate` searches per second on average, and bursts of `capacity` (default: one second's worth, at least 1).
 
-    Whoever comes first is served first. May be shared by readers, loops and threads.
+    First come, first served. May be shared by readers, event loops and threads.
     """
 
     def __init__(self, rate: float, capacity: float | None = None) -> None:
@@ -46,7 +46,7 @@ class TokenBucket:
         return f"TokenBucket(rate={self._rate}, capacity={self._capacity})"
 
     async def acquire_async(self, tokens: int = 1) -> None:
-        """Waits until there are `tokens`, and takes them. One that is cancelled while it waits gives them back."""
+        """Waits for `tokens` and takes them. If it is cancelled while it waits, it returns them."""
         delay = self._take(tokens)
         if delay <= 0:
             return
@@ -57,13 +57,13 @@ class TokenBucket:
             raise
 
     def acquire(self, tokens: int = 1) -> None:
-        """As `acquire_async`, for threads."""
+        """Like `acquire_async`, for threads."""
         delay = self._take(tokens)
         if delay > 0:
             time.sleep(delay)
 
     def _take(self, tokens: int) -> float:
-        """Takes tokens, on credit where there are none, and says after how many seconds they will have come in."""
+        """Takes tokens, on credit if there are none, and returns after how many seconds they will be available."""
         with self._lock:
             now = time.monotonic()
             self._tokens = min(self._capacity, self._tokens + (now - self._updated) * self._rate)

@@ -1,4 +1,4 @@
-"""How snapshots in object storage are reached."""
+"""Options for access to object storage."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["S3ConnectionOptions"]
 
 
 class S3ConnectionOptions(TypedDict, total=False):
-    """What is absent comes from the environment (`S3_*`, then `AWS_*`), then from defaults.
+    """Options for access to object storage. Missing ones come from the environment (`S3_*`, then `AWS_*`), then from defaults.
 
-    Timeouts are in seconds; `max_attempts` includes the first. `verify_ssl` is a bool, or the path of the certificate
-    authorities to trust. `signature_version` can only be `"s3v4"`.
+    Timeouts are in seconds; `max_attempts` includes the first attempt. `verify_ssl` is a bool or the path of the trusted
+    certificate authorities. `signature_version` must be `"s3v4"`.
 
-    `anonymous` sends unsigned requests, as to a public bucket, and looks for no credentials. `requester_pays` agrees to
-    pay for requests to a bucket that asks for it; `request_payer="requester"` means the same.
+    `anonymous` sends unsigned requests, for public buckets, and uses no credentials. `requester_pays` agrees to pay for
+    requests to a requester-pays bucket; `request_payer="requester"` means the same.
     """
 
     endpoint_url: str | None
@@ -82,7 +82,7 @@ def _requester_pays(options: dict[str, Any]) -> bool:
 def core_options(
     connection: S3ConnectionOptions | None, credential_provider: CredentialProvider | None
 ) -> dict[str, Any]:
-    """Checked, as the extension takes them; empty where all comes from the environment."""
+    """Checks the options and converts them for the extension; empty if all come from the environment."""
     from shardyfusion._options import path_option
 
     if credential_provider is not None and not callable(getattr(credential_provider, "resolve", None)):

@@ -1,4 +1,4 @@
-"""Shards as sqlite-vec writes them."""
+"""Shards in the format of sqlite-vec."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ __all__ = ["AsyncSqliteVecReaderFactory", "SqliteVecFactory", "SqliteVecReaderFa
 
 
 class AsyncSqliteVecReaderFactory(BuiltinReaderFactory):
-    """As `reader_factory`: the shards are sqlite-vec's; one of another format is a `DbAdapterError`."""
+    """As `reader_factory`: accepts only sqlite-vec shards; a shard of another format is a `DbAdapterError`."""
 
     shard_format: ClassVar[str] = "sqlite-vec"
 
 
 class SqliteVecReaderFactory(AsyncSqliteVecReaderFactory):
-    """The same, for the synchronous reader."""
+    """Like `AsyncSqliteVecReaderFactory`, for the synchronous reader."""
 
 
 @dataclass(frozen=True, slots=True)
 class SqliteVecFactory:
-    """As `adapter_factory` of a write: its shards are sqlite-vec's, written by the library itself. Their vectors are
-    compared by cosine or L2."""
+    """As `adapter_factory` of a write: writes sqlite-vec shards. Their metric is cosine or L2."""
 
     shard_format: ClassVar[str] = "sqlite-vec"

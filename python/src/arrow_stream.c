@@ -336,10 +336,10 @@ int sf_py_arrow_stream_fill(PyObject *object, sf_py_rows *rows) {
 static PyGetSetDef properties[] = {{"names", get_names, NULL, "The names of the columns.", NULL},
                                    {NULL, NULL, NULL, NULL, NULL}};
 
-static PyMethodDef methods[] = {
-    {"select", select_columns, METH_VARARGS,
-     "Names the columns: vector, id, payload, shard_id, then those of payloads and of routing contexts; None: none."},
-    {NULL, NULL, 0, NULL}};
+static PyMethodDef methods[] = {{"select", select_columns, METH_VARARGS,
+                                 "Selects columns: vector, id, payload, shard_id, then those of payloads and of "
+                                 "routing contexts; None: no column."},
+                                {NULL, NULL, 0, NULL}};
 
 static PyType_Slot slots[] = {{Py_tp_new, SF_PY_SLOT(construct)},
                               {Py_tp_dealloc, SF_PY_SLOT(dealloc)},

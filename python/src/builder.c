@@ -265,8 +265,8 @@ static PyObject *close_builder(PyObject *object, PyObject *unused) {
   self->is_busy = false;
   SF_PY_END_LOCK;
   /* Where it can't be submitted, it is done at once. */
-  Py_BEGIN_ALLOW_THREADS
-  (void)sf_builder_free_submit(closed, NULL, NULL, &operation, NULL);
+  Py_BEGIN_ALLOW_THREADS(void)
+  sf_builder_free_submit(closed, NULL, NULL, &operation, NULL);
   Py_END_ALLOW_THREADS
   if (operation != NULL && wait_for_removal(operation) < 0)
     return NULL;
@@ -321,17 +321,16 @@ static void dealloc(PyObject *object) {
 }
 
 static PyMethodDef methods[] = {
-    {"train", sf_py_builder_train, METH_O,
-     "Trains centroids, where the sharding needs them, with the rows of an array."},
+    {"train", sf_py_builder_train, METH_O, "Trains centroids from the rows of an array, if the sharding needs them."},
     {"add_records", sf_py_builder_add_records, METH_VARARGS,
-     "Adds at most so many of an iterator's records; how many it were."},
+     "Adds at most the given number of an iterator's records; returns how many were added."},
     {"add_stream", sf_py_builder_add_stream, METH_VARARGS,
-     "Adds at most so many of an Arrow stream's rows; how many it were."},
+     "Adds at most the given number of an Arrow stream's rows; returns how many were added."},
     {"add_array", sf_py_builder_add_array, METH_VARARGS,
-     "Adds rows of an array from the first on, with iterators of ids, payloads, shard ids, contexts; how many it "
-     "were."},
-    {"finish", finish, METH_NOARGS, "Completes and publishes the snapshot; what was built."},
-    {"close", close_builder, METH_NOARGS, "Ends the build; one that has not finished leaves nothing."},
+     "Adds rows of an array from a first row on, with iterators of ids, payloads, shard ids and contexts; returns how "
+     "many were added."},
+    {"finish", finish, METH_NOARGS, "Completes and publishes the snapshot; returns what was built."},
+    {"close", close_builder, METH_NOARGS, "Ends the build; if it has not finished, removes what it wrote."},
     {NULL, NULL, 0, NULL}};
 
 static PyType_Slot slots[] = {{Py_tp_new, SF_PY_SLOT(construct)},

@@ -64,7 +64,7 @@ static PyObject *kernel_name(PyObject *module, PyObject *unused) {
 }
 
 static PyMethodDef functions[] = {
-    {"version", library_version, METH_NOARGS, "The version of the library, as \"0.1.0\"."},
+    {"version", library_version, METH_NOARGS, "The version of the library, such as \"0.1.0\"."},
     {"kernel_name", kernel_name, METH_NOARGS,
      "The distance kernels in use: \"avx512\", \"avx2\", \"neon\", \"portable\"."},
     {NULL, NULL, 0, NULL}};
@@ -172,7 +172,7 @@ static PyModuleDef_Slot slots[] = {{Py_mod_exec, SF_PY_SLOT(execute)},
 static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "shardyfusion._core",
-    .m_doc = "The library's handles as Python objects. Use the package `shardyfusion`, not this module.",
+    .m_doc = "The library's handles as Python objects. Internal: use the package `shardyfusion`.",
     .m_size = sizeof(sf_py_state),
     .m_methods = functions,
     .m_slots = slots,

@@ -152,7 +152,7 @@ static PyObject *finish(sf_py_operation *self) {
   if (code == SF_OK)
     outcome = take_outcome(state, self, operation);
   else if (code == SF_CANCELLED_ERROR && !is_cancelled)
-    outcome = sf_py_fail(state, SF_READER_STATE_ERROR, "the reader was closed while the operation was under way");
+    outcome = sf_py_fail(state, SF_READER_STATE_ERROR, "the reader was closed while the operation was in flight");
   else
     outcome = raise_failure(state, self, &error);
   sf_operation_release(operation);
@@ -325,8 +325,8 @@ static PyObject *operation_wait(PyObject *object, PyObject *unused) {
 static PyGetSetDef operation_properties[] = {{"future", get_future, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMethodDef operation_methods[] = {
-    {"cancel", operation_cancel, METH_NOARGS, "Asks it to stop. Returns at once."},
-    {"wait", operation_wait, METH_NOARGS, "Waits for its end (without the GIL) and returns what it gave."},
+    {"cancel", operation_cancel, METH_NOARGS, "Requests cancellation and returns immediately."},
+    {"wait", operation_wait, METH_NOARGS, "Waits until it finishes, without the GIL, and returns its result."},
     {NULL, NULL, 0, NULL}};
 
 static PyType_Slot operation_slots[] = {{Py_tp_dealloc, SF_PY_SLOT(operation_dealloc)},
@@ -442,9 +442,9 @@ static PyObject *queue_abandon(PyObject *object, PyObject *unused) {
 }
 
 static PyMethodDef queue_methods[] = {
-    {"fileno", queue_fileno, METH_NOARGS, "The descriptor that is readable when operations have finished."},
-    {"abandon", queue_abandon, METH_NOARGS, "Cancels what is under way, and lets go of it."},
-    {"drain", queue_drain, METH_NOARGS, "Sets the futures of the operations that have finished."},
+    {"fileno", queue_fileno, METH_NOARGS, "The descriptor that is readable while there are finished operations."},
+    {"abandon", queue_abandon, METH_NOARGS, "Cancels and releases the operations in flight."},
+    {"drain", queue_drain, METH_NOARGS, "Resolves the futures of finished operations."},
     {NULL, NULL, 0, NULL}};
 
 static PyType_Slot queue_slots[] = {{Py_tp_new, SF_PY_SLOT(queue_construct)},

@@ -307,11 +307,12 @@ static PyObject *count_of(PyObject *object, PyObject *value) {
   return count;
 }
 
-static PyMethodDef methods[] = {{"__reduce__", reduce, METH_NOARGS, NULL},
-                                {"index", index_of, METH_VARARGS,
-                                 "index(value, start=0, stop=None): where a result is; ValueError where it is not."},
-                                {"count", count_of, METH_O, "How often a result is there."},
-                                {NULL, NULL, 0, NULL}};
+static PyMethodDef methods[] = {
+    {"__reduce__", reduce, METH_NOARGS, NULL},
+    {"index", index_of, METH_VARARGS,
+     "index(value, start=0, stop=None): the position of a result; ValueError if it is not present."},
+    {"count", count_of, METH_O, "How often a result occurs."},
+    {NULL, NULL, 0, NULL}};
 
 static const char doc[] =
     "VectorSearchResponse(results, num_shards_queried, latency_ms)\n--\n\n"

@@ -252,10 +252,10 @@ static void dealloc(PyObject *object) {
   sf_py_gc_free(object);
 }
 
-static PyMethodDef methods[] = {
-    {"take", take, METH_NOARGS,
-     "What has come since the last time, oldest first, or None: (name, fields) of events, (level, message) of logs."},
-    {NULL, NULL, 0, NULL}};
+static PyMethodDef methods[] = {{"take", take, METH_NOARGS,
+                                 "Takes what was added since the last call, oldest first, or None: (name, fields) of "
+                                 "events, (level, message) of logs."},
+                                {NULL, NULL, 0, NULL}};
 
 static PyType_Slot slots[] = {{Py_tp_new, SF_PY_SLOT(construct)},
                               {Py_tp_dealloc, SF_PY_SLOT(dealloc)},

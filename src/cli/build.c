@@ -221,11 +221,10 @@ static sf_cli_status run_command(sf_cli_session *session) {
 
 const sf_cli_command sf_cli_build_command = {
     .name = "build",
-    .summary = "write a snapshot and make it the live one",
+    .summary = "write a new snapshot and make it the live one",
     .description =
-        "Writes the rows of --vectors (with what stands beside them in --ids and the like) or of --jsonl into shards,\n"
-        "and publishes them as a new snapshot. Until that is done, and when anything fails, the live snapshot stays\n"
-        "what it was. Prints what was written.\n",
+        "Writes the rows of --vectors (with --ids, --payloads and so on) or of --jsonl into shards and publishes them\n"
+        "as a new snapshot. Until then, and if anything fails, the live snapshot is unchanged. Prints a summary.\n",
     .takes = SF_CLI_TAKES_BUILD,
     .run = run_command,
 };

@@ -68,11 +68,12 @@ static sf_cli_status run_command(sf_cli_session *session) {
 
 const sf_cli_command sf_cli_cleanup_command = {
     .name = "cleanup",
-    .summary = "remove what builds left that were never published",
+    .summary = "remove objects of builds that were never published",
     .description =
-        "Lists the runs that left objects at ROOT to which no manifest refers, and with --yes removes them. Runs that\n"
-        "may still be under way are left alone: those younger than --older-than, and those whose age is not known\n"
-        "unless it is 0. Published snapshots stay, live or not.\n",
+        "Lists the runs that have objects at ROOT to which no manifest refers; --yes removes them. Keeps runs that "
+        "may\n"
+        "still be running: those younger than --older-than and, unless it is 0, those of unknown age. Published\n"
+        "snapshots are never removed.\n",
     .takes = SF_CLI_TAKES_CLEANUP,
     .run = run_command,
 };

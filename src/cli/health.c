@@ -24,11 +24,11 @@ static sf_cli_status run_command(sf_cli_session *session) {
 
 const sf_cli_command sf_cli_health_command = {
     .name = "health",
-    .summary = "whether the live snapshot can be served, and how old it is",
+    .summary = "check that the live snapshot opens, and show its age",
     .description =
         "Opens the snapshot and prints status, manifest_ref, manifest_age_seconds, num_shards and is_closed.\n"
-        "The status is healthy, or degraded when the manifest is older than the threshold; the exit status is\n"
-        "0 for both, and 1 when the snapshot can't be opened.\n",
+        "The status is healthy, or degraded if the manifest is older than the threshold. The exit status is 0 for\n"
+        "both, and 1 if the snapshot can't be opened.\n",
     .takes = SF_CLI_TAKES_READER | SF_CLI_TAKES_STALENESS,
     .run = run_command,
 };

@@ -38,10 +38,10 @@ static sf_cli_status run_command(sf_cli_session *session) {
 
 const sf_cli_command sf_cli_history_command = {
     .name = "history",
-    .summary = "the published manifests, newest first",
-    .description =
-        "Prints ref, run_id and published_at of each published manifest, newest first, and whether it is the\n"
-        "live one, to which _CURRENT points.\n",
+    .summary = "list the published manifests, newest first",
+    .description = "Prints ref, run_id and published_at of each published manifest, newest first, and whether it is "
+                   "the live one,\n"
+                   "to which _CURRENT points.\n",
     .takes = SF_CLI_TAKES_LIMIT,
     .run = run_command,
 };

@@ -25,9 +25,9 @@ static sf_cli_status run_command(sf_cli_session *session) {
 
 const sf_cli_command sf_cli_info_command = {
     .name = "info",
-    .summary = "what the live snapshot is",
-    .description = "Prints what the live snapshot is: run_id, num_dbs, dim, metric, sharding, manifest_ref and\n"
-                   "total_vectors.\n",
+    .summary = "show the live snapshot",
+    .description =
+        "Prints run_id, num_dbs, dim, metric, sharding, manifest_ref and total_vectors of the live snapshot.\n",
     .takes = SF_CLI_TAKES_READER,
     .run = run_command,
 };

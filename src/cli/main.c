@@ -42,7 +42,7 @@ static void print_help(FILE *stream) {
   fputs("\n"
         "Options may come before or after COMMAND. 'shardyfusion COMMAND --help' lists a command's options;\n"
         "'shardyfusion --version' (-V) prints the version.\n"
-        "Exit status: 0, 1 for a failed operation, 2 for usage.\n",
+        "Exit status: 0 for success, 1 for a failed operation, 2 for a usage error.\n",
         stream);
 }
 

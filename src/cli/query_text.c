@@ -44,7 +44,7 @@ static sf_code parse_numbers(const char *text, size_t length, const char *at, do
     at = skip_blanks(at + 1);
   }
   at = skip_blanks(at + 1);
-  return *at == '\0' ? SF_OK : fail_at(error, "nothing behind the array", text, at);
+  return *at == '\0' ? SF_OK : fail_at(error, "nothing after the array", text, at);
 }
 
 sf_code sf_cli_query_parse(const char *text, size_t length, double **values, size_t *count, sf_error *error) {

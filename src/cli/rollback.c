@@ -24,8 +24,9 @@ const sf_cli_command sf_cli_rollback_command = {
     .name = "rollback",
     .summary = "make another published snapshot the live one",
     .description =
-        "Points _CURRENT to another of the manifests that history lists, and prints its reference. --to previous is\n"
-        "the newest that is older than the live one. Its routing must load and its shards must be there.\n",
+        "Points _CURRENT to another published manifest, as listed by history, and prints its reference. --to previous\n"
+        "selects the newest that is older than the live one. Its routing artifacts must load and its shards must "
+        "exist.\n",
     .takes = SF_CLI_TAKES_ROLLBACK,
     .run = run_command,
 };

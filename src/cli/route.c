@@ -73,8 +73,8 @@ static sf_cli_status run_command(sf_cli_session *session) {
 
 const sf_cli_command sf_cli_route_command = {
     .name = "route",
-    .summary = "the shards that queries are routed to",
-    .description = "Prints for each query the shards that it is routed to, in the order in which they were chosen.\n",
+    .summary = "print the shards that queries are routed to",
+    .description = "Prints the shards that each query is routed to, in routing order.\n",
     .takes = SF_CLI_TAKES_QUERY | SF_CLI_TAKES_ROUTING | SF_CLI_TAKES_READER,
     .run = run_command,
 };

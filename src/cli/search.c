@@ -178,11 +178,11 @@ static sf_cli_status run_command(sf_cli_session *session) {
 
 const sf_cli_command sf_cli_search_command = {
     .name = "search",
-    .summary = "the nearest neighbours of queries",
+    .summary = "find the nearest neighbours of queries",
     .description =
-        "Prints the nearest neighbours of each query: query (its row or line, counted from 0), results (id, score\n"
-        "and payload of each, nearest first), num_shards_queried and latency_ms. When a query fails, the answers to\n"
-        "those before it are printed, and nothing of its own.\n",
+        "Prints the nearest neighbours of each query, exact within the shards that are searched: query (its row or\n"
+        "line, counted from 0), results (id, score and payload of each, nearest first), num_shards_queried and\n"
+        "latency_ms. If a query fails, the command prints the results of the queries before it and stops.\n",
     .takes = SF_CLI_TAKES_QUERY | SF_CLI_TAKES_SEARCH | SF_CLI_TAKES_ROUTING | SF_CLI_TAKES_READER,
     .run = run_command,
 };

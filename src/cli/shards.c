@@ -30,7 +30,7 @@ static sf_cli_status run_command(sf_cli_session *session) {
 
 const sf_cli_command sf_cli_shards_command = {
     .name = "shards",
-    .summary = "the shards of the live snapshot",
+    .summary = "list the shards of the live snapshot",
     .description = "Prints db_id, db_url, vector_count and checkpoint_id of each shard; a shard without rows has no\n"
                    "db_url.\n",
     .takes = SF_CLI_TAKES_READER,

@@ -42,7 +42,8 @@ sf_code sf_cli_vector_rows_open(sf_cli_vector_rows *rows, const char *path, sf_e
   char found[96];
   sf_npy_describe(layout, found, sizeof(found));
   if (layout->num_dimensions != 2)
-    return sf_fail(error, invalid, "%s: expected an array of two dimensions, a row a vector, found %s", path, found);
+    return sf_fail(error, invalid, "%s: expected an array of two dimensions, one vector per row, found %s", path,
+                   found);
   rows->num_rows = layout->num_rows;
   rows->dim = layout->num_columns;
   rows->is_in_place = is_in_place(layout);

@@ -53,7 +53,7 @@ static sf_code verify(sf_cli_session *session, size_t *num_failed, sf_error *err
   }
   SF_TRY(code);
   SF_TRY(sf_cli_output_end_table(&session->output, error));
-  fprintf(stderr, "shardyfusion: verify: %zu objects read, %zu do not hold\n", run.num_objects, *num_failed);
+  fprintf(stderr, "shardyfusion: verify: %zu objects read, %zu invalid\n", run.num_objects, *num_failed);
   return SF_OK;
 }
 
@@ -66,10 +66,10 @@ static sf_cli_status run_command(sf_cli_session *session) {
 
 const sf_cli_command sf_cli_verify_command = {
     .name = "verify",
-    .summary = "read every object of the snapshot and say what does not hold",
+    .summary = "read every object of the snapshot and check it",
     .description =
-        "Reads every object of the live snapshot, whatever the cache holds, and prints for each its status: ok, or\n"
-        "the error that a reader would meet. The exit status is 1 when something does not hold.\n",
+        "Reads every object of the live snapshot from storage, regardless of the cache, and prints its status: ok, or\n"
+        "the error that a reader would report. The exit status is 1 if an object is invalid.\n",
     .takes = SF_CLI_TAKES_READER,
     .run = run_command,
 };

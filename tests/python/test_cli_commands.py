@@ -116,7 +116,7 @@ def test_verify_prints_every_object(cli, shared_snapshot):
     assert shared_snapshot.vector["centroids_ref"] in objects
     assert objects >= {shared_snapshot.shard_url(i) for i in range(4)}
     assert len(findings) == 7
-    assert "7 objects read, 0 do not hold" in done.stderr
+    assert "7 objects read, 0 invalid" in done.stderr
 
 
 def test_verify_says_what_does_not_hold_and_goes_on(cli, snapshot):
@@ -128,7 +128,7 @@ def test_verify_says_what_does_not_hold_and_goes_on(cli, snapshot):
     bad = {key for key, finding in findings.items() if finding["status"] != "ok"}
     assert bad == {snapshot.shard_url(1), snapshot.shard_url(3)}
     assert {findings[key]["status"] for key in bad} == {"DbAdapterError"}
-    assert "2 do not hold" in done.stderr
+    assert "2 invalid" in done.stderr
 
 
 def test_verify_reads_past_a_whole_cache(cli, snapshot, query_text):

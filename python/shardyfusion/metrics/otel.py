@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 __all__ = ["OpenTelemetryCollector"]
 
 _DURATIONS = {
-    MetricEvent.SEARCH: ("search.duration", "How long searches took."),
-    MetricEvent.SHARD_SEARCH: ("shard.search.duration", "How long a search was at one shard."),
-    MetricEvent.SHARD_LOAD: ("shard.load.duration", "How long loading a shard took."),
-    MetricEvent.READER_REFRESHED: ("reader.refresh.duration", "How long refreshes took."),
-    MetricEvent.READER_INITIALIZED: ("reader.open.duration", "How long opening readers took."),
-    MetricEvent.READER_CLOSED: ("reader.close.duration", "How long closing readers took."),
-    MetricEvent.VECTOR_WRITE_COMPLETED: ("write.duration", "How long writing a snapshot took."),
+    MetricEvent.SEARCH: ("search.duration", "Duration of searches."),
+    MetricEvent.SHARD_SEARCH: ("shard.search.duration", "Duration of a search in one shard."),
+    MetricEvent.SHARD_LOAD: ("shard.load.duration", "Duration of loading a shard."),
+    MetricEvent.READER_REFRESHED: ("reader.refresh.duration", "Duration of refreshes."),
+    MetricEvent.READER_INITIALIZED: ("reader.open.duration", "Duration of opening readers."),
+    MetricEvent.READER_CLOSED: ("reader.close.duration", "Duration of closing readers."),
+    MetricEvent.VECTOR_WRITE_COMPLETED: ("write.duration", "Duration of writing a snapshot."),
 }
 
 
 class OpenTelemetryCollector:
-    """A `metrics_collector`: histograms `shardyfusion.….duration` in seconds, with `error.type` where something failed,
-    and the counter `shardyfusion.fallbacks`."""
+    """A `metrics_collector`: histograms `shardyfusion.….duration` in seconds, with `error.type` for failures, and the counter
+    `shardyfusion.fallbacks`."""
 
     def __init__(self, meter_provider: MeterProvider | None = None) -> None:
         from opentelemetry.metrics import get_meter
@@ -36,7 +36,7 @@ class OpenTelemetryCollector:
             event: meter.create_histogram(f"shardyfusion.{name}", unit="s", description=description)
             for event, (name, description) in _DURATIONS.items()
         }
-        self._fallbacks = meter.create_counter("shardyfusion.fallbacks", description="Manifests that were malformed.")
+        self._fallbacks = meter.create_counter("shardyfusion.fallbacks", description="Fallbacks after malformed manifests.")
 
     def emit(self, event: MetricEvent, fields: dict[str, Any], /) -> None:
         if event is MetricEvent.FALLBACK:

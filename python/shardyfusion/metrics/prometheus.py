@@ -17,7 +17,7 @@ _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
 
 
 class _Metrics:
-    """The metrics of one registry, which all readers of a process share."""
+    """The metrics of one registry, shared by all readers of a process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         from prometheus_client import Counter, Histogram
@@ -28,17 +28,17 @@ class _Metrics:
         def histogram(name: str, text: str) -> Histogram:
             return Histogram(f"shardyfusion_{name}", text, buckets=_BUCKETS, registry=registry)
 
-        self.searches = counter("searches", "Searches that ended, by the exception that they ended with.", "error")
-        self.search_seconds = histogram("search_seconds", "How long searches took.")
-        self.shard_search_seconds = histogram("shard_search_seconds", "How long a search was at one shard.")
-        self.shard_loads = counter("shard_loads", "Shards that were loaded, or could not be.", "error")
-        self.shard_load_seconds = histogram("shard_load_seconds", "How long loading a shard took.")
-        self.refreshes = counter("refreshes", "Refreshes: changed, unchanged, failed.", "outcome")
-        self.fallbacks = counter("fallbacks", "Malformed manifests that made older ones be tried.")
-        self.opened = counter("readers_opened", "Readers that were opened.")
-        self.closed = counter("readers_closed", "Readers that were closed.")
-        self.writes = counter("writes", "Snapshots that were written.")
-        self.rows_written = counter("rows_written", "Rows of snapshots that were written.")
+        self.searches = counter("searches", "Finished searches, by exception.", "error")
+        self.search_seconds = histogram("search_seconds", "Duration of searches in seconds.")
+        self.shard_search_seconds = histogram("shard_search_seconds", "Duration of a search in one shard in seconds.")
+        self.shard_loads = counter("shard_loads", "Loaded shards and failed loads, by exception.", "error")
+        self.shard_load_seconds = histogram("shard_load_seconds", "Duration of loading a shard in seconds.")
+        self.refreshes = counter("refreshes", "Refreshes, by outcome: changed, unchanged, failed.", "outcome")
+        self.fallbacks = counter("fallbacks", "Fallbacks after malformed manifests.")
+        self.opened = counter("readers_opened", "Opened readers.")
+        self.closed = counter("readers_closed", "Closed readers.")
+        self.writes = counter("writes", "Written snapshots.")
+        self.rows_written = counter("rows_written", "Rows of written snapshots.")
 
 
 _lock = threading.Lock()
@@ -46,7 +46,7 @@ _by_registry: weakref.WeakKeyDictionary[CollectorRegistry, _Metrics] = weakref.W
 
 
 class PrometheusCollector:
-    """A `metrics_collector`. Collectors of one registry (default: the process's) add to the same metrics."""
+    """A `metrics_collector`. Collectors of one registry (default: that of the process) update the same metrics."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         from prometheus_client import REGISTRY

@@ -1,4 +1,4 @@
-"""Nearest-neighbour search over sharded vector snapshots: the readers, the writer and their types."""
+"""The readers and the writer of sharded vector snapshots, and their types."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,7 @@ __all__ = [
     "write_sharded",
 ]
 
-# Where names are that are not in types.
+# Modules of the names that are not in types.
 _MODULES = {
     "AsyncShardedVectorReader": "async_reader",
     "ShardedVectorReader": "reader",
@@ -60,7 +60,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is asked for, and nothing else."""
+    """Imports a name on first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'types')}"), name)

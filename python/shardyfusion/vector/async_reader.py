@@ -48,15 +48,15 @@ __all__ = ["AsyncShardedVectorReader"]
 _T = TypeVar("_T")
 
 CLOSE_TIMEOUT_SECONDS = 10.0
-"""How long `close` waits for searches under way before it cancels them."""
+"""How long `close` waits for searches in flight before it cancels them."""
 
 
 class AsyncShardedVectorReader:
-    """An open snapshot: routes queries to its shards and returns their exact nearest neighbours.
+    """An open snapshot: routes queries to shards and returns the nearest neighbours, exact within the shards that are searched.
 
-    Made by `open`; used by the loop that opened it; closed by `close` or `async with`. Searches run on threads of the
-    library, which never hold the GIL; any number may be under way. A reader stays on the manifest of its last `open` or
-    successful `refresh`.
+    `open` creates a reader, which belongs to the running event loop; `close` or `async with` closes it. Searches run on
+    threads of the library without the GIL; any number may be in flight. A reader serves the manifest of its `open` or of the
+    last successful `refresh`.
     """
 
     _handle: _core.Reader
@@ -70,7 +70,7 @@ class AsyncShardedVectorReader:
     _is_closed: bool = True
     _store_failure: str | None
     _payload: LoadedManifest | None
-    _process: int | None = None  # of an instance that `open` did not make
+    _process: int | None = None  # for an instance that `open` did not create
 
     def __init__(self) -> None:
         raise TypeError("use await AsyncShardedVectorReader.open(...)")
@@ -99,27 +99,28 @@ class AsyncShardedVectorReader:
         :param s3_prefix: `s3://bucket/prefix`, `file:///path`, or a path.
         :param local_root: Folder of the local cache, made when missing. Several processes may share it. One that another user
             could have filled is refused.
-        :param manifest_store: Where manifests are kept instead of below `s3_prefix`: any object with `load_current`,
+        :param manifest_store: A store of manifests, instead of those below `s3_prefix`: any object with `load_current`,
             `load_manifest` and `list_manifests`.
-        :param max_concurrency: The most shards that one search loads or scans at a time; None: no bound.
-        :param max_fallback_attempts: How many older manifests to try when the live one does not parse.
-        :param rate_limiter: Any object with `async acquire_async(tokens)`; awaited once a search (once for each query of
-            a batch).
+        :param max_concurrency: Maximum number of shards that one search loads or scans at a time; None: no limit.
+        :param max_fallback_attempts: How many older manifests to try if the live one does not parse.
+        :param rate_limiter: Any object with `async acquire_async(tokens)`; awaited once per search (for a batch: once per
+            query).
         :param reader_factory: Opens shards of other formats; `AsyncSqliteVecReaderFactory` or `AsyncLanceDbReaderFactory`
-            fix the format. By default each shard is looked at for what it is.
+            restrict the reader to one format. By default the format of each shard is detected.
         :param preload_shards: Load all shards when opening and refreshing.
-        :param max_cached_shards: The most shards kept loaded, least recently used first out; None: no bound.
+        :param max_cached_shards: Maximum number of loaded shards; the least recently used are evicted first. None: no limit.
         :param metrics_collector: Any object with `emit(event, fields)`; see `shardyfusion.metrics`.
         :param credential_provider: Any object with `resolve()`; see `shardyfusion.credentials`.
         :param s3_connection_options: See `shardyfusion.s3.S3ConnectionOptions`.
-        :param max_cache_bytes: The most bytes of disk that `local_root` takes, least recently used shards first out; None:
-            no bound. Shards that any process has loaded are kept beyond it: bound those by `max_cached_shards`.
-        :param thread_nice: What is added to the process's nice value for the threads that work for this reader, 0 to 19;
-            None or 0: what `SHARDYFUSION_THREAD_NICE` in the environment says, or nothing.
+        :param max_cache_bytes: Maximum size of `local_root` on disk in bytes; the least recently used shards are evicted first.
+            None: no limit. Shards that any process has loaded are kept even above it: limit them with `max_cached_shards`.
+        :param thread_nice: Added to the process's nice value for the threads that work for this reader, 0 to 19; None or 0: the
+            value of the environment variable `SHARDYFUSION_THREAD_NICE`, or no change.
 
-        :raises ReaderStateError: There is no snapshot, it has no vectors, or a routing artifact is missing or misshapen.
+        :raises ReaderStateError: There is no snapshot, it has no vectors, or a routing artifact is missing or has the wrong
+            shape.
         :raises ManifestParseError: The manifest is malformed, and so are the older ones that were tried.
-        :raises ConfigValidationError: An argument is not what it has to be.
+        :raises ConfigValidationError: An argument is invalid.
         :raises S3TransientError: Storage could not be reached, after retries.
         :raises ShardyfusionError: Storage denies access.
         """
@@ -189,7 +190,7 @@ class AsyncShardedVectorReader:
         return await self._queue.wait_for(operation, future)
 
     async def _finish(self, operation: _core.Operation[_T], future: asyncio.Future[_T]) -> _T:
-        """Waits for an operation, and passes on what was told meanwhile. Whoever is cancelled cancels it."""
+        """Waits for an operation, then passes on events and log messages. Cancelling the waiting task cancels the operation."""
         try:
             outcome = await future
         except asyncio.CancelledError:
@@ -202,7 +203,7 @@ class AsyncShardedVectorReader:
         return outcome
 
     def _check_open(self) -> None:
-        """Fails unless the reader is open, and in its process."""
+        """Fails unless the reader is open and in its own process."""
         if self._process is None:
             raise ReaderStateError("the reader was never opened: its __init__ was not called, or failed")
         if self._process != os.getpid():
@@ -214,7 +215,7 @@ class AsyncShardedVectorReader:
             raise ReaderStateError("the reader is closed")
 
     def _check(self) -> None:
-        """Fails unless the reader is open, in its process and on its loop."""
+        """Fails unless the reader is open, in its own process and on its own loop."""
         self._check_open()
         if asyncio.get_running_loop() is not self._queue.loop:
             raise ReaderStateError("the reader belongs to the loop that opened it: open one for this loop")
@@ -228,23 +229,23 @@ class AsyncShardedVectorReader:
         num_probes: int | None = None,
         routing_context: RoutingContext | None = None,
     ) -> VectorSearchResponse:
-        """The `top_k` exact nearest neighbours of `query` in the shards that it is routed to.
+        """Returns the `top_k` nearest neighbours of `query`, exact within the shards that are searched.
 
-        :param query: `dim` finite components: anything with the buffer protocol (float32 or float64, one dimension) or a
+        :param query: `dim` finite components: an object with the buffer protocol (float32 or float64, one dimension) or a
             sequence of numbers. float64 is rounded to float32, the precision of the stored vectors.
-        :param top_k: How many, at least 1.
-        :param shard_ids: Search these shards instead of routing; ids that the manifest does not have are dropped.
+        :param top_k: Number of neighbours, at least 1.
+        :param shard_ids: Search these shards instead of routing; ids that the manifest does not have are ignored.
         :param num_probes: How many shards to search, instead of the manifest's number.
         :param routing_context: The variables of a CEL routing expression.
 
-        Scores ascend: lower is closer, in the convention of the shards' own engine. Equal scores are ordered by shard id,
-        then by row.
+        Results are sorted by ascending score: lower is closer, in the convention of the shards' own engine. Equal scores are
+        ordered by shard id, then by row.
 
-        :raises ConfigValidationError: An argument is not what it has to be.
-        :raises UnknownRoutingTokenError: The routing expression gave a value that the snapshot has no shard for.
+        :raises ConfigValidationError: An argument is invalid.
+        :raises UnknownRoutingTokenError: The routing expression returned a value for which the snapshot has no shard.
         :raises DbAdapterError: A shard is missing or damaged.
         :raises S3TransientError: Storage could not be reached, after retries.
-        :raises ReaderStateError: The reader is closed, of another loop, or inherited by a fork.
+        :raises ReaderStateError: The reader is closed, belongs to another loop, or was inherited by a fork.
         """
         self._check()
         if self._limiter is not None:
@@ -257,7 +258,7 @@ class AsyncShardedVectorReader:
         operation = self._handle.search(
             queue.core, future, query, top_k, shard_ids, num_probes, routing_context
         )
-        # As _finish does it, without another coroutine.
+        # The same as _finish, without another coroutine.
         try:
             response = await future
         except asyncio.CancelledError:
@@ -278,10 +279,10 @@ class AsyncShardedVectorReader:
         num_probes: int | None = None,
         routing_context: RoutingContext | None = None,
     ) -> list[VectorSearchResponse]:
-        """Searches for several queries together, on one snapshot: their responses, in order. All or none: the first
-        failure (in order) fails the batch.
+        """Runs several queries together on one snapshot and returns their responses in order. All or none: the first
+        failure (in query order) fails the batch.
 
-        :param queries: An array of shape (n, dim), or queries as `search` takes them.
+        :param queries: An array of shape (n, dim), or an iterable of queries as for `search`.
 
         The other arguments and the errors are those of `search`.
         """
@@ -321,41 +322,41 @@ class AsyncShardedVectorReader:
     def route_vector(
         self, query: Query, *, num_probes: int | None = None, routing_context: RoutingContext | None = None
     ) -> list[int]:
-        """The ids of the shards that a query is routed to, in order. Never waits for storage.
+        """Returns the ids of the shards that a query is routed to, in order. Never waits for storage.
 
-        Raises what `search` raises for the same arguments.
+        Raises the same errors as `search` for the same arguments.
         """
         self._check_open()
         return self._handle.route(query, None, num_probes, routing_context)
 
     def shard_for_id(self, shard_id: int, /) -> VectorShardDetail:
-        """What the manifest says of one shard."""
+        """Returns the manifest's description of one shard."""
         return shard_of(self.shard_details(), shard_id)
 
     def shard_details(self) -> list[VectorShardDetail]:
-        """What the manifest says of its shards, one for each of `num_dbs`."""
+        """Returns the manifest's description of each of its `num_dbs` shards."""
         self._check_open()
         return shard_details_of(self._handle)
 
     def snapshot_info(self) -> VectorSnapshotInfo:
-        """The snapshot that is served."""
+        """Returns a description of the served snapshot."""
         self._check_open()
         return snapshot_info_of(self._handle)
 
     def health(self, *, staleness_threshold: timedelta | None = None) -> VectorReaderHealth:
-        """How the reader is; works after `close`, and from any thread.
+        """Returns the health of the reader; works after `close` and from any thread.
 
-        :param staleness_threshold: From which age of the manifest on the reader is "degraded".
+        :param staleness_threshold: The reader is "degraded" if its manifest is older than this.
         """
         if self._process is None:
             self._check_open()
         return health_of(self._handle, staleness_threshold, self._store_failure)
 
     async def refresh(self) -> bool:
-        """Looks for a newer snapshot: whether one is served now.
+        """Checks for a newer snapshot and returns whether one is now served.
 
-        A snapshot that can't be loaded leaves the old one serving and gives False: the log and `health().refresh_error`
-        say why. Searches under way end on the snapshot that they began with.
+        If the newer snapshot can't be loaded, the old one stays served and the result is False: the log and
+        `health().refresh_error` say why. Searches in flight finish on the snapshot on which they began.
         """
         self._check()
         if self._store is None:
@@ -388,9 +389,9 @@ class AsyncShardedVectorReader:
         return changed
 
     async def close(self) -> None:
-        """Refuses new work, waits up to 10 seconds for searches under way, then cancels them, and frees all.
+        """Refuses new work, waits up to 10 seconds for searches in flight, cancels the rest, and frees all resources.
 
-        Idempotent. One that is cancelled goes on in the background; `close` again waits for it.
+        Idempotent. If the waiting task is cancelled, closing continues in the background; another `close` waits for it.
         """
         if self._process is None:
             return

@@ -1,4 +1,4 @@
-"""What a write of vectors is configured with."""
+"""Configuration of a write."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def _check_count(name: str, value: object, minimum: int) -> None:
 
 @dataclass(slots=True)
 class VectorShardingConfig:
-    """How vectors are distributed over shards, and queries routed to them.
+    """How vectors are distributed over shards and queries are routed to them.
 
-    What each strategy needs:
+    Required settings of each strategy:
 
     - `CLUSTER`: `centroids` (`num_dbs` × `dim`), or `train_centroids` and `num_dbs`
-    - `LSH`: `num_dbs`; `hyperplanes` (`num_hash_bits` × `dim`) are drawn where there are none
-    - `EXPLICIT`: `num_dbs`, and with each row its shard
-    - `CEL`: `cel_expr`, `cel_columns` (`{"name": "int"}`), and `num_dbs` or the `routing_values`
+    - `LSH`: `num_dbs`; `hyperplanes` (`num_hash_bits` × `dim`) are random if they are not given
+    - `EXPLICIT`: `num_dbs`, and a shard id for each row
+    - `CEL`: `cel_expr`, `cel_columns` (`{"name": "int"}`), and `num_dbs` or `routing_values`
 
-    Training looks at `centroids_training_sample_size` rows at most and takes `training_iterations` rounds at most. `seed`
-    is that of training and of hyperplanes: the same rows and seed give the same shards.
+    Training uses at most `centroids_training_sample_size` rows and `training_iterations` iterations. `seed` is used for
+    training and for random hyperplanes: the same rows and seed give the same shards.
     """
 
     num_dbs: int | None = None
@@ -73,7 +73,7 @@ class VectorShardingConfig:
     seed: int = 42
 
     def validate(self) -> None:
-        """Raises `ConfigValidationError` where something is missing, or not what it has to be."""
+        """Raises `ConfigValidationError` if a setting is missing or invalid."""
         try:
             self.strategy = VectorShardingStrategy(self.strategy)
         except ValueError:
@@ -109,9 +109,9 @@ VectorShardingSpec: TypeAlias = VectorShardingConfig
 
 @dataclass(slots=True)
 class VectorAdapterConfig:
-    """What shards are written: `adapter_factory` is `shardyfusion.vector.adapters.lancedb_adapter.LanceDbWriterFactory`
-    (the default) or `shardyfusion.sqlite_vec_adapter.SqliteVecFactory`. `batch_size` is the most rows that are taken at
-    once from records, a table or an array."""
+    """The format of the shards: `adapter_factory` is `shardyfusion.vector.adapters.lancedb_adapter.LanceDbWriterFactory`
+    (the default) or `shardyfusion.sqlite_vec_adapter.SqliteVecFactory`. `batch_size` is the maximum number of rows that are
+    read at once from records, a table or an array."""
 
     adapter_factory: Any = None
     reader_factory: Any = None
@@ -126,17 +126,18 @@ class VectorAdapterConfig:
 
 @dataclass(slots=True)
 class VectorRecordInput:
-    """That the input is `VectorRecord` objects. It never has to be said."""
+    """Says that the input is `VectorRecord` objects, which is the default: it is never required."""
 
     def validate(self) -> None:
-        """Nothing can be wrong with it."""
+        """Always succeeds."""
 
 
 @dataclass(slots=True)
 class VectorWriteOptions:
-    """`verify_routing` stays on: a write is published only if a reader's routing is the one by which it was made.
+    """Options of a write. Routing is always verified, for any `verify_routing`: a write is published only if a reader routes
+    as the writer did.
 
-    `max_memory_bytes` bounds, about, what a write needs (None: 512 MiB), and `num_threads` is 0 for one for each CPU.
+    `max_memory_bytes` is an approximate memory limit (None: 512 MiB). `num_threads` 0 means one thread for each CPU.
     """
 
     verify_routing: bool = True
@@ -157,9 +158,9 @@ def _no_conflict(group: str, config: object, **given: object) -> None:
 
 @dataclass(slots=True, init=False)
 class VectorShardedWriteConfig:
-    """All of a write's settings. Those that are used most can be given without their group: `num_dbs` (of `sharding`),
+    """All settings of a write. The most common ones can be given without their group: `num_dbs` (of `sharding`),
     `s3_prefix`, `credential_provider` and `s3_connection_options` (of `storage`), `adapter_factory`, `reader_factory` and
-    `batch_size` (of `adapter`), `max_writes_per_second`, `metrics_collector`."""
+    `batch_size` (of `adapter`), `max_writes_per_second` (of `rate_limits`), `metrics_collector` (of `observability`)."""
 
     index_config: VectorIndexConfig
     sharding: VectorShardingConfig
@@ -228,7 +229,7 @@ class VectorShardedWriteConfig:
         self.validate()
 
     def validate(self) -> None:
-        """Raises `ConfigValidationError` where settings are missing or don't go together."""
+        """Raises `ConfigValidationError` if settings are missing, invalid or incompatible."""
         _check_count("index_config.dim", self.index_config.dim, 1)
         if self.index_config.metric not in list(DistanceMetric):
             expected = ", ".join(DistanceMetric)

@@ -1,4 +1,4 @@
-"""The reader without asyncio."""
+"""The synchronous reader."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ __all__ = ["ShardedVectorReader"]
 _T = TypeVar("_T")
 
 CLOSE_TIMEOUT_SECONDS = 10.0
-"""How long `close` waits for searches under way before it cancels them."""
+"""How long `close` waits for searches in flight before it cancels them."""
 
 
 class ShardedVectorReader:
-    """The same reader as `AsyncShardedVectorReader`, with calls that wait.
+    """The same reader as `AsyncShardedVectorReader`, with blocking calls.
 
-    Any thread may use it; the GIL is not held while a call waits, and Ctrl-C ends the wait. `manifest_store`,
+    Any thread may use it; calls release the GIL while they wait, and Ctrl-C interrupts them. `manifest_store`,
     `reader_factory` and `rate_limiter` are synchronous here: plain methods, and `acquire(tokens)`.
     """
 
-    # Of an instance that `__init__` was not called for, as a subclass may forget to.
+    # For an instance whose `__init__` was not called, which a subclass may forget.
     _process: int | None = None
     _is_closed: bool = True
     _is_opened: bool = False
@@ -82,7 +82,7 @@ class ShardedVectorReader:
         thread_nice: int | None = None,
     ) -> None:
         """Opens the live snapshot below `s3_prefix`. The arguments are those of `AsyncShardedVectorReader.open`, with
-        `max_workers` for `max_concurrency`."""
+        `max_workers` instead of `max_concurrency`."""
         if self._is_opened:
             raise ReaderStateError("the reader is open already: its __init__ was called before")
         builtin = reader_factory if isinstance(reader_factory, BuiltinReaderFactory) else None
@@ -177,7 +177,7 @@ class ShardedVectorReader:
         num_probes: int | None = None,
         routing_context: RoutingContext | None = None,
     ) -> VectorSearchResponse:
-        """As `AsyncShardedVectorReader.search`."""
+        """See `AsyncShardedVectorReader.search`."""
         self._check()
         if self._limiter is not None:
             self._limiter.acquire(1)
@@ -197,7 +197,7 @@ class ShardedVectorReader:
         num_probes: int | None = None,
         routing_context: RoutingContext | None = None,
     ) -> list[VectorSearchResponse]:
-        """As `AsyncShardedVectorReader.batch_search`."""
+        """See `AsyncShardedVectorReader.batch_search`."""
         self._check()
         if self._limiter is not None or self._custom is not None:
             queries = split_queries(queries)
@@ -213,32 +213,32 @@ class ShardedVectorReader:
     def route_vector(
         self, query: Query, *, num_probes: int | None = None, routing_context: RoutingContext | None = None
     ) -> list[int]:
-        """As `AsyncShardedVectorReader.route_vector`."""
+        """See `AsyncShardedVectorReader.route_vector`."""
         self._check()
         return self._handle.route(query, None, num_probes, routing_context)
 
     def shard_for_id(self, shard_id: int, /) -> VectorShardDetail:
-        """What the manifest says of one shard."""
+        """Returns the manifest's description of one shard."""
         return shard_of(self.shard_details(), shard_id)
 
     def shard_details(self) -> list[VectorShardDetail]:
-        """What the manifest says of its shards, one for each of `num_dbs`."""
+        """Returns the manifest's description of each of its `num_dbs` shards."""
         self._check()
         return shard_details_of(self._handle)
 
     def snapshot_info(self) -> VectorSnapshotInfo:
-        """The snapshot that is served."""
+        """Returns a description of the served snapshot."""
         self._check()
         return snapshot_info_of(self._handle)
 
     def health(self, *, staleness_threshold: timedelta | None = None) -> VectorReaderHealth:
-        """As `AsyncShardedVectorReader.health`."""
+        """See `AsyncShardedVectorReader.health`."""
         if self._process is None:
             self._check()
         return health_of(self._handle, staleness_threshold, self._store_failure)
 
     def refresh(self) -> bool:
-        """As `AsyncShardedVectorReader.refresh`."""
+        """See `AsyncShardedVectorReader.refresh`."""
         self._check()
         if self._store is None:
             changed = self._wait(self._handle.refresh(None, None))
@@ -265,7 +265,8 @@ class ShardedVectorReader:
         return changed
 
     def close(self) -> None:
-        """Refuses new work, waits up to 10 seconds for searches under way, then cancels them, and frees all. Idempotent."""
+        """Refuses new work, waits up to 10 seconds for searches in flight, cancels the rest, and frees all resources.
+        Idempotent."""
         if self._process is None:
             return
         if self._process != os.getpid():

@@ -1,4 +1,4 @@
-"""What readers and the writer take and give."""
+"""Types of the readers and the writer."""
 
 from __future__ import annotations
 

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     class ArrowTable(Protocol):
-        """Tables of pyarrow, polars, DuckDB: anything with the Arrow PyCapsule interface."""
+        """A table with the Arrow PyCapsule interface, such as those of pyarrow, polars and DuckDB."""
 
         def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
     Rows: TypeAlias = Iterable[VectorRecord] | ArrowTable | Buffer | Array
-    """What is written: records, a table, or an array of numbers and two dimensions, one vector a row."""
+    """The input of a write: records, a table, or an array of numbers with two dimensions, one vector per row."""
 
 __all__ = [
     "BuildProgress",
@@ -58,7 +58,7 @@ _SLICE_BYTES = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class BuildProgress:
-    """How far a write is. `phase` is "training", "writing", "finishing" or "publishing"."""
+    """The progress of a write. `phase` is "training", "writing", "finishing" or "publishing"."""
 
     phase: str
     rows: int
@@ -84,7 +84,7 @@ def _mapping(name: str, value: Mapping[str, Any] | None) -> str | None:
 
 
 def _core_build_options(config: VectorShardedWriteConfig, options: VectorWriteOptions) -> dict[str, Any]:
-    """As the extension's Builder takes them."""
+    """Converts the options for the extension's Builder."""
     sharding = config.sharding
     strategy = sharding.strategy
     is_cluster, is_lsh = strategy == VectorShardingStrategy.CLUSTER, strategy == VectorShardingStrategy.LSH
@@ -139,7 +139,7 @@ def _select_columns(stream: _core.ArrowStream, columns: VectorColumnInput, confi
 
 @dataclass(frozen=True, slots=True)
 class _Beside:
-    """What lies beside an array of vectors."""
+    """The values that accompany an array of vectors."""
 
     ids: Iterable[int | str] | None
     payloads: Iterable[Mapping[str, Any] | str | None] | None
@@ -177,7 +177,7 @@ def _slices(
     columns: VectorColumnInput | None,
     beside: _Beside,
 ) -> Iterator[int]:
-    """Adds the rows, a slice at a time: the sizes of the slices."""
+    """Adds the rows in slices and yields the size of each."""
     batch_size = max(1, min(config.batch_size, _SLICE_BYTES // (4 * config.index_config.dim)))
     array = _values.rows(rows)
     if array is not None:
@@ -252,15 +252,19 @@ def write_sharded(
 ) -> BuildResult:
     """Writes a snapshot and makes it the live one of its root.
 
-    `records` is an iterable of `VectorRecord`; or a table, anything with `__arrow_c_stream__` or a dataset of Hugging Face,
-    whose columns `input` names; or an array of two dimensions, one vector a row, with `ids`, `payloads`, `shard_ids` and
-    `routing_contexts` beside it, each as long as the array. Arrays of float16, float32 and float64 are read where they lie;
-    others are converted. What lies beside an array is taken in its order, whatever its labels. Rows without ids are numbered
-    from 0. No id may come twice.
+    `records` is one of
 
-    Until the snapshot is published, and when anything fails, the root stays as it was: what is wrong with a row is a
-    `ConfigValidationError` that names it. The GIL is not held while rows are written. Ctrl-C stops the write, and so does
-    `progress` by raising: it is called periodically.
+    - an iterable of `VectorRecord`;
+    - a table (an object with `__arrow_c_stream__`, or a Hugging Face dataset), whose columns `input` names;
+    - an array of two dimensions, one vector per row, with optional `ids`, `payloads`, `shard_ids` and `routing_contexts`, each
+      as long as the array and in the same order (labels are ignored). Arrays of float16, float32 and float64 are read in place;
+      others are converted.
+
+    Rows without ids are numbered from 0. No id may occur twice.
+
+    Until the snapshot is published, and if anything fails, the root is unchanged. An invalid row is a `ConfigValidationError`
+    that names it. The GIL is released while rows are written. `progress` is called periodically; an exception that it raises
+    stops the write, and so does Ctrl-C.
     """
     options = options or VectorWriteOptions()
     columns = input if isinstance(input, VectorColumnInput) else None

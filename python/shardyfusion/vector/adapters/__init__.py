@@ -1,1 +1,1 @@
-"""Factories that fix the format of the shards. Without one, each shard is looked at for what it is."""
+"""Factories that select the format of shards. Without one, a reader detects the format of each shard."""

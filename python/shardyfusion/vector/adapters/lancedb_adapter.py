@@ -1,4 +1,4 @@
-"""Shards as LanceDB writes them."""
+"""Shards in the format of LanceDB."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["AsyncLanceDbReaderFactory", "LanceDbReaderFactory", "LanceDbWriterFa
 
 
 class AsyncLanceDbReaderFactory(BuiltinReaderFactory):
-    """As `reader_factory`: the shards are Lance datasets; one of another format is a `DbAdapterError`."""
+    """As `reader_factory`: accepts only Lance shards; a shard of another format is a `DbAdapterError`."""
 
     shard_format: ClassVar[str] = "lance"
 
 
 class LanceDbReaderFactory(AsyncLanceDbReaderFactory):
-    """The same, for the synchronous reader."""
+    """Like `AsyncLanceDbReaderFactory`, for the synchronous reader."""
 
 
 @dataclass(frozen=True, slots=True)
 class LanceDbWriterFactory:
-    """As `adapter_factory` of a write: its shards are Lance datasets, written by the library itself."""
+    """As `adapter_factory` of a write: writes Lance datasets as shards."""
 
     shard_format: ClassVar[str] = "lance"
