@@ -265,9 +265,10 @@ static PyObject *close_builder(PyObject *object, PyObject *unused) {
   self->is_busy = false;
   SF_PY_END_LOCK;
   /* Where it can't be submitted, it is done at once. */
-  Py_BEGIN_ALLOW_THREADS(void)
-  sf_builder_free_submit(closed, NULL, NULL, &operation, NULL);
-  Py_END_ALLOW_THREADS
+  Py_BEGIN_ALLOW_THREADS;
+  if (sf_builder_free_submit(closed, NULL, NULL, &operation, NULL) != SF_OK)
+    operation = NULL;
+  Py_END_ALLOW_THREADS;
   if (operation != NULL && wait_for_removal(operation) < 0)
     return NULL;
   Py_RETURN_NONE;

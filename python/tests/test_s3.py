@@ -2,19 +2,24 @@
 
 import asyncio
 import datetime
+import http.server
 import os
 import pathlib
+import re
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.parse
 
 import numpy as np
 import pytest
 from shardyfusion.async_manifest_store import AsyncS3ManifestStore
 from shardyfusion.config import WriterOutputConfig
 from shardyfusion.credentials import S3Credentials, StaticCredentialProvider
-from shardyfusion.errors import ReaderStateError, S3TransientError
+from shardyfusion.errors import ConfigValidationError, ReaderStateError, S3TransientError
 from shardyfusion.vector import AsyncShardedVectorReader, ShardedVectorReader
 from shardyfusion.vector.writer import (
     VectorIndexConfig,
@@ -184,3 +189,134 @@ def test_a_provider_cannot_wait_for_the_reader_that_asks_it(stored):
     provider.reader = None
     assert len(reader.search(query, top_k=1)) == 1
     reader.close()
+
+
+@pytest.fixture
+def recorded(published, tmp_path, monkeypatch):
+    """A store that answers without looking for signatures, and the headers of the requests that it saw."""
+    root = pathlib.Path(published.root)
+    seen = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            seen.append({name.lower(): value for name, value in self.headers.items()})
+            path = root / urllib.parse.unquote(self.path).removeprefix("/bucket/p/").partition("?")[0]
+            body = path.read_bytes() if path.is_file() else b""
+            self.send_response(200 if path.is_file() else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("ETag", '"one"')
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET
+
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "S3_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", seen
+        server.shutdown()
+
+
+def test_anonymous_access_needs_no_credentials_and_signs_nothing(recorded, tmp_path):
+    endpoint, seen = recorded
+    options = {"endpoint_url": endpoint, "anonymous": True}
+    with ShardedVectorReader(
+        s3_prefix="s3://bucket/p", local_root=str(tmp_path / "cache"), s3_connection_options=options
+    ) as reader:
+        assert reader.snapshot_info().num_dbs > 0
+    store = AsyncS3ManifestStore("s3://bucket/p", s3_connection_options=options)
+    assert asyncio.run(store.load_current()) is not None
+    assert seen and all("authorization" not in headers for headers in seen)
+
+
+@pytest.mark.parametrize("option", [{"requester_pays": True}, {"request_payer": "requester"}, {"request_payer": True}])
+def test_the_requester_pays_where_an_option_says_so(recorded, tmp_path, option):
+    endpoint, seen = recorded
+    with ShardedVectorReader(
+        s3_prefix="s3://bucket/p",
+        local_root=str(tmp_path / "cache"),
+        s3_connection_options={"endpoint_url": endpoint, **option},
+        credential_provider=StaticCredentialProvider("a", "b"),
+    ):
+        pass
+    assert seen and all(headers["x-amz-request-payer"] == "requester" for headers in seen)
+    assert all("x-amz-request-payer" in headers["authorization"] for headers in seen)
+
+
+@pytest.mark.parametrize(
+    "options,words",
+    [
+        ({"anonymous": "yes"}, "anonymous: expected a bool, found 'yes'"),
+        ({"anonymous": True}, "anonymous: expected no credential_provider"),
+        ({"requester_pays": 1}, "requester_pays: expected a bool"),
+        ({"request_payer": "bucket-owner"}, 'request_payer: expected "requester" or a bool'),
+        ({"request_payer": "requester", "requester_pays": False}, "request_payer: expected what requester_pays=False says"),
+    ],
+)
+def test_options_that_make_no_sense_are_named(tmp_path, options, words):
+    with pytest.raises(ConfigValidationError, match=re.escape(words)):
+        ShardedVectorReader(
+            s3_prefix="s3://bucket/p",
+            local_root=str(tmp_path),
+            s3_connection_options=options,
+            credential_provider=StaticCredentialProvider("a", "b"),
+        )
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_control_c_ends_a_write_whose_store_does_not_answer(tmp_path, method):
+    """The listing of what is there, or the record of the run."""
+    waiting, stopping = threading.Event(), threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            pass
+
+        def answer(self):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.command == method:
+                waiting.set()
+                stopping.wait(120)
+                return
+            body = b"<ListBucketResult></ListBucketResult>" if self.command == "GET" else b""
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_PUT = do_DELETE = answer
+
+    script = f"""
+import signal, numpy as np
+from shardyfusion.vector.writer import VectorIndexConfig, VectorShardedWriteConfig, VectorShardingConfig, write_sharded
+signal.signal(signal.SIGINT, signal.default_int_handler)
+write_sharded(np.ones((9, 4), np.float32), VectorShardedWriteConfig(index_config=VectorIndexConfig(dim=4),
+    sharding=VectorShardingConfig(num_dbs=1, train_centroids=True), s3_prefix="s3://bucket/p"))
+"""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_"))}
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        environment = {**kept, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": url}
+        environment["TMPDIR"] = str(tmp_path)
+        process = subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, text=True)
+        assert waiting.wait(60)
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=20)[1]
+        stopping.set()
+        server.shutdown()
+    assert process.returncode == -signal.SIGINT and "KeyboardInterrupt" in errors, errors
+    assert os.listdir(tmp_path) == []

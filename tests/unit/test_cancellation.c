@@ -81,6 +81,38 @@ static void a_wait_ends_at_its_deadline(void **state) {
   sf_waiter_destroy(&waiter);
 }
 
+static void a_time_limit_counts_as_a_request_unless_there_is_progress(void **state) {
+  (void)state;
+  const uint64_t minute = (uint64_t)60 * 1000000000;
+  sf_cancellation cancellation = {0};
+  sf_cancellation_progress(NULL);
+  sf_cancellation_progress(&cancellation);
+  assert_int_equal(sf_cancellation_deadline(&cancellation), UINT64_MAX);
+  assert_int_equal(sf_cancellation_deadline(NULL), UINT64_MAX);
+  sf_cancellation_limit(&cancellation, minute, 2 * minute);
+  assert_false(sf_cancellation_requested(&cancellation));
+  uint64_t first = sf_cancellation_deadline(&cancellation);
+  sf_cancellation_progress(&cancellation);
+  assert_true(sf_cancellation_deadline(&cancellation) >= first);
+  /* Progress does not put it off beyond the end. */
+  sf_cancellation_limit(&cancellation, minute, 0);
+  assert_true(sf_cancellation_requested(&cancellation));
+  sf_cancellation_progress(&cancellation);
+  assert_true(sf_cancellation_requested(&cancellation));
+  assert_int_equal(sf_cancellation_check(&cancellation, NULL), SF_CANCELLED_ERROR);
+}
+
+static void a_wait_ends_at_the_time_limit_of_its_cancellation(void **state) {
+  (void)state;
+  sf_cancellation cancellation = {0};
+  sf_waiter waiter;
+  assert_int_equal(sf_waiter_init(&waiter, &cancellation, NULL), SF_OK);
+  sf_cancellation_limit(&cancellation, 2000000, 2000000);
+  sf_waiter_wait_or_cancelled(&waiter, UINT64_MAX);
+  assert_true(sf_cancellation_requested(&cancellation));
+  sf_waiter_destroy(&waiter);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_request_wakes_every_hook_once),
@@ -88,6 +120,8 @@ int main(void) {
       cmocka_unit_test(no_cancellation_is_allowed),
       cmocka_unit_test(a_request_ends_a_wait_that_has_no_other_end),
       cmocka_unit_test(a_wait_ends_at_its_deadline),
+      cmocka_unit_test(a_time_limit_counts_as_a_request_unless_there_is_progress),
+      cmocka_unit_test(a_wait_ends_at_the_time_limit_of_its_cancellation),
   };
   return cmocka_run_group_tests_name("cancellation", tests, NULL, NULL);
 }

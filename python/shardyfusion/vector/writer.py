@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -92,8 +91,6 @@ def _core_build_options(config: VectorShardedWriteConfig, options: VectorWriteOp
     trains = is_cluster and sharding.train_centroids
     staging = path_option("output.local_root", config.output.local_root)
     is_remote = path_option("s3_prefix", config.s3_prefix).startswith("s3://")
-    if is_remote:
-        os.makedirs(staging, exist_ok=True)
     return {
         "metric": _METRICS.index(DistanceMetric(config.index_config.metric)),
         "strategy": _STRATEGIES.index(strategy),
