@@ -2,6 +2,7 @@
 
 #include "base/thread.h"
 #include "base/time.h"
+#include "storage/s3/request_line.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ struct sf_http_transfer {
   size_t max_body;
   bool is_bulk;
   bool sink_begun;
+  bool is_beginning;      /* the request line comes next */
   bool result_is_set;     /* `response.result` was set by a callback, and stands */
   uint64_t stall_timeout; /* nanoseconds */
   uint64_t watched_since; /* 0: the request is not sent yet, the connect timeout holds */
@@ -182,6 +184,8 @@ static bool write_to_response(sf_http_transfer *transfer, const char *bytes, siz
 static size_t on_body(char *bytes, size_t size, size_t count, void *user_data) {
   sf_http_transfer *transfer = user_data;
   size_t length = size * count;
+  if (transfer->result_is_set)
+    return 0;
   if (transfer->response.status == 0)
     read_status(transfer);
   bool to_sink = transfer->sink != NULL && is_success(transfer->response.status);
@@ -196,7 +200,22 @@ static int on_request(void *user_data, char *address, char *local_address, int p
   sf_http_transfer *transfer = user_data;
   transfer->watched_since = sf_monotonic_nanoseconds();
   transfer->response.times_sent++;
+  transfer->is_beginning = true;
   return CURL_PREREQFUNC_OK;
+}
+
+/* libcurl (before 8) leaves the query out when it has no memory for it, and asks for something else. */
+// NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type
+static int on_debug(CURL *easy, curl_infotype type, char *bytes, size_t length, void *user_data) {
+  sf_http_transfer *transfer = user_data;
+  char *url = NULL;
+  if (type != CURLINFO_HEADER_OUT || !transfer->is_beginning)
+    return 0;
+  transfer->is_beginning = false;
+  if (curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &url) == CURLE_OK && url != NULL &&
+      !sf_http_request_line_fits(url, bytes, length))
+    end_with(transfer, SF_HTTP_NO_MEMORY, "out of memory");
+  return 0;
 }
 
 /* ------------------------------------------------------------------------------------------------------ Submission */
@@ -245,6 +264,9 @@ static void set_callbacks(sf_http_transfer *transfer) {
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
+  curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_debug);
+  curl_easy_setopt(easy, CURLOPT_DEBUGDATA, transfer);
+  curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
 }
 
 static bool set_method(const sf_http_request *request, CURL *easy) {
