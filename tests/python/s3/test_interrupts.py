@@ -16,7 +16,7 @@ from servers import ACCESS_KEY, SECRET_KEY
 from test_build_s3 import cli_path, keys_below, store_environment
 from test_snapshots import put_snapshot
 
-SOON = 8  # seconds: far less than any timeout, and enough for a busy machine
+SOON = 20  # seconds: less than anything here would wait by itself, and enough for a sanitizer on a busy machine
 
 
 def wait_until(condition, process):
