@@ -30,7 +30,7 @@ sf_code sf_make_folders_as(const char *path, unsigned mode, sf_error *error);
 /* Takes a lock of flock's, and waits for it. False where that can't be done. */
 bool sf_lock_file(int descriptor, int operation);
 
-/* "can't write <path>: …", with how much is needed in all and how much is left where the disk is full. */
+/* "can't write <path>: …", with how much the file needs, as far as that is known, and how much is left where the disk is full. */
 sf_code sf_fail_to_write(sf_error *error, int descriptor, const char *path, uint64_t needed, int error_number);
 
 /* Writes all of `bytes` at `offset`. */

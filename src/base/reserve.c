@@ -22,8 +22,8 @@ sf_code sf_fail_to_write(sf_error *error, int descriptor, const char *path, uint
   if (!is_full(error_number) || fstatvfs(descriptor, &status) != 0)
     return sf_fail_errno(error, "write", path, error_number);
   const uint64_t available = (uint64_t)status.f_bavail * status.f_frsize;
-  return sf_fail(error, SF_ERROR, "can't write %s: it needs %llu bytes, and its file system has %llu left: %s", path,
-                 (unsigned long long)needed, (unsigned long long)available, strerror(error_number));
+  return sf_fail(error, SF_ERROR, "can't write %s: it needs at least %llu bytes, and its file system has %llu left: %s",
+                 path, (unsigned long long)needed, (unsigned long long)available, strerror(error_number));
 }
 
 /* 0, or an errno. One that is_unsupported knows: this file system can't. */
