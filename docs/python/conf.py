@@ -5,6 +5,7 @@ import shardyfusion
 project = "shardyfusion"
 version = release = shardyfusion.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.intersphinx"]
+myst_heading_anchors = 3
 html_theme = "furo"
 html_title = f"shardyfusion {release}"
 html_static_path = ["_static"]
