@@ -98,6 +98,10 @@ bool sf_executor_should_yield(const sf_executor *executor, sf_lane lane) {
   return sf_pool_should_yield(&executor->client, lane);
 }
 
+void sf_executor_offer_cpu(const sf_executor *executor, sf_lane lane) {
+  sf_pool_offer_cpu(&executor->client, lane);
+}
+
 uint32_t sf_executor_idle(sf_executor *executor, sf_lane lane) {
   return sf_pool_idle(&executor->client, lane);
 }

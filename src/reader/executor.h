@@ -28,6 +28,10 @@ bool sf_executor_resubmit(sf_executor *executor, sf_lane lane, sf_task *task);
 /* Whether a task should do that now, because other readers or an event loop wait for its thread. A hint. */
 bool sf_executor_should_yield(const sf_executor *executor, sf_lane lane);
 
+/* Between two pieces of a task's work: lets other threads of the machine have the CPU, where tasks of the lane wait. To be
+ * called without a lock. */
+void sf_executor_offer_cpu(const sf_executor *executor, sf_lane lane);
+
 /* How many more tasks could begin at once: as the executor's bound and idle threads allow, and ones that could still be
  * started, less the tasks that wait already. A hint: it can be wrong a moment later. */
 uint32_t sf_executor_idle(sf_executor *executor, sf_lane lane);

@@ -540,7 +540,7 @@ static void help(sf_search *search, bool is_caller) {
     pthread_mutex_unlock(&search->mutex);
     let_go(&scanning);
     if (!is_caller)
-      sf_thread_offer_cpu(); /* no lock is held, and nobody waits for what this thread has */
+      sf_executor_offer_cpu(search->executor, SF_LANE_SCAN);
     bool yields = !is_caller && sf_executor_should_yield(search->executor, SF_LANE_SCAN);
     pthread_mutex_lock(&search->mutex);
     if (yields)

@@ -34,7 +34,7 @@ struct lane {
   worker *asleep; /* a stack: who slept last is woken first, and those that are not needed end */
   uint32_t num_threads;
   uint32_t max_threads;
-  uint32_t num_queued;
+  atomic_uint num_queued; /* changed with the lock held */
   uint32_t num_running;
   uint32_t num_idle;         /* threads that look for a task or wait for one */
   uint32_t num_awake;        /* of these; one at most */
@@ -405,6 +405,11 @@ bool sf_pool_should_yield(const sf_pool_client *client, sf_lane lane_index) {
   bool has_room = of->num_idle > 0 || of->num_threads < of->max_threads;
   unlock_registry();
   return others_wait && !has_room;
+}
+
+void sf_pool_offer_cpu(const sf_pool_client *client, sf_lane lane_index) {
+  if (atomic_load_explicit(&client->pool->lanes[lane_index].num_queued, memory_order_relaxed) > 0)
+    sf_thread_offer_cpu();
 }
 
 /* With the lock held: the pool with that nice value, made where there is none; NULL when memory is out. */

@@ -8,7 +8,8 @@
  * reader waits behind another's queue.
  *
  * Scanning can use every CPU, and an event loop that has become ready waits for a CPU then until the kernel's next tick. So a
- * thread that scans offers its CPU between two pieces of work of a millisecond or less (sf_thread_offer_cpu).
+ * thread that scans offers its CPU between two pieces of work of a millisecond or less, while tasks wait: without any, the
+ * scan of one search is worth more to that loop than its CPU (sf_pool_offer_cpu).
  *
  * There is one lock, the registry's, which guards all pools. It is taken last: after a search's, a shard cache's or a
  * reader's mutex; nothing else is locked while it is held. It is taken around a fork, so that a child finds it free; the
@@ -63,5 +64,8 @@ uint32_t sf_pool_idle(sf_pool_client *client, sf_lane lane);
 
 /* Whether a task that takes long should go back into the queue: others wait for its thread. A hint. */
 bool sf_pool_should_yield(const sf_pool_client *client, sf_lane lane);
+
+/* Lets other threads of the machine have the CPU, where tasks of the lane wait for a thread. To be called without a lock. */
+void sf_pool_offer_cpu(const sf_pool_client *client, sf_lane lane);
 
 #endif
