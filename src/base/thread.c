@@ -10,6 +10,7 @@
 #include <pthread/qos.h>
 #elif defined(__linux__)
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #endif
 
@@ -43,6 +44,32 @@ bool sf_wait_awake(const atomic_uint *value, unsigned seen) {
   }
   return true;
 }
+
+#if defined(__linux__) && defined(SYS_sched_setattr)
+/* The first version of the kernel's struct sched_attr (include/uapi/linux/sched/types.h), which C libraries lack. */
+typedef struct scheduling_attributes {
+  uint32_t size;
+  uint32_t policy;
+  uint64_t flags;
+  int32_t nice;
+  uint32_t priority;
+  uint64_t runtime; /* for SCHED_OTHER: how long a turn is to be, in nanoseconds */
+  uint64_t deadline;
+  uint64_t period;
+} scheduling_attributes;
+
+void sf_thread_prefer_long_turns(void) {
+  enum { TURN_NANOSECONDS = 4000000 };
+  const scheduling_attributes attributes = {.size = sizeof(attributes),
+                                            .policy = SCHED_OTHER,
+                                            .nice = getpriority(PRIO_PROCESS, 0),
+                                            .runtime = TURN_NANOSECONDS};
+  if (sched_getscheduler(0) == SCHED_OTHER)
+    syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+#else
+void sf_thread_prefer_long_turns(void) {}
+#endif
 
 void sf_thread_offer_cpu(void) {
   sched_yield();

@@ -314,6 +314,8 @@ static void *run_worker(void *argument) {
   lane *own = self->own;
   sf_thread_pool *pool = own->pool;
   sf_thread_lower_priority(pool->nice);
+  if (own == &pool->lanes[SF_LANE_SCAN])
+    sf_thread_prefer_long_turns();
   lock_registry();
   for (;;) {
     sf_pool_share *share;
