@@ -10,9 +10,9 @@
  * Each is done six times in a row and the fastest counts: the first ones pay for waking up, and for what lies in no cache
  * yet. Slices are those of a reader.
  */
+#include "async/executor.h"
 #include "base/files.h"
 #include "base/thread.h"
-#include "reader/executor.h"
 #include "search/scan.h"
 #include "search/slices.h"
 

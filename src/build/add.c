@@ -1,10 +1,10 @@
 /* Adding rows: a slice of the batch at a time is checked and assigned by all threads, then written by all of them. */
+#include "async/operation.h"
 #include "base/memory.h"
 #include "base/process.h"
 #include "base/time.h"
 #include "build/builder.h"
 #include "build/rows.h"
-#include "reader/operation.h"
 
 #include <stdatomic.h>
 #include <string.h>

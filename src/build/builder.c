@@ -1,10 +1,10 @@
 #include "build/builder.h"
 
+#include "async/operation.h"
 #include "base/files.h"
 #include "base/memory.h"
 #include "base/process.h"
 #include "build/publish.h"
-#include "reader/operation.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* Removing what no manifest refers to. */
+#include "async/operation.h"
 #include "base/log.h"
 #include "base/time.h"
 #include "build/root_runs.h"
-#include "reader/operation.h"
 #include "storage/s3/options.h"
 
 #include <math.h>

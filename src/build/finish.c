@@ -1,4 +1,5 @@
 /* Finishing a build: complete shards, artifacts, the manifest, `_CURRENT`; in this order. */
+#include "async/operation.h"
 #include "base/block.h"
 #include "base/memory.h"
 #include "base/time.h"
@@ -6,7 +7,6 @@
 #include "build/manifest_writer.h"
 #include "build/npy_writer.h"
 #include "build/publish.h"
-#include "reader/operation.h"
 
 #include <stdio.h>
 #include <string.h>

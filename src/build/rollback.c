@@ -1,6 +1,6 @@
 /* Making another of the published manifests the live one. */
+#include "async/operation.h"
 #include "build/publish.h"
-#include "reader/operation.h"
 #include "reader/options.h"
 #include "snapshot/reference.h"
 #include "snapshot/snapshot.h"

@@ -1,6 +1,6 @@
 /* The manifests that were published at a root. */
+#include "async/operation.h"
 #include "base/block.h"
-#include "reader/operation.h"
 #include "reader/options.h"
 #include "snapshot/reference.h"
 #include "snapshot/snapshot.h"

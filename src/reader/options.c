@@ -1,8 +1,8 @@
 #include "reader/options.h"
 
+#include "async/executor.h"
 #include "base/files.h"
 #include "base/memory.h"
-#include "reader/executor.h"
 #include "reader/manifest_source.h"
 #include "snapshot/snapshot.h"
 #include "storage/s3/options.h"

@@ -1,5 +1,5 @@
 /* Reading single objects of a snapshot, for those who keep track of manifests themselves. */
-#include "reader/operation.h"
+#include "async/operation.h"
 #include "reader/options.h"
 #include "snapshot/manifest.h"
 #include "snapshot/pointer.h"

@@ -2,10 +2,10 @@
 #ifndef SF_READER_READER_H
 #define SF_READER_READER_H
 
+#include "async/operation.h"
 #include "base/event.h"
 #include "base/log.h"
 #include "base/thread.h"
-#include "reader/operation.h"
 #include "reader/search.h"
 
 /* Something under way that closing waits for, or cancels; embedded. */

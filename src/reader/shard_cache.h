@@ -5,8 +5,8 @@
 #ifndef SF_READER_SHARD_CACHE_H
 #define SF_READER_SHARD_CACHE_H
 
+#include "async/executor.h"
 #include "base/event.h"
-#include "reader/executor.h"
 #include "reader/scan_board.h"
 #include "shard/shard.h"
 #include "snapshot/snapshot.h"

@@ -1,5 +1,5 @@
 /* Reading every object of a snapshot, to say what does not hold. */
-#include "reader/operation.h"
+#include "async/operation.h"
 #include "reader/options.h"
 #include "reader/shard_source.h"
 #include "snapshot/reference.h"

@@ -1,5 +1,5 @@
 /* The threads that run tasks: order, lanes, and how an executor ends. */
-#include "reader/executor.h"
+#include "async/executor.h"
 
 #include "base/memory.h"
 #include "base/thread.h"

@@ -1,5 +1,5 @@
 /* Operations and the queues that they arrive at. */
-#include "reader/operation.h"
+#include "async/operation.h"
 
 #include "base/memory.h"
 #include "base/thread.h"

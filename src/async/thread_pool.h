@@ -15,11 +15,11 @@
  * reader's mutex; nothing else is locked while it is held. It is taken around a fork, so that a child finds it free; the
  * child begins with no pools.
  */
-#ifndef SF_READER_THREAD_POOL_H
-#define SF_READER_THREAD_POOL_H
+#ifndef SF_ASYNC_THREAD_POOL_H
+#define SF_ASYNC_THREAD_POOL_H
 
+#include "async/executor.h"
 #include "base/thread.h"
-#include "reader/executor.h"
 
 typedef struct sf_thread_pool sf_thread_pool;
 typedef struct sf_pool_client sf_pool_client;

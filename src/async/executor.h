@@ -5,8 +5,8 @@
  *   LOAD     loads shards; its tasks wait for storage, never for other tasks
  *   CONTROL  opens, refreshes, closes; its tasks may wait for those of the other lanes
  */
-#ifndef SF_READER_EXECUTOR_H
-#define SF_READER_EXECUTOR_H
+#ifndef SF_ASYNC_EXECUTOR_H
+#define SF_ASYNC_EXECUTOR_H
 
 #include "base/error.h"
 

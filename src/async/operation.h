@@ -1,9 +1,9 @@
 /* Asynchronous work: what submit returns, what runs it, and what it leaves. */
-#ifndef SF_READER_OPERATION_H
-#define SF_READER_OPERATION_H
+#ifndef SF_ASYNC_OPERATION_H
+#define SF_ASYNC_OPERATION_H
 
+#include "async/executor.h"
 #include "base/cancellation.h"
-#include "reader/executor.h"
 
 /* What a finished operation holds until it is taken. One of these, by what was submitted. */
 typedef struct sf_outcome {

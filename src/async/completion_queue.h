@@ -1,6 +1,6 @@
 /* Where finished operations arrive. */
-#ifndef SF_READER_COMPLETION_QUEUE_H
-#define SF_READER_COMPLETION_QUEUE_H
+#ifndef SF_ASYNC_COMPLETION_QUEUE_H
+#define SF_ASYNC_COMPLETION_QUEUE_H
 
 #include "base/error.h"
 

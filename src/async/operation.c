@@ -1,10 +1,10 @@
-#include "reader/operation.h"
+#include "async/operation.h"
 
+#include "async/completion_queue.h"
 #include "base/memory.h"
 #include "base/process.h"
 #include "base/thread.h"
 #include "base/time.h"
-#include "reader/completion_queue.h"
 
 #include <errno.h>
 

@@ -1,8 +1,8 @@
-#include "reader/executor.h"
+#include "async/executor.h"
 
+#include "async/thread_pool.h"
 #include "base/memory.h"
 #include "base/process.h"
-#include "reader/thread_pool.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "reader/completion_queue.h"
+#include "async/completion_queue.h"
 
 #include "base/memory.h"
 #include "base/process.h"

@@ -1,4 +1,4 @@
-#include "reader/thread_pool.h"
+#include "async/thread_pool.h"
 
 #include "base/memory.h"
 #include "base/thread.h"
