@@ -3,7 +3,7 @@
  * byte says which), and evaluates what compiles. Strings that come out must be UTF-8.
  */
 #include "base/utf8.h"
-#include "routing/cel/cel.h"
+#include "cel/cel.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 #include "base/memory.h"
+#include "cel/cel.h"
+#include "cel/limits.h"
+#include "cel/value.h"
 #include "cmocka_includes.h"
-#include "routing/cel/cel.h"
-#include "routing/cel/limits.h"
-#include "routing/cel/value.h"
 
 #include <pthread.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* The conformance cases of tests/data/cel, all of them; a failing one is named with what came instead. */
 #include "base/json.h"
 #include "base/memory.h"
+#include "cel/cel.h"
+#include "cel/limits.h"
+#include "cel/value.h"
 #include "cmocka_includes.h"
-#include "routing/cel/cel.h"
-#include "routing/cel/limits.h"
-#include "routing/cel/value.h"
 
 #include <stdlib.h>
 #include <string.h>

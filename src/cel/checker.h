@@ -1,0 +1,10 @@
+/* Types deduced and checked before anything runs (langdef, "Gradual Type Checking"). */
+#ifndef SF_CEL_CHECKER_H
+#define SF_CEL_CHECKER_H
+
+#include "cel/program.h"
+
+/* The program's names are resolved. */
+sf_code sf_cel_check(const sf_cel_program *program, sf_error *error);
+
+#endif
