@@ -7,7 +7,7 @@
 #include "build/kmeans_state.h"
 
 #include "base/memory.h"
-#include "distance/distance.h"
+#include "vectors/distance.h"
 
 #include <math.h>
 #include <stdatomic.h>

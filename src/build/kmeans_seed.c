@@ -6,8 +6,8 @@
 #include "build/kmeans_state.h"
 
 #include "base/memory.h"
-#include "distance/distance.h"
-#include "distance/panels.h"
+#include "vectors/distance.h"
+#include "vectors/panels.h"
 
 #include <math.h>
 

@@ -1,8 +1,8 @@
 #include "build/nearest.h"
 
 #include "base/memory.h"
-#include "distance/distance.h"
-#include "distance/panels.h"
+#include "vectors/distance.h"
+#include "vectors/panels.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 #include "search/code_filter.h"
 
 #include "base/memory.h"
-#include "search/key.h"
+#include "vectors/key.h"
 
 #include <float.h>
 

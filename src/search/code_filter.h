@@ -29,7 +29,7 @@ sf_code sf_code_filter_init(sf_code_filter *filter, const sf_scan_query *scan_qu
                             sf_error *error);
 void sf_code_filter_free(sf_code_filter *filter);
 
-/* Whether the rows of a window (see shard/lazy_norms.h) have codes. */
+/* Whether the rows of a window (see vectors/lazy_norms.h) have codes. */
 bool sf_code_filter_serves(const sf_code_filter *filter, size_t window);
 
 /* Some rows by estimates of their keys, which are put in for keys. */

@@ -2,8 +2,8 @@
 
 #include "search/candidates.h"
 #include "search/code_filter.h"
-#include "search/key.h"
 #include "search/top_k.h"
+#include "vectors/key.h"
 
 #include <float.h>
 #include <math.h>

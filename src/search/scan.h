@@ -6,9 +6,9 @@
 #define SF_SEARCH_SCAN_H
 
 #include "base/cancellation.h"
-#include "distance/distance.h"
 #include "search/search_limit.h"
 #include "shard/shard.h"
+#include "vectors/distance.h"
 
 /* What of a query is the same for every row. Borrows the query. */
 typedef struct sf_scan_query {

@@ -6,10 +6,10 @@
 #define SF_SHARD_SHARD_H
 
 #include "base/cancellation.h"
-#include "distance/codes.h"
-#include "shard/lazy_codes.h"
-#include "shard/lazy_norms.h"
 #include "storage/storage.h"
+#include "vectors/codes.h"
+#include "vectors/lazy_codes.h"
+#include "vectors/lazy_norms.h"
 
 typedef struct sf_shard sf_shard;
 

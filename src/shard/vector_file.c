@@ -3,7 +3,7 @@
 #include "base/bytes.h"
 #include "base/files.h"
 #include "shard/vector_layout.h"
-#include "shard/vector_statistics.h"
+#include "vectors/vector_statistics.h"
 
 #include <errno.h>
 #include <string.h>

@@ -7,7 +7,7 @@
  *   norms      num_rows float32: 1/|x| as sf_vector_segment has it; for cosine only
  *   row ids    num_rows int64
  *   centre     dim float32, and
- *   codes      groups of 16 rows, first all of short codes, then, a section of its own, of long ones; as src/distance/codes.h
+ *   codes      groups of 16 rows, first all of short codes, then, a section of its own, of long ones; as src/vectors/codes.h
  *              has them, and only from 64 KiB of vectors on
  *   excluded   a bitmap of num_rows bits; only where a row is excluded
  * Sections other than the vectors begin at multiples of 64. The header holds a checksum of itself and one of all that

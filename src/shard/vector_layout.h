@@ -2,7 +2,7 @@
 #ifndef SF_SHARD_VECTOR_LAYOUT_H
 #define SF_SHARD_VECTOR_LAYOUT_H
 
-#include "distance/codes.h"
+#include "vectors/codes.h"
 
 #define SF_VECTOR_FILE_MAGIC "SFVECTOR"
 

@@ -1,6 +1,6 @@
 #include "cmocka_includes.h"
-#include "distance/codes.h"
 #include "random.h"
+#include "vectors/codes.h"
 
 #include <float.h>
 #include <math.h>

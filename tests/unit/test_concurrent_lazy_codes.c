@@ -1,10 +1,10 @@
 #include "base/thread.h"
-#include "shard/lazy_codes.h"
+#include "vectors/lazy_codes.h"
 
 #include "cmocka_includes.h"
 #include "random.h"
-#include "shard/lazy_norms.h"
 #include "temporary_folder.h"
+#include "vectors/lazy_norms.h"
 
 #include <stdlib.h>
 #include <string.h>

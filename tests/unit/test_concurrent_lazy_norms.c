@@ -1,9 +1,9 @@
 #include "base/thread.h"
-#include "shard/lazy_norms.h"
+#include "vectors/lazy_norms.h"
 
 #include "cmocka_includes.h"
-#include "distance/distance.h"
 #include "random.h"
+#include "vectors/distance.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* However a search is cut and shared out, its answer is the same, bit for bit, with every kernel. */
-#include "distance/distance.h"
 #include "random.h"
 #include "support/reader_fixture.h"
 #include "support/scratch.h"
+#include "vectors/distance.h"
 
 #include <cmocka_includes.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "cmocka_includes.h"
-#include "distance/distance.h"
 #include "random.h"
 #include "shardyfusion.h"
+#include "vectors/distance.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,8 +1,8 @@
-#include "shard/vector_statistics.h"
+#include "vectors/vector_statistics.h"
 
 #include "cmocka_includes.h"
-#include "distance/distance.h"
 #include "random.h"
+#include "vectors/distance.h"
 
 #include <math.h>
 #include <string.h>

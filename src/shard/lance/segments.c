@@ -6,7 +6,7 @@
 #include "shard/cache_limit.h"
 #include "shard/lance/cache_names.h"
 #include "shard/shard_resources.h"
-#include "shard/vector_statistics.h"
+#include "vectors/vector_statistics.h"
 
 #include <math.h>
 

@@ -7,7 +7,7 @@
 #include "shard/sqlite_vec/vec0_rows.h"
 #include "shard/sqlite_vec/vec0_tables.h"
 #include "shard/vector_file.h"
-#include "shard/vector_statistics.h"
+#include "vectors/vector_statistics.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "distance/distance.h"
+#include "vectors/distance.h"
 
 #include <float.h>
 #include <math.h>

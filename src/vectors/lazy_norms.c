@@ -1,7 +1,7 @@
-#include "shard/lazy_norms.h"
+#include "vectors/lazy_norms.h"
 
 #include "base/memory.h"
-#include "distance/distance.h"
+#include "vectors/distance.h"
 
 #include <math.h>
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
 /* Codes, with the instructions of AVX-512 VNNI: four products of bytes and their sum at once. */
-#include "distance/code_row.h"
+#include "vectors/code_row.h"
 
 #if defined(__x86_64__)
 

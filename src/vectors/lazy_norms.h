@@ -4,8 +4,8 @@
  *
  * For any number of threads at once. None waits: who comes upon a window that another thread is at finds out for itself.
  */
-#ifndef SF_SHARD_LAZY_NORMS_H
-#define SF_SHARD_LAZY_NORMS_H
+#ifndef SF_VECTORS_LAZY_NORMS_H
+#define SF_VECTORS_LAZY_NORMS_H
 
 #include "base/cancellation.h"
 

@@ -5,11 +5,11 @@
  *
  * For any number of threads at once. None waits: a window that another thread is at has no codes yet.
  */
-#ifndef SF_SHARD_LAZY_CODES_H
-#define SF_SHARD_LAZY_CODES_H
+#ifndef SF_VECTORS_LAZY_CODES_H
+#define SF_VECTORS_LAZY_CODES_H
 
 #include "base/cancellation.h"
-#include "distance/codes.h"
+#include "vectors/codes.h"
 
 typedef struct sf_lazy_codes sf_lazy_codes;
 

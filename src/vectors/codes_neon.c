@@ -1,5 +1,5 @@
 /* Codes, with NEON. */
-#include "distance/code_row.h"
+#include "vectors/code_row.h"
 
 #if defined(__aarch64__)
 

@@ -1,6 +1,6 @@
-#include "shard/vector_statistics.h"
+#include "vectors/vector_statistics.h"
 
-#include "distance/distance.h"
+#include "vectors/distance.h"
 
 #include <math.h>
 

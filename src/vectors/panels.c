@@ -1,7 +1,7 @@
-#include "distance/panels.h"
+#include "vectors/panels.h"
 
 #include "base/memory.h"
-#include "distance/distance.h"
+#include "vectors/distance.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* What is worth knowing of stored vectors before they are searched. */
-#ifndef SF_SHARD_VECTOR_STATISTICS_H
-#define SF_SHARD_VECTOR_STATISTICS_H
+#ifndef SF_VECTORS_VECTOR_STATISTICS_H
+#define SF_VECTORS_VECTOR_STATISTICS_H
 
 #include "base/cancellation.h"
 

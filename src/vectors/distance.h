@@ -5,8 +5,8 @@
  * A search scans with a fast kernel and scores what comes near with the exact one: sf_dot_error_bound and
  * sf_squared_l2_error_bound say how far a fast result can be from the exact one.
  */
-#ifndef SF_DISTANCE_DISTANCE_H
-#define SF_DISTANCE_DISTANCE_H
+#ifndef SF_VECTORS_DISTANCE_H
+#define SF_VECTORS_DISTANCE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,7 +32,7 @@ typedef void (*sf_norms_kernel)(const float *rows, size_t num_rows, size_t dim, 
 
 /*
  * Many rows against many columns: `results[row × num_columns + column]` = Σ rowᵢ columnᵢ, for SF_TILE_ROWS rows, which
- * may be the same one more than once. `panel` holds component i of all columns, then component i + 1 (src/distance/panels.h
+ * may be the same one more than once. `panel` holds component i of all columns, then component i + 1 (src/vectors/panels.h
  * packs them): dim × num_columns, a multiple of SF_TILE_COLUMNS and at most the kernels' panel_columns. A result is summed
  * in the order of the components, whatever the shape.
  */
@@ -40,7 +40,7 @@ enum { SF_TILE_ROWS = 6, SF_TILE_COLUMNS = 16 };
 typedef void (*sf_tile_kernel)(const float *const *rows, const float *panel, size_t num_columns, size_t dim,
                                float *results);
 
-/* Kinds of codes (src/distance/codes.h): of two bits a component, and of four. */
+/* Kinds of codes (src/vectors/codes.h): of two bits a component, and of four. */
 typedef enum sf_code_kind { SF_SHORT_CODES, SF_LONG_CODES, SF_CODE_KINDS } sf_code_kind;
 
 /* A row that was coded, less the centre. Where its squared norm is not at most SF_CODED_NORM_MAX², it was not. */

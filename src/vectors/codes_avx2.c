@@ -1,5 +1,5 @@
 /* Codes, with AVX2. */
-#include "distance/code_row.h"
+#include "vectors/code_row.h"
 
 #if defined(__x86_64__)
 

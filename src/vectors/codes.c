@@ -1,6 +1,6 @@
-#include "distance/codes.h"
+#include "vectors/codes.h"
 
-#include "distance/codes_kernels.h"
+#include "vectors/codes_kernels.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-#include "distance/distance.h"
 #include "shardyfusion.h"
+#include "vectors/distance.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

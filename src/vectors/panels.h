@@ -1,6 +1,6 @@
 /* A set of vectors, packed so that a tile kernel gives many rows' products with all of them. */
-#ifndef SF_DISTANCE_PANELS_H
-#define SF_DISTANCE_PANELS_H
+#ifndef SF_VECTORS_PANELS_H
+#define SF_VECTORS_PANELS_H
 
 #include "base/error.h"
 

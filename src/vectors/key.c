@@ -1,4 +1,4 @@
-#include "search/key.h"
+#include "vectors/key.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,10 +1,10 @@
-#include "shard/lazy_codes.h"
+#include "vectors/lazy_codes.h"
 
 #include "base/files.h"
 #include "base/memory.h"
-#include "shard/lazy_norms.h"
 #include "shard/scratch_folder.h"
-#include "shard/vector_statistics.h"
+#include "vectors/lazy_norms.h"
+#include "vectors/vector_statistics.h"
 
 #include <stdatomic.h>
 #include <sys/mman.h>
