@@ -1,7 +1,7 @@
 /* The bytes are a vector file; its checksums and its identity are put right, so that what lies behind them is reached too. */
 #include "../tests/temporary_folder.h"
-#include "shard/vector_file.h"
-#include "shard/vector_layout.h"
+#include "cache/vector_file.h"
+#include "cache/vector_layout.h"
 
 #include <xxhash.h>
 

@@ -3,8 +3,8 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "base/time.h"
+#include "cache/cache_limit.h"
 #include "reader/shard_source.h"
-#include "shard/cache_limit.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -2,7 +2,7 @@
 #ifndef SF_SHARD_SHARD_RESOURCES_H
 #define SF_SHARD_SHARD_RESOURCES_H
 
-#include "shard/cache_use.h"
+#include "cache/cache_use.h"
 #include "shard/shard.h"
 #include "shard/sqlite_vec/connection_pool.h"
 

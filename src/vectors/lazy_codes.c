@@ -2,7 +2,7 @@
 
 #include "base/files.h"
 #include "base/memory.h"
-#include "shard/scratch_folder.h"
+#include "cache/scratch_folder.h"
 #include "vectors/lazy_norms.h"
 #include "vectors/vector_statistics.h"
 

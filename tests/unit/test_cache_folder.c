@@ -1,8 +1,8 @@
-#include "shard/cache_folder.h"
+#include "cache/cache_folder.h"
 
+#include "cache/cache_use.h"
+#include "cache/scratch_folder.h"
 #include "cmocka_includes.h"
-#include "shard/cache_use.h"
-#include "shard/scratch_folder.h"
 #include "shard/shard.h"
 #include "shard_files.h"
 #include "temporary_folder.h"

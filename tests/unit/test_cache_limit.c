@@ -1,9 +1,9 @@
 /* What leaves the local cache when it is to shrink, and what stays. */
-#include "shard/cache_limit.h"
+#include "cache/cache_limit.h"
 
+#include "cache/cache_folder.h"
+#include "cache/cache_use.h"
 #include "cmocka_includes.h"
-#include "shard/cache_folder.h"
-#include "shard/cache_use.h"
 #include "temporary_folder.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* What a process inherits over a fork: nothing of it works, and nothing of it hangs. */
-#include "shard/cache_folder.h"
+#include "cache/cache_folder.h"
 #include "support/reader_fixture.h"
 #include "support/scratch.h"
 

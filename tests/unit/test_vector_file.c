@@ -1,8 +1,8 @@
-#include "shard/vector_file.h"
+#include "cache/vector_file.h"
 
+#include "cache/vector_layout.h"
 #include "cmocka_includes.h"
 #include "random.h"
-#include "shard/vector_layout.h"
 #include "temporary_folder.h"
 
 #include <math.h>

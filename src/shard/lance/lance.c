@@ -1,5 +1,5 @@
 /* Shards of the LanceDB backend: a Lance dataset, vector_index.lance/. */
-#include "shard/cache_folder.h"
+#include "cache/cache_folder.h"
 #include "shard/lance/mirror.h"
 #include "shard/lance/rows.h"
 #include "shard/lance/segments.h"

@@ -1,12 +1,12 @@
 #include "shard/lance/mirror.h"
 
 #include "base/files.h"
-#include "shard/cache_folder.h"
-#include "shard/cache_limit.h"
+#include "cache/cache_folder.h"
+#include "cache/cache_limit.h"
+#include "cache/scratch_folder.h"
 #include "shard/lance/cache_names.h"
 #include "shard/lance/data_file.h"
 #include "shard/lance/fetch_ranges.h"
-#include "shard/scratch_folder.h"
 
 #include <errno.h>
 #include <sys/mman.h>

@@ -2,8 +2,8 @@
 
 #include "base/array.h"
 #include "base/files.h"
-#include "shard/cache_folder.h"
-#include "shard/cache_limit.h"
+#include "cache/cache_folder.h"
+#include "cache/cache_limit.h"
 #include "shard/lance/cache_names.h"
 #include "shard/shard_resources.h"
 #include "vectors/vector_statistics.h"

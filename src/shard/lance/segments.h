@@ -2,9 +2,9 @@
 #ifndef SF_SHARD_LANCE_SEGMENTS_H
 #define SF_SHARD_LANCE_SEGMENTS_H
 
-#include "shard/cache_use.h"
+#include "cache/cache_use.h"
+#include "cache/vector_file.h"
 #include "shard/lance/dataset.h"
-#include "shard/vector_file.h"
 
 typedef struct sf_lance_segments {
   sf_vector_segment *segments; /* by first_row */

@@ -1,12 +1,12 @@
 /* Shards of the sqlite-vec backend: shard.db. */
-#include "shard/cache_folder.h"
-#include "shard/cache_limit.h"
-#include "shard/cache_use.h"
-#include "shard/scratch_folder.h"
+#include "cache/cache_folder.h"
+#include "cache/cache_limit.h"
+#include "cache/cache_use.h"
+#include "cache/scratch_folder.h"
+#include "cache/vector_file.h"
 #include "shard/shard_resources.h"
 #include "shard/sqlite_vec/vec0_rows.h"
 #include "shard/sqlite_vec/vec0_tables.h"
-#include "shard/vector_file.h"
 #include "vectors/vector_statistics.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Where the sections of a vector file lie. */
-#ifndef SF_SHARD_VECTOR_LAYOUT_H
-#define SF_SHARD_VECTOR_LAYOUT_H
+#ifndef SF_CACHE_VECTOR_LAYOUT_H
+#define SF_CACHE_VECTOR_LAYOUT_H
 
 #include "vectors/codes.h"
 

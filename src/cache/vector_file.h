@@ -13,8 +13,8 @@
  * Sections other than the vectors begin at multiples of 64. The header holds a checksum of itself and one of all that
  * follows; both are verified when the file is mapped, so that a file that went bad is made again and never searched.
  */
-#ifndef SF_SHARD_VECTOR_FILE_H
-#define SF_SHARD_VECTOR_FILE_H
+#ifndef SF_CACHE_VECTOR_FILE_H
+#define SF_CACHE_VECTOR_FILE_H
 
 #include "base/folder.h"
 #include "shard/shard.h"

@@ -1,10 +1,10 @@
-#include "shard/cache_limit.h"
+#include "cache/cache_limit.h"
 
 #include "base/array.h"
 #include "base/files.h"
 #include "base/memory.h"
-#include "shard/cache_folder.h"
-#include "shard/cache_use.h"
+#include "cache/cache_folder.h"
+#include "cache/cache_use.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* How much the local cache may hold. */
-#ifndef SF_SHARD_CACHE_LIMIT_H
-#define SF_SHARD_CACHE_LIMIT_H
+#ifndef SF_CACHE_CACHE_LIMIT_H
+#define SF_CACHE_CACHE_LIMIT_H
 
 #include "base/error.h"
 

@@ -1,8 +1,8 @@
-#include "shard/scratch_folder.h"
+#include "cache/scratch_folder.h"
 
 #include "base/files.h"
 #include "base/memory.h"
-#include "shard/cache_folder.h"
+#include "cache/cache_folder.h"
 
 #include <errno.h>
 #include <fcntl.h>

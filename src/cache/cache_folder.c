@@ -1,10 +1,10 @@
-#include "shard/cache_folder.h"
+#include "cache/cache_folder.h"
 
 #include "base/files.h"
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "base/memory.h"
-#include "shard/cache_use.h"
+#include "cache/cache_use.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "shard/vector_layout.h"
+#include "cache/vector_layout.h"
 
 #define VECTORS_OFFSET 4096
 #define SECTION_ALIGNMENT 64

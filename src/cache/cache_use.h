@@ -11,8 +11,8 @@
  *
  * When a folder was last used is the time of `shard.use` in it, noted when a shard is opened and closed.
  */
-#ifndef SF_SHARD_CACHE_USE_H
-#define SF_SHARD_CACHE_USE_H
+#ifndef SF_CACHE_CACHE_USE_H
+#define SF_CACHE_CACHE_USE_H
 
 #include "base/folder.h"
 

@@ -3,8 +3,8 @@
  * used (flock, on the folder itself), so that what a killed process left is known for what it is, and goes when the next
  * one is made.
  */
-#ifndef SF_SHARD_SCRATCH_FOLDER_H
-#define SF_SHARD_SCRATCH_FOLDER_H
+#ifndef SF_CACHE_SCRATCH_FOLDER_H
+#define SF_CACHE_SCRATCH_FOLDER_H
 
 #include "base/error.h"
 

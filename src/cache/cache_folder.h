@@ -8,8 +8,8 @@
  * symbolic link; below it none is followed. Root is trusted as an owner, and is as strict as any other user about what it
  * opens itself.
  */
-#ifndef SF_SHARD_CACHE_FOLDER_H
-#define SF_SHARD_CACHE_FOLDER_H
+#ifndef SF_CACHE_CACHE_FOLDER_H
+#define SF_CACHE_CACHE_FOLDER_H
 
 #include "base/cancellation.h"
 #include "base/folder.h"

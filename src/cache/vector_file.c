@@ -1,8 +1,8 @@
-#include "shard/vector_file.h"
+#include "cache/vector_file.h"
 
 #include "base/bytes.h"
 #include "base/files.h"
-#include "shard/vector_layout.h"
+#include "cache/vector_layout.h"
 #include "vectors/vector_statistics.h"
 
 #include <errno.h>

@@ -1,13 +1,13 @@
 #if defined(__linux__)
 #define _GNU_SOURCE /* F_OFD_SETLK */
 #endif
-#include "shard/cache_use.h"
+#include "cache/cache_use.h"
 
 #include "base/array.h"
 #include "base/files.h"
 #include "base/memory.h"
 #include "base/thread.h"
-#include "shard/cache_folder.h"
+#include "cache/cache_folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
