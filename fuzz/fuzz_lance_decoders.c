@@ -1,7 +1,7 @@
 /* The compressions alone. The input is u8 which, u8 and u8 of what it needs besides, u16 values, and the bytes. */
-#include "shard/lance/constant.h"
-#include "shard/lance/decoders.h"
-#include "shard/lance/utf8.h"
+#include "formats/lance/constant.h"
+#include "formats/lance/decoders.h"
+#include "formats/lance/utf8.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* Deletion files: an Arrow IPC file where the input begins as one, else a Roaring bitmap. */
-#include "shard/lance/deletions.h"
+#include "formats/lance/deletions.h"
 
 #include <stdlib.h>
 

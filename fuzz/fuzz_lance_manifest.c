@@ -1,5 +1,5 @@
 /* Manifests, and the protobuf messages in them. */
-#include "shard/lance/manifest.h"
+#include "formats/lance/manifest.h"
 
 #include <stdlib.h>
 

@@ -8,10 +8,10 @@
 #ifndef SF_FUZZ_LANCE_PAGE_H
 #define SF_FUZZ_LANCE_PAGE_H
 
-#include "shard/lance/data_file.h"
-#include "shard/lance/string_column.h"
-#include "shard/lance/vector_column.h"
-#include "shard/lance/wire.h"
+#include "formats/lance/data_file.h"
+#include "formats/lance/string_column.h"
+#include "formats/lance/vector_column.h"
+#include "formats/lance/wire.h"
 
 #include <stdlib.h>
 

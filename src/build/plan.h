@@ -2,8 +2,8 @@
 #ifndef SF_BUILD_PLAN_H
 #define SF_BUILD_PLAN_H
 
+#include "formats/shard_writer.h"
 #include "routing/router.h"
-#include "shard/shard_writer.h"
 
 typedef struct sf_build_plan {
   const sf_shard_writer_format *format;

@@ -6,7 +6,7 @@
 #define SF_BUILD_SPOOL_H
 
 #include "build/temporary_file.h"
-#include "shard/shard_writer.h"
+#include "formats/shard_writer.h"
 
 typedef struct sf_spool sf_spool;
 

@@ -6,7 +6,7 @@
 #define SF_BUILD_UNIQUE_IDS_H
 
 #include "build/temporary_file.h"
-#include "shard/shard_writer.h"
+#include "formats/shard_writer.h"
 
 #include <xxhash.h>
 

@@ -7,8 +7,8 @@
 
 #include "async/executor.h"
 #include "base/event.h"
+#include "formats/shard.h"
 #include "reader/scan_board.h"
-#include "shard/shard.h"
 #include "snapshot/snapshot.h"
 
 typedef struct sf_shard_cache sf_shard_cache;

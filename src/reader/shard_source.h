@@ -2,7 +2,7 @@
 #ifndef SF_READER_SHARD_SOURCE_H
 #define SF_READER_SHARD_SOURCE_H
 
-#include "shard/shard.h"
+#include "formats/shard.h"
 #include "snapshot/manifest.h"
 
 /* The key (to free) of a shard that the manifest names. */

@@ -3,7 +3,7 @@
 #define SF_SEARCH_RESPONSE_H
 
 #include "base/memory.h"
-#include "shard/shard.h"
+#include "formats/shard.h"
 
 /* A response of `count` results whose scores and shard ids are still to be set. */
 sf_code sf_search_response_create(size_t count, uint32_t num_shards_queried, sf_search_response **response,

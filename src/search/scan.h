@@ -6,8 +6,8 @@
 #define SF_SEARCH_SCAN_H
 
 #include "base/cancellation.h"
+#include "formats/shard.h"
 #include "search/search_limit.h"
-#include "shard/shard.h"
 #include "vectors/distance.h"
 
 /* What of a query is the same for every row. Borrows the query. */

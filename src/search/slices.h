@@ -2,7 +2,7 @@
 #ifndef SF_SEARCH_SLICES_H
 #define SF_SEARCH_SLICES_H
 
-#include "shard/shard.h"
+#include "formats/shard.h"
 
 /* No slice holds fewer bytes of vectors, unless it is the last. */
 #define SF_LEAST_SLICE_BYTES ((size_t)4 << 20)

@@ -8,7 +8,7 @@
  */
 #include "base/files.h"
 #include "base/memory.h"
-#include "shard/shard_writer.h"
+#include "formats/shard_writer.h"
 
 #include <stdio.h>
 #include <stdlib.h>

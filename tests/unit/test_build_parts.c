@@ -4,7 +4,7 @@
 #include "build/run_record.h"
 #include "build/spool.h"
 #include "build/unique_ids.h"
-#include "shard/sqlite_vec/written_id.h"
+#include "formats/sqlite_vec/written_id.h"
 #include "snapshot/npy.h"
 
 #include "base/json.h"

@@ -3,7 +3,7 @@
 #include "cache/cache_use.h"
 #include "cache/scratch_folder.h"
 #include "cmocka_includes.h"
-#include "shard/shard.h"
+#include "formats/shard.h"
 #include "shard_files.h"
 #include "temporary_folder.h"
 

@@ -1,4 +1,4 @@
-#include "shard/sqlite_vec/connection_pool.h"
+#include "formats/sqlite_vec/connection_pool.h"
 
 #include "cmocka_includes.h"
 #include "shard_files.h"

@@ -7,7 +7,7 @@
 #include "base/thread.h"
 #include "build/kmeans.h"
 #include "build/nearest_centroid.h"
-#include "shard/shard_writer.h"
+#include "formats/shard_writer.h"
 #include "support/reader_fixture.h"
 #include "support/scratch.h"
 

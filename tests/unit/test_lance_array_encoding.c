@@ -1,6 +1,6 @@
 /* Encodings that version 2.0 knows and that no writer of today can be made to choose. */
 #include "cmocka_includes.h"
-#include "shard/lance/array_encoding.h"
+#include "formats/lance/array_encoding.h"
 
 #include <string.h>
 

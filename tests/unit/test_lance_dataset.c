@@ -1,8 +1,8 @@
 #include "cmocka_includes.h"
-#include "shard/lance/deletions.h"
-#include "shard/lance/manifest.h"
-#include "shard/lance/mini_block.h"
-#include "shard/lance/wire.h"
+#include "formats/lance/deletions.h"
+#include "formats/lance/manifest.h"
+#include "formats/lance/mini_block.h"
+#include "formats/lance/wire.h"
 
 #include <string.h>
 

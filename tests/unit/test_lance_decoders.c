@@ -1,7 +1,7 @@
 #include "cmocka_includes.h"
-#include "shard/lance/decoders.h"
-#include "shard/lance/utf8.h"
-#include "shard/lance/vector_column.h"
+#include "formats/lance/decoders.h"
+#include "formats/lance/utf8.h"
+#include "formats/lance/vector_column.h"
 
 #include <lz4.h>
 #include <math.h>

@@ -1,8 +1,8 @@
 /* Lance shards as they are written, read back. */
 #include "cmocka_includes.h"
+#include "formats/lance/data_file.h"
+#include "formats/shard_writer.h"
 #include "random.h"
-#include "shard/lance/data_file.h"
-#include "shard/shard_writer.h"
 #include "temporary_folder.h"
 
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-#include "shard/shard.h"
+#include "formats/shard.h"
 
 #include "cmocka_includes.h"
 #include "shard_files.h"

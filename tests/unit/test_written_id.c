@@ -1,5 +1,5 @@
 /* Ids in the writer's own spelling: what is read without a JSON parser is what a JSON parser reads. */
-#include "shard/sqlite_vec/written_id.h"
+#include "formats/sqlite_vec/written_id.h"
 
 #include "base/json.h"
 #include "random.h"

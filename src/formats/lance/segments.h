@@ -1,0 +1,30 @@
+/* The vectors of a fragment as segments to scan: in place where they lie as they are, else decoded into the cache. */
+#ifndef SF_FORMATS_LANCE_SEGMENTS_H
+#define SF_FORMATS_LANCE_SEGMENTS_H
+
+#include "cache/cache_use.h"
+#include "cache/vector_file.h"
+#include "formats/lance/dataset.h"
+
+typedef struct sf_lance_segments {
+  sf_vector_segment *segments; /* by first_row */
+  size_t num_segments;
+  size_t capacity;
+  /* What they point into, besides the mapped data files. */
+  void **owned;
+  size_t num_owned;
+  sf_vector_file *decoded;
+  size_t num_decoded;
+  sf_cache_use use;  /* of the cache's folder, from when something lies there */
+  uint64_t num_rows; /* live ones */
+  uint64_t num_not_finite;
+  sf_noted_rows first_not_finite; /* with verify_only */
+} sf_lance_segments;
+
+/* Adds a fragment's vectors. With `verify_only` everything is read and decoded, but neither kept nor put into the
+ * cache. Zero-initialise `segments`; free whatever happened. */
+sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_source *source,
+                              const sf_lance_fragment *fragment, const sf_cancellation *cancellation, sf_error *error);
+void sf_lance_segments_free(sf_lance_segments *segments);
+
+#endif

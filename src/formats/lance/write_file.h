@@ -1,0 +1,48 @@
+/*
+ * Writes a Lance data file of version 2.0 (data_file.h says how one is laid out): pages as they come, of any column, and
+ * behind them what tells where they are. What is kept until then is some hundred bytes a page.
+ */
+#ifndef SF_FORMATS_LANCE_WRITE_FILE_H
+#define SF_FORMATS_LANCE_WRITE_FILE_H
+
+#include "base/memory.h"
+#include "formats/lance/manifest.h"
+
+#include "lance_array_encoding.pb-c.h"
+
+/* Where buffers begin: what Lance aligns them to, and enough for float32 to be read where they lie. */
+#define SF_LANCE_ALIGNMENT 64
+
+typedef struct sf_lance_written_column {
+  sf_buffer metadata; /* of the pages so far */
+  uint64_t num_rows;
+} sf_lance_written_column;
+
+/* Begin with sf_lance_file_create. */
+typedef struct sf_lance_file_writer {
+  char *path;
+  int descriptor;
+  uint64_t position;
+  sf_lance_written_column columns[SF_LANCE_NUM_COLUMNS];
+} sf_lance_file_writer;
+
+sf_code sf_lance_file_create(const char *path, sf_lance_file_writer *writer, sf_error *error);
+
+/* A page of `num_rows` rows of a column: its buffers, to which the encoding refers by their numbers. */
+sf_code sf_lance_file_add_page(sf_lance_file_writer *writer, sf_lance_column_role column, const sf_buffer *buffers,
+                               size_t num_buffers, uint64_t num_rows, Sf__Lance__ArrayEncoding *encoding,
+                               sf_error *error);
+
+/* Writes what comes behind the pages, the schema's message among it, and syncs. *size says how long the file is. */
+sf_code sf_lance_file_finish(sf_lance_file_writer *writer, sf_lance_bytes schema, uint64_t *size, sf_error *error);
+
+/* Closes the file, and frees. Whatever happened before, also nothing but zeroes. */
+void sf_lance_file_close(sf_lance_file_writer *writer);
+
+/* Appends a message's bytes. */
+sf_code sf_lance_append_message(sf_buffer *buffer, const void *message, sf_error *error);
+
+/* Little-endian numbers into a buffer. */
+bool sf_lance_append_integer(sf_buffer *buffer, uint64_t value, size_t size);
+
+#endif

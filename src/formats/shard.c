@@ -1,0 +1,161 @@
+#include "formats/shard.h"
+
+#include "formats/shard_resources.h"
+
+#include <string.h>
+
+/* Every shard format, in the order in which they are looked for. */
+static const sf_shard_format *const formats[] = {&sf_sqlite_vec_format, &sf_lance_format};
+
+/* Storage that may recover and work that was given up stay what they are; all else is the shard's failure. */
+static sf_code name_shard(const sf_shard_source *source, sf_code code, sf_error *error) {
+  if (code == SF_OK || code == SF_CANCELLED_ERROR || code == SF_OUT_OF_MEMORY_ERROR || sf_code_retryable(code))
+    return code;
+  sf_error_prefix(error, "shard %u (%s)", (unsigned)source->db_id, source->db_url);
+  return code;
+}
+
+sf_code sf_shard_format_check(const char *name, sf_error *error) {
+  for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]) && name != NULL; i++)
+    if (strcmp(formats[i]->name, name) == 0)
+      return SF_OK;
+  return name == NULL
+             ? SF_OK
+             : sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "shard_format: expected the name of one, found %s", name);
+}
+
+/* The only format to look for; NULL: any. What the manifest says settles it. */
+static sf_code choose_format(const sf_shard_source *source, const char **name, sf_error *error) {
+  const char *said = source->manifest_format;
+  const char *asked = source->format_name;
+  if (said != NULL && asked != NULL && strcmp(said, asked) != 0)
+    return sf_fail(error, SF_DB_ADAPTER_ERROR, "expected shard_format %s, as the manifest's backend says, found %s",
+                   said, asked);
+  *name = said != NULL ? said : asked;
+  return SF_OK;
+}
+
+static sf_code fail_missing(const sf_shard_source *source, const char *format, sf_error *error) {
+  return sf_fail(error, SF_DB_ADAPTER_ERROR,
+                 "the shard is missing: expected shard.db or vector_index.lance/ at %s%s below %s, found neither%s%s",
+                 source->key, source->is_unified ? "/ or its vector/" : "", source->storage->root,
+                 format != NULL ? " of the format " : "", format != NULL ? format : "");
+}
+
+/* A store that does not let itself be listed refuses to say of an object that it is missing: another format may be there all
+ * the same. */
+static void add_refusal(sf_error *first, const sf_error *failure) {
+  if (first->code == SF_OK)
+    *first = *failure;
+  else
+    sf_fail(first, failure->code, "%.480s; and %.480s", first->message, failure->message);
+}
+
+/*
+ * Opens the shard by the first format that can read what lies there. Key-value data may lie beside vectors: a shard.db that
+ * is no sqlite-vec database is passed over where there is a dataset. The first failure is told where no format will do.
+ */
+static sf_code open_found(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,
+                          sf_error *error) {
+  const char *name = NULL;
+  sf_error first;
+  sf_error_clear(&first);
+  SF_TRY(choose_format(source, &name, error));
+  for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+    bool detected = false;
+    sf_error failure;
+    sf_error_clear(&failure);
+    if (name != NULL && strcmp(name, formats[i]->name) != 0)
+      continue;
+    sf_code code = formats[i]->detect(source, cancellation, &detected, &failure);
+    if (code == SF_ERROR) {
+      add_refusal(&first, &failure);
+      continue;
+    }
+    if (code == SF_OK && !detected)
+      continue;
+    if (code == SF_OK)
+      code = formats[i]->open(source, cancellation, shard, &failure);
+    if (code == SF_OK)
+      return SF_OK;
+    if (first.code == SF_OK || code != SF_DB_ADAPTER_ERROR)
+      first = failure;
+    if (code != SF_DB_ADAPTER_ERROR)
+      break;
+  }
+  if (first.code == SF_OK)
+    return fail_missing(source, name, error);
+  if (error != NULL)
+    *error = first;
+  return first.code;
+}
+
+/* What the connections of other shards keep open is let go where file descriptors run out. */
+sf_code sf_shard_open(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,
+                      sf_error *error) {
+  sf_code code = open_found(source, cancellation, shard, error);
+  if (code == SF_POOL_EXHAUSTED_ERROR && sf_connection_pool_shrink(source->resources->connections))
+    code = open_found(source, cancellation, shard, error);
+  return name_shard(source, code, error);
+}
+
+void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation) {
+  for (size_t i = 0; i < shard->num_segments; i++) {
+    const sf_vector_segment *segment = &shard->segments[i];
+    if (segment->lazy_norms != NULL)
+      sf_lazy_norms_complete(segment->lazy_norms, cancellation);
+    if (segment->lazy_codes != NULL)
+      sf_lazy_codes_complete(segment->lazy_codes, cancellation);
+  }
+}
+
+uint64_t sf_shard_num_not_finite(const sf_shard *shard) {
+  uint64_t count = shard->num_not_finite;
+  for (size_t i = 0; i < shard->num_segments; i++) {
+    const sf_vector_segment *segment = &shard->segments[i];
+    if (segment->lazy_norms != NULL)
+      count += sf_lazy_norms_num_not_finite(segment->lazy_norms);
+    if (segment->lazy_codes != NULL)
+      count += sf_lazy_codes_num_not_finite(segment->lazy_codes);
+  }
+  return count;
+}
+
+uint64_t sf_shard_num_rows(const sf_shard *shard) {
+  return shard->num_rows - (sf_shard_num_not_finite(shard) - shard->num_not_finite);
+}
+
+sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error) {
+  return shard->format->fetch_rows(shard, rows, count, sink, error);
+}
+
+sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error) {
+  return shard->format->verify(shard, cancellation, error);
+}
+
+void sf_shard_close(sf_shard *shard) {
+  if (shard != NULL)
+    shard->format->close(shard);
+}
+
+sf_code sf_shard_resources_create(sf_shard_resources **created, sf_error *error) {
+  sf_shard_resources *resources = sf_calloc(1, sizeof(*resources));
+  if (resources == NULL)
+    return sf_fail_memory(error, "resources of shards");
+  sf_code code = sf_connection_pool_create(&resources->connections, error);
+  if (code == SF_OK)
+    code = sf_cache_users_create(&resources->cache_users, error);
+  if (code == SF_OK)
+    *created = resources;
+  else
+    sf_shard_resources_free(resources);
+  return code;
+}
+
+void sf_shard_resources_free(sf_shard_resources *resources) {
+  if (resources == NULL)
+    return;
+  sf_connection_pool_free(resources->connections);
+  sf_cache_users_free(resources->cache_users);
+  free(resources);
+}

@@ -1,0 +1,135 @@
+/*
+ * A shard: vectors to scan, and the ids and payloads of the rows that win. A shard format is one vtable, and one line
+ * in the table of shard.c.
+ */
+#ifndef SF_FORMATS_SHARD_H
+#define SF_FORMATS_SHARD_H
+
+#include "base/cancellation.h"
+#include "storage/storage.h"
+#include "vectors/codes.h"
+#include "vectors/lazy_codes.h"
+#include "vectors/lazy_norms.h"
+
+typedef struct sf_shard sf_shard;
+
+/* How the shard's own engine states a distance (lower is closer), so that users' thresholds keep their meaning. */
+typedef enum sf_score_convention {
+  SF_SCORE_COSINE,        /* 1 − cos; 1 where either vector is zero */
+  SF_SCORE_L2,            /* Euclidean distance */
+  SF_SCORE_SQUARED_L2,    /* its square */
+  SF_SCORE_ONE_MINUS_DOT, /* 1 − dot */
+} sf_score_convention;
+
+/* Rows whose vectors lie contiguously in memory. */
+typedef struct sf_vector_segment {
+  const float *vectors; /* num_rows × dim */
+  /* 1/|x| of each row, for cosine, as sf_inverse_norm gives it, or (lazy_norms) from a sum in float32; else NULL. 0 for a
+   * zero vector; NaN where float32 can't be trusted with the row (a norm that is tiny or huge), which then is always scored
+   * exactly. */
+  const float *inverse_norms;
+  /* Bit r % 8 of byte r / 8 set: row r is never a result (deleted, null, or found not to be finite: one that is not finite
+   * is no result, whatever its bit says). NULL: none are. */
+  const uint8_t *excluded;
+  uint64_t first_row; /* number of its first row in the shard */
+  size_t num_rows;
+  double max_norm; /* for dot products: no row's |x| is larger (but of those that are no results) */
+  /* Where the two kinds of norms are to be found out by who scans first: then inverse_norms is NULL, max_norm
+   * infinite. NULL: they are known, or not needed. */
+  sf_lazy_norms *lazy_norms;
+  /* Of these rows, among others, from number first_code on. Zero-initialised: none. */
+  sf_codes codes;
+  size_t first_code;
+  sf_lazy_codes *lazy_codes; /* those are made by and by; then first_code is 0. NULL: they aren't */
+} sf_vector_segment;
+
+/* Where a winner's id and payload go: called once for each row asked for, in order. Everything is copied. `payload`
+ * NULL: none. Returns false when memory is out. */
+typedef struct sf_row_sink {
+  bool (*add)(struct sf_row_sink *sink, sf_id_type id_type, int64_t id_integer, const char *id_string, size_t id_length,
+              const char *payload, size_t payload_length);
+} sf_row_sink;
+
+/* What the shards of a reader share (connections, for one). Outlives every shard that was opened with it. */
+typedef struct sf_shard_resources sf_shard_resources;
+
+sf_code sf_shard_resources_create(sf_shard_resources **resources, sf_error *error);
+void sf_shard_resources_free(sf_shard_resources *resources); /* NULL is allowed */
+
+/* What there is to know before a shard is opened. All borrowed; only storage and resources are needed once it is open. */
+typedef struct sf_shard_source {
+  sf_storage *storage;
+  sf_shard_resources *resources;
+  uint32_t db_id;
+  const char *db_url;        /* as the manifest has it: what messages name */
+  const char *key;           /* db_url as a key below the storage's root */
+  const char *checkpoint_id; /* NULL: none */
+  const char *cache_dir;     /* `<local_root>/shard_<db_id>`; may not exist yet */
+  uint32_t dim;
+  sf_metric metric;
+  const char *format_name;     /* the only format to look for; NULL: any */
+  const char *manifest_format; /* the format that the shard has, as the manifest says; NULL: it doesn't */
+  uint64_t max_cache_bytes;    /* what the local cache may take of the disk; 0: no bound */
+  bool is_unified;             /* key-value data with vectors beside it: Lance data lies in `vector/` */
+  bool verify_only; /* read the shard itself, whatever the cache holds, and leave the cache alone; the shard that
+                                this opens can be verified, but not searched */
+} sf_shard_source;
+
+typedef struct sf_shard_format {
+  const char *name; /* "sqlite-vec", "lance" */
+  /* Whether the shard is of this format, by what lies at its key. */
+  sf_code (*detect)(const sf_shard_source *source, const sf_cancellation *cancellation, bool *detected,
+                    sf_error *error);
+  sf_code (*open)(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,
+                  sf_error *error);
+  /* Ids and payloads of rows (ascending or not, none excluded). May be called by several threads at once. */
+  sf_code (*fetch_rows)(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error);
+  /* Reads all that a search could need, not only what opening looked at. */
+  sf_code (*verify)(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);
+  void (*close)(sf_shard *shard);
+} sf_shard_format;
+
+/* The first few rows that something is to be said of: by rowid in a sqlite-vec shard, in Lance by their number. */
+typedef struct sf_noted_rows {
+  size_t count;
+  uint64_t rows[5];
+} sf_noted_rows;
+
+static inline void sf_note_row(sf_noted_rows *noted, uint64_t row) {
+  if (noted->count < sizeof(noted->rows) / sizeof(noted->rows[0]))
+    noted->rows[noted->count++] = row;
+}
+
+/* What every open shard begins with. Immutable once open. */
+struct sf_shard {
+  const sf_shard_format *format;
+  uint32_t db_id;
+  uint32_t dim;
+  sf_score_convention score_convention;
+  const sf_vector_segment *segments; /* by first_row, ascending */
+  size_t num_segments;
+  uint64_t num_rows;       /* live rows: excluded ones don't count, nor others that opening saw are not finite */
+  uint64_t num_not_finite; /* rows excluded because a component is NaN, infinite or null, as far as opening saw them */
+  sf_noted_rows first_not_finite; /* with verify_only: some of them */
+};
+
+/* The same two with what searches found out since, where vectors are searched in place. Any thread. */
+uint64_t sf_shard_num_not_finite(const sf_shard *shard);
+uint64_t sf_shard_num_rows(const sf_shard *shard);
+
+/* Fails unless it is NULL or the name of a format. */
+sf_code sf_shard_format_check(const char *name, sf_error *error);
+
+/* Finds the format and opens. Every failure that is the shard's own is SF_DB_ADAPTER_ERROR and names its db_url. */
+sf_code sf_shard_open(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,
+                      sf_error *error);
+/* Finds out now what the first search would, so that it is as fast as later ones. Stops when it is cancelled. */
+void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation);
+sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error);
+sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);
+void sf_shard_close(sf_shard *shard); /* NULL is allowed */
+
+extern const sf_shard_format sf_sqlite_vec_format;
+extern const sf_shard_format sf_lance_format;
+
+#endif

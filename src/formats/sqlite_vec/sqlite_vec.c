@@ -1,0 +1,353 @@
+/* Shards of the sqlite-vec backend: shard.db. */
+#include "cache/cache_folder.h"
+#include "cache/cache_limit.h"
+#include "cache/cache_use.h"
+#include "cache/scratch_folder.h"
+#include "cache/vector_file.h"
+#include "formats/shard_resources.h"
+#include "formats/sqlite_vec/vec0_rows.h"
+#include "formats/sqlite_vec/vec0_tables.h"
+#include "vectors/vector_statistics.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+/* "shard.<16 digits>.db" */
+#define DOWNLOAD_NAME_SIZE 32
+
+typedef struct sqlite_vec_shard {
+  sf_shard base;
+  sf_connection_pool *connections; /* shared by the reader's shards */
+  char *path;                      /* of shard.db on this machine */
+  sf_cache_use use;                /* of the cache's folder */
+  sf_cache_use download;           /* of the file that was downloaded into it */
+  sf_scratch_folder scratch;       /* of a download that is only verified, removed with the shard */
+  char *name;                      /* "shard 3 (s3://…)": what messages begin with */
+  sf_vector_file file;
+} sqlite_vec_shard;
+
+/* Every sf_shard of this format is the first member of a sqlite_vec_shard. */
+static sqlite_vec_shard *sqlite_vec_of(sf_shard *shard) {
+  return (sqlite_vec_shard *)shard;
+}
+
+/* Where shard.db may lie: at the shard's key, or in `vector/` beside key-value data that are no SQLite database. */
+static const char *const places[] = {"shard.db", "vector/shard.db"};
+
+static size_t num_places(const sf_shard_source *source) {
+  return source->is_unified ? 2 : 1;
+}
+
+static sf_code sqlite_vec_detect(const sf_shard_source *source, const sf_cancellation *cancellation, bool *detected,
+                                 sf_error *error) {
+  *detected = false;
+  for (size_t i = 0; i < num_places(source) && !*detected; i++) {
+    char *key = sf_format("%s/%s", source->key, places[i]);
+    if (key == NULL)
+      return sf_fail_memory(error, "key of a shard");
+    sf_object_info info;
+    sf_code code = sf_storage_head(source->storage, key, cancellation, detected, &info, error);
+    free(key);
+    if (code != SF_OK)
+      return code;
+  }
+  return SF_OK;
+}
+
+/* A download that is not there yet needs room. Where that is not bounded, nothing is asked. */
+static sf_code make_room_for_download(const sf_shard_source *source, const char *key, const char *download_path,
+                                      const sf_cancellation *cancellation, sf_error *error) {
+  struct stat status;
+  sf_object_info info;
+  bool found;
+  if (source->max_cache_bytes == 0 || lstat(download_path, &status) == 0)
+    return SF_OK;
+  SF_TRY(sf_storage_head(source->storage, key, cancellation, &found, &info, error));
+  if (found)
+    sf_cache_make_room(source->cache_dir, source->max_cache_bytes, info.size);
+  return SF_OK;
+}
+
+/* The folder becomes this shard's before anything is downloaded into it: whoever makes it so removes what was there. In one
+ * that is this shard's already nothing is written. */
+static sf_code claim_cache_folder(const sf_shard_source *source, const sf_cancellation *cancellation, sf_error *error) {
+  sf_cache_folder folder;
+  bool found;
+  bool matches;
+  SF_TRY(sf_cache_folder_open(source->cache_dir, true, &found, &folder, error));
+  sf_code code = sf_cache_folder_matches(&folder, source->db_url, source->checkpoint_id, &matches, error);
+  if (code == SF_OK && !matches)
+    code = sf_cache_folder_lock(&folder, source->db_url, source->checkpoint_id, cancellation, error);
+  sf_cache_folder_close(&folder);
+  return code;
+}
+
+/* Where a download goes: under a name of the shard's own, so that a path never comes to name another's. It is held before
+ * it is there: a newer snapshot's shard may take the folder over while this one is still searched. What is verified is read
+ * from the storage, whatever the cache holds. */
+static sf_code choose_download_path(const sf_shard_source *source, sqlite_vec_shard *shard,
+                                    const sf_cancellation *cancellation, char **path, sf_error *error) {
+  char name[DOWNLOAD_NAME_SIZE];
+  snprintf(name, sizeof(name), "shard.%016llx.db",
+           (unsigned long long)XXH3_64bits(source->db_url, strlen(source->db_url)));
+  if (source->verify_only) {
+    SF_TRY(sf_scratch_folder_make(source->cache_dir, &shard->scratch, error));
+    *path = sf_format("%s/shard.db", shard->scratch.path);
+  } else {
+    SF_TRY(sf_cache_use_file(source->resources->cache_users, source->cache_dir, name, &shard->download, error));
+    SF_TRY(claim_cache_folder(source, cancellation, error));
+    *path = sf_format("%s/%s", source->cache_dir, name);
+  }
+  return *path != NULL ? SF_OK : sf_fail_memory(error, "path of a shard");
+}
+
+/* Where shard.db lies on this machine: in place, or in the cache after a download. */
+static sf_code localize(const sf_shard_source *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
+                        sf_error *error) {
+  char *download_path = NULL;
+  bool found = false;
+  const bool is_remote = source->storage->vtable->is_remote;
+  sf_code code = is_remote ? choose_download_path(source, shard, cancellation, &download_path, error) : SF_OK;
+  for (size_t i = 0; i < num_places(source) && code == SF_OK && !found; i++) {
+    char *key = sf_format("%s/%s", source->key, places[i]);
+    code = key == NULL ? sf_fail_memory(error, "key of a shard") : SF_OK;
+    if (code == SF_OK && is_remote && !source->verify_only)
+      code = make_room_for_download(source, key, download_path, cancellation, error);
+    if (code == SF_OK)
+      code = sf_storage_local_file(source->storage, key, download_path, cancellation, &found, &shard->path, error);
+    free(key);
+  }
+  if (code == SF_OK && !found)
+    code = sf_fail(error, SF_DB_ADAPTER_ERROR, "the shard is missing: expected an object at %s/shard.db, found none",
+                   source->key);
+  free(download_path);
+  return code;
+}
+
+static sf_code identify(const sf_shard_source *source, const char *path, sf_vector_file_identity *identity,
+                        sf_error *error) {
+  struct stat status;
+  if (stat(path, &status) != 0)
+    return sf_fail(error, sf_errno_code(errno, SF_DB_ADAPTER_ERROR), "can't look at %s: %s", path, strerror(errno));
+#if defined(__APPLE__)
+  const struct timespec modified = status.st_mtimespec;
+#else
+  const struct timespec modified = status.st_mtim;
+#endif
+  *identity = (sf_vector_file_identity){.db_url = source->db_url,
+                                        .checkpoint_id = source->checkpoint_id,
+                                        .source_size = (uint64_t)status.st_size,
+                                        .source_modified = (int64_t)modified.tv_sec * 1000000000 + modified.tv_nsec,
+                                        .dim = source->dim,
+                                        .metric = source->metric};
+  return SF_OK;
+}
+
+static sf_code write_rows(uint64_t first_row, const float *vectors, const int64_t *row_ids, size_t count,
+                          void *user_data, sf_error *error) {
+  return sf_vector_file_write_rows(user_data, first_row, vectors, row_ids, count, error);
+}
+
+/* Verification keeps nothing of the vectors but whether they are numbers. */
+static sf_code look_at_rows(uint64_t first_row, const float *vectors, const int64_t *row_ids, size_t count,
+                            void *user_data, sf_error *error) {
+  (void)first_row, (void)error;
+  sf_shard *shard = user_data;
+  uint64_t num_not_finite = sf_count_not_finite(vectors, count, shard->dim, NULL, 0);
+  for (size_t i = 0; i < count && num_not_finite > 0; i++)
+    if (sf_count_not_finite(vectors + i * shard->dim, 1, shard->dim, NULL, 0) > 0)
+      sf_note_row(&shard->first_not_finite, (uint64_t)row_ids[i]);
+  shard->num_not_finite += num_not_finite;
+  shard->num_rows -= num_not_finite;
+  return SF_OK;
+}
+
+static sf_code write_vector_file(sqlite3 *database, const sf_vec0_rows *rows, const sf_folder *folder,
+                                 const sf_vector_file_identity *identity, const sf_cancellation *cancellation,
+                                 sf_error *error) {
+  sf_vector_file_writer *writer;
+  SF_TRY(sf_vector_file_create(folder, SF_VECTOR_FILE_NAME, identity, rows->count, &writer, error));
+  sf_code code = sf_vec0_read(database, identity->dim, rows, cancellation, write_rows, writer, error);
+  if (code == SF_OK)
+    return sf_vector_file_finish(writer, error);
+  sf_vector_file_abandon(writer);
+  return code;
+}
+
+/* What a pass over the tables of shard.db is for: a vector file, or (with NULL) a look at every row. */
+typedef struct decoding {
+  const sf_shard_source *source;
+  const sf_folder *folder;
+  sf_shard *looked_at;
+} decoding;
+
+static sf_code decode_tables(sqlite3 *database, const decoding *purpose, const sf_vector_file_identity *identity,
+                             const sf_cancellation *cancellation, sf_error *error) {
+  sf_vec0_rows rows = {0};
+  sf_code code;
+  SF_TRY(sf_vec0_check_schema(database, identity->dim, identity->metric, error));
+  SF_TRY(sf_vec0_survey(database, identity->dim, identity->source_size, cancellation, &rows, error));
+  if (purpose->folder != NULL) {
+    sf_cache_make_room(purpose->source->cache_dir, purpose->source->max_cache_bytes,
+                       sf_vector_file_size(identity, rows.count));
+    code = write_vector_file(database, &rows, purpose->folder, identity, cancellation, error);
+  } else {
+    purpose->looked_at->num_rows = rows.count;
+    code = sf_vec0_read(database, identity->dim, &rows, cancellation, look_at_rows, purpose->looked_at, error);
+  }
+  sf_vec0_rows_free(&rows);
+  return code;
+}
+
+static sf_code decode(const char *path, const decoding *purpose, const sf_vector_file_identity *identity,
+                      const sf_cancellation *cancellation, sf_error *error) {
+  sqlite3 *database;
+  SF_TRY(sf_vec0_check_length(path, error));
+  SF_TRY(sf_sqlite_open_immutable(path, "shard.db", SF_DB_ADAPTER_ERROR, &database, error));
+  sf_code code = decode_tables(database, purpose, identity, cancellation, error);
+  sqlite3_close(database);
+  return code;
+}
+
+/* Makes the vector file under the folder's lock, unless another process did while we waited for it. */
+static sf_code make_vector_file(const sf_shard_source *source, sqlite_vec_shard *shard, sf_cache_folder *folder,
+                                const sf_vector_file_identity *identity, const sf_cancellation *cancellation,
+                                sf_error *error) {
+  const sf_folder *in = &folder->folder;
+  const decoding purpose = {.source = source, .folder = in};
+  bool usable = false;
+  SF_TRY(sf_cache_folder_lock(folder, source->db_url, source->checkpoint_id, cancellation, error));
+  SF_TRY(sf_vector_file_map(in, SF_VECTOR_FILE_NAME, identity, &usable, &shard->file, error));
+  if (usable)
+    return SF_OK;
+  SF_TRY(decode(shard->path, &purpose, identity, cancellation, error));
+  SF_TRY(sf_vector_file_map(in, SF_VECTOR_FILE_NAME, identity, &usable, &shard->file, error));
+  return usable
+             ? SF_OK
+             : sf_fail(error, SF_ERROR,
+                       "local cache: %s/" SF_VECTOR_FILE_NAME " does not hold what was just written to it", in->path);
+}
+
+static sf_code load_vectors(const sf_shard_source *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
+                            sf_error *error) {
+  sf_vector_file_identity identity;
+  sf_cache_folder folder;
+  bool found;
+  bool matches;
+  bool usable = false;
+  SF_TRY(identify(source, shard->path, &identity, error));
+  SF_TRY(sf_cache_folder_open(source->cache_dir, true, &found, &folder, error));
+  sf_code code = sf_cache_folder_matches(&folder, source->db_url, source->checkpoint_id, &matches, error);
+  if (code == SF_OK && matches)
+    code = sf_vector_file_map(&folder.folder, SF_VECTOR_FILE_NAME, &identity, &usable, &shard->file, error);
+  if (code == SF_OK && !usable)
+    code = make_vector_file(source, shard, &folder, &identity, cancellation, error);
+  sf_cache_folder_close(&folder);
+  return code;
+}
+
+static sf_code check_shard(const sf_shard_source *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
+                           sf_error *error) {
+  sf_vector_file_identity identity;
+  const decoding purpose = {.looked_at = &shard->base};
+  SF_TRY(identify(source, shard->path, &identity, error));
+  return decode(shard->path, &purpose, &identity, cancellation, error);
+}
+
+static void sqlite_vec_close(sf_shard *closed) {
+  sqlite_vec_shard *shard = sqlite_vec_of(closed);
+  sf_connection_pool_forget(shard->connections, shard);
+  sf_vector_file_unmap(&shard->file);
+  sf_scratch_folder_remove(&shard->scratch);
+  sf_cache_use_end(&shard->download);
+  sf_cache_use_end(&shard->use);
+  free(shard->path);
+  free(shard->name);
+  free(shard);
+}
+
+static void describe(const sf_shard_source *source, sqlite_vec_shard *shard) {
+  shard->base.format = &sf_sqlite_vec_format;
+  shard->base.db_id = source->db_id;
+  shard->base.dim = source->dim;
+  shard->base.score_convention = source->metric == SF_METRIC_COSINE ? SF_SCORE_COSINE : SF_SCORE_L2;
+  shard->connections = source->resources->connections;
+}
+
+static void describe_vectors(sqlite_vec_shard *shard) {
+  shard->base.segments = &shard->file.segment;
+  shard->base.num_segments = shard->file.segment.num_rows > 0 ? 1 : 0;
+  shard->base.num_not_finite = shard->file.num_not_finite;
+  shard->base.num_rows = shard->file.segment.num_rows - shard->file.num_not_finite;
+}
+
+static sf_code sqlite_vec_open(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **opened,
+                               sf_error *error) {
+  if (source->metric == SF_METRIC_DOT_PRODUCT)
+    return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: expected metric cosine or l2, found %s",
+                   sf_metric_name(source->metric));
+  sqlite_vec_shard *shard = sf_calloc(1, sizeof(*shard));
+  if (shard == NULL)
+    return sf_fail_memory(error, "shard");
+  describe(source, shard);
+  shard->name = sf_format("shard %u (%s)", (unsigned)source->db_id, source->db_url);
+  sf_code code = shard->name == NULL ? sf_fail_memory(error, "shard") : SF_OK;
+  if (code == SF_OK && !source->verify_only)
+    code = sf_cache_use_folder(source->resources->cache_users, source->cache_dir, &shard->use, error);
+  if (code == SF_OK)
+    code = localize(source, shard, cancellation, error);
+  if (code == SF_OK && source->verify_only)
+    code = check_shard(source, shard, cancellation, error);
+  else if (code == SF_OK) {
+    code = load_vectors(source, shard, cancellation, error);
+    describe_vectors(shard);
+  }
+  if (code == SF_OK)
+    *opened = &shard->base;
+  else
+    sqlite_vec_close(&shard->base);
+  return code;
+}
+
+static sf_code sqlite_vec_fetch_rows(sf_shard *from, const uint64_t *rows, size_t count, sf_row_sink *sink,
+                                     sf_error *error) {
+  sqlite_vec_shard *shard = sqlite_vec_of(from);
+  sf_connection *connection;
+  sf_code code = sf_connection_pool_take(shard->connections, shard, shard->path, &connection, error);
+  if (code != SF_OK) {
+    sf_error_prefix(error, "%s", shard->name);
+    return code;
+  }
+  for (size_t i = 0; i < count && code == SF_OK; i++)
+    code = sf_vec0_fetch_row(connection, shard->file.row_ids[rows[i]], sink, error);
+  sf_connection_pool_give(shard->connections, connection);
+  if (code != SF_OK && code != SF_OUT_OF_MEMORY_ERROR)
+    sf_error_prefix(error, "%s", shard->name);
+  return code;
+}
+
+static sf_code sqlite_vec_verify(sf_shard *of, const sf_cancellation *cancellation, sf_error *error) {
+  sqlite_vec_shard *shard = sqlite_vec_of(of);
+  sqlite3 *database;
+  sf_code code = sf_sqlite_open_immutable(shard->path, "shard.db", SF_DB_ADAPTER_ERROR, &database, error);
+  if (code == SF_OK) {
+    code = sf_vec0_verify_rows(database, cancellation, error);
+    sqlite3_close(database);
+  }
+  if (code == SF_DB_ADAPTER_ERROR)
+    sf_error_prefix(error, "%s", shard->name);
+  return code;
+}
+
+const sf_shard_format sf_sqlite_vec_format = {
+    .name = "sqlite-vec",
+    .detect = sqlite_vec_detect,
+    .open = sqlite_vec_open,
+    .fetch_rows = sqlite_vec_fetch_rows,
+    .verify = sqlite_vec_verify,
+    .close = sqlite_vec_close,
+};
