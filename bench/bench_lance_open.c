@@ -7,7 +7,7 @@
  *   bench_lance_open ROOT KEY DIM METRIC CACHE_DIR DATA_FILE
  */
 #include "base/time.h"
-#include "search/scan.h"
+#include "query/scan.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -75,8 +75,8 @@ static double time_search(const sf_shard *shard) {
     for (size_t i = 0; i < shard->num_segments; i++) {
       sf_neighbour neighbours[TOP_K];
       size_t count;
-      sf_scan_segment(&scan_query, &shard->segments[i], 0, shard->segments[i].num_rows, TOP_K, NULL, NULL,
-                      neighbours, &count, NULL);
+      sf_scan_segment(&scan_query, &shard->segments[i], 0, shard->segments[i].num_rows, TOP_K, NULL, NULL, neighbours,
+                      &count, NULL);
     }
     time = milliseconds_since(begin);
   }

@@ -13,8 +13,8 @@
 #include "async/executor.h"
 #include "base/files.h"
 #include "base/thread.h"
-#include "search/scan.h"
-#include "search/slices.h"
+#include "query/scan.h"
+#include "query/slices.h"
 
 #include <fcntl.h>
 #include <math.h>

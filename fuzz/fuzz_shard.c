@@ -1,6 +1,6 @@
 /* The bytes are a shard.db of vectors of 4 components. */
 #include "../tests/temporary_folder.h"
-#include "search/scan.h"
+#include "query/scan.h"
 
 #include <math.h>
 #include <stdbool.h>

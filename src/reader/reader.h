@@ -6,7 +6,7 @@
 #include "base/event.h"
 #include "base/log.h"
 #include "base/thread.h"
-#include "reader/search.h"
+#include "query/search.h"
 
 /* Something under way that closing waits for, or cancels; embedded. */
 typedef struct sf_activity {

@@ -1,7 +1,7 @@
 /* Reading every object of a snapshot, to say what does not hold. */
 #include "async/operation.h"
+#include "query/shard_source.h"
 #include "reader/options.h"
-#include "reader/shard_source.h"
 #include "snapshot/reference.h"
 #include "snapshot/snapshot.h"
 

@@ -5,7 +5,7 @@
 #ifndef SF_VECTORS_KEY_H
 #define SF_VECTORS_KEY_H
 
-#include "search/scan.h"
+#include "query/scan.h"
 
 typedef struct sf_key_bounds {
   sf_score_convention score_convention;

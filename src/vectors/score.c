@@ -1,4 +1,4 @@
-#include "search/scan.h"
+#include "query/scan.h"
 
 #include <math.h>
 

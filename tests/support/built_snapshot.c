@@ -1,8 +1,8 @@
 #include "support/built_snapshot.h"
 
 #include "base/memory.h"
+#include "query/scan.h"
 #include "random.h"
-#include "search/scan.h"
 #include "support/scratch.h"
 
 #include <sqlite3.h>

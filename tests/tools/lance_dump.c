@@ -6,7 +6,7 @@
  * {"row": number in the shard, "id": …, "payload": … or null, "vector": hexadecimal float32}, with strings in hexadecimal,
  * too. `remote` reads through a storage whose objects are not on this machine, and counts its requests on stderr.
  */
-#include "search/scan.h"
+#include "query/scan.h"
 #include "support/remote_storage.h"
 
 #include <inttypes.h>
@@ -80,8 +80,8 @@ static sf_code find_all(const sf_shard *shard, const sf_vector_segment *segment,
     return sf_fail_memory(error, "query");
   query[0] = 1;
   sf_scan_query_init(&scan_query, query, shard->dim, shard->score_convention, query + shard->dim);
-  sf_code code = sf_scan_segment(&scan_query, segment, 0, segment->num_rows, segment->num_rows, NULL, NULL,
-                                 neighbours, count, error);
+  sf_code code = sf_scan_segment(&scan_query, segment, 0, segment->num_rows, segment->num_rows, NULL, NULL, neighbours,
+                                 count, error);
   free(query);
   if (code == SF_OK)
     qsort(neighbours, *count, sizeof(*neighbours), compare_rows);

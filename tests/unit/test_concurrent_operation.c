@@ -3,7 +3,7 @@
 
 #include "base/memory.h"
 #include "base/thread.h"
-#include "search/response.h"
+#include "query/response.h"
 
 #include <cmocka_includes.h>
 #include <poll.h>

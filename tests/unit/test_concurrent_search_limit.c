@@ -1,4 +1,4 @@
-#include "search/search_limit.h"
+#include "query/search_limit.h"
 
 #include "base/thread.h"
 #include "cmocka_includes.h"

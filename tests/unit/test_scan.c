@@ -1,6 +1,6 @@
 #include "cmocka_includes.h"
+#include "query/code_filter.h"
 #include "random.h"
-#include "search/code_filter.h"
 #include "temporary_folder.h"
 
 #include <float.h>

@@ -1,4 +1,4 @@
-#include "search/slices.h"
+#include "query/slices.h"
 
 #include "cmocka_includes.h"
 #include "random.h"

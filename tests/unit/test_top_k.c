@@ -1,7 +1,7 @@
 #include "cmocka_includes.h"
+#include "query/candidates.h"
+#include "query/top_k.h"
 #include "random.h"
-#include "search/candidates.h"
-#include "search/top_k.h"
 
 #include <math.h>
 #include <stdlib.h>

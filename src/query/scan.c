@@ -1,8 +1,8 @@
-#include "search/scan.h"
+#include "query/scan.h"
 
-#include "search/candidates.h"
-#include "search/code_filter.h"
-#include "search/top_k.h"
+#include "query/candidates.h"
+#include "query/code_filter.h"
+#include "query/top_k.h"
 #include "vectors/key.h"
 
 #include <float.h>

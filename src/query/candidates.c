@@ -1,4 +1,4 @@
-#include "search/candidates.h"
+#include "query/candidates.h"
 
 #include "base/memory.h"
 

@@ -1,4 +1,4 @@
-#include "reader/shard_source.h"
+#include "query/shard_source.h"
 
 #include "snapshot/reference.h"
 

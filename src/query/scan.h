@@ -2,12 +2,12 @@
  * Exact search of one vector segment, or a part of it: a float32 pass over all rows, and float64 scores for those that
  * come within its error of the best. The result is what scoring every row in float64 would give.
  */
-#ifndef SF_SEARCH_SCAN_H
-#define SF_SEARCH_SCAN_H
+#ifndef SF_QUERY_SCAN_H
+#define SF_QUERY_SCAN_H
 
 #include "base/cancellation.h"
 #include "formats/shard.h"
-#include "search/search_limit.h"
+#include "query/search_limit.h"
 #include "vectors/distance.h"
 
 /* What of a query is the same for every row. Borrows the query. */

@@ -1,4 +1,4 @@
-#include "search/response.h"
+#include "query/response.h"
 
 struct sf_search_response {
   sf_search_result *results;

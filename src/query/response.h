@@ -1,6 +1,6 @@
 /* The answer to a search: winners, and the ids and payloads that are fetched for them. */
-#ifndef SF_SEARCH_RESPONSE_H
-#define SF_SEARCH_RESPONSE_H
+#ifndef SF_QUERY_RESPONSE_H
+#define SF_QUERY_RESPONSE_H
 
 #include "base/memory.h"
 #include "formats/shard.h"

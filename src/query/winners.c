@@ -1,4 +1,4 @@
-#include "search/winners.h"
+#include "query/winners.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* Rows that may be among the best by their keys, in the order in which they came, until they are scored exactly. */
-#ifndef SF_SEARCH_CANDIDATES_H
-#define SF_SEARCH_CANDIDATES_H
+#ifndef SF_QUERY_CANDIDATES_H
+#define SF_QUERY_CANDIDATES_H
 
 #include "base/error.h"
 

@@ -1,8 +1,8 @@
 /* The best neighbours of a search over all of its shards: merged from the slices' results as they come. */
-#ifndef SF_SEARCH_WINNERS_H
-#define SF_SEARCH_WINNERS_H
+#ifndef SF_QUERY_WINNERS_H
+#define SF_QUERY_WINNERS_H
 
-#include "search/scan.h"
+#include "query/scan.h"
 
 typedef struct sf_winner {
   double score;

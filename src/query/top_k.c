@@ -1,4 +1,4 @@
-#include "search/top_k.h"
+#include "query/top_k.h"
 
 bool sf_neighbour_before(const sf_neighbour *a, const sf_neighbour *b) {
   if (a->score != b->score)

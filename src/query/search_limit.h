@@ -2,10 +2,10 @@
  * What the scans of one search tell one another, on however many threads: the highest score that is still of use, and a
  * first one by a sample of the rows, of which each thread that begins takes some parts. Nobody waits for another.
  */
-#ifndef SF_SEARCH_SEARCH_LIMIT_H
-#define SF_SEARCH_SEARCH_LIMIT_H
+#ifndef SF_QUERY_SEARCH_LIMIT_H
+#define SF_QUERY_SEARCH_LIMIT_H
 
-#include "search/top_k.h"
+#include "query/top_k.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

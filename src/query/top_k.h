@@ -1,6 +1,6 @@
 /* The best k of neighbours that come in any order, in memory that the caller owns. */
-#ifndef SF_SEARCH_TOP_K_H
-#define SF_SEARCH_TOP_K_H
+#ifndef SF_QUERY_TOP_K_H
+#define SF_QUERY_TOP_K_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "search/slices.h"
+#include "query/slices.h"
 
 /*
  * A slice of so many bytes is scanned in well under a millisecond, for a whole company of searches in a few: small enough to

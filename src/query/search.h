@@ -10,12 +10,12 @@
  * Lock order: the search's mutex, then the shard cache's, then the executor's; the scan board's comes after the search's.
  * No thread holds two searches' mutexes.
  */
-#ifndef SF_READER_SEARCH_H
-#define SF_READER_SEARCH_H
+#ifndef SF_QUERY_SEARCH_H
+#define SF_QUERY_SEARCH_H
 
 #include "base/event.h"
-#include "reader/shard_cache.h"
-#include "search/response.h"
+#include "query/response.h"
+#include "query/shard_cache.h"
 
 typedef struct sf_search sf_search;
 

@@ -1,10 +1,10 @@
-#include "reader/search.h"
+#include "query/search.h"
 
 #include "base/json_text.h"
 #include "base/thread.h"
 #include "base/time.h"
-#include "search/slices.h"
-#include "search/winners.h"
+#include "query/slices.h"
+#include "query/winners.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,4 +1,4 @@
-#include "search/code_filter.h"
+#include "query/code_filter.h"
 
 #include "base/memory.h"
 #include "vectors/key.h"

@@ -1,4 +1,4 @@
-#include "reader/scan_board.h"
+#include "query/scan_board.h"
 
 #include "base/memory.h"
 

@@ -3,11 +3,11 @@
  * of which they leave any, by long ones; where that is most of them, by long ones at once. Rows that it leaves out are not, for
  * certain.
  */
-#ifndef SF_SEARCH_CODE_FILTER_H
-#define SF_SEARCH_CODE_FILTER_H
+#ifndef SF_QUERY_CODE_FILTER_H
+#define SF_QUERY_CODE_FILTER_H
 
-#include "search/candidates.h"
-#include "search/scan.h"
+#include "query/candidates.h"
+#include "query/scan.h"
 
 /* What codes that serve scores of that kind are made for. */
 sf_metric sf_code_metric_of(sf_score_convention convention);
