@@ -4,7 +4,7 @@
 #include "base/files.h"
 #include "base/memory.h"
 #include "base/process.h"
-#include "build/publish.h"
+#include "snapshot/publish.h"
 
 #include <errno.h>
 #include <string.h>

@@ -6,10 +6,10 @@
 #include "build/assign.h"
 #include "build/new_folders.h"
 #include "build/routing_check.h"
-#include "build/run_record.h"
 #include "build/shard_set.h"
 #include "build/staging.h"
 #include "build/unique_ids.h"
+#include "snapshot/run_record.h"
 
 /* Room for what becomes of a slice of a batch: one after the other, so that memory stays bounded. */
 typedef struct sf_build_slice {

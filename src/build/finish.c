@@ -4,9 +4,9 @@
 #include "base/memory.h"
 #include "base/time.h"
 #include "build/builder.h"
-#include "build/manifest_writer.h"
-#include "build/npy_writer.h"
-#include "build/publish.h"
+#include "snapshot/manifest_writer.h"
+#include "snapshot/npy_writer.h"
+#include "snapshot/publish.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 #include "build/root_runs.h"
 
 #include "base/array.h"
-#include "build/run_record.h"
 #include "snapshot/reference.h"
+#include "snapshot/run_record.h"
 #include "snapshot/snapshot.h"
 
 #include <string.h>

@@ -6,9 +6,9 @@
 #define SF_BUILD_SHARD_SET_H
 
 #include "build/plan.h"
-#include "build/run_id.h"
 #include "build/spool.h"
 #include "build/team.h"
+#include "snapshot/run_id.h"
 #include "storage/storage.h"
 
 typedef struct sf_shard_set sf_shard_set;

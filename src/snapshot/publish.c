@@ -1,6 +1,6 @@
-#include "build/publish.h"
+#include "snapshot/publish.h"
 
-#include "build/manifest_writer.h"
+#include "snapshot/manifest_writer.h"
 #include "snapshot/pointer.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Routing artifacts as NumPy's .npy files, version 1.0, C order, little-endian float32. */
-#ifndef SF_BUILD_NPY_WRITER_H
-#define SF_BUILD_NPY_WRITER_H
+#ifndef SF_SNAPSHOT_NPY_WRITER_H
+#define SF_SNAPSHOT_NPY_WRITER_H
 
 #include "base/memory.h"
 

@@ -2,10 +2,10 @@
  * The record that a run leaves of itself: `runs/<started_at>_run_id=<run_id>_<32 hexadecimal digits>/run.yaml`, as the
  * format's first writer has it. It says that a run is under way, and when it last gave a sign of life.
  */
-#ifndef SF_BUILD_RUN_RECORD_H
-#define SF_BUILD_RUN_RECORD_H
+#ifndef SF_SNAPSHOT_RUN_RECORD_H
+#define SF_SNAPSHOT_RUN_RECORD_H
 
-#include "build/run_id.h"
+#include "snapshot/run_id.h"
 #include "storage/storage.h"
 
 typedef struct sf_run_record {

@@ -1,4 +1,4 @@
-#include "build/run_id.h"
+#include "snapshot/run_id.h"
 
 #include "base/files.h"
 

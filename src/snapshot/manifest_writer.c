@@ -1,4 +1,4 @@
-#include "build/manifest_writer.h"
+#include "snapshot/manifest_writer.h"
 
 #include "base/json_writer.h"
 #include "base/sqlite.h"

@@ -1,6 +1,6 @@
 /* Making a snapshot that is written the one that is live: its manifest first, then `_CURRENT`. */
-#ifndef SF_BUILD_PUBLISH_H
-#define SF_BUILD_PUBLISH_H
+#ifndef SF_SNAPSHOT_PUBLISH_H
+#define SF_SNAPSHOT_PUBLISH_H
 
 #include "storage/storage.h"
 

@@ -1,4 +1,4 @@
-#include "build/run_record.h"
+#include "snapshot/run_record.h"
 
 #include "base/time.h"
 

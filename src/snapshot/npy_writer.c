@@ -1,4 +1,4 @@
-#include "build/npy_writer.h"
+#include "snapshot/npy_writer.h"
 
 #include <stdio.h>
 #include <string.h>

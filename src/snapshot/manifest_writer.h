@@ -1,6 +1,6 @@
 /* Manifests and `_CURRENT`, as a reader of format version 4 takes them. */
-#ifndef SF_BUILD_MANIFEST_WRITER_H
-#define SF_BUILD_MANIFEST_WRITER_H
+#ifndef SF_SNAPSHOT_MANIFEST_WRITER_H
+#define SF_SNAPSHOT_MANIFEST_WRITER_H
 
 #include "build/plan.h"
 #include "build/shard_set.h"

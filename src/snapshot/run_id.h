@@ -1,6 +1,6 @@
 /* What runs and objects are called. */
-#ifndef SF_BUILD_RUN_ID_H
-#define SF_BUILD_RUN_ID_H
+#ifndef SF_SNAPSHOT_RUN_ID_H
+#define SF_SNAPSHOT_RUN_ID_H
 
 #include "base/error.h"
 
