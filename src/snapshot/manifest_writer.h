@@ -2,8 +2,8 @@
 #ifndef SF_SNAPSHOT_MANIFEST_WRITER_H
 #define SF_SNAPSHOT_MANIFEST_WRITER_H
 
-#include "build/plan.h"
-#include "build/shard_set.h"
+#include "writer/plan.h"
+#include "writer/shard_set.h"
 
 /* All borrowed. */
 typedef struct sf_manifest_facts {

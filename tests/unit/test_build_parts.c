@@ -1,11 +1,11 @@
 /* The parts of a builder by themselves: ids that occur once, rows that are kept, names, arrays. */
-#include "build/spool.h"
-#include "build/unique_ids.h"
 #include "formats/sqlite_vec/written_id.h"
 #include "snapshot/npy.h"
 #include "snapshot/npy_writer.h"
 #include "snapshot/run_id.h"
 #include "snapshot/run_record.h"
+#include "writer/spool.h"
+#include "writer/unique_ids.h"
 
 #include "base/json.h"
 #include "cmocka_includes.h"

@@ -1,4 +1,4 @@
-#include "build/kmeans.h"
+#include "writer/kmeans/kmeans.h"
 
 #include "cmocka_includes.h"
 #include "random.h"

@@ -5,11 +5,11 @@
  */
 #include "base/memory.h"
 #include "base/thread.h"
-#include "build/kmeans.h"
-#include "build/nearest_centroid.h"
 #include "formats/shard_writer.h"
 #include "support/reader_fixture.h"
 #include "support/scratch.h"
+#include "writer/kmeans/kmeans.h"
+#include "writer/kmeans/nearest_centroid.h"
 
 #include <cmocka_includes.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Whatever float32 makes of it, a row goes where the router sends it. */
-#include "build/nearest_centroid.h"
+#include "writer/kmeans/nearest_centroid.h"
 
 #include "cmocka_includes.h"
 #include "random.h"
