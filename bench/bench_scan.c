@@ -14,7 +14,7 @@
 #include "base/files.h"
 #include "base/thread.h"
 #include "query/scan.h"
-#include "query/slices.h"
+#include "query/scan_task.h"
 
 #include <fcntl.h>
 #include <math.h>

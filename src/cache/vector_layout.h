@@ -2,7 +2,7 @@
 #ifndef SF_CACHE_VECTOR_LAYOUT_H
 #define SF_CACHE_VECTOR_LAYOUT_H
 
-#include "vectors/codes.h"
+#include "vectors/quantized.h"
 
 #define SF_VECTOR_FILE_MAGIC "SFVECTOR"
 

@@ -7,9 +7,9 @@
 
 #include "base/cancellation.h"
 #include "storage/storage.h"
-#include "vectors/codes.h"
-#include "vectors/lazy_codes.h"
 #include "vectors/lazy_norms.h"
+#include "vectors/lazy_quantized.h"
+#include "vectors/quantized.h"
 
 typedef struct sf_shard sf_shard;
 

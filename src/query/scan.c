@@ -1,9 +1,9 @@
 #include "query/scan.h"
 
 #include "query/candidates.h"
-#include "query/code_filter.h"
+#include "query/quantized_pass.h"
 #include "query/top_k.h"
-#include "vectors/key.h"
+#include "vectors/approximate_distance.h"
 
 #include <float.h>
 #include <math.h>

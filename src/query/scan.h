@@ -7,7 +7,7 @@
 
 #include "base/cancellation.h"
 #include "formats/shard.h"
-#include "query/search_limit.h"
+#include "query/pruning_threshold.h"
 #include "vectors/distance.h"
 
 /* What of a query is the same for every row. Borrows the query. */

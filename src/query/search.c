@@ -3,8 +3,8 @@
 #include "base/json_text.h"
 #include "base/thread.h"
 #include "base/time.h"
-#include "query/slices.h"
-#include "query/winners.h"
+#include "query/merge.h"
+#include "query/scan_task.h"
 
 #include <errno.h>
 #include <math.h>

@@ -4,7 +4,7 @@
  * waits: a shard that is being loaded comes back by a callback. Whoever finishes the last slice fetches the winners' ids
  * and payloads and completes the search.
  *
- * Whoever scans a slice takes along the searches that stand at the same rows of the same shard (scan_board.h): with many
+ * Whoever scans a slice takes along the searches that stand at the same rows of the same shard (scan_registry.h): with many
  * searches under way, memory is read once for several of them. A search that is alone does not wait for others.
  *
  * Lock order: the search's mutex, then the shard cache's, then the executor's; the scan board's comes after the search's.
@@ -15,7 +15,7 @@
 
 #include "base/event.h"
 #include "query/response.h"
-#include "query/shard_cache.h"
+#include "query/served_snapshot.h"
 
 typedef struct sf_search sf_search;
 

@@ -2,7 +2,7 @@
 #ifndef SF_READER_PRELOAD_H
 #define SF_READER_PRELOAD_H
 
-#include "query/shard_cache.h"
+#include "query/served_snapshot.h"
 
 /* Loads the first `max_shards` shards that have rows (0: all), and waits for them. The first failure stops it. */
 sf_code sf_preload_shards(sf_shard_cache *cache, uint32_t max_shards, const sf_cancellation *cancellation,

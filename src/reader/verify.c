@@ -1,6 +1,6 @@
 /* Reading every object of a snapshot, to say what does not hold. */
 #include "async/operation.h"
-#include "query/shard_source.h"
+#include "query/shard_params.h"
 #include "reader/options.h"
 #include "snapshot/reference.h"
 #include "snapshot/snapshot.h"

@@ -1,6 +1,6 @@
 /* AVX2 with fused multiply-add. Rows are read one after the other: a single stream is what the CPU's prefetching is best
  * at. Four rows share the sums across lanes. */
-#include "vectors/codes_kernels.h"
+#include "vectors/quantized_kernels.h"
 
 #if defined(__x86_64__)
 

@@ -3,7 +3,7 @@
  * at, and one sum a row is enough, since the next rows' loads and sums begin before a row's last addition is through.
  * Reading four rows side by side, more sums, or asking for prefetches made a search of more than the caches hold slower.
  */
-#include "vectors/codes_kernels.h"
+#include "vectors/quantized_kernels.h"
 
 #if defined(__x86_64__)
 

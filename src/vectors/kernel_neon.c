@@ -1,6 +1,6 @@
 /* NEON, which every 64-bit Arm has. Rows are read one after the other: a single stream is what prefetching is best at.
  * Four rows share the sums across lanes. */
-#include "vectors/codes_kernels.h"
+#include "vectors/quantized_kernels.h"
 
 #if defined(__aarch64__)
 

@@ -1,5 +1,5 @@
 /* The reference: plain C that compilers turn into whatever vectors the target's baseline has. */
-#include "vectors/codes_kernels.h"
+#include "vectors/quantized_kernels.h"
 
 /* Sums that don't wait for one another, and fill four registers of four floats. */
 enum { LANES = 16 };

@@ -1,5 +1,5 @@
 #include "cmocka_includes.h"
-#include "query/code_filter.h"
+#include "query/quantized_pass.h"
 #include "random.h"
 #include "temporary_folder.h"
 

@@ -2,10 +2,10 @@
  * Coding a row: sixteen components at a time in the compilers' own vectors, compiled once for each kind of CPU, into as many
  * registers as it takes there. No addition depends on that, so that the result doesn't either.
  */
-#ifndef SF_VECTORS_CODE_ROW_H
-#define SF_VECTORS_CODE_ROW_H
+#ifndef SF_VECTORS_QUANTIZE_ROW_H
+#define SF_VECTORS_QUANTIZE_ROW_H
 
-#include "vectors/codes_kernels.h"
+#include "vectors/quantized_kernels.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "query/scan_board.h"
+#include "query/scan_registry.h"
 
 #include "base/memory.h"
 

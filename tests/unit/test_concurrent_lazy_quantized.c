@@ -1,5 +1,5 @@
 #include "base/thread.h"
-#include "vectors/lazy_codes.h"
+#include "vectors/lazy_quantized.h"
 
 #include "cmocka_includes.h"
 #include "random.h"

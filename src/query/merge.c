@@ -1,4 +1,4 @@
-#include "query/winners.h"
+#include "query/merge.h"
 
 #include <math.h>
 

@@ -1,4 +1,4 @@
-#include "query/slices.h"
+#include "query/scan_task.h"
 
 /*
  * A slice of so many bytes is scanned in well under a millisecond, for a whole company of searches in a few: small enough to

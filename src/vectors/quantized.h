@@ -17,8 +17,8 @@
  *   errors          16 float32, |r|; infinite where nothing is known of a row (it is not finite, say, or huge)
  *   squared norms   16 float32, |x − centre|², or a little less; for L2 only
  */
-#ifndef SF_VECTORS_CODES_H
-#define SF_VECTORS_CODES_H
+#ifndef SF_VECTORS_QUANTIZED_H
+#define SF_VECTORS_QUANTIZED_H
 
 #include "shardyfusion.h"
 #include "vectors/distance.h"

@@ -2,8 +2,8 @@
  * Keys: what the float32 pass makes of a row, lower is closer: −cos, the squared Euclidean distance, or −dot. A key is
  * near the exact score's place; how near, the bounds say.
  */
-#ifndef SF_VECTORS_KEY_H
-#define SF_VECTORS_KEY_H
+#ifndef SF_VECTORS_APPROXIMATE_DISTANCE_H
+#define SF_VECTORS_APPROXIMATE_DISTANCE_H
 
 #include "query/scan.h"
 

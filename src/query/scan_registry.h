@@ -3,8 +3,8 @@
  * that stand at the same row, and the rows are read from memory once for all of them. Nobody waits for company.
  * Sharing scans: Qiao et al., "Main-Memory Scan Sharing For Multi-Core CPUs", VLDB 2008.
  */
-#ifndef SF_QUERY_SCAN_BOARD_H
-#define SF_QUERY_SCAN_BOARD_H
+#ifndef SF_QUERY_SCAN_REGISTRY_H
+#define SF_QUERY_SCAN_REGISTRY_H
 
 #include "base/error.h"
 

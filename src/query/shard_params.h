@@ -1,6 +1,6 @@
 /* From a manifest to what a shard is opened with. */
-#ifndef SF_QUERY_SHARD_SOURCE_H
-#define SF_QUERY_SHARD_SOURCE_H
+#ifndef SF_QUERY_SHARD_PARAMS_H
+#define SF_QUERY_SHARD_PARAMS_H
 
 #include "formats/shard.h"
 #include "snapshot/manifest.h"

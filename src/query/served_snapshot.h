@@ -2,13 +2,13 @@
  * The open shards of a snapshot: each loaded once however many ask, lent to searches, and closed least recently used
  * first when there are more than allowed. A shard that is lent is never closed.
  */
-#ifndef SF_QUERY_SHARD_CACHE_H
-#define SF_QUERY_SHARD_CACHE_H
+#ifndef SF_QUERY_SERVED_SNAPSHOT_H
+#define SF_QUERY_SERVED_SNAPSHOT_H
 
 #include "async/executor.h"
 #include "base/event.h"
 #include "formats/shard.h"
-#include "query/scan_board.h"
+#include "query/scan_registry.h"
 #include "snapshot/snapshot.h"
 
 typedef struct sf_shard_cache sf_shard_cache;

@@ -1,6 +1,6 @@
 #include "cmocka_includes.h"
 #include "random.h"
-#include "vectors/codes.h"
+#include "vectors/quantized.h"
 
 #include <float.h>
 #include <math.h>

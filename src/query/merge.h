@@ -1,6 +1,6 @@
 /* The best neighbours of a search over all of its shards: merged from the slices' results as they come. */
-#ifndef SF_QUERY_WINNERS_H
-#define SF_QUERY_WINNERS_H
+#ifndef SF_QUERY_MERGE_H
+#define SF_QUERY_MERGE_H
 
 #include "query/scan.h"
 

@@ -1,6 +1,6 @@
-#include "vectors/codes.h"
+#include "vectors/quantized.h"
 
-#include "vectors/codes_kernels.h"
+#include "vectors/quantized_kernels.h"
 
 #include <math.h>
 #include <string.h>
@@ -199,7 +199,8 @@ bool sf_code_query_init(sf_code_query *query, const float *vector, uint32_t dim,
   /* 2q·x in a squared distance */
   double factor = has_squared_norms(metric) ? 2 : 1;
   for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++) {
-    double size = kind == SF_SHORT_CODES ? 1.5 : 4; /* |n| / √dim is at most this, as code_row.h chooses the scale */
+    double size =
+        kind == SF_SHORT_CODES ? 1.5 : 4; /* |n| / √dim is at most this, as quantize_row.h chooses the scale */
     double slack = fmax(residue, SF_CODED_NORM_MIN) * size * sqrt((double)dim);
     query->comparisons[kind] = (sf_code_comparison){.components = query->components,
                                                     .offset = -(int32_t)(2 * sf_code_zero(kind)) * sum,

@@ -1,7 +1,7 @@
-#include "query/code_filter.h"
+#include "query/quantized_pass.h"
 
 #include "base/memory.h"
-#include "vectors/key.h"
+#include "vectors/approximate_distance.h"
 
 #include <float.h>
 

@@ -1,5 +1,5 @@
 /* Where searches that scan the same shard find one another. */
-#include "query/scan_board.h"
+#include "query/scan_registry.h"
 
 #include <cmocka_includes.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "query/shard_source.h"
+#include "query/shard_params.h"
 
 #include "snapshot/reference.h"
 

@@ -1,5 +1,5 @@
 /* Codes, with AVX2. */
-#include "vectors/code_row.h"
+#include "vectors/quantize_row.h"
 
 #if defined(__x86_64__)
 

@@ -1,9 +1,9 @@
 /* What makes codes and compares a query with them: kernels, one for each kind of CPU that has instructions of its own for
  * it; and where things lie in a group. */
-#ifndef SF_VECTORS_CODES_KERNELS_H
-#define SF_VECTORS_CODES_KERNELS_H
+#ifndef SF_VECTORS_QUANTIZED_KERNELS_H
+#define SF_VECTORS_QUANTIZED_KERNELS_H
 
-#include "vectors/codes.h"
+#include "vectors/quantized.h"
 
 void sf_code_row_portable(const float *row, const float *centre, size_t dim, float factor,
                           uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);

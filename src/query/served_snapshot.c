@@ -1,10 +1,10 @@
-#include "query/shard_cache.h"
+#include "query/served_snapshot.h"
 
 #include "base/log.h"
 #include "base/thread.h"
 #include "base/time.h"
 #include "cache/cache_limit.h"
-#include "query/shard_source.h"
+#include "query/shard_params.h"
 
 #include <errno.h>
 #include <stdatomic.h>

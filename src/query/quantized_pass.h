@@ -3,8 +3,8 @@
  * of which they leave any, by long ones; where that is most of them, by long ones at once. Rows that it leaves out are not, for
  * certain.
  */
-#ifndef SF_QUERY_CODE_FILTER_H
-#define SF_QUERY_CODE_FILTER_H
+#ifndef SF_QUERY_QUANTIZED_PASS_H
+#define SF_QUERY_QUANTIZED_PASS_H
 
 #include "query/candidates.h"
 #include "query/scan.h"

@@ -1,6 +1,6 @@
 /* How a segment is cut into what one thread scans at a time. */
-#ifndef SF_QUERY_SLICES_H
-#define SF_QUERY_SLICES_H
+#ifndef SF_QUERY_SCAN_TASK_H
+#define SF_QUERY_SCAN_TASK_H
 
 #include "formats/shard.h"
 

@@ -1,4 +1,4 @@
-#include "query/search_limit.h"
+#include "query/pruning_threshold.h"
 
 #include "base/thread.h"
 #include "cmocka_includes.h"

@@ -5,11 +5,11 @@
  *
  * For any number of threads at once. None waits: a window that another thread is at has no codes yet.
  */
-#ifndef SF_VECTORS_LAZY_CODES_H
-#define SF_VECTORS_LAZY_CODES_H
+#ifndef SF_VECTORS_LAZY_QUANTIZED_H
+#define SF_VECTORS_LAZY_QUANTIZED_H
 
 #include "base/cancellation.h"
-#include "vectors/codes.h"
+#include "vectors/quantized.h"
 
 typedef struct sf_lazy_codes sf_lazy_codes;
 

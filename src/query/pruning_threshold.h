@@ -2,8 +2,8 @@
  * What the scans of one search tell one another, on however many threads: the highest score that is still of use, and a
  * first one by a sample of the rows, of which each thread that begins takes some parts. Nobody waits for another.
  */
-#ifndef SF_QUERY_SEARCH_LIMIT_H
-#define SF_QUERY_SEARCH_LIMIT_H
+#ifndef SF_QUERY_PRUNING_THRESHOLD_H
+#define SF_QUERY_PRUNING_THRESHOLD_H
 
 #include "query/top_k.h"
 

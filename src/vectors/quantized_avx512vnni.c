@@ -1,5 +1,5 @@
 /* Codes, with the instructions of AVX-512 VNNI: four products of bytes and their sum at once. */
-#include "vectors/code_row.h"
+#include "vectors/quantize_row.h"
 
 #if defined(__x86_64__)
 

@@ -1,4 +1,4 @@
-#include "vectors/lazy_codes.h"
+#include "vectors/lazy_quantized.h"
 
 #include "base/files.h"
 #include "base/memory.h"

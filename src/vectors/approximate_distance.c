@@ -1,4 +1,4 @@
-#include "vectors/key.h"
+#include "vectors/approximate_distance.h"
 
 #include <float.h>
 #include <math.h>

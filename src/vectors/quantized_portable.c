@@ -1,5 +1,5 @@
 /* Codes, in plain C. */
-#include "vectors/code_row.h"
+#include "vectors/quantize_row.h"
 
 enum { ROWS = SF_CODE_GROUP_ROWS, PART = 4 /* components of a row in a part of a block's bytes */ };
 

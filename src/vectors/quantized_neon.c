@@ -1,5 +1,5 @@
 /* Codes, with NEON. */
-#include "vectors/code_row.h"
+#include "vectors/quantize_row.h"
 
 #if defined(__aarch64__)
 

@@ -1,4 +1,4 @@
-#include "query/slices.h"
+#include "query/scan_task.h"
 
 #include "cmocka_includes.h"
 #include "random.h"
