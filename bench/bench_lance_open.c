@@ -85,7 +85,7 @@ static double time_search(const sf_shard *shard) {
   return time;
 }
 
-static sf_code measure(const sf_shard_source *source, const char *data_file, sf_error *error) {
+static sf_code measure(const sf_shard_params *source, const char *data_file, sf_error *error) {
   sf_shard *shard = NULL;
   long memory = anonymous_memory();
   uint64_t begin = sf_monotonic_nanoseconds();
@@ -115,7 +115,7 @@ int main(int argc, char **argv) {
   sf_code code = sf_storage_open(argv[1], NULL, &storage, &error);
   if (code == SF_OK)
     code = sf_shard_resources_create(&resources, &error);
-  sf_shard_source source = {
+  sf_shard_params source = {
       .storage = storage,
       .resources = resources,
       .db_url = argv[2],

@@ -80,7 +80,7 @@ read_bytes(const char *bytes, size_t length) {
 typedef struct rows {
   const sf_scan_query *query; /* NULL: read the rows and do nothing with them */
   const sf_vector_segment *segment;
-  sf_search_limit *limit;
+  sf_pruning_threshold *limit;
   size_t dim;
   atomic_size_t begin; /* of the next slice */
 } rows;
@@ -105,7 +105,7 @@ static void scan_slice(part *mine, size_t begin, size_t end) {
     sf_top_k_add(&mine->best, mine->found[i]);
   const sf_neighbour *worst = sf_top_k_worst(&mine->best);
   if (worst != NULL)
-    sf_search_limit_lower(of->limit, worst->score);
+    sf_pruning_threshold_lower(of->limit, worst->score);
 }
 
 /* Rows of the next slice; 0: there is none. */
@@ -115,7 +115,7 @@ static size_t take_slice(rows *of, size_t *begin) {
   do {
     if (*begin >= of->segment->num_rows)
       return 0;
-    count = sf_slice_rows(of->segment, (uint32_t)of->dim, *begin);
+    count = sf_scan_task_rows(of->segment, (uint32_t)of->dim, *begin);
   } while (!atomic_compare_exchange_weak(&of->begin, begin, *begin + count));
   return count;
 }
@@ -202,8 +202,8 @@ static void measure_stream(const sf_vector_segment *segment, size_t dim, size_t 
 static double search(sf_scan_query *scan_query, sf_score_convention convention, float *scaled, part *parts,
                      size_t num_parts, sf_top_k *best) {
   double start = seconds_now();
-  sf_search_limit limit;
-  if (!sf_search_limit_init(&limit, best->capacity, INFINITY))
+  sf_pruning_threshold limit;
+  if (!sf_pruning_threshold_init(&limit, best->capacity, INFINITY))
     fail("out of memory");
   sf_scan_query_init(scan_query, scan_query->query, scan_query->dim, convention, scaled);
   parts[0].of->limit = &limit;
@@ -214,7 +214,7 @@ static double search(sf_scan_query *scan_query, sf_score_convention convention, 
     for (size_t j = 0; j < parts[i].best.count; j++)
       sf_top_k_add(best, parts[i].best.neighbours[j]);
   sf_top_k_sort(best);
-  sf_search_limit_free(&limit);
+  sf_pruning_threshold_free(&limit);
   return seconds_now() - start;
 }
 
@@ -253,7 +253,7 @@ static bool find_metric(const char *name, size_t *metric) {
   return false;
 }
 
-static bool measure(const char *line, const sf_vector_segment *segment, const sf_codes *codes, const float *queries,
+static bool measure(const char *line, const sf_vector_segment *segment, const sf_quantized *codes, const float *queries,
                     size_t num_queries, size_t dim) {
   char what[16];
   char name[16];
@@ -280,7 +280,7 @@ static bool measure(const char *line, const sf_vector_segment *segment, const sf
 }
 
 static uint8_t *allocate(size_t length) {
-  uint8_t *memory = aligned_alloc(SF_CODE_BLOCK_BYTES, length);
+  uint8_t *memory = aligned_alloc(SF_QUANTIZED_BLOCK_BYTES, length);
   if (memory == NULL)
     fail("out of memory");
   sf_advise_scan(memory, length);
@@ -288,17 +288,18 @@ static uint8_t *allocate(size_t length) {
 }
 
 /* As a vector file has them. */
-static sf_codes make_codes(const float *vectors, size_t num_rows, size_t dim, sf_metric metric) {
-  size_t num_groups = (size_t)sf_code_num_groups(num_rows);
+static sf_quantized make_quantized(const float *vectors, size_t num_rows, size_t dim, sf_metric metric) {
+  size_t num_groups = (size_t)sf_quantized_num_groups(num_rows);
   float *centre = calloc(dim, sizeof(*centre));
-  uint8_t *groups[SF_CODE_KINDS];
-  sf_codes codes = {.metric = metric, .centre = centre};
+  uint8_t *groups[SF_QUANTIZED_KINDS];
+  sf_quantized codes = {.metric = metric, .centre = centre};
   if (centre == NULL)
     fail("out of memory");
-  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
-    codes.groups[kind] = groups[kind] = allocate(num_groups * (size_t)sf_code_group_size(kind, (uint32_t)dim, metric));
-  sf_codes_choose_centre(vectors, num_rows, (uint32_t)dim, metric, centre);
-  sf_codes_make_groups(vectors, num_rows, (uint32_t)dim, metric, centre, groups);
+  for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
+    codes.groups[kind] = groups[kind] =
+        allocate(num_groups * (size_t)sf_quantized_group_size(kind, (uint32_t)dim, metric));
+  sf_quantized_choose_centre(vectors, num_rows, (uint32_t)dim, metric, centre);
+  sf_quantized_make_groups(vectors, num_rows, (uint32_t)dim, metric, centre, groups);
   return codes;
 }
 
@@ -327,9 +328,9 @@ int main(int argc, char **argv) {
   const float *vectors = map_file(argv[1], &vectors_length);
   const float *queries = map_file(argv[2], &queries_length);
   sf_vector_segment segment = describe(vectors, vectors_length / sizeof(float) / dim, dim);
-  sf_codes codes[NUM_METRICS];
+  sf_quantized codes[NUM_METRICS];
   for (size_t i = 0; i < NUM_METRICS; i++)
-    codes[i] = make_codes(vectors, segment.num_rows, dim, metrics[i]);
+    codes[i] = make_quantized(vectors, segment.num_rows, dim, metrics[i]);
   sf_error error;
   if (sf_executor_create(MAX_THREADS, 1, &executor, &error) != SF_OK)
     fail(error.message);
@@ -345,7 +346,7 @@ int main(int argc, char **argv) {
   float *inverse_norms = (float *)(uintptr_t)segment.inverse_norms;
   free(inverse_norms);
   for (size_t i = 0; i < NUM_METRICS; i++) {
-    for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+    for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
       free((uint8_t *)(uintptr_t)codes[i].groups[kind]);
     free((float *)(uintptr_t)codes[i].centre);
   }

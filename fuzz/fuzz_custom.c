@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A routing expression that a manifest carries is compiled and evaluated as a reader would. */
 static void route(const sf_manifest *manifest) {
-  const sf_router_source source = {
+  const sf_router_params source = {
       .config = &manifest->routing, .num_dbs = manifest->num_dbs, .dim = manifest->dim, .metric = manifest->metric};
   sf_router *router;
   sf_error error;

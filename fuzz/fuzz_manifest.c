@@ -22,7 +22,7 @@ static void check_parsed(const sf_manifest *manifest) {
 /* By the sharding of the keys, which a manifest carries beside that of the vectors. */
 static void route_by_key(const sf_manifest *manifest) {
   enum { MAX_DBS = 64 };
-  const sf_router_source source = {
+  const sf_router_params source = {
       .config = &manifest->routing, .num_dbs = manifest->num_dbs, .dim = manifest->dim, .metric = manifest->metric};
   const sf_route_request request = {.routing_context = "{\"k\": 7, \"s\": \"text\"}"};
   uint32_t shard_ids[MAX_DBS];

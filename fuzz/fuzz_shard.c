@@ -51,7 +51,7 @@ static void use_shard(sf_shard *shard) {
     abort();
 }
 
-static void open_shard(const sf_shard_source *source) {
+static void open_shard(const sf_shard_params *source) {
   sf_shard *shard = NULL;
   sf_error error;
   sf_code code = sf_shard_open(source, NULL, &shard, &error);
@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   sf_shard_resources *resources;
   if (sf_storage_open(folder, NULL, &storage, NULL) != SF_OK || sf_shard_resources_create(&resources, NULL) != SF_OK)
     abort();
-  sf_shard_source source = {.storage = storage,
+  sf_shard_params source = {.storage = storage,
                             .resources = resources,
                             .db_url = "s3://b/p/shard",
                             .key = "shard",

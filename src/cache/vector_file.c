@@ -16,7 +16,7 @@
 #endif
 
 /* Codes that are written at a time. */
-enum { CODED_BYTES = 256 * 1024 };
+enum { QUANTIZED_BYTES = 256 * 1024 };
 
 static uint64_t hash_identity(const sf_vector_file_identity *identity) {
   /* The NULs keep ("ab", "c") and ("a", "bc") apart. */
@@ -66,10 +66,10 @@ static void describe_mapping(const uint8_t *bytes, const sf_vector_file_header *
       .num_rows = (size_t)header->num_rows,
       .max_norm = header->max_norm,
   };
-  if (layout->has_codes) {
+  if (layout->has_quantized) {
     const void *centre = bytes + layout->centre;
-    file->segment.codes = (sf_codes){.metric = (sf_metric)header->metric, .centre = centre};
-    for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+    file->segment.codes = (sf_quantized){.metric = (sf_metric)header->metric, .centre = centre};
+    for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
       file->segment.codes.groups[kind] = bytes + layout->codes[kind];
   }
   file->row_ids = row_ids;
@@ -212,7 +212,7 @@ sf_code sf_vector_file_write_rows(sf_vector_file_writer *writer, uint64_t first_
 typedef struct coding_buffer {
   size_t capacity; /* groups of each kind */
   float *centre;
-  uint8_t *groups[SF_CODE_KINDS];
+  uint8_t *groups[SF_QUANTIZED_KINDS];
 } coding_buffer;
 
 static sf_code write_groups(sf_vector_file_writer *writer, const float *vectors, const coding_buffer *buffer,
@@ -220,43 +220,45 @@ static sf_code write_groups(sf_vector_file_writer *writer, const float *vectors,
   const sf_vector_file_header *header = &writer->header;
   const sf_metric metric = (sf_metric)header->metric;
   const size_t num_rows = (size_t)header->num_rows;
-  const size_t capacity = buffer->capacity * SF_CODE_GROUP_ROWS;
+  const size_t capacity = buffer->capacity * SF_QUANTIZED_GROUP_ROWS;
   for (size_t row = 0; row < num_rows; row += capacity) {
     size_t count = num_rows - row < capacity ? num_rows - row : capacity;
-    sf_codes_make_groups(vectors + row * header->dim, count, header->dim, metric, buffer->centre, buffer->groups);
-    for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++) {
-      uint64_t group_size = sf_code_group_size(kind, header->dim, metric);
+    sf_quantized_make_groups(vectors + row * header->dim, count, header->dim, metric, buffer->centre, buffer->groups);
+    for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++) {
+      uint64_t group_size = sf_quantized_group_size(kind, header->dim, metric);
       SF_TRY(sf_write_at(writer->file.descriptor, writer->file.path, buffer->groups[kind],
-                         (size_t)(sf_code_num_groups(count) * group_size),
-                         writer->layout.codes[kind] + row / SF_CODE_GROUP_ROWS * group_size, error));
+                         (size_t)(sf_quantized_num_groups(count) * group_size),
+                         writer->layout.codes[kind] + row / SF_QUANTIZED_GROUP_ROWS * group_size, error));
     }
   }
   return SF_OK;
 }
 
 static bool make_buffer(const sf_vector_file_header *header, coding_buffer *buffer) {
-  uint64_t largest = sf_code_group_size(SF_LONG_CODES, header->dim, (sf_metric)header->metric);
-  *buffer =
-      (coding_buffer){.capacity = CODED_BYTES / (size_t)largest + 1, .centre = sf_calloc(header->dim, sizeof(float))};
-  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+  uint64_t largest = sf_quantized_group_size(SF_QUANTIZED_4BIT, header->dim, (sf_metric)header->metric);
+  *buffer = (coding_buffer){.capacity = QUANTIZED_BYTES / (size_t)largest + 1,
+                            .centre = sf_calloc(header->dim, sizeof(float))};
+  for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
     buffer->groups[kind] =
-        sf_calloc(buffer->capacity, (size_t)sf_code_group_size(kind, header->dim, (sf_metric)header->metric));
-  return buffer->centre != NULL && buffer->groups[SF_SHORT_CODES] != NULL && buffer->groups[SF_LONG_CODES] != NULL;
+        sf_calloc(buffer->capacity, (size_t)sf_quantized_group_size(kind, header->dim, (sf_metric)header->metric));
+  return buffer->centre != NULL && buffer->groups[SF_QUANTIZED_2BIT] != NULL &&
+         buffer->groups[SF_QUANTIZED_4BIT] != NULL;
 }
 
 static void free_buffer(coding_buffer *buffer) {
   free(buffer->centre);
-  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+  for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
     free(buffer->groups[kind]);
 }
 
 /* Of the vectors that were just written. */
-static sf_code write_codes(sf_vector_file_writer *writer, const float *vectors, sf_error *error) {
+static sf_code write_quantized(sf_vector_file_writer *writer, const float *vectors, sf_error *error) {
   const sf_vector_file_header *header = &writer->header;
   coding_buffer buffer;
   sf_code code = SF_OK;
   if (make_buffer(header, &buffer)) {
-    sf_codes_choose_centre(vectors, (size_t)header->num_rows, header->dim, (sf_metric)header->metric, buffer.centre);
+    sf_quantized_choose_centre(vectors, (size_t)header->num_rows, header->dim, (sf_metric)header->metric,
+                               buffer.centre);
     code = sf_write_at(writer->file.descriptor, writer->file.path, buffer.centre, header->dim * sizeof(float),
                        writer->layout.centre, error);
   } else {
@@ -270,14 +272,14 @@ static sf_code write_codes(sf_vector_file_writer *writer, const float *vectors, 
 
 static sf_code add_codes(sf_vector_file_writer *writer, sf_error *error) {
   size_t length = (size_t)writer->layout.row_ids; /* the vectors lie in front of it */
-  if (!writer->layout.has_codes)
+  if (!writer->layout.has_quantized)
     return SF_OK;
   uint8_t *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, writer->file.descriptor, 0);
   if (mapping == MAP_FAILED)
     return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't map %s: %s", writer->file.path,
                    strerror(errno));
   const void *vectors = mapping + writer->layout.vectors;
-  sf_code code = write_codes(writer, vectors, error);
+  sf_code code = write_quantized(writer, vectors, error);
   munmap(mapping, length);
   return code;
 }

@@ -12,11 +12,13 @@ static bool place(uint64_t *end, uint64_t count, uint64_t item_size, uint64_t *o
   return !__builtin_add_overflow(*offset, bytes, end);
 }
 
-static bool place_codes(uint64_t *end, uint64_t num_rows, uint32_t dim, sf_metric metric, sf_vector_layout *layout) {
+static bool place_quantized(uint64_t *end, uint64_t num_rows, uint32_t dim, sf_metric metric,
+                            sf_vector_layout *layout) {
   if (!place(end, dim, sizeof(float), &layout->centre))
     return false;
-  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
-    if (!place(end, sf_code_num_groups(num_rows), sf_code_group_size(kind, dim, metric), &layout->codes[kind]))
+  for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
+    if (!place(end, sf_quantized_num_groups(num_rows), sf_quantized_group_size(kind, dim, metric),
+               &layout->codes[kind]))
       return false;
   return true;
 }
@@ -27,10 +29,10 @@ bool sf_vector_layout_compute(uint64_t num_rows, uint32_t dim, sf_metric metric,
   uint64_t end = VECTORS_OFFSET;
   if (!place(&end, num_rows, (uint64_t)dim * sizeof(float), &layout->vectors))
     return false;
-  layout->has_codes = sf_codes_are_worth_it(num_rows, dim);
+  layout->has_quantized = sf_quantized_is_worth_it(num_rows, dim);
   if ((layout->has_norms && !place(&end, num_rows, sizeof(float), &layout->norms)) ||
       !place(&end, num_rows, sizeof(int64_t), &layout->row_ids) ||
-      (layout->has_codes && !place_codes(&end, num_rows, dim, metric, layout)) ||
+      (layout->has_quantized && !place_quantized(&end, num_rows, dim, metric, layout)) ||
       (has_excluded && !place(&end, num_rows / 8 + (num_rows % 8 != 0), 1, &layout->excluded)))
     return false;
   layout->file_size = end;

@@ -27,13 +27,13 @@ _Static_assert(sizeof(sf_vector_file_header) == 256, "the header is part of the 
 /* Offsets in bytes from the file's beginning. */
 typedef struct sf_vector_layout {
   bool has_norms;
-  bool has_codes;
+  bool has_quantized;
   bool has_excluded;
   uint64_t vectors;
   uint64_t norms;
   uint64_t row_ids;
   uint64_t centre; /* of the codes */
-  uint64_t codes[SF_CODE_KINDS];
+  uint64_t codes[SF_QUANTIZED_KINDS];
   uint64_t excluded;
   uint64_t file_size;
 } sf_vector_layout;

@@ -12,8 +12,8 @@ typedef struct sf_row_failures {
 
 /* Notes the outcome of a check: a failure of the row itself (SF_DB_ADAPTER_ERROR) is counted, any other is returned in
  * `error`, because the rows that follow can't be checked either. */
-static inline sf_code sf_row_failures_note(sf_row_failures *failures, sf_code outcome, const sf_error *failure,
-                                           sf_error *error) {
+static inline sf_code sf_row_failures_add(sf_row_failures *failures, sf_code outcome, const sf_error *failure,
+                                          sf_error *error) {
   if (outcome == SF_DB_ADAPTER_ERROR && failures->count++ == 0)
     failures->first = *failure;
   if (outcome == SF_OK || outcome == SF_DB_ADAPTER_ERROR)
@@ -24,7 +24,7 @@ static inline sf_code sf_row_failures_note(sf_row_failures *failures, sf_code ou
 }
 
 /* Fails where some were noted. */
-static inline sf_code sf_row_failures_tell(const sf_row_failures *failures, sf_error *error) {
+static inline sf_code sf_row_failures_report(const sf_row_failures *failures, sf_error *error) {
   if (failures->count == 0)
     return SF_OK;
   if (failures->count == 1)

@@ -8,7 +8,7 @@
 static const sf_shard_format *const formats[] = {&sf_sqlite_vec_format, &sf_lance_format};
 
 /* Storage that may recover and work that was given up stay what they are; all else is the shard's failure. */
-static sf_code name_shard(const sf_shard_source *source, sf_code code, sf_error *error) {
+static sf_code name_shard(const sf_shard_params *source, sf_code code, sf_error *error) {
   if (code == SF_OK || code == SF_CANCELLED_ERROR || code == SF_OUT_OF_MEMORY_ERROR || sf_code_retryable(code))
     return code;
   sf_error_prefix(error, "shard %u (%s)", (unsigned)source->db_id, source->db_url);
@@ -25,7 +25,7 @@ sf_code sf_shard_format_check(const char *name, sf_error *error) {
 }
 
 /* The only format to look for; NULL: any. What the manifest says settles it. */
-static sf_code choose_format(const sf_shard_source *source, const char **name, sf_error *error) {
+static sf_code choose_format(const sf_shard_params *source, const char **name, sf_error *error) {
   const char *said = source->manifest_format;
   const char *asked = source->format_name;
   if (said != NULL && asked != NULL && strcmp(said, asked) != 0)
@@ -35,7 +35,7 @@ static sf_code choose_format(const sf_shard_source *source, const char **name, s
   return SF_OK;
 }
 
-static sf_code fail_missing(const sf_shard_source *source, const char *format, sf_error *error) {
+static sf_code fail_missing(const sf_shard_params *source, const char *format, sf_error *error) {
   return sf_fail(error, SF_DB_ADAPTER_ERROR,
                  "the shard is missing: expected shard.db or vector_index.lance/ at %s%s below %s, found neither%s%s",
                  source->key, source->is_unified ? "/ or its vector/" : "", source->storage->root,
@@ -55,7 +55,7 @@ static void add_refusal(sf_error *first, const sf_error *failure) {
  * Opens the shard by the first format that can read what lies there. Key-value data may lie beside vectors: a shard.db that
  * is no sqlite-vec database is passed over where there is a dataset. The first failure is told where no format will do.
  */
-static sf_code open_found(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,
+static sf_code open_found(const sf_shard_params *source, const sf_cancellation *cancellation, sf_shard **shard,
                           sf_error *error) {
   const char *name = NULL;
   sf_error first;
@@ -91,7 +91,7 @@ static sf_code open_found(const sf_shard_source *source, const sf_cancellation *
 }
 
 /* What the connections of other shards keep open is let go where file descriptors run out. */
-sf_code sf_shard_open(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,
+sf_code sf_shard_open(const sf_shard_params *source, const sf_cancellation *cancellation, sf_shard **shard,
                       sf_error *error) {
   sf_code code = open_found(source, cancellation, shard, error);
   if (code == SF_POOL_EXHAUSTED_ERROR && sf_connection_pool_shrink(source->resources->connections))
@@ -104,8 +104,8 @@ void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation
     const sf_vector_segment *segment = &shard->segments[i];
     if (segment->lazy_norms != NULL)
       sf_lazy_norms_complete(segment->lazy_norms, cancellation);
-    if (segment->lazy_codes != NULL)
-      sf_lazy_codes_complete(segment->lazy_codes, cancellation);
+    if (segment->lazy_quantized != NULL)
+      sf_lazy_quantized_complete(segment->lazy_quantized, cancellation);
   }
 }
 
@@ -115,8 +115,8 @@ uint64_t sf_shard_num_not_finite(const sf_shard *shard) {
     const sf_vector_segment *segment = &shard->segments[i];
     if (segment->lazy_norms != NULL)
       count += sf_lazy_norms_num_not_finite(segment->lazy_norms);
-    if (segment->lazy_codes != NULL)
-      count += sf_lazy_codes_num_not_finite(segment->lazy_codes);
+    if (segment->lazy_quantized != NULL)
+      count += sf_lazy_quantized_num_not_finite(segment->lazy_quantized);
   }
   return count;
 }

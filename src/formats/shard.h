@@ -37,10 +37,10 @@ typedef struct sf_vector_segment {
   /* Where the two kinds of norms are to be found out by who scans first: then inverse_norms is NULL, max_norm
    * infinite. NULL: they are known, or not needed. */
   sf_lazy_norms *lazy_norms;
-  /* Of these rows, among others, from number first_code on. Zero-initialised: none. */
-  sf_codes codes;
-  size_t first_code;
-  sf_lazy_codes *lazy_codes; /* those are made by and by; then first_code is 0. NULL: they aren't */
+  /* Of these rows, among others, from number first_quantized on. Zero-initialised: none. */
+  sf_quantized codes;
+  size_t first_quantized;
+  sf_lazy_quantized *lazy_quantized; /* those are made by and by; then first_quantized is 0. NULL: they aren't */
 } sf_vector_segment;
 
 /* Where a winner's id and payload go: called once for each row asked for, in order. Everything is copied. `payload`
@@ -57,7 +57,7 @@ sf_code sf_shard_resources_create(sf_shard_resources **resources, sf_error *erro
 void sf_shard_resources_free(sf_shard_resources *resources); /* NULL is allowed */
 
 /* What there is to know before a shard is opened. All borrowed; only storage and resources are needed once it is open. */
-typedef struct sf_shard_source {
+typedef struct sf_shard_params {
   sf_storage *storage;
   sf_shard_resources *resources;
   uint32_t db_id;
@@ -73,14 +73,14 @@ typedef struct sf_shard_source {
   bool is_unified;             /* key-value data with vectors beside it: Lance data lies in `vector/` */
   bool verify_only; /* read the shard itself, whatever the cache holds, and leave the cache alone; the shard that
                                 this opens can be verified, but not searched */
-} sf_shard_source;
+} sf_shard_params;
 
 typedef struct sf_shard_format {
   const char *name; /* "sqlite-vec", "lance" */
   /* Whether the shard is of this format, by what lies at its key. */
-  sf_code (*detect)(const sf_shard_source *source, const sf_cancellation *cancellation, bool *detected,
+  sf_code (*detect)(const sf_shard_params *source, const sf_cancellation *cancellation, bool *detected,
                     sf_error *error);
-  sf_code (*open)(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,
+  sf_code (*open)(const sf_shard_params *source, const sf_cancellation *cancellation, sf_shard **shard,
                   sf_error *error);
   /* Ids and payloads of rows (ascending or not, none excluded). May be called by several threads at once. */
   sf_code (*fetch_rows)(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error);
@@ -121,7 +121,7 @@ uint64_t sf_shard_num_rows(const sf_shard *shard);
 sf_code sf_shard_format_check(const char *name, sf_error *error);
 
 /* Finds the format and opens. Every failure that is the shard's own is SF_DB_ADAPTER_ERROR and names its db_url. */
-sf_code sf_shard_open(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **shard,
+sf_code sf_shard_open(const sf_shard_params *source, const sf_cancellation *cancellation, sf_shard **shard,
                       sf_error *error);
 /* Finds out now what the first search would, so that it is as fast as later ones. Stops when it is cancelled. */
 void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation);

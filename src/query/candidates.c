@@ -27,7 +27,7 @@ void sf_candidates_free(sf_candidates *candidates) {
 }
 
 /* Numbers in the order of their keys: the bits of a float already are, once its sign is turned into an offset. */
-static uint32_t rank_of_key(float key) {
+static uint32_t rank_of_distance(float key) {
   if (isnan(key))
     return UINT32_MAX;
   uint32_t bits;
@@ -35,7 +35,7 @@ static uint32_t rank_of_key(float key) {
   return bits & 0x80000000U ? ~bits : bits | 0x80000000U;
 }
 
-static float key_of_rank(uint32_t rank) {
+static float distance_of_rank(uint32_t rank) {
   if (rank == UINT32_MAX)
     return NAN;
   uint32_t bits = rank & 0x80000000U ? rank & 0x7FFFFFFFU : ~rank;
@@ -48,14 +48,14 @@ static float key_of_rank(uint32_t rank) {
 static void count_bytes(const sf_candidates *candidates, uint32_t prefix, unsigned shift, size_t counts[256]) {
   memset(counts, 0, 256 * sizeof(counts[0]));
   for (size_t i = 0; i < candidates->count; i++) {
-    uint32_t rank = rank_of_key(candidates->items[i].key);
+    uint32_t rank = rank_of_distance(candidates->items[i].key);
     if ((uint64_t)rank >> (shift + 8) == (uint64_t)prefix >> (shift + 8))
       counts[(rank >> shift) & 0xFF]++;
   }
 }
 
 /* Radix selection: a byte of the rank at a time, from the most significant. */
-float sf_candidates_kth_key(const sf_candidates *candidates, size_t k) {
+float sf_candidates_kth_distance(const sf_candidates *candidates, size_t k) {
   uint32_t prefix = 0;
   for (unsigned shift = 32; shift > 0;) {
     shift -= 8;
@@ -66,7 +66,7 @@ float sf_candidates_kth_key(const sf_candidates *candidates, size_t k) {
       k -= counts[byte++];
     prefix |= byte << shift;
   }
-  return key_of_rank(prefix);
+  return distance_of_rank(prefix);
 }
 
 void sf_candidates_drop_above(sf_candidates *candidates, float limit) {

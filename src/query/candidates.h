@@ -21,7 +21,7 @@ void sf_candidates_free(sf_candidates *candidates);
 
 /* The k-th smallest key (k from 1 to count), where an unknown one counts as the largest. In time linear in the count,
  * whatever the keys. */
-float sf_candidates_kth_key(const sf_candidates *candidates, size_t k);
+float sf_candidates_kth_distance(const sf_candidates *candidates, size_t k);
 
 /* Drops those whose key is above the limit; unknown ones stay. */
 void sf_candidates_drop_above(sf_candidates *candidates, float limit);

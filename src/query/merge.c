@@ -2,20 +2,20 @@
 
 #include <math.h>
 
-void sf_winners_free(sf_winners *winners) {
+void sf_merge_free(sf_merge *winners) {
   free(winners->items);
   free(winners->spare);
-  *winners = (sf_winners){0};
+  *winners = (sf_merge){0};
 }
 
-static bool make_room(sf_winners *winners, size_t wanted) {
+static bool make_room(sf_merge *winners, size_t wanted) {
   if (wanted <= winners->capacity)
     return true;
   size_t capacity = winners->capacity * 2 > wanted ? winners->capacity * 2 : wanted;
-  sf_winner *items = sf_reallocarray(winners->items, capacity, sizeof(*items));
+  sf_merged_row *items = sf_reallocarray(winners->items, capacity, sizeof(*items));
   if (items != NULL)
     winners->items = items;
-  sf_winner *spare = sf_reallocarray(winners->spare, capacity, sizeof(*spare));
+  sf_merged_row *spare = sf_reallocarray(winners->spare, capacity, sizeof(*spare));
   if (spare != NULL)
     winners->spare = spare;
   if (items == NULL || spare == NULL)
@@ -24,7 +24,7 @@ static bool make_room(sf_winners *winners, size_t wanted) {
   return true;
 }
 
-static bool comes_before(const sf_winner *a, const sf_winner *b) {
+static bool comes_before(const sf_merged_row *a, const sf_merged_row *b) {
   if (a->score != b->score)
     return a->score < b->score;
   if (a->shard_id != b->shard_id)
@@ -32,8 +32,8 @@ static bool comes_before(const sf_winner *a, const sf_winner *b) {
   return a->row < b->row;
 }
 
-bool sf_winners_merge(sf_winners *winners, uint32_t shard_id, uint32_t slot, const sf_neighbour *neighbours,
-                      size_t count, size_t *num_taken) {
+bool sf_merge_add(sf_merge *winners, uint32_t shard_id, uint32_t slot, const sf_neighbour *neighbours, size_t count,
+                  size_t *num_taken) {
   size_t wanted;
   *num_taken = 0;
   if (count == 0)
@@ -47,7 +47,7 @@ bool sf_winners_merge(sf_winners *winners, uint32_t shard_id, uint32_t slot, con
   size_t old = 0;
   size_t new = 0;
   for (size_t i = 0; i < wanted; i++) {
-    sf_winner candidate = {.shard_id = shard_id, .slot = slot};
+    sf_merged_row candidate = {.shard_id = shard_id, .slot = slot};
     if (new < count) {
       candidate.score = neighbours[new].score;
       candidate.row = neighbours[new].row;
@@ -56,7 +56,7 @@ bool sf_winners_merge(sf_winners *winners, uint32_t shard_id, uint32_t slot, con
     winners->spare[i] = take_old ? winners->items[old++] : candidate;
     new += !take_old;
   }
-  sf_winner *merged = winners->spare;
+  sf_merged_row *merged = winners->spare;
   winners->spare = winners->items;
   winners->items = merged;
   winners->count = wanted;
@@ -64,6 +64,6 @@ bool sf_winners_merge(sf_winners *winners, uint32_t shard_id, uint32_t slot, con
   return true;
 }
 
-double sf_winners_limit(const sf_winners *winners) {
+double sf_merge_threshold(const sf_merge *winners) {
   return winners->count < winners->top_k ? INFINITY : winners->items[winners->count - 1].score;
 }

@@ -16,27 +16,27 @@ enum {
 };
 
 /* For any thread. */
-typedef struct sf_search_limit {
+typedef struct sf_pruning_threshold {
   size_t top_k;         /* rows that are wanted */
   _Atomic double score; /* falls; as many rows as are wanted score no higher */
   atomic_size_t next_part;
   pthread_mutex_t mutex; /* guards what is below */
   sf_top_k sampled;      /* rows with the highest scores that they may have */
-} sf_search_limit;
+} sf_pruning_threshold;
 
 /* Rows above `score` are not wanted; infinite: all are. False when memory is out. */
-bool sf_search_limit_init(sf_search_limit *limit, size_t top_k, double score);
-void sf_search_limit_free(sf_search_limit *limit);
+bool sf_pruning_threshold_init(sf_pruning_threshold *limit, size_t top_k, double score);
+void sf_pruning_threshold_free(sf_pruning_threshold *limit);
 
-double sf_search_limit_get(const sf_search_limit *limit);
+double sf_pruning_threshold_get(const sf_pruning_threshold *limit);
 /* Lowers it to `score`, if that is lower. */
-void sf_search_limit_lower(sf_search_limit *limit, double score);
+void sf_pruning_threshold_lower(sf_pruning_threshold *limit, double score);
 
 /* Takes a part of the sample, from 0 to SF_SAMPLE_PARTS - 1, that nobody has taken; false: there is none, or too many rows
  * are wanted for a sample to be of use. */
-bool sf_search_limit_take_part(sf_search_limit *limit, size_t *part);
+bool sf_pruning_threshold_take_part(sf_pruning_threshold *limit, size_t *part);
 
 /* Adds a row of the part that was taken, which scores no higher than it says there. May lower the limit. */
-void sf_search_limit_add(sf_search_limit *limit, sf_neighbour row);
+void sf_pruning_threshold_add(sf_pruning_threshold *limit, sf_neighbour row);
 
 #endif

@@ -6,14 +6,14 @@
 #include <float.h>
 
 /* A window's rows lie in as many groups, and in one more where it doesn't begin with a group. */
-enum { MAX_GROUPS = SF_MAX_WINDOW_ROWS / SF_CODE_GROUP_ROWS + 1 };
+enum { MAX_GROUPS = SF_MAX_CHUNK_ROWS / SF_QUANTIZED_GROUP_ROWS + 1 };
 
 enum {
-  SAMPLED_AHEAD = 3,         /* groups that are asked for before they are needed */
-  BLOCKS_BY_LONG_CODES = 15, /* where short ones leave more than half of the groups; then they are tried again */
+  SAMPLED_AHEAD = 3,   /* groups that are asked for before they are needed */
+  CHUNKS_BY_4BIT = 15, /* where short ones leave more than half of the groups; then they are tried again */
 };
 
-sf_metric sf_code_metric_of(sf_score_convention convention) {
+sf_metric sf_quantized_metric_of(sf_score_convention convention) {
   switch (convention) {
   case SF_SCORE_COSINE:
     return SF_METRIC_COSINE;
@@ -26,46 +26,47 @@ sf_metric sf_code_metric_of(sf_score_convention convention) {
   return SF_METRIC_L2;
 }
 
-sf_code sf_code_filter_init(sf_code_filter *filter, const sf_scan_query *scan_query, const sf_vector_segment *segment,
-                            sf_error *error) {
-  const sf_codes *codes = segment->lazy_codes != NULL ? sf_lazy_codes_get(segment->lazy_codes) : &segment->codes;
+sf_code sf_quantized_pass_init(sf_quantized_pass *filter, const sf_scan_query *scan_query,
+                               const sf_vector_segment *segment, sf_error *error) {
+  const sf_quantized *codes =
+      segment->lazy_quantized != NULL ? sf_lazy_quantized_get(segment->lazy_quantized) : &segment->codes;
   *filter =
-      (sf_code_filter){.segment = segment, .codes = codes, .kernels = scan_query->kernels, .dim = scan_query->dim};
-  if (codes == NULL || codes->centre == NULL || codes->metric != sf_code_metric_of(scan_query->score_convention))
+      (sf_quantized_pass){.segment = segment, .codes = codes, .kernels = scan_query->kernels, .dim = scan_query->dim};
+  if (codes == NULL || codes->centre == NULL || codes->metric != sf_quantized_metric_of(scan_query->score_convention))
     return SF_OK;
-  filter->query.components = sf_calloc(sf_code_query_length(scan_query->dim), 1);
+  filter->query.components = sf_calloc(sf_quantized_query_length(scan_query->dim), 1);
   if (filter->query.components == NULL)
     return sf_fail_memory(error, "codes of a query");
-  filter->is_on = sf_code_query_init(&filter->query, sf_compared_vector(scan_query), scan_query->dim, codes);
-  filter->estimate = filter->query.comparisons[SF_SHORT_CODES];
+  filter->is_on = sf_quantized_query_init(&filter->query, sf_compared_vector(scan_query), scan_query->dim, codes);
+  filter->estimate = filter->query.comparisons[SF_QUANTIZED_2BIT];
   filter->estimate.norm = filter->estimate.slack = 0;
   return SF_OK;
 }
 
-void sf_code_filter_free(sf_code_filter *filter) {
+void sf_quantized_pass_free(sf_quantized_pass *filter) {
   free(filter->query.components);
-  *filter = (sf_code_filter){0};
+  *filter = (sf_quantized_pass){0};
 }
 
-bool sf_code_filter_serves(const sf_code_filter *filter, size_t window) {
+bool sf_quantized_pass_serves(const sf_quantized_pass *filter, size_t window) {
   return filter->is_on &&
-         (filter->segment->lazy_codes == NULL || sf_lazy_codes_has(filter->segment->lazy_codes, window));
+         (filter->segment->lazy_quantized == NULL || sf_lazy_quantized_has(filter->segment->lazy_quantized, window));
 }
 
-static size_t group_size(const sf_code_filter *filter, sf_code_kind kind) {
-  return (size_t)sf_code_group_size(kind, filter->dim, filter->codes->metric);
+static size_t group_size(const sf_quantized_pass *filter, sf_quantized_kind kind) {
+  return (size_t)sf_quantized_group_size(kind, filter->dim, filter->codes->metric);
 }
 
-static void compare(const sf_code_filter *filter, sf_code_kind kind, const sf_code_comparison *comparison, size_t first,
-                    size_t count, float limit, uint16_t *masks, float *bounds) {
-  const sf_code_groups groups = {.first = filter->codes->groups[kind] + first * group_size(filter, kind),
-                                 .count = count,
-                                 .dim = filter->dim,
-                                 .has_squared_norms = filter->codes->metric == SF_METRIC_L2};
-  filter->kernels->find_near_codes[kind](comparison, &groups, limit, masks, bounds);
+static void compare(const sf_quantized_pass *filter, sf_quantized_kind kind, const sf_quantized_comparison *comparison,
+                    size_t first, size_t count, float limit, uint16_t *masks, float *bounds) {
+  const sf_quantized_groups groups = {.first = filter->codes->groups[kind] + first * group_size(filter, kind),
+                                      .count = count,
+                                      .dim = filter->dim,
+                                      .has_squared_norms = filter->codes->metric == SF_METRIC_L2};
+  filter->kernels->find_near_quantized[kind](comparison, &groups, limit, masks, bounds);
 }
 
-static void prefetch_group(const sf_code_filter *filter, sf_code_kind kind, size_t group) {
+static void prefetch_group(const sf_quantized_pass *filter, sf_quantized_kind kind, size_t group) {
   enum { LINE_BYTES = 64 };
   size_t size = group_size(filter, kind);
   for (size_t i = 0; i < size; i += LINE_BYTES)
@@ -73,10 +74,10 @@ static void prefetch_group(const sf_code_filter *filter, sf_code_kind kind, size
 }
 
 /* Adds a row that may be among the best. A limit for others comes of it once there is no room. */
-static void add_sampled(sf_code_sample *sample, float estimate, size_t row) {
+static void add_sampled(sf_quantized_sample *sample, float estimate, size_t row) {
   sf_candidates *best = &sample->best;
   if (best->count == best->capacity) {
-    sample->limit = sf_candidates_kth_key(best, sample->count);
+    sample->limit = sf_candidates_kth_distance(best, sample->count);
     sf_candidates_drop_above(best, sample->limit);
   }
   if (best->count < best->capacity) /* ties may leave no room */
@@ -84,31 +85,33 @@ static void add_sampled(sf_code_sample *sample, float estimate, size_t row) {
 }
 
 /* Adds those of a group's rows that are among [begin, end). */
-static void sample_group(const sf_code_filter *filter, size_t group, size_t begin, size_t end, sf_code_sample *sample) {
-  float estimates[SF_CODE_GROUP_ROWS];
+static void sample_group(const sf_quantized_pass *filter, size_t group, size_t begin, size_t end,
+                         sf_quantized_sample *sample) {
+  float estimates[SF_QUANTIZED_GROUP_ROWS];
   uint16_t mask;
-  size_t first_code = filter->segment->first_code;
-  size_t first = group * SF_CODE_GROUP_ROWS;
-  compare(filter, SF_SHORT_CODES, &filter->estimate, group, 1, sample->limit, &mask, estimates);
+  size_t first_quantized = filter->segment->first_quantized;
+  size_t first = group * SF_QUANTIZED_GROUP_ROWS;
+  compare(filter, SF_QUANTIZED_2BIT, &filter->estimate, group, 1, sample->limit, &mask, estimates);
   for (unsigned left = mask; left != 0; left &= left - 1) {
     size_t i = (size_t)__builtin_ctz(left);
     /* NaN: nothing is known of the row. */
-    if (estimates[i] >= -FLT_MAX && estimates[i] <= sample->limit && first + i >= first_code + begin &&
-        first + i < first_code + end)
-      add_sampled(sample, estimates[i], first + i - first_code);
+    if (estimates[i] >= -FLT_MAX && estimates[i] <= sample->limit && first + i >= first_quantized + begin &&
+        first + i < first_quantized + end)
+      add_sampled(sample, estimates[i], first + i - first_quantized);
   }
 }
 
-void sf_code_filter_sample(const sf_code_filter *filter, size_t begin, size_t end, size_t first, size_t step,
-                           sf_code_sample *sample) {
-  size_t first_code = filter->segment->first_code;
-  size_t window_rows = sf_rows_per_window(filter->dim);
-  size_t step_rows = step * SF_CODE_GROUP_ROWS;
-  for (size_t row = begin + first * SF_CODE_GROUP_ROWS; row < end; row += step_rows) {
+void sf_quantized_pass_sample(const sf_quantized_pass *filter, size_t begin, size_t end, size_t first, size_t step,
+                              sf_quantized_sample *sample) {
+  size_t first_quantized = filter->segment->first_quantized;
+  size_t window_rows = sf_rows_per_chunk(filter->dim);
+  size_t step_rows = step * SF_QUANTIZED_GROUP_ROWS;
+  for (size_t row = begin + first * SF_QUANTIZED_GROUP_ROWS; row < end; row += step_rows) {
     if (row + SAMPLED_AHEAD * step_rows < end)
-      prefetch_group(filter, SF_SHORT_CODES, (first_code + row) / SF_CODE_GROUP_ROWS + SAMPLED_AHEAD * step);
-    if (sf_code_filter_serves(filter, row / window_rows))
-      sample_group(filter, (first_code + row) / SF_CODE_GROUP_ROWS, begin, end, sample);
+      prefetch_group(filter, SF_QUANTIZED_2BIT,
+                     (first_quantized + row) / SF_QUANTIZED_GROUP_ROWS + SAMPLED_AHEAD * step);
+    if (sf_quantized_pass_serves(filter, row / window_rows))
+      sample_group(filter, (first_quantized + row) / SF_QUANTIZED_GROUP_ROWS, begin, end, sample);
   }
 }
 
@@ -118,42 +121,43 @@ static bool has_many(uint16_t mask) {
 }
 
 /* Compares the groups that short codes leave many rows of by long ones. How many groups those are. */
-static size_t look_closer(const sf_code_filter *filter, size_t first, size_t count, float limit, uint16_t *masks) {
+static size_t look_closer(const sf_quantized_pass *filter, size_t first, size_t count, float limit, uint16_t *masks) {
   size_t num_left = 0;
   for (size_t i = 0; i < count; i++)
     if (has_many(masks[i])) {
-      prefetch_group(filter, SF_LONG_CODES, first + i);
+      prefetch_group(filter, SF_QUANTIZED_4BIT, first + i);
       num_left++;
     }
   for (size_t i = 0, seen = 0; seen < num_left; i++)
     if (has_many(masks[i])) {
       uint16_t mask;
-      compare(filter, SF_LONG_CODES, &filter->query.comparisons[SF_LONG_CODES], first + i, 1, limit, &mask, NULL);
+      compare(filter, SF_QUANTIZED_4BIT, &filter->query.comparisons[SF_QUANTIZED_4BIT], first + i, 1, limit, &mask,
+              NULL);
       masks[i] &= mask;
       seen++;
     }
   return num_left;
 }
 
-static void find_in_groups(sf_code_filter *filter, size_t first, size_t count, float limit, uint16_t *masks) {
-  sf_code_kind kind = filter->blocks_by_long_codes > 0 ? SF_LONG_CODES : SF_SHORT_CODES;
+static void find_in_groups(sf_quantized_pass *filter, size_t first, size_t count, float limit, uint16_t *masks) {
+  sf_quantized_kind kind = filter->num_4bit_chunks > 0 ? SF_QUANTIZED_4BIT : SF_QUANTIZED_2BIT;
   compare(filter, kind, &filter->query.comparisons[kind], first, count, limit, masks, NULL);
-  if (kind == SF_LONG_CODES)
-    filter->blocks_by_long_codes--;
+  if (kind == SF_QUANTIZED_4BIT)
+    filter->num_4bit_chunks--;
   else if (look_closer(filter, first, count, limit, masks) > count / 2)
-    filter->blocks_by_long_codes = BLOCKS_BY_LONG_CODES;
+    filter->num_4bit_chunks = CHUNKS_BY_4BIT;
 }
 
-size_t sf_code_filter_find(sf_code_filter *filter, size_t begin, size_t count, float limit, uint16_t *offsets) {
-  size_t first = filter->segment->first_code + begin;
-  size_t first_group = first / SF_CODE_GROUP_ROWS;
-  size_t num_groups = (first + count - 1) / SF_CODE_GROUP_ROWS - first_group + 1;
+size_t sf_quantized_pass_find(sf_quantized_pass *filter, size_t begin, size_t count, float limit, uint16_t *offsets) {
+  size_t first = filter->segment->first_quantized + begin;
+  size_t first_group = first / SF_QUANTIZED_GROUP_ROWS;
+  size_t num_groups = (first + count - 1) / SF_QUANTIZED_GROUP_ROWS - first_group + 1;
   uint16_t masks[MAX_GROUPS];
   find_in_groups(filter, first_group, num_groups, limit, masks);
   size_t num_found = 0;
   for (size_t group = 0; group < num_groups; group++)
     for (unsigned mask = masks[group]; mask != 0; mask &= mask - 1) {
-      size_t row = (first_group + group) * SF_CODE_GROUP_ROWS + (size_t)__builtin_ctz(mask);
+      size_t row = (first_group + group) * SF_QUANTIZED_GROUP_ROWS + (size_t)__builtin_ctz(mask);
       if (row >= first && row < first + count)
         offsets[num_found++] = (uint16_t)(row - first);
     }

@@ -10,11 +10,11 @@
 #include <string.h>
 
 enum {
-  MAX_BLOCK_ROWS = SF_MAX_WINDOW_ROWS, /* whose keys lie on the stack */
-  GROUP_ROWS = 32,                     /* keys that are compared together */
-  WORTH_ONE_IN = 4,                    /* a filter that lets more through is none */
-  GOOD_ONE_IN = 32,                    /* a limit that lets more through is worth a pass to find a better one */
-  MAX_SKIPPED_BLOCKS = 16,             /* then it is asked again */
+  MAX_CHUNK_ROWS = SF_MAX_CHUNK_ROWS, /* whose keys lie on the stack */
+  GROUP_ROWS = 32,                    /* keys that are compared together */
+  WORTH_ONE_IN = 4,                   /* a filter that lets more through is none */
+  GOOD_ONE_IN = 32,                   /* a limit that lets more through is worth a pass to find a better one */
+  MAX_SKIPPED_CHUNKS = 16,            /* then it is asked again */
   FEW_CANDIDATES = 64,
   SAMPLED_ROWS = 8192,     /* before the first block */
   MIN_SAMPLED_ROWS = 2048, /* a search of fewer does without */
@@ -26,15 +26,15 @@ enum {
 struct scan {
   sf_scan_part *part;
   const sf_vector_segment *segment;
-  size_t end;               /* row of the segment */
-  sf_search_limit *shared;  /* the search's limit, where this scan may lower it */
-  double max_norm;          /* rises; of the rows that were looked at */
-  sf_key_bounds bounds;     /* for rows with such norms */
-  double score_limit;       /* falls; no row that scores higher is among the results */
-  float key_limit;          /* nor one with a higher key */
-  sf_candidates candidates; /* not scored yet */
-  size_t next_drop;         /* how many of them are to be looked through for hopeless ones */
-  sf_code_filter filter;
+  size_t end;                   /* row of the segment */
+  sf_pruning_threshold *shared; /* the search's limit, where this scan may lower it */
+  double max_norm;              /* rises; of the rows that were looked at */
+  sf_distance_bounds bounds;    /* for rows with such norms */
+  double score_threshold;       /* falls; no row that scores higher is among the results */
+  float distance_threshold;     /* nor one with a higher key */
+  sf_candidates candidates;     /* not scored yet */
+  size_t next_drop;             /* how many of them are to be looked through for hopeless ones */
+  sf_quantized_pass filter;
   size_t num_compared;    /* rows that the filter looked at */
   size_t num_let_through; /* of them */
   bool has_sampled_all;   /* rows that are left, for a better limit */
@@ -51,24 +51,24 @@ static bool is_excluded(const sf_vector_segment *segment, size_t row) {
 
 static void set_max_norm(struct scan *scan, double max_norm) {
   scan->max_norm = max_norm;
-  scan->bounds = sf_key_bounds_of(scan->part->query, max_norm);
-  scan->key_limit = sf_highest_key_of_score(&scan->bounds, scan->score_limit);
+  scan->bounds = sf_distance_bounds_of(scan->part->query, max_norm);
+  scan->distance_threshold = sf_highest_distance_of_score(&scan->bounds, scan->score_threshold);
 }
 
-static void lower_score_limit(struct scan *scan, double score_limit) {
-  scan->score_limit = fmin(scan->score_limit, score_limit);
-  scan->key_limit = sf_highest_key_of_score(&scan->bounds, scan->score_limit);
+static void lower_score_threshold(struct scan *scan, double score_threshold) {
+  scan->score_threshold = fmin(scan->score_threshold, score_threshold);
+  scan->distance_threshold = sf_highest_distance_of_score(&scan->bounds, scan->score_threshold);
 }
 
 /* What this scan and others of its search have found out. */
-static void exchange_limits(struct scan *scan) {
+static void exchange_thresholds(struct scan *scan) {
   if (scan->part->limit == NULL)
     return;
   if (scan->shared != NULL)
-    sf_search_limit_lower(scan->shared, scan->score_limit);
-  double score_limit = sf_search_limit_get(scan->part->limit);
-  if (score_limit < scan->score_limit)
-    lower_score_limit(scan, score_limit);
+    sf_pruning_threshold_lower(scan->shared, scan->score_threshold);
+  double score_threshold = sf_pruning_threshold_get(scan->part->limit);
+  if (score_threshold < scan->score_threshold)
+    lower_score_threshold(scan, score_threshold);
 }
 
 /* As many rows as are wanted have a key up to the k-th smallest: the results' scores can't be above what such a key
@@ -76,15 +76,15 @@ static void exchange_limits(struct scan *scan) {
 static void drop_hopeless_candidates(struct scan *scan) {
   if (scan->candidates.count <= scan->best.capacity)
     return;
-  float kth_key = sf_candidates_kth_key(&scan->candidates, scan->best.capacity);
-  lower_score_limit(scan, sf_highest_score_of_key(&scan->bounds, kth_key));
-  sf_candidates_drop_above(&scan->candidates, scan->key_limit);
+  float kth_key = sf_candidates_kth_distance(&scan->candidates, scan->best.capacity);
+  lower_score_threshold(scan, sf_highest_score_of_distance(&scan->bounds, kth_key));
+  sf_candidates_drop_above(&scan->candidates, scan->distance_threshold);
 }
 
 static void score_row(struct scan *scan, size_t row) {
   const sf_scan_query *query = scan->part->query;
   double score = sf_scan_exact_score(query, scan->segment->vectors + row * query->dim);
-  if (score <= scan->score_limit)
+  if (score <= scan->score_threshold)
     sf_top_k_add(&scan->best, (sf_neighbour){.score = score, .row = scan->segment->first_row + row});
 }
 
@@ -96,7 +96,7 @@ static bool is_finite(const struct scan *scan, const sf_candidate *candidate) {
 }
 
 static sf_code score_candidates(struct scan *scan) {
-  size_t block_rows = sf_rows_per_window(scan->part->query->dim);
+  size_t block_rows = sf_rows_per_chunk(scan->part->query->dim);
   for (size_t i = 0; i < scan->candidates.count; i++) {
     if (i % block_rows == 0)
       SF_TRY(sf_cancellation_check(scan->part->cancellation, scan->part->error));
@@ -107,7 +107,7 @@ static sf_code score_candidates(struct scan *scan) {
   scan->candidates.count = 0;
   const sf_neighbour *worst = sf_top_k_worst(&scan->best);
   if (worst != NULL)
-    lower_score_limit(scan, worst->score);
+    lower_score_threshold(scan, worst->score);
   return SF_OK;
 }
 
@@ -134,7 +134,7 @@ static bool any_may_be_admitted(const float *keys, size_t count, float limit) {
 }
 
 static sf_code admit_row(struct scan *scan, float key, size_t row) {
-  if (!may_be_admitted(key, scan->key_limit) || is_excluded(scan->segment, row))
+  if (!may_be_admitted(key, scan->distance_threshold) || is_excluded(scan->segment, row))
     return SF_OK;
   if (scan->candidates.count == scan->candidates.capacity)
     SF_TRY(make_room(scan));
@@ -154,7 +154,7 @@ static void drop_some_candidates(struct scan *scan) {
 static sf_code admit_block(struct scan *scan, const float *keys, size_t begin, size_t count) {
   for (size_t group = 0; group < count; group += GROUP_ROWS) {
     size_t rest = count - group;
-    if (!any_may_be_admitted(keys + group, rest, scan->key_limit))
+    if (!any_may_be_admitted(keys + group, rest, scan->distance_threshold))
       continue;
     for (size_t i = group; i < group + (rest < GROUP_ROWS ? rest : GROUP_ROWS); i++)
       SF_TRY(admit_row(scan, keys[i], begin + i));
@@ -169,7 +169,7 @@ struct block {
   size_t num_rows;
   size_t num_queries;
   const sf_scan_query *queries[SF_SHARED_QUERIES];
-  float keys[SF_SHARED_QUERIES][MAX_BLOCK_ROWS];
+  float keys[SF_SHARED_QUERIES][MAX_CHUNK_ROWS];
 };
 
 /* The key of a row that the filter let through. */
@@ -181,13 +181,13 @@ static float find_key(struct scan *scan, size_t row) {
   float scratch;
   float *keys = &key;
   if (segment->lazy_norms == NULL || sf_scan_is_by_distance(query)) {
-    sf_keys_of_rows(&query, 1, segment->vectors + row * query->dim, 1, inverse_norm, &keys);
+    sf_approximate_distances(&query, 1, segment->vectors + row * query->dim, 1, inverse_norm, &keys);
     return key;
   }
-  sf_window_norms norms = sf_lazy_norms_of_row(segment->lazy_norms, row, sf_compared_vector(query), &key, &scratch);
+  sf_chunk_norms norms = sf_lazy_norms_of_row(segment->lazy_norms, row, sf_compared_vector(query), &key, &scratch);
   if (norms.max_norm > scan->max_norm)
     set_max_norm(scan, norms.max_norm);
-  sf_turn_dots_into_keys(query, norms.inverse_norms, 1, &key);
+  sf_distances_of_dots(query, norms.inverse_norms, 1, &key);
   return key;
 }
 
@@ -201,7 +201,7 @@ static void prefetch_row(const struct scan *scan, size_t row) {
 }
 
 /* Keys instead of bounds; rows that are no results, or that float32 can't tell of, go. */
-static void find_sampled_keys(struct scan *scan, sf_candidates *sampled) {
+static void find_sampled_distances(struct scan *scan, sf_candidates *sampled) {
   size_t num_known = 0;
   for (size_t i = 0; i < sampled->count; i++)
     prefetch_row(scan, sampled->items[i].row);
@@ -218,65 +218,65 @@ static void find_sampled_keys(struct scan *scan, sf_candidates *sampled) {
  * Without a good limit codes can turn nothing away. The rows of a sample that are best by their codes give one: as many rows
  * as are wanted score no higher than the worst of so many of them.
  */
-static bool begin_sample(const struct scan *scan, size_t num_rows, sf_code_sample *sample) {
+static bool begin_sample(const struct scan *scan, size_t num_rows, sf_quantized_sample *sample) {
   size_t top_k = scan->best.capacity;
-  *sample = (sf_code_sample){.count = SAMPLED_FOR_ONE * top_k, .limit = FLT_MAX};
+  *sample = (sf_quantized_sample){.count = SAMPLED_FOR_ONE * top_k, .limit = FLT_MAX};
   return num_rows >= MIN_SAMPLED_ROWS && top_k <= SF_MAX_SAMPLED_TOP_K &&
          sf_candidates_init(&sample->best, sample->count, num_rows, NULL) == SF_OK;
 }
 
-static void end_sample(struct scan *scan, sf_code_sample *sample) {
+static void end_sample(struct scan *scan, sf_quantized_sample *sample) {
   sf_candidates *best = &sample->best;
   if (best->count > sample->count)
-    sf_candidates_drop_above(best, sf_candidates_kth_key(best, sample->count));
-  find_sampled_keys(scan, best);
+    sf_candidates_drop_above(best, sf_candidates_kth_distance(best, sample->count));
+  find_sampled_distances(scan, best);
   if (best->count >= scan->best.capacity) {
-    float kth_key = sf_candidates_kth_key(best, scan->best.capacity);
-    lower_score_limit(scan, sf_highest_score_of_key(&scan->bounds, kth_key));
+    float kth_key = sf_candidates_kth_distance(best, scan->best.capacity);
+    lower_score_threshold(scan, sf_highest_score_of_distance(&scan->bounds, kth_key));
   }
 }
 
 /* From all over the rows that are searched. Where others search, too, this scan's part of the sample. */
-static void sample_first_limit(struct scan *scan, size_t begin) {
-  sf_search_limit *shared = scan->shared;
+static void sample_first_threshold(struct scan *scan, size_t begin) {
+  sf_pruning_threshold *shared = scan->shared;
   size_t first = shared == NULL ? begin : 0;
   size_t end = shared == NULL ? scan->end : scan->segment->num_rows;
   size_t step = (end - first) / SAMPLED_ROWS + 1;
-  sf_code_sample sample;
-  if (!scan->filter.is_on || scan->key_limit != INFINITY || !begin_sample(scan, end - first, &sample))
+  sf_quantized_sample sample;
+  if (!scan->filter.is_on || scan->distance_threshold != INFINITY || !begin_sample(scan, end - first, &sample))
     return;
   if (shared == NULL)
-    sf_code_filter_sample(&scan->filter, first, end, 0, step, &sample);
-  for (size_t part; shared != NULL && sf_search_limit_take_part(shared, &part);)
-    sf_code_filter_sample(&scan->filter, first, end, part * step, SF_SAMPLE_PARTS * step, &sample);
+    sf_quantized_pass_sample(&scan->filter, first, end, 0, step, &sample);
+  for (size_t part; shared != NULL && sf_pruning_threshold_take_part(shared, &part);)
+    sf_quantized_pass_sample(&scan->filter, first, end, part * step, SF_SAMPLE_PARTS * step, &sample);
   end_sample(scan, &sample);
   for (size_t i = 0; i < sample.best.count && shared != NULL; i++) {
-    double score = sf_highest_score_of_key(&scan->bounds, sample.best.items[i].key);
-    sf_search_limit_add(shared, (sf_neighbour){.score = score, .row = sample.best.items[i].row});
+    double score = sf_highest_score_of_distance(&scan->bounds, sample.best.items[i].key);
+    sf_pruning_threshold_add(shared, (sf_neighbour){.score = score, .row = sample.best.items[i].row});
   }
   sf_candidates_free(&sample.best);
-  exchange_limits(scan);
+  exchange_thresholds(scan);
 }
 
 /* From the rows that are left. */
-static void sample_better_limit(struct scan *scan, size_t begin) {
-  sf_code_sample sample;
+static void sample_better_threshold(struct scan *scan, size_t begin) {
+  sf_quantized_sample sample;
   if (!begin_sample(scan, scan->end - begin, &sample))
     return;
-  sf_code_filter_sample(&scan->filter, begin, scan->end, 0, 1, &sample);
+  sf_quantized_pass_sample(&scan->filter, begin, scan->end, 0, 1, &sample);
   end_sample(scan, &sample);
   sf_candidates_free(&sample.best);
 }
 
 /* Which rows of a block may be near; SIZE_MAX where that is too many for codes to be of use. */
 static size_t find_near_rows(struct scan *scan, size_t begin, size_t num_rows, uint16_t *offsets) {
-  size_t count = sf_code_filter_find(&scan->filter, begin, num_rows, scan->key_limit, offsets);
+  size_t count = sf_quantized_pass_find(&scan->filter, begin, num_rows, scan->distance_threshold, offsets);
   scan->num_compared += num_rows;
   scan->num_let_through += count;
   if (scan->num_let_through > scan->num_compared / GOOD_ONE_IN + FEW_CANDIDATES && !scan->has_sampled_all) {
     scan->has_sampled_all = true;
-    sample_better_limit(scan, begin);
-    count = sf_code_filter_find(&scan->filter, begin, num_rows, scan->key_limit, offsets);
+    sample_better_threshold(scan, begin);
+    count = sf_quantized_pass_find(&scan->filter, begin, num_rows, scan->distance_threshold, offsets);
   }
   return count <= num_rows / WORTH_ONE_IN ? count : SIZE_MAX;
 }
@@ -301,10 +301,10 @@ static sf_code expect_rows(struct scan *scan, size_t begin, const uint16_t *offs
 }
 
 /* Whether a filter served: then the block is done. */
-static bool scan_block_by_codes(struct scan *scan, size_t begin, size_t num_rows) {
-  uint16_t offsets[MAX_BLOCK_ROWS];
-  size_t window = begin / sf_rows_per_window(scan->part->query->dim);
-  if (!sf_code_filter_serves(&scan->filter, window) || scan->key_limit == INFINITY)
+static bool scan_quantized_chunk(struct scan *scan, size_t begin, size_t num_rows) {
+  uint16_t offsets[MAX_CHUNK_ROWS];
+  size_t window = begin / sf_rows_per_chunk(scan->part->query->dim);
+  if (!sf_quantized_pass_serves(&scan->filter, window) || scan->distance_threshold == INFINITY)
     return false;
   if (scan->num_skipping > 0) {
     scan->num_skipping--;
@@ -314,8 +314,8 @@ static bool scan_block_by_codes(struct scan *scan, size_t begin, size_t num_rows
   if (count == SIZE_MAX) {
     scan->num_skipping = scan->num_to_skip;
     scan->num_to_skip = 2 * scan->num_to_skip + 1;
-    if (scan->num_to_skip > MAX_SKIPPED_BLOCKS)
-      scan->num_to_skip = MAX_SKIPPED_BLOCKS;
+    if (scan->num_to_skip > MAX_SKIPPED_CHUNKS)
+      scan->num_to_skip = MAX_SKIPPED_CHUNKS;
     return false;
   }
   scan->num_to_skip = 0;
@@ -328,41 +328,41 @@ static const float *rows_of(const struct block *block) {
 }
 
 /* Of the queries from `first` on. */
-static void find_keys(struct block *block, size_t first, const float *inverse_norms) {
+static void find_distances(struct block *block, size_t first, const float *inverse_norms) {
   float *keys[SF_SHARED_QUERIES];
   for (size_t i = first; i < block->num_queries; i++)
     keys[i - first] = block->keys[i];
   if (first < block->num_queries)
-    sf_keys_of_rows(block->queries + first, block->num_queries - first, rows_of(block), block->num_rows, inverse_norms,
-                    keys);
+    sf_approximate_distances(block->queries + first, block->num_queries - first, rows_of(block), block->num_rows,
+                             inverse_norms, keys);
 }
 
 /* Where the norms are to be found out, the first query's dot products come along. Gives the largest norm, or more. */
-static double find_keys_and_norms(struct block *block) {
+static double find_distances_and_norms(struct block *block) {
   const sf_scan_query *first = block->queries[0];
-  float dots[SF_MAX_WINDOW_ROWS];
-  float scratch[SF_MAX_WINDOW_ROWS];
-  size_t window_rows = sf_rows_per_window(first->dim);
+  float dots[SF_MAX_CHUNK_ROWS];
+  float scratch[SF_MAX_CHUNK_ROWS];
+  size_t window_rows = sf_rows_per_chunk(first->dim);
   size_t row_in_window = block->begin % window_rows;
-  sf_window_norms norms = sf_lazy_norms_of_window(block->segment->lazy_norms, block->begin / window_rows,
-                                                  sf_compared_vector(first), dots, scratch);
+  sf_chunk_norms norms = sf_lazy_norms_of_chunk(block->segment->lazy_norms, block->begin / window_rows,
+                                                sf_compared_vector(first), dots, scratch);
   const float *inverse_norms = norms.inverse_norms == NULL ? NULL : norms.inverse_norms + row_in_window;
   if (norms.has_dots) {
     memcpy(block->keys[0], dots + row_in_window, block->num_rows * sizeof(float));
-    sf_turn_dots_into_keys(first, inverse_norms, block->num_rows, block->keys[0]);
+    sf_distances_of_dots(first, inverse_norms, block->num_rows, block->keys[0]);
   }
-  find_keys(block, norms.has_dots ? 1 : 0, inverse_norms);
+  find_distances(block, norms.has_dots ? 1 : 0, inverse_norms);
   return norms.max_norm;
 }
 
-static double find_keys_by_known_norms(struct block *block) {
+static double find_distances_by_known_norms(struct block *block) {
   const float *inverse_norms = block->segment->inverse_norms;
-  find_keys(block, 0, inverse_norms == NULL ? NULL : inverse_norms + block->begin);
+  find_distances(block, 0, inverse_norms == NULL ? NULL : inverse_norms + block->begin);
   return block->segment->max_norm;
 }
 
 /* All rows of the block. */
-static void scan_block(struct scan *const *scans, size_t count, size_t begin, size_t num_rows) {
+static void scan_chunk(struct scan *const *scans, size_t count, size_t begin, size_t num_rows) {
   struct block block;
   block.segment = scans[0]->segment;
   block.begin = begin;
@@ -371,7 +371,7 @@ static void scan_block(struct scan *const *scans, size_t count, size_t begin, si
   for (size_t i = 0; i < count; i++)
     block.queries[i] = scans[i]->part->query;
   bool is_lazy = block.segment->lazy_norms != NULL && !sf_scan_is_by_distance(block.queries[0]);
-  double max_norm = is_lazy ? find_keys_and_norms(&block) : find_keys_by_known_norms(&block);
+  double max_norm = is_lazy ? find_distances_and_norms(&block) : find_distances_by_known_norms(&block);
   for (size_t i = 0; i < count; i++) {
     if (max_norm > scans[i]->max_norm)
       set_max_norm(scans[i], max_norm);
@@ -396,28 +396,28 @@ static size_t keep_going(struct scan **scans, size_t count) {
 /* Blocks end where windows of norms do. */
 static void scan_rows(struct scan **scans, size_t count, size_t begin, size_t end) {
   struct scan *left[SF_MAX_SCAN_PARTS]; /* those for which codes can't tell */
-  size_t window_rows = sf_rows_per_window(scans[0]->part->query->dim);
+  size_t window_rows = sf_rows_per_chunk(scans[0]->part->query->dim);
   for (size_t row = begin; row < end && (count = keep_going(scans, count)) > 0;) {
     size_t left_in_window = window_rows - row % window_rows;
     size_t num_rows = end - row < left_in_window ? end - row : left_in_window;
     size_t num_left = 0;
     for (size_t i = 0; i < count; i++)
-      if (!scan_block_by_codes(scans[i], row, num_rows))
+      if (!scan_quantized_chunk(scans[i], row, num_rows))
         left[num_left++] = scans[i];
     for (size_t i = 0; i < num_left; i += SF_SHARED_QUERIES)
-      scan_block(left + i, num_left - i < SF_SHARED_QUERIES ? num_left - i : SF_SHARED_QUERIES, row, num_rows);
+      scan_chunk(left + i, num_left - i < SF_SHARED_QUERIES ? num_left - i : SF_SHARED_QUERIES, row, num_rows);
     for (size_t i = 0; i < count; i++)
-      exchange_limits(scans[i]);
+      exchange_thresholds(scans[i]);
     const sf_vector_segment *segment = scans[0]->segment;
-    if (num_left > 0 && segment->lazy_codes != NULL)
-      sf_lazy_codes_visit(segment->lazy_codes, row / window_rows);
+    if (num_left > 0 && segment->lazy_quantized != NULL)
+      sf_lazy_quantized_visit(segment->lazy_quantized, row / window_rows);
     row += num_rows;
   }
 }
 
 static void free_scan(struct scan *scan) {
   sf_candidates_free(&scan->candidates);
-  sf_code_filter_free(&scan->filter);
+  sf_quantized_pass_free(&scan->filter);
 }
 
 static sf_code begin_part(struct scan *scan, sf_scan_part *part, const sf_vector_segment *segment, size_t begin,
@@ -430,13 +430,13 @@ static sf_code begin_part(struct scan *scan, sf_scan_part *part, const sf_vector
       .end = end,
       /* The limit of fewer rows than the search wants is one for them alone. */
       .shared = part->limit != NULL && part->limit->top_k == capacity ? part->limit : NULL,
-      .score_limit = part->limit == NULL ? INFINITY : sf_search_limit_get(part->limit),
+      .score_threshold = part->limit == NULL ? INFINITY : sf_pruning_threshold_get(part->limit),
       .best = {.neighbours = part->neighbours, .capacity = capacity},
   };
   set_max_norm(scan, segment->lazy_norms == NULL ? segment->max_norm : 0);
   sf_code code = sf_candidates_init(&scan->candidates, scan->best.capacity, num_rows, part->error);
   if (code == SF_OK)
-    code = sf_code_filter_init(&scan->filter, part->query, segment, part->error);
+    code = sf_quantized_pass_init(&scan->filter, part->query, segment, part->error);
   if (code != SF_OK)
     free_scan(scan);
   return code;
@@ -448,12 +448,12 @@ static void end_part(struct scan *scan) {
     part->code = admit_expected_rows(scan);
   if (part->code == SF_OK) {
     drop_hopeless_candidates(scan);
-    exchange_limits(scan);
-    sf_candidates_drop_above(&scan->candidates, scan->key_limit);
+    exchange_thresholds(scan);
+    sf_candidates_drop_above(&scan->candidates, scan->distance_threshold);
     part->code = score_candidates(scan);
   }
   if (part->code == SF_OK)
-    exchange_limits(scan);
+    exchange_thresholds(scan);
   free_scan(scan);
   if (part->code != SF_OK)
     return;
@@ -475,7 +475,7 @@ void sf_scan_segment_together(sf_scan_part *parts, size_t count, const sf_vector
     part->code = begin_part(&all[num_scans], part, segment, begin, end);
     if (part->code != SF_OK)
       continue;
-    sample_first_limit(&all[num_scans], begin);
+    sample_first_threshold(&all[num_scans], begin);
     scans[num_scans] = &all[num_scans];
     num_scans++;
   }
@@ -487,7 +487,7 @@ void sf_scan_segment_together(sf_scan_part *parts, size_t count, const sf_vector
 }
 
 sf_code sf_scan_segment(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t end,
-                        size_t top_k, sf_search_limit *limit, const sf_cancellation *cancellation,
+                        size_t top_k, sf_pruning_threshold *limit, const sf_cancellation *cancellation,
                         sf_neighbour *neighbours, size_t *num_neighbours, sf_error *error) {
   sf_scan_part part = {.query = scan_query,
                        .top_k = top_k,

@@ -40,7 +40,7 @@ typedef struct sf_scan_part {
   size_t top_k; /* at least 1, or nothing is looked for */
   /* Of the search, which searches all of the segment and may search others: what can't be among its best may be missing
    * then, and the scan lowers the limit for other scans. NULL: nothing but these rows is searched. */
-  sf_search_limit *limit;
+  sf_pruning_threshold *limit;
   const sf_cancellation *cancellation; /* NULL: never cancelled */
   sf_neighbour *neighbours;            /* room for top_k; after a failure its contents mean nothing */
   size_t num_neighbours;               /* set by the scan, as are the two below */
@@ -59,7 +59,7 @@ void sf_scan_segment_together(sf_scan_part *parts, size_t count, const sf_vector
 
 /* The same for one search. */
 sf_code sf_scan_segment(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t end,
-                        size_t top_k, sf_search_limit *limit, const sf_cancellation *cancellation,
+                        size_t top_k, sf_pruning_threshold *limit, const sf_cancellation *cancellation,
                         sf_neighbour *neighbours, size_t *num_neighbours, sf_error *error);
 
 #endif

@@ -16,7 +16,7 @@
 /* One shard of the search. */
 typedef struct slot {
   sf_shard_waiter waiter; /* first: the cache hands it back */
-  sf_scan_place place;    /* on the board while it has slices to take, for others to take along */
+  sf_scan_position place; /* on the board while it has slices to take, for others to take along */
   sf_search *search;
   sf_shard *shard; /* lent by the cache, until given back */
   uint32_t db_id;
@@ -40,7 +40,7 @@ typedef struct slot_record {
 struct sf_search {
   atomic_uint references;
   sf_cancellation cancellation;
-  sf_shard_cache *cache; /* holds a reference until the search ends */
+  sf_served_snapshot *cache; /* holds a reference until the search ends */
   sf_executor *executor;
   sf_scan_query scan_query;
   float *query; /* dim components, and as many for the scaled query behind them */
@@ -61,8 +61,8 @@ struct sf_search {
   slot *first_ready;       /* slots with slices to take */
   slot *last_ready;
   slot *to_give; /* slots whose shards go back to the cache once the mutex is free */
-  sf_winners winners;
-  sf_search_limit limit; /* needs no mutex */
+  sf_merge winners;
+  sf_pruning_threshold limit; /* needs no mutex */
   bool has_started;
   bool is_blocking;       /* a thread is in sf_search_run */
   bool is_caller_waiting; /* that thread waits for something to scan, or is about to scan */
@@ -96,10 +96,10 @@ void sf_search_release(sf_search *search) {
   if (atomic_fetch_sub_explicit(&search->references, 1, memory_order_acq_rel) != 1)
     return;
   if (search->cache != NULL)
-    sf_shard_cache_release(search->cache);
-  sf_search_limit_free(&search->limit);
+    sf_served_snapshot_release(search->cache);
+  sf_pruning_threshold_free(&search->limit);
   sf_search_response_free(search->response);
-  sf_winners_free(&search->winners);
+  sf_merge_free(&search->winners);
   pthread_cond_destroy(&search->changed);
   pthread_mutex_destroy(&search->mutex);
   free(search->query);
@@ -109,8 +109,8 @@ void sf_search_release(sf_search *search) {
 
 static void shard_loaded(sf_shard_waiter *waiter, sf_shard *shard, sf_code code, const sf_error *error);
 
-static void init_slots(sf_search *search, const sf_search_source *source) {
-  const sf_manifest *manifest = &sf_shard_cache_snapshot(source->cache)->manifest;
+static void init_slots(sf_search *search, const sf_search_params *source) {
+  const sf_manifest *manifest = &sf_served_snapshot_metadata(source->cache)->manifest;
   for (size_t i = 0; i < source->num_shards; i++)
     if (manifest->shards[source->shard_ids[i]].db_url != NULL)
       search->slots[search->num_slots++] =
@@ -118,19 +118,19 @@ static void init_slots(sf_search *search, const sf_search_source *source) {
   search->max_in_flight = source->max_concurrency == 0 ? search->num_slots : source->max_concurrency;
 }
 
-sf_code sf_search_create(const sf_search_source *source, sf_search **created, sf_error *error) {
-  const sf_manifest *manifest = &sf_shard_cache_snapshot(source->cache)->manifest;
+sf_code sf_search_create(const sf_search_params *source, sf_search **created, sf_error *error) {
+  const sf_manifest *manifest = &sf_served_snapshot_metadata(source->cache)->manifest;
   /* The number of shards is a manifest's, which bounds it. */
   sf_search *search = sf_calloc(1, sizeof(*search) + source->num_shards * sizeof(slot));
-  if (search == NULL || !sf_search_limit_init(&search->limit, source->top_k, INFINITY)) {
+  if (search == NULL || !sf_pruning_threshold_init(&search->limit, source->top_k, INFINITY)) {
     free(search);
     return sf_fail_memory(error, "search");
   }
   if ((search->query = sf_calloc((size_t)manifest->dim * 2, sizeof(float))) == NULL ||
-      (sf_event_is_heard(source->events) &&
+      (sf_event_has_callback(source->events) &&
        (search->records = sf_calloc(source->num_shards, sizeof(slot_record))) == NULL) ||
       pthread_mutex_init(&search->mutex, NULL) != 0 || !sf_condition_init(&search->changed)) {
-    sf_search_limit_free(&search->limit);
+    sf_pruning_threshold_free(&search->limit);
     free(search->query);
     free(search->records);
     free(search);
@@ -143,7 +143,7 @@ sf_code sf_search_create(const sf_search_source *source, sf_search **created, sf
                      manifest->metric == SF_METRIC_COSINE ? SF_SCORE_COSINE : SF_SCORE_SQUARED_L2,
                      search->query + manifest->dim);
   search->cache = source->cache;
-  sf_shard_cache_retain(search->cache);
+  sf_served_snapshot_retain(search->cache);
   search->executor = source->executor;
   search->started = source->started;
   search->events = source->events;
@@ -158,8 +158,8 @@ sf_code sf_search_create(const sf_search_source *source, sf_search **created, sf
 /* Lets other searches see where the slot's next slice begins. */
 static void show_place(const sf_search *search, slot *shown) {
   if (search->winners.top_k <= MAX_SHARED_TOP_K)
-    sf_scan_board_put(sf_shard_cache_scan_board(search->cache), shown->db_id, &shown->place, shown->segment,
-                      shown->row);
+    sf_scan_registry_put(sf_served_snapshot_scans(search->cache), shown->db_id, &shown->place, shown->segment,
+                         shown->row);
 }
 
 static void push_ready(sf_search *search, slot *ready) {
@@ -173,7 +173,7 @@ static void push_ready(sf_search *search, slot *ready) {
 static void remove_ready(sf_search *search, slot *removed) {
   *(removed->previous != NULL ? &removed->previous->next : &search->first_ready) = removed->next;
   *(removed->next != NULL ? &removed->next->previous : &search->last_ready) = removed->previous;
-  sf_scan_board_remove(sf_shard_cache_scan_board(search->cache), removed->db_id, &removed->place);
+  sf_scan_registry_remove(sf_served_snapshot_scans(search->cache), removed->db_id, &removed->place);
 }
 
 /* Puts a shard that was lent on the list of those to give back. */
@@ -229,7 +229,7 @@ static void start_slots(sf_search *search) {
     search->num_in_flight++;
     started->is_waiting = true;
     sf_search_retain(search); /* for the waiter */
-    sf_code code = sf_shard_cache_take(search->cache, started->db_id, &started->waiter, &shard, &error);
+    sf_code code = sf_served_snapshot_acquire(search->cache, started->db_id, &started->waiter, &shard, &error);
     if (code == SF_OK && shard == NULL)
       continue;
     started->is_waiting = false;
@@ -258,7 +258,7 @@ static void fail(sf_search *search, sf_code code, const sf_error *error) {
   }
   for (size_t i = 0; i < search->next_slot; i++) {
     slot *waiting = &search->slots[i];
-    if (!waiting->is_waiting || !sf_shard_cache_stop_waiting(search->cache, waiting->db_id, &waiting->waiter))
+    if (!waiting->is_waiting || !sf_served_snapshot_stop_waiting(search->cache, waiting->db_id, &waiting->waiter))
       continue;
     waiting->is_waiting = false;
     search->num_in_flight--;
@@ -269,7 +269,7 @@ static void fail(sf_search *search, sf_code code, const sf_error *error) {
 /* The next slice of a slot that has any. */
 static slice take_slice(sf_search *search, slot *from) {
   const sf_vector_segment *segment = &from->shard->segments[from->segment];
-  size_t rows = sf_slice_rows(segment, search->scan_query.dim, from->row);
+  size_t rows = sf_scan_task_rows(segment, search->scan_query.dim, from->row);
   slice taken = {.of = from, .segment = segment, .begin = from->row, .end = from->row + rows};
   from->row = taken.end;
   if (from->row == segment->num_rows) {
@@ -289,12 +289,12 @@ static void merge_slice(sf_search *search, const slice *scanned, const sf_neighb
   size_t num_taken;
   if (search->code != SF_OK)
     return;
-  if (!sf_winners_merge(&search->winners, of->db_id, (uint32_t)(of - search->slots), neighbours, count, &num_taken)) {
+  if (!sf_merge_add(&search->winners, of->db_id, (uint32_t)(of - search->slots), neighbours, count, &num_taken)) {
     sf_error error;
     fail(search, sf_fail_memory(&error, "results"), &error);
   } else if (num_taken > 0) {
     of->has_winners = true;
-    sf_search_limit_lower(&search->limit, sf_winners_limit(&search->winners));
+    sf_pruning_threshold_lower(&search->limit, sf_merge_threshold(&search->winners));
   }
 }
 
@@ -346,7 +346,7 @@ static size_t count_slices(const sf_search *search, size_t limit) {
   size_t count = 0;
   for (const slot *next = search->first_ready; next != NULL && count < limit; next = next->next) {
     size_t bytes = (next->shard->segments[next->segment].num_rows - next->row) * row_bytes;
-    count += 1 + bytes / SF_LEAST_SLICE_BYTES + (next->shard->num_segments - next->segment - 1);
+    count += 1 + bytes / SF_LEAST_TASK_BYTES + (next->shard->num_segments - next->segment - 1);
   }
   return count < limit ? count : limit;
 }
@@ -394,7 +394,7 @@ static void tell_caller(sf_search *search) {
 static void give_back(sf_search *search, slot *given) {
   while (given != NULL) {
     slot *next = given->next;
-    sf_shard_cache_give(search->cache, given->db_id);
+    sf_served_snapshot_return(search->cache, given->db_id);
     given = next;
   }
 }
@@ -423,29 +423,29 @@ static void join(company *joined, sf_search *search, slot *from) {
                                     .error = &joined->errors[i]};
 }
 
-static slot *slot_at(sf_scan_place *place) {
+static slot *slot_at(sf_scan_position *place) {
   return (slot *)((char *)place - offsetof(slot, place));
 }
 
-static void keep_search_at(sf_scan_place *place) {
+static void keep_search_at(sf_scan_position *place) {
   sf_search_retain(slot_at(place)->search);
 }
 
 /* Whether the slot stands where a slice begins: it may have gone on since it was found. */
 static bool stands_at(const slot *found, const slice *taken) {
-  return found->place.is_on_board && &found->shard->segments[found->segment] == taken->segment &&
+  return found->place.is_registered && &found->shard->segments[found->segment] == taken->segment &&
          found->row == taken->begin;
 }
 
 /* Takes along what other searches have at the same rows. Each keeps a reference and a helper until it is let go. */
 static void invite(company *inviting, const sf_search *search) {
   const slice taken = inviting->slices[0];
-  sf_scan_place *found[SF_MAX_SCAN_PARTS - 1];
+  sf_scan_position *found[SF_MAX_SCAN_PARTS - 1];
   if (search->winners.top_k > MAX_SHARED_TOP_K)
     return;
   size_t segment = (size_t)(taken.segment - taken.of->shard->segments);
-  size_t count = sf_scan_board_find(sf_shard_cache_scan_board(search->cache), taken.of->db_id, segment, taken.begin,
-                                    keep_search_at, found, SF_MAX_SCAN_PARTS - 1);
+  size_t count = sf_scan_registry_find(sf_served_snapshot_scans(search->cache), taken.of->db_id, segment, taken.begin,
+                                       keep_search_at, found, SF_MAX_SCAN_PARTS - 1);
   for (size_t i = 0; i < count; i++) {
     slot *guest = slot_at(found[i]);
     sf_search *of = guest->search;
@@ -582,7 +582,7 @@ static bool add_row(sf_row_sink *sink, sf_id_type id_type, int64_t id_integer, c
 /* Fetches the ids and payloads of one shard's winners: those from `first` on whose slot is first's. */
 static sf_code fetch_shard_rows(const sf_search *search, size_t first, uint64_t *rows, size_t *indexes,
                                 sf_search_response *response, sf_error *error) {
-  const sf_winner *winners = search->winners.items;
+  const sf_merged_row *winners = search->winners.items;
   size_t count = 0;
   for (size_t i = first; i < search->winners.count; i++)
     if (winners[i].slot == winners[first].slot) {
@@ -592,7 +592,7 @@ static sf_code fetch_shard_rows(const sf_search *search, size_t first, uint64_t 
   row_target target = {.sink.add = add_row,
                        .response = response,
                        .indexes = indexes,
-                       .has_integer_ids = sf_shard_cache_snapshot(search->cache)->manifest.has_integer_ids};
+                       .has_integer_ids = sf_served_snapshot_metadata(search->cache)->manifest.has_integer_ids};
   return sf_shard_fetch_rows(search->slots[winners[first].slot].shard, rows, count, &target.sink, error);
 }
 
@@ -642,7 +642,7 @@ static void give_all_back(sf_search *search) {
   for (size_t i = 0; i < search->num_slots; i++)
     if (search->slots[i].shard != NULL) {
       search->slots[i].shard = NULL;
-      sf_shard_cache_give(search->cache, search->slots[i].db_id);
+      sf_served_snapshot_return(search->cache, search->slots[i].db_id);
     }
 }
 
@@ -657,13 +657,13 @@ static void tell_of_search(const sf_search *search) {
   for (size_t i = 0; i < search->num_slots; i++) {
     const slot_record *record = &search->records[i];
     if (record->finished != 0 && record->lent != 0)
-      sf_event_tell(search->events, (sf_event){.type = SF_EVENT_SHARD_SEARCH,
+      sf_event_emit(search->events, (sf_event){.type = SF_EVENT_SHARD_SEARCH,
                                                .duration_ms = milliseconds_between(record->lent, record->finished),
                                                .shard_id = search->slots[i].db_id,
                                                .num_rows = record->num_rows,
                                                .num_not_finite = record->num_not_finite});
   }
-  sf_event_tell(search->events,
+  sf_event_emit(search->events,
                 (sf_event){.type = SF_EVENT_SEARCH,
                            .code = search->code,
                            .message = search->code == SF_OK ? NULL : search->error.message,
@@ -679,7 +679,7 @@ static void end(sf_search *search) {
   if (search->code == SF_OK)
     search->code = make_response(search, &response, &search->error);
   give_all_back(search);
-  sf_shard_cache_release(search->cache);
+  sf_served_snapshot_release(search->cache);
   search->cache = NULL;
   tell_of_search(search);
   if (!search->is_blocking)

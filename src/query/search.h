@@ -23,8 +23,8 @@ typedef struct sf_search sf_search;
  * with no lock held, by whatever thread ended it. */
 typedef void (*sf_search_callback)(void *context, sf_code code, const sf_error *error, sf_search_response *response);
 
-typedef struct sf_search_source {
-  sf_shard_cache *cache;
+typedef struct sf_search_params {
+  sf_served_snapshot *cache;
   sf_executor *executor;
   const float *query;        /* dim finite components; copied */
   size_t top_k;              /* at least 1 */
@@ -33,10 +33,10 @@ typedef struct sf_search_source {
   uint32_t max_concurrency;        /* 0: no bound */
   uint64_t started;                /* sf_monotonic_nanoseconds */
   const sf_event_listener *events; /* NULL: nobody listens */
-} sf_search_source;
+} sf_search_params;
 
 /* Shards without rows are left out. The caller has one reference. */
-sf_code sf_search_create(const sf_search_source *source, sf_search **search, sf_error *error);
+sf_code sf_search_create(const sf_search_params *source, sf_search **search, sf_error *error);
 void sf_search_retain(sf_search *search);
 void sf_search_release(sf_search *search);
 

@@ -13,7 +13,7 @@ typedef enum load_state { NOT_LOADED, LOADING, LOADED } load_state;
 
 typedef struct entry {
   sf_task task; /* first: the executor hands it back */
-  sf_shard_cache *cache;
+  sf_served_snapshot *cache;
   load_state state;
   sf_shard *shard;
   uint32_t num_lent;
@@ -24,10 +24,10 @@ typedef struct entry {
   struct entry *less_recent;
 } entry;
 
-struct sf_shard_cache {
-  sf_shard_cache_source source;
+struct sf_served_snapshot {
+  sf_served_snapshot_params source;
   char *cache_dir;
-  sf_scan_board *scan_board;
+  sf_scan_registry *scans;
   atomic_uint references;
   pthread_mutex_t mutex; /* guards all below; the executor's may be taken inside */
   uint32_t num_loaded;
@@ -38,18 +38,18 @@ struct sf_shard_cache {
 
 static void run_load(sf_task *task);
 
-sf_code sf_shard_cache_create(const sf_shard_cache_source *source, sf_shard_cache **created, sf_error *error) {
+sf_code sf_served_snapshot_create(const sf_served_snapshot_params *source, sf_served_snapshot **created,
+                                  sf_error *error) {
   uint32_t num_dbs = source->snapshot->manifest.num_dbs;
-  sf_shard_cache *cache = sf_calloc(1, sizeof(*cache));
+  sf_served_snapshot *cache = sf_calloc(1, sizeof(*cache));
   if (cache == NULL)
     return sf_fail_memory(error, "shards");
   cache->source = *source;
   cache->cache_dir = sf_strdup(source->cache_dir);
   cache->entries = sf_calloc(num_dbs, sizeof(*cache->entries));
   if (cache->cache_dir == NULL || cache->entries == NULL ||
-      sf_scan_board_create(num_dbs, &cache->scan_board, NULL) != SF_OK ||
-      pthread_mutex_init(&cache->mutex, NULL) != 0) {
-    sf_scan_board_free(cache->scan_board);
+      sf_scan_registry_create(num_dbs, &cache->scans, NULL) != SF_OK || pthread_mutex_init(&cache->mutex, NULL) != 0) {
+    sf_scan_registry_free(cache->scans);
     free(cache->cache_dir);
     free(cache->entries);
     free(cache);
@@ -67,13 +67,13 @@ sf_code sf_shard_cache_create(const sf_shard_cache_source *source, sf_shard_cach
 
 /* The four below: with the mutex held. */
 
-static void unlink_recent(sf_shard_cache *cache, entry *of) {
+static void unlink_recent(sf_served_snapshot *cache, entry *of) {
   *(of->more_recent != NULL ? &of->more_recent->less_recent : &cache->most_recent) = of->less_recent;
   *(of->less_recent != NULL ? &of->less_recent->more_recent : &cache->least_recent) = of->more_recent;
   of->more_recent = of->less_recent = NULL;
 }
 
-static void link_recent(sf_shard_cache *cache, entry *of) {
+static void link_recent(sf_served_snapshot *cache, entry *of) {
   of->less_recent = cache->most_recent;
   *(cache->most_recent != NULL ? &cache->most_recent->more_recent : &cache->least_recent) = of;
   cache->most_recent = of;
@@ -81,7 +81,7 @@ static void link_recent(sf_shard_cache *cache, entry *of) {
 
 /* A shard to close when there are more than allowed, with `coming` that are about to be loaded, and one is not lent; else
  * NULL. */
-static sf_shard *evict_one(sf_shard_cache *cache, uint32_t coming) {
+static sf_shard *evict_one(sf_served_snapshot *cache, uint32_t coming) {
   entry *oldest = cache->least_recent;
   if (cache->source.max_shards == 0 || cache->num_loaded + coming <= cache->source.max_shards || oldest == NULL)
     return NULL;
@@ -93,17 +93,17 @@ static sf_shard *evict_one(sf_shard_cache *cache, uint32_t coming) {
   return shard;
 }
 
-static sf_code start_load(sf_shard_cache *cache, entry *of, sf_error *error) {
+static sf_code start_load(sf_served_snapshot *cache, entry *of, sf_error *error) {
   atomic_store(&of->cancellation.requested, false);
   if (!sf_executor_submit(cache->source.executor, SF_LANE_LOAD, &of->task))
     return sf_fail_thread(error, errno, "to load a shard");
   of->state = LOADING;
-  sf_shard_cache_retain(cache);
+  sf_served_snapshot_retain(cache);
   return SF_OK;
 }
 
 /* Closes shards, outside of the mutex, until there are no more than allowed. */
-static void evict(sf_shard_cache *cache, uint32_t coming) {
+static void evict(sf_served_snapshot *cache, uint32_t coming) {
   for (;;) {
     pthread_mutex_lock(&cache->mutex);
     sf_shard *shard = evict_one(cache, coming);
@@ -115,7 +115,7 @@ static void evict(sf_shard_cache *cache, uint32_t coming) {
 }
 
 /* The same on disk. A cache that stays too large is no reason for a search to fail. */
-static void shrink(const sf_shard_cache *cache) {
+static void shrink(const sf_served_snapshot *cache) {
   sf_error error;
   if (cache->source.max_cache_bytes == 0)
     return;
@@ -123,8 +123,8 @@ static void shrink(const sf_shard_cache *cache) {
     sf_log_message(cache->source.log, SF_LOG_WARNING, "the local cache could not be shrunk: %s", error.message);
 }
 
-sf_code sf_shard_cache_take(sf_shard_cache *cache, uint32_t db_id, sf_shard_waiter *waiter, sf_shard **shard,
-                            sf_error *error) {
+sf_code sf_served_snapshot_acquire(sf_served_snapshot *cache, uint32_t db_id, sf_shard_waiter *waiter, sf_shard **shard,
+                                   sf_error *error) {
   entry *wanted = &cache->entries[db_id];
   sf_code code = SF_OK;
   *shard = NULL;
@@ -146,7 +146,7 @@ sf_code sf_shard_cache_take(sf_shard_cache *cache, uint32_t db_id, sf_shard_wait
 }
 
 /* Says once that vectors of the shard are left out: whoever wrote them does not know. The shard is held. */
-static void tell_of_not_finite(sf_shard_cache *cache, uint32_t db_id, const sf_shard *shard) {
+static void tell_of_not_finite(sf_served_snapshot *cache, uint32_t db_id, const sf_shard *shard) {
   atomic_bool *has_told = &cache->entries[db_id].has_told_of_rows;
   if (atomic_load_explicit(has_told, memory_order_relaxed))
     return;
@@ -157,7 +157,7 @@ static void tell_of_not_finite(sf_shard_cache *cache, uint32_t db_id, const sf_s
                    cache->source.snapshot->manifest.shards[db_id].db_url, (unsigned long long)count);
 }
 
-void sf_shard_cache_give(sf_shard_cache *cache, uint32_t db_id) {
+void sf_served_snapshot_return(sf_served_snapshot *cache, uint32_t db_id) {
   entry *given = &cache->entries[db_id];
   tell_of_not_finite(cache, db_id, given->shard);
   pthread_mutex_lock(&cache->mutex);
@@ -171,7 +171,7 @@ void sf_shard_cache_give(sf_shard_cache *cache, uint32_t db_id) {
   }
 }
 
-bool sf_shard_cache_stop_waiting(sf_shard_cache *cache, uint32_t db_id, sf_shard_waiter *waiter) {
+bool sf_served_snapshot_stop_waiting(sf_served_snapshot *cache, uint32_t db_id, sf_shard_waiter *waiter) {
   entry *wanted = &cache->entries[db_id];
   pthread_mutex_lock(&cache->mutex);
   sf_shard_waiter **next = &wanted->waiters;
@@ -186,7 +186,7 @@ bool sf_shard_cache_stop_waiting(sf_shard_cache *cache, uint32_t db_id, sf_shard
   return found;
 }
 
-static sf_code open_shard(const sf_shard_cache *cache, uint32_t db_id, const sf_cancellation *cancellation,
+static sf_code open_shard(const sf_served_snapshot *cache, uint32_t db_id, const sf_cancellation *cancellation,
                           sf_shard **shard, sf_error *error) {
   const sf_manifest *manifest = &cache->source.snapshot->manifest;
   char *folder = NULL;
@@ -194,7 +194,7 @@ static sf_code open_shard(const sf_shard_cache *cache, uint32_t db_id, const sf_
   SF_TRY(sf_shard_cache_folder(cache->cache_dir, db_id, &folder, error));
   sf_code code = sf_shard_key(cache->source.storage, manifest, db_id, &key, error);
   if (code == SF_OK) {
-    sf_shard_source source = sf_shard_source_of(cache->source.storage, cache->source.resources, manifest, db_id);
+    sf_shard_params source = sf_shard_params_of(cache->source.storage, cache->source.resources, manifest, db_id);
     source.key = key;
     source.cache_dir = folder;
     source.format_name = cache->source.shard_format;
@@ -208,7 +208,8 @@ static sf_code open_shard(const sf_shard_cache *cache, uint32_t db_id, const sf_
 
 /* With the mutex held: notes how a load ended and gives the list of those to tell. A load that was given up and is
  * wanted again starts anew, and nobody is told yet. */
-static sf_shard_waiter *note_end(sf_shard_cache *cache, entry *of, sf_shard *shard, sf_code *code, sf_error *error) {
+static sf_shard_waiter *note_end(sf_served_snapshot *cache, entry *of, sf_shard *shard, sf_code *code,
+                                 sf_error *error) {
   of->state = NOT_LOADED;
   if (*code == SF_CANCELLED_ERROR && of->waiters != NULL) {
     *code = start_load(cache, of, error);
@@ -230,7 +231,7 @@ static sf_shard_waiter *note_end(sf_shard_cache *cache, entry *of, sf_shard *sha
 }
 
 /* Before those who wait hear of it. The shard is held by whoever waits, or not known to anybody yet. */
-static void tell_of_load(const sf_shard_cache *cache, uint32_t db_id, const sf_shard *shard, sf_code code,
+static void tell_of_load(const sf_served_snapshot *cache, uint32_t db_id, const sf_shard *shard, sf_code code,
                          const sf_error *error, uint64_t started) {
   if (code == SF_CANCELLED_ERROR)
     return;
@@ -241,7 +242,7 @@ static void tell_of_load(const sf_shard_cache *cache, uint32_t db_id, const sf_s
                    (unsigned long long)num_rows, duration_ms);
   else
     sf_log_message(cache->source.log, SF_LOG_DEBUG, "shard %u: not loaded: %s", (unsigned)db_id, error->message);
-  sf_event_tell(cache->source.events, (sf_event){.type = SF_EVENT_SHARD_LOAD,
+  sf_event_emit(cache->source.events, (sf_event){.type = SF_EVENT_SHARD_LOAD,
                                                  .code = code,
                                                  .message = code == SF_OK ? NULL : error->message,
                                                  .duration_ms = duration_ms,
@@ -252,7 +253,7 @@ static void tell_of_load(const sf_shard_cache *cache, uint32_t db_id, const sf_s
 
 static void run_load(sf_task *task) {
   entry *loaded = (entry *)task;
-  sf_shard_cache *cache = loaded->cache;
+  sf_served_snapshot *cache = loaded->cache;
   sf_shard *shard = NULL;
   sf_error error;
   sf_error_clear(&error);
@@ -277,32 +278,32 @@ static void run_load(sf_task *task) {
     waiters->loaded(waiters, shard, code, &error);
     waiters = next;
   }
-  sf_shard_cache_release(cache);
+  sf_served_snapshot_release(cache);
 }
 
-void sf_shard_cache_retain(sf_shard_cache *cache) {
+void sf_served_snapshot_retain(sf_served_snapshot *cache) {
   atomic_fetch_add_explicit(&cache->references, 1, memory_order_relaxed);
 }
 
-void sf_shard_cache_release(sf_shard_cache *cache) {
+void sf_served_snapshot_release(sf_served_snapshot *cache) {
   if (atomic_fetch_sub_explicit(&cache->references, 1, memory_order_acq_rel) != 1)
     return;
   uint32_t num_dbs = cache->source.snapshot->manifest.num_dbs;
   for (uint32_t i = 0; i < num_dbs; i++)
     sf_shard_close(cache->entries[i].shard);
-  sf_shard_cache_source source = cache->source;
+  sf_served_snapshot_params source = cache->source;
   pthread_mutex_destroy(&cache->mutex);
-  sf_scan_board_free(cache->scan_board);
+  sf_scan_registry_free(cache->scans);
   free(cache->entries);
   free(cache->cache_dir);
   free(cache);
   source.freed(source.freed_context);
 }
 
-const sf_snapshot *sf_shard_cache_snapshot(const sf_shard_cache *cache) {
+const sf_snapshot *sf_served_snapshot_metadata(const sf_served_snapshot *cache) {
   return cache->source.snapshot;
 }
 
-sf_scan_board *sf_shard_cache_scan_board(const sf_shard_cache *cache) {
-  return cache->scan_board;
+sf_scan_registry *sf_served_snapshot_scans(const sf_served_snapshot *cache) {
+  return cache->scans;
 }

@@ -11,10 +11,10 @@
 #include "query/scan_registry.h"
 #include "snapshot/snapshot.h"
 
-typedef struct sf_shard_cache sf_shard_cache;
+typedef struct sf_served_snapshot sf_served_snapshot;
 
 /* What shards are loaded with. All borrowed for as long as the cache lives; cache_dir is copied. */
-typedef struct sf_shard_cache_source {
+typedef struct sf_served_snapshot_params {
   sf_storage *storage;
   sf_shard_resources *resources;
   sf_executor *executor;
@@ -28,16 +28,16 @@ typedef struct sf_shard_cache_source {
   /* Called when the cache is gone, from the thread that dropped the last reference. */
   void (*freed)(void *context);
   void *freed_context;
-} sf_shard_cache_source;
+} sf_served_snapshot_params;
 
 /* Reference counted, with one for the caller. Whoever takes shards holds a reference until they are given back; a load
  * that is under way holds one of its own. */
-sf_code sf_shard_cache_create(const sf_shard_cache_source *source, sf_shard_cache **cache, sf_error *error);
-void sf_shard_cache_retain(sf_shard_cache *cache);
-void sf_shard_cache_release(sf_shard_cache *cache);
-const sf_snapshot *sf_shard_cache_snapshot(const sf_shard_cache *cache);
+sf_code sf_served_snapshot_create(const sf_served_snapshot_params *source, sf_served_snapshot **cache, sf_error *error);
+void sf_served_snapshot_retain(sf_served_snapshot *cache);
+void sf_served_snapshot_release(sf_served_snapshot *cache);
+const sf_snapshot *sf_served_snapshot_metadata(const sf_served_snapshot *cache);
 /* Where searches of these shards find one another; lives as long as the cache. */
-sf_scan_board *sf_shard_cache_scan_board(const sf_shard_cache *cache);
+sf_scan_registry *sf_served_snapshot_scans(const sf_served_snapshot *cache);
 
 /* Whoever waits for a shard; embedded. */
 typedef struct sf_shard_waiter {
@@ -47,12 +47,12 @@ typedef struct sf_shard_waiter {
 } sf_shard_waiter;
 
 /* Lends the shard when it is loaded: *shard. Otherwise *shard is NULL, and the waiter will be called. */
-sf_code sf_shard_cache_take(sf_shard_cache *cache, uint32_t db_id, sf_shard_waiter *waiter, sf_shard **shard,
-                            sf_error *error);
+sf_code sf_served_snapshot_acquire(sf_served_snapshot *cache, uint32_t db_id, sf_shard_waiter *waiter, sf_shard **shard,
+                                   sf_error *error);
 /* Gives a lent shard back. */
-void sf_shard_cache_give(sf_shard_cache *cache, uint32_t db_id);
+void sf_served_snapshot_return(sf_served_snapshot *cache, uint32_t db_id);
 /* True when the waiter will not be called; false when it was, or is about to be. A load that nobody waits for is given
  * up. */
-bool sf_shard_cache_stop_waiting(sf_shard_cache *cache, uint32_t db_id, sf_shard_waiter *waiter);
+bool sf_served_snapshot_stop_waiting(sf_served_snapshot *cache, uint32_t db_id, sf_shard_waiter *waiter);
 
 #endif

@@ -12,9 +12,9 @@ sf_code sf_shard_key(const sf_storage *storage, const sf_manifest *manifest, uin
                           key, error);
 }
 
-sf_shard_source sf_shard_source_of(sf_storage *storage, sf_shard_resources *resources, const sf_manifest *manifest,
+sf_shard_params sf_shard_params_of(sf_storage *storage, sf_shard_resources *resources, const sf_manifest *manifest,
                                    uint32_t db_id) {
-  return (sf_shard_source){.storage = storage,
+  return (sf_shard_params){.storage = storage,
                            .resources = resources,
                            .db_id = db_id,
                            .db_url = manifest->shards[db_id].db_url,

@@ -10,7 +10,7 @@ sf_code sf_shard_key(const sf_storage *storage, const sf_manifest *manifest, uin
                      sf_error *error);
 
 /* All but `key`, `cache_dir` and `verify_only`, which are the caller's to set. */
-sf_shard_source sf_shard_source_of(sf_storage *storage, sf_shard_resources *resources, const sf_manifest *manifest,
+sf_shard_params sf_shard_params_of(sf_storage *storage, sf_shard_resources *resources, const sf_manifest *manifest,
                                    uint32_t db_id);
 
 /* The shard's folder (to free) in the local cache. Fails where the cache has no place: cache_dir is "". */

@@ -14,7 +14,7 @@ typedef struct preloaded_shard {
 struct preload {
   sf_cancellation_hook hook; /* first: the cancellation hands it back */
   sf_cancellation stop;      /* of preparing shards: cancelled, or one of them failed */
-  sf_shard_cache *cache;
+  sf_served_snapshot *cache;
   preloaded_shard *shards;
   size_t count;
   pthread_mutex_t mutex; /* guards all below, and is_waiting */
@@ -29,7 +29,7 @@ static void shard_loaded(sf_shard_waiter *waiter, sf_shard *shard, sf_code code,
   preload *of = loaded->of;
   if (shard != NULL) {
     sf_shard_prepare(shard, &of->stop);
-    sf_shard_cache_give(of->cache, loaded->db_id);
+    sf_served_snapshot_return(of->cache, loaded->db_id);
   }
   pthread_mutex_lock(&of->mutex);
   loaded->is_waiting = false;
@@ -67,7 +67,7 @@ static void start_loads(preload *of) {
     if (!go_on)
       return;
     sf_error_clear(&error);
-    sf_code code = sf_shard_cache_take(of->cache, of->shards[i].db_id, &of->shards[i].waiter, &shard, &error);
+    sf_code code = sf_served_snapshot_acquire(of->cache, of->shards[i].db_id, &of->shards[i].waiter, &shard, &error);
     if (code != SF_OK || shard != NULL)
       shard_loaded(&of->shards[i].waiter, shard, code, &error);
   }
@@ -80,7 +80,7 @@ static void finish_loads(preload *of) {
     pthread_cond_wait(&of->changed, &of->mutex);
   for (size_t i = 0; i < of->count; i++)
     if (of->shards[i].is_waiting &&
-        sf_shard_cache_stop_waiting(of->cache, of->shards[i].db_id, &of->shards[i].waiter)) {
+        sf_served_snapshot_stop_waiting(of->cache, of->shards[i].db_id, &of->shards[i].waiter)) {
       of->shards[i].is_waiting = false;
       of->num_waiting--;
     }
@@ -95,9 +95,9 @@ static void choose_shards(preload *of, const sf_manifest *manifest, uint32_t max
       of->shards[of->count++] = (preloaded_shard){.waiter.loaded = shard_loaded, .of = of, .db_id = id};
 }
 
-sf_code sf_preload_shards(sf_shard_cache *cache, uint32_t max_shards, const sf_cancellation *cancellation,
+sf_code sf_preload_shards(sf_served_snapshot *cache, uint32_t max_shards, const sf_cancellation *cancellation,
                           sf_error *error) {
-  const sf_manifest *manifest = &sf_shard_cache_snapshot(cache)->manifest;
+  const sf_manifest *manifest = &sf_served_snapshot_metadata(cache)->manifest;
   preload all = {.hook.wake = wake, .cache = cache};
   all.shards = sf_calloc(manifest->num_dbs, sizeof(*all.shards));
   if (all.shards == NULL || pthread_mutex_init(&all.mutex, NULL) != 0 || !sf_condition_init(&all.changed)) {

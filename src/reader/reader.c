@@ -27,21 +27,22 @@ static void snapshot_freed(void *context) {
 
 /* Makes a loaded snapshot ready to be served. It is taken over: freed on failure. */
 static sf_code make_servable(sf_reader *reader, sf_snapshot *snapshot, const sf_cancellation *cancellation,
-                             sf_shard_cache **servable, sf_error *error) {
+                             sf_served_snapshot **servable, sf_error *error) {
   served_snapshot *served = sf_calloc(1, sizeof(*served));
-  const sf_shard_cache_source source = {.storage = reader->storage,
-                                        .resources = reader->resources,
-                                        .executor = reader->executor,
-                                        .snapshot = snapshot,
-                                        .cache_dir = reader->cache_dir,
-                                        .shard_format = reader->shard_format,
-                                        .events = &reader->events,
-                                        .max_shards = reader->max_cached_shards,
-                                        .max_cache_bytes = reader->max_cache_bytes,
-                                        .log = &reader->log,
-                                        .freed = snapshot_freed,
-                                        .freed_context = served};
-  sf_code code = served == NULL ? sf_fail_memory(error, "snapshot") : sf_shard_cache_create(&source, servable, error);
+  const sf_served_snapshot_params source = {.storage = reader->storage,
+                                            .resources = reader->resources,
+                                            .executor = reader->executor,
+                                            .snapshot = snapshot,
+                                            .cache_dir = reader->cache_dir,
+                                            .shard_format = reader->shard_format,
+                                            .events = &reader->events,
+                                            .max_shards = reader->max_cached_shards,
+                                            .max_cache_bytes = reader->max_cache_bytes,
+                                            .log = &reader->log,
+                                            .freed = snapshot_freed,
+                                            .freed_context = served};
+  sf_code code =
+      served == NULL ? sf_fail_memory(error, "snapshot") : sf_served_snapshot_create(&source, servable, error);
   if (code != SF_OK) {
     free(served);
     sf_snapshot_free(snapshot);
@@ -54,21 +55,21 @@ static sf_code make_servable(sf_reader *reader, sf_snapshot *snapshot, const sf_
   if (reader->preload_shards)
     code = sf_preload_shards(*servable, reader->max_cached_shards, cancellation, error);
   if (code != SF_OK)
-    sf_shard_cache_release(*servable);
+    sf_served_snapshot_release(*servable);
   return code;
 }
 
 /* Serves it from now on. Searches under way keep the old one. A reader that is being closed takes it, too: closing waits
  * for the refresh that brings it. */
-static sf_code serve(sf_reader *reader, sf_shard_cache *servable, sf_error *error) {
-  const sf_snapshot *snapshot = sf_shard_cache_snapshot(servable);
+static sf_code serve(sf_reader *reader, sf_served_snapshot *servable, sf_error *error) {
+  const sf_snapshot *snapshot = sf_served_snapshot_metadata(servable);
   char *ref = sf_strdup(snapshot->manifest_ref);
   if (ref == NULL) {
-    sf_shard_cache_release(servable);
+    sf_served_snapshot_release(servable);
     return sf_fail_memory(error, "reference of a manifest");
   }
   pthread_mutex_lock(&reader->mutex);
-  sf_shard_cache *old = reader->served;
+  sf_served_snapshot *old = reader->served;
   char *old_ref = reader->manifest_ref;
   reader->served = servable;
   reader->manifest_ref = ref;
@@ -77,7 +78,7 @@ static sf_code serve(sf_reader *reader, sf_shard_cache *servable, sf_error *erro
   pthread_mutex_unlock(&reader->mutex);
   free(old_ref);
   if (old != NULL)
-    sf_shard_cache_release(old);
+    sf_served_snapshot_release(old);
   return SF_OK;
 }
 
@@ -101,7 +102,7 @@ static void log_of_snapshot(const sf_reader *reader, const sf_event *event) {
 static void tell_of_snapshot(sf_reader *reader, sf_event event, uint64_t started) {
   sf_snapshot_info *info = NULL;
   char *manifest_ref = NULL;
-  if (!sf_event_is_heard(&reader->events) && reader->log.callback == NULL)
+  if (!sf_event_has_callback(&reader->events) && reader->log.callback == NULL)
     return;
   event.duration_ms = milliseconds_since(started);
   if (sf_reader_snapshot_info(reader, &info, NULL) == SF_OK) {
@@ -116,7 +117,7 @@ static void tell_of_snapshot(sf_reader *reader, sf_event event, uint64_t started
   }
   if (event.manifest_ref != NULL)
     log_of_snapshot(reader, &event);
-  sf_event_tell(&reader->events, event);
+  sf_event_emit(&reader->events, event);
   sf_free(info);
   free(manifest_ref);
 }
@@ -129,7 +130,7 @@ static sf_code load_first(sf_reader *reader, const sf_manifest_source *given, co
                                             .log = &reader->log,
                                             .events = &reader->events};
   sf_snapshot *snapshot = NULL;
-  sf_shard_cache *servable = NULL;
+  sf_served_snapshot *servable = NULL;
   SF_TRY(sf_snapshot_load(reader->storage, &options, cancellation, &snapshot, error));
   SF_TRY(make_servable(reader, snapshot, cancellation, &servable, error));
   SF_TRY(serve(reader, servable, error));
@@ -236,12 +237,12 @@ sf_code sf_reader_check_open(const sf_reader *reader, sf_error *error) {
   return sf_process_check(reader->process, "the reader", error);
 }
 
-sf_code sf_reader_take_served(sf_reader *reader, sf_shard_cache **served, sf_error *error) {
+sf_code sf_reader_take_served(sf_reader *reader, sf_served_snapshot **served, sf_error *error) {
   SF_TRY(sf_reader_check_open(reader, error));
   pthread_mutex_lock(&reader->mutex);
-  sf_shard_cache *taken = reader->is_closed ? NULL : reader->served; /* closing may take a while */
+  sf_served_snapshot *taken = reader->is_closed ? NULL : reader->served; /* closing may take a while */
   if (taken != NULL)
-    sf_shard_cache_retain(taken);
+    sf_served_snapshot_retain(taken);
   pthread_mutex_unlock(&reader->mutex);
   *served = taken;
   return taken != NULL ? SF_OK : sf_fail(error, SF_READER_STATE_ERROR, "the reader is closed");
@@ -301,7 +302,7 @@ static sf_code load_newer(sf_reader *reader, const sf_manifest_source *given, co
   const sf_snapshot_load_options options = {
       .given = given, .known_ref = known_ref, .log = &reader->log, .events = &reader->events};
   sf_snapshot *snapshot = NULL;
-  sf_shard_cache *servable = NULL;
+  sf_served_snapshot *servable = NULL;
   sf_code code = sf_snapshot_load(reader->storage, &options, cancellation, &snapshot, error);
   free(known_ref);
   if (code != SF_OK || snapshot == NULL)
@@ -405,11 +406,11 @@ sf_code sf_reader_close(sf_reader *reader, int64_t timeout_ms, sf_error *error) 
     cancel_activities(reader);
     wait_until_idle(reader, NULL);
   }
-  sf_shard_cache *served = reader->served;
+  sf_served_snapshot *served = reader->served;
   reader->served = NULL;
   pthread_mutex_unlock(&reader->mutex);
   if (served != NULL)
-    sf_shard_cache_release(served);
+    sf_served_snapshot_release(served);
   pthread_mutex_lock(&reader->mutex);
   while (reader->num_snapshots > 0)
     pthread_cond_wait(&reader->changed, &reader->mutex);

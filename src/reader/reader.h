@@ -37,11 +37,11 @@ struct sf_reader {
   pthread_mutex_t mutex;         /* guards all below */
   pthread_cond_t changed;        /* an activity ended, or a snapshot was let go */
   bool is_closed;
-  sf_shard_cache *served; /* the snapshot that new searches see, with its shards; NULL once closed */
-  uint32_t num_jobs;      /* operations that were submitted and will use the reader */
-  uint32_t num_snapshots; /* that are alive: the served one, and older ones that searches still use */
-  sf_activity activities; /* head of a ring */
-  char *manifest_ref;     /* of the snapshot that is or was served; outlives it for sf_reader_health */
+  sf_served_snapshot *served; /* the snapshot that new searches see, with its shards; NULL once closed */
+  uint32_t num_jobs;          /* operations that were submitted and will use the reader */
+  uint32_t num_snapshots;     /* that are alive: the served one, and older ones that searches still use */
+  sf_activity activities;     /* head of a ring */
+  char *manifest_ref;         /* of the snapshot that is or was served; outlives it for sf_reader_health */
   double published_seconds;
   uint32_t num_shards;
   sf_error refresh_error; /* why the last refresh kept the old snapshot; SF_OK: it did not */
@@ -51,7 +51,7 @@ struct sf_reader {
 sf_code sf_reader_check_open(const sf_reader *reader, sf_error *error);
 
 /* The snapshot that is served, with a reference for the caller. Fails when the reader is closed. */
-sf_code sf_reader_take_served(sf_reader *reader, sf_shard_cache **served, sf_error *error);
+sf_code sf_reader_take_served(sf_reader *reader, sf_served_snapshot **served, sf_error *error);
 
 /* Enters something under way; fails when the reader is closed. */
 sf_code sf_reader_begin_activity(sf_reader *reader, sf_activity *activity, sf_error *error);

@@ -22,10 +22,10 @@ static sf_code describe_snapshot(const sf_snapshot *snapshot, sf_snapshot_info *
 }
 
 sf_code sf_reader_snapshot_info(sf_reader *reader, sf_snapshot_info **info, sf_error *error) {
-  sf_shard_cache *served;
+  sf_served_snapshot *served;
   SF_TRY(sf_reader_take_served(reader, &served, error));
-  sf_code code = describe_snapshot(sf_shard_cache_snapshot(served), info, error);
-  sf_shard_cache_release(served);
+  sf_code code = describe_snapshot(sf_served_snapshot_metadata(served), info, error);
+  sf_served_snapshot_release(served);
   return code;
 }
 
@@ -49,13 +49,13 @@ static sf_code describe_shards(const sf_manifest *manifest, sf_shard_detail **de
 }
 
 sf_code sf_reader_shard_details(sf_reader *reader, sf_shard_detail **details, size_t *count, sf_error *error) {
-  sf_shard_cache *served;
+  sf_served_snapshot *served;
   SF_TRY(sf_reader_take_served(reader, &served, error));
-  const sf_manifest *manifest = &sf_shard_cache_snapshot(served)->manifest;
+  const sf_manifest *manifest = &sf_served_snapshot_metadata(served)->manifest;
   sf_code code = describe_shards(manifest, details, error);
   if (code == SF_OK)
     *count = manifest->num_dbs;
-  sf_shard_cache_release(served);
+  sf_served_snapshot_release(served);
   return code;
 }
 

@@ -64,9 +64,9 @@ static sf_route_request route_request(const sf_search_request *request, const fl
 }
 
 /* Converts and routes; both results are for the caller to free. */
-static sf_code route(const sf_shard_cache *served, const sf_search_request *request, float **query,
+static sf_code route(const sf_served_snapshot *served, const sf_search_request *request, float **query,
                      uint32_t **shard_ids, size_t *count, sf_error *error) {
-  const sf_snapshot *snapshot = sf_shard_cache_snapshot(served);
+  const sf_snapshot *snapshot = sf_served_snapshot_metadata(served);
   SF_TRY(convert_query(request, snapshot->manifest.dim, query, error));
   uint32_t *ids = sf_calloc(snapshot->manifest.num_dbs, sizeof(*ids));
   sf_code code;
@@ -88,18 +88,18 @@ static sf_code route(const sf_shard_cache *served, const sf_search_request *requ
 sf_code sf_reader_route(sf_reader *reader, const sf_search_request *given, uint32_t **shard_ids, size_t *count,
                         sf_error *error) {
   sf_search_request request;
-  sf_shard_cache *served;
+  sf_served_snapshot *served;
   float *query = NULL;
   SF_TRY(read_request(given, &request, error));
   SF_TRY(sf_reader_take_served(reader, &served, error));
   sf_code code = route(served, &request, &query, shard_ids, count, error);
   if (code == SF_OK)
     free(query);
-  sf_shard_cache_release(served);
+  sf_served_snapshot_release(served);
   return code;
 }
 
-static sf_code create_search(sf_reader *reader, sf_shard_cache *served, const sf_search_request *request,
+static sf_code create_search(sf_reader *reader, sf_served_snapshot *served, const sf_search_request *request,
                              sf_search **search, sf_error *error) {
   uint64_t started = sf_monotonic_nanoseconds();
   float *query = NULL;
@@ -109,7 +109,7 @@ static sf_code create_search(sf_reader *reader, sf_shard_cache *served, const sf
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "top_k: expected at least 1, found %lld",
                    (long long)request->top_k);
   SF_TRY(route(served, request, &query, &shard_ids, &num_shards, error));
-  const sf_search_source source = {.cache = served,
+  const sf_search_params source = {.cache = served,
                                    .executor = reader->executor,
                                    .query = query,
                                    .top_k = (uint64_t)request->top_k < SIZE_MAX ? (size_t)request->top_k : SIZE_MAX,
@@ -127,11 +127,11 @@ static sf_code create_search(sf_reader *reader, sf_shard_cache *served, const sf
 /* Checks a request and makes its search, on the snapshot that is served right now. */
 static sf_code prepare(sf_reader *reader, const sf_search_request *given, sf_search **search, sf_error *error) {
   sf_search_request request;
-  sf_shard_cache *served;
+  sf_served_snapshot *served;
   SF_TRY(read_request(given, &request, error));
   SF_TRY(sf_reader_take_served(reader, &served, error));
   sf_code code = create_search(reader, served, &request, search, error);
-  sf_shard_cache_release(served);
+  sf_served_snapshot_release(served);
   return code;
 }
 
@@ -277,7 +277,7 @@ static sf_code create_group(sf_reader *reader, size_t count, group **created, sf
 
 /* Makes the searches, all on one snapshot. */
 static sf_code prepare_members(sf_reader *reader, const sf_search_request *requests, group *to, sf_error *error) {
-  sf_shard_cache *served;
+  sf_served_snapshot *served;
   SF_TRY(sf_reader_take_served(reader, &served, error));
   sf_code code = SF_OK;
   for (size_t i = 0; i < to->count && code == SF_OK; i++) {
@@ -287,7 +287,7 @@ static sf_code prepare_members(sf_reader *reader, const sf_search_request *reque
     if (code == SF_OK)
       code = create_search(reader, served, &request, &to->members[i].search, error);
   }
-  sf_shard_cache_release(served);
+  sf_served_snapshot_release(served);
   return code;
 }
 

@@ -80,7 +80,7 @@ static sf_code check_metadata(const sf_snapshot *snapshot, sf_error *error) {
                    "expected hyperplanes_ref and num_hash_bits beside the strategy lsh, found none");
   if (manifest->routing.strategy != SF_SHARDING_CEL)
     return SF_OK;
-  const sf_router_source source = {.config = &manifest->routing, .num_dbs = manifest->num_dbs, .dim = manifest->dim};
+  const sf_router_params source = {.config = &manifest->routing, .num_dbs = manifest->num_dbs, .dim = manifest->dim};
   sf_router *router;
   sf_code code = sf_router_create(&source, &router, error);
   if (code == SF_OK)
@@ -137,7 +137,7 @@ static sf_code check_contents(const sf_shard *shard, const sf_manifest *manifest
   return SF_OK;
 }
 
-static sf_code verify_shard(const verification *running, const sf_shard_source *source, uint64_t *num_rows,
+static sf_code verify_shard(const verification *running, const sf_shard_params *source, uint64_t *num_rows,
                             sf_error *error) {
   sf_shard *shard;
   SF_TRY(sf_shard_open(source, running->cancellation, &shard, error));
@@ -158,7 +158,7 @@ static sf_code check_shard(verification *running, uint32_t db_id, sf_error *erro
   SF_TRY(sf_shard_cache_folder(running->cache_dir, db_id, &folder, error));
   sf_code code = sf_shard_key(running->storage, manifest, db_id, &key, &failure);
   if (code == SF_OK) {
-    sf_shard_source source = sf_shard_source_of(running->storage, running->resources, manifest, db_id);
+    sf_shard_params source = sf_shard_params_of(running->storage, running->resources, manifest, db_id);
     source.key = key;
     source.cache_dir = folder;
     source.verify_only = true;

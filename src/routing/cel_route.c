@@ -213,7 +213,7 @@ static sf_code shard_of_number(uint32_t num_dbs, const sf_cel_value *value, uint
                  (unsigned)(num_dbs - 1), is_number ? "" : " in decimal", token);
 }
 
-static sf_code shard_of_value(const sf_router_source *source, const sf_cel_value *result, uint32_t *shard_id,
+static sf_code shard_of_value(const sf_router_params *source, const sf_cel_value *result, uint32_t *shard_id,
                               sf_error *error) {
   sf_cel_value value = *result;
   /* A uint is the int of its value, where there is one. */
@@ -227,7 +227,7 @@ static sf_code shard_of_value(const sf_router_source *source, const sf_cel_value
                                             : shard_of_number(source->num_dbs, &value, shard_id, error);
 }
 
-sf_code sf_route_cel(const sf_router_source *source, const sf_cel_program *program, const char *routing_context,
+sf_code sf_route_cel(const sf_router_params *source, const sf_cel_program *program, const char *routing_context,
                      uint32_t *shard_id, sf_error *error) {
   if (routing_context == NULL)
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,

@@ -30,7 +30,7 @@ static double norm(const float *query, size_t dim) {
   return sqrt(sum);
 }
 
-static double distance(const sf_router_source *source, const double *centroid_norms, const float *query,
+static double distance(const sf_router_params *source, const double *centroid_norms, const float *query,
                        double query_norm, uint32_t id) {
   const double *centroid = source->centroids + (size_t)id * source->dim;
   switch (source->metric) {
@@ -51,7 +51,7 @@ double sf_route_centroid_norm(const double *centroid, size_t dim) {
   return sqrt(sum);
 }
 
-double sf_route_centroid_distance(const sf_router_source *source, const double *centroid_norms, const float *query,
+double sf_route_centroid_distance(const sf_router_params *source, const double *centroid_norms, const float *query,
                                   uint32_t id) {
   double query_norm = source->metric == SF_METRIC_COSINE ? norm(query, source->dim) : 0;
   return distance(source, centroid_norms, query, query_norm, id);
@@ -69,7 +69,7 @@ static int compare_candidates(const void *left, const void *right) {
   return a->id < b->id ? -1 : a->id > b->id;
 }
 
-sf_code sf_route_cluster(const sf_router_source *source, const double *centroid_norms, const float *query, size_t limit,
+sf_code sf_route_cluster(const sf_router_params *source, const double *centroid_norms, const float *query, size_t limit,
                          uint32_t *shard_ids, size_t *count, sf_error *error) {
   candidate *candidates = sf_calloc(source->num_dbs, sizeof(*candidates));
   if (candidates == NULL)

@@ -15,7 +15,7 @@ static uint32_t next_power(uint32_t power, uint32_t modulus) {
   return (uint32_t)((uint64_t)power * 2 % modulus);
 }
 
-static sf_code compute_code(const sf_router_source *source, const float *query, hash_code *code, sf_error *error) {
+static sf_code compute_code(const sf_router_params *source, const float *query, hash_code *code, sf_error *error) {
   *code = (hash_code){.num_bits = source->config->num_hash_bits, .modulus = source->num_dbs};
   code->bits = sf_calloc(code->num_bits, sizeof(bool));
   if (code->bits == NULL)
@@ -35,7 +35,7 @@ static uint32_t flipped_remainder(const hash_code *code, uint32_t bit, uint32_t 
   return (uint32_t)(((uint64_t)code->remainder + change) % code->modulus);
 }
 
-sf_code sf_route_lsh(const sf_router_source *source, const float *query, size_t limit, uint32_t *shard_ids,
+sf_code sf_route_lsh(const sf_router_params *source, const float *query, size_t limit, uint32_t *shard_ids,
                      size_t *count, sf_error *error) {
   hash_code code;
   SF_TRY(compute_code(source, query, &code, error));

@@ -6,7 +6,7 @@
 #include <string.h>
 
 struct sf_router {
-  sf_router_source source;
+  sf_router_params source;
   double *centroid_norms;  /* cluster: |c| of each */
   sf_cel_program *program; /* cel; where only keys are sharded by it, NULL if it is wrong */
 };
@@ -23,7 +23,7 @@ double sf_route_dot(const double *a, const float *b, size_t dim) {
 }
 
 static sf_code compute_centroid_norms(sf_router *router, sf_error *error) {
-  const sf_router_source *source = &router->source;
+  const sf_router_params *source = &router->source;
   router->centroid_norms = sf_calloc(source->num_dbs, sizeof(double));
   if (router->centroid_norms == NULL)
     return sf_fail_memory(error, "norms of centroids");
@@ -37,7 +37,7 @@ static sf_code compile_expression(const sf_routing_config *config, sf_cel_progra
                         config->num_cel_columns, NULL, program, error);
 }
 
-sf_code sf_router_create(const sf_router_source *source, sf_router **created, sf_error *error) {
+sf_code sf_router_create(const sf_router_params *source, sf_router **created, sf_error *error) {
   sf_router *router = sf_calloc(1, sizeof(*router));
   if (router == NULL)
     return sf_fail_memory(error, "router");
@@ -113,7 +113,7 @@ static sf_code route_by_key(const sf_router *router, const char *routing_context
 
 sf_code sf_router_route(const sf_router *router, const sf_route_request *request, uint32_t *shard_ids, size_t *count,
                         sf_error *error) {
-  const sf_router_source *source = &router->source;
+  const sf_router_params *source = &router->source;
   int64_t probes = request->has_num_probes ? request->num_probes : source->config->num_probes;
   if (probes < 1)
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "num_probes: expected at least 1, found %lld", (long long)probes);

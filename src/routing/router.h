@@ -8,17 +8,17 @@
 typedef struct sf_router sf_router;
 
 /* What a router is made from. All borrowed for as long as the router lives. */
-typedef struct sf_router_source {
+typedef struct sf_router_params {
   const sf_routing_config *config;
   uint32_t num_dbs;
   uint32_t dim;
   sf_metric metric;
   const double *centroids;   /* cluster: num_dbs × dim */
   const double *hyperplanes; /* lsh: num_hash_bits × dim */
-} sf_router_source;
+} sf_router_params;
 
 /* Compiles what the strategy needs. A routing expression that is wrong is SF_CONFIG_VALIDATION_ERROR. */
-sf_code sf_router_create(const sf_router_source *source, sf_router **router, sf_error *error);
+sf_code sf_router_create(const sf_router_params *source, sf_router **router, sf_error *error);
 void sf_router_free(sf_router *router); /* NULL is allowed */
 
 /* What of a search routing looks at. */
@@ -37,15 +37,15 @@ sf_code sf_router_route(const sf_router *router, const sf_route_request *request
                         sf_error *error);
 
 /* The strategies, one file each. `limit` is the most shards to choose, from 1 to num_dbs. */
-sf_code sf_route_cluster(const sf_router_source *source, const double *centroid_norms, const float *query, size_t limit,
+sf_code sf_route_cluster(const sf_router_params *source, const double *centroid_norms, const float *query, size_t limit,
                          uint32_t *shard_ids, size_t *count, sf_error *error);
-sf_code sf_route_lsh(const sf_router_source *source, const float *query, size_t limit, uint32_t *shard_ids,
+sf_code sf_route_lsh(const sf_router_params *source, const float *query, size_t limit, uint32_t *shard_ids,
                      size_t *count, sf_error *error);
-sf_code sf_route_cel(const sf_router_source *source, const sf_cel_program *program, const char *routing_context,
+sf_code sf_route_cel(const sf_router_params *source, const sf_cel_program *program, const char *routing_context,
                      uint32_t *shard_id, sf_error *error);
 
 /* What cluster sorts by, least first, ties by id: the distance of the query from one centroid; and the norms it takes. */
-double sf_route_centroid_distance(const sf_router_source *source, const double *centroid_norms, const float *query,
+double sf_route_centroid_distance(const sf_router_params *source, const double *centroid_norms, const float *query,
                                   uint32_t id);
 double sf_route_centroid_norm(const double *centroid, size_t dim);
 

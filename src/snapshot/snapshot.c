@@ -100,7 +100,7 @@ sf_code sf_snapshot_load_routing(sf_storage *storage, const sf_cancellation *can
   if (manifest->routing.strategy == SF_SHARDING_LSH)
     SF_TRY(sf_snapshot_read_artifact(storage, manifest, manifest->hyperplanes_ref, "hyperplanes",
                                      manifest->routing.num_hash_bits, cancellation, &snapshot->hyperplanes, error));
-  const sf_router_source source = {.config = &manifest->routing,
+  const sf_router_params source = {.config = &manifest->routing,
                                    .num_dbs = manifest->num_dbs,
                                    .dim = manifest->dim,
                                    .metric = manifest->metric,
@@ -186,7 +186,7 @@ static sf_code fall_back(sf_storage *storage, const char *failed_ref, const char
   if (options->max_fallback_attempts == 0)
     return SF_MANIFEST_PARSE_ERROR;
   sf_log_message(options->log, SF_LOG_WARNING, "falling back: %s", first_failure->message);
-  sf_event_tell(options->events, (sf_event){.type = SF_EVENT_FALLBACK,
+  sf_event_emit(options->events, (sf_event){.type = SF_EVENT_FALLBACK,
                                             .code = first_failure->code,
                                             .message = first_failure->message,
                                             .manifest_ref = failed_ref});

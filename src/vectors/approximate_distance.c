@@ -26,8 +26,8 @@ static double dot_error(const sf_scan_query *scan_query, double max_norm) {
   return largest_sum <= LARGEST_SAFE_SUM ? sf_dot_error_bound(scan_query->dim, scan_query->norm, max_norm) : INFINITY;
 }
 
-sf_key_bounds sf_key_bounds_of(const sf_scan_query *scan_query, double max_norm) {
-  sf_key_bounds bounds = {.score_convention = scan_query->score_convention, .dim = scan_query->dim};
+sf_distance_bounds sf_distance_bounds_of(const sf_scan_query *scan_query, double max_norm) {
+  sf_distance_bounds bounds = {.score_convention = scan_query->score_convention, .dim = scan_query->dim};
   switch (scan_query->score_convention) {
   case SF_SCORE_COSINE:
     bounds.error = cosine_error(scan_query->dim);
@@ -52,7 +52,7 @@ static double widened(double value) {
   return value + FLOAT64_SLACK * fabs(value);
 }
 
-double sf_highest_score_of_key(const sf_key_bounds *bounds, float key) {
+double sf_highest_score_of_distance(const sf_distance_bounds *bounds, float key) {
   if (isinf(bounds->error) || isnan(key))
     return INFINITY;
   switch (bounds->score_convention) {
@@ -82,7 +82,7 @@ static float highest_squared_l2(size_t dim, double squared_distance) {
   return float32_above(widened(widest_squared_l2(dim, widened(squared_distance))));
 }
 
-float sf_highest_key_of_score(const sf_key_bounds *bounds, double score) {
+float sf_highest_distance_of_score(const sf_distance_bounds *bounds, double score) {
   if (isinf(bounds->error) || score == INFINITY)
     return INFINITY;
   switch (bounds->score_convention) {
@@ -127,7 +127,7 @@ static void compare_rows(const sf_scan_query *scan_query, const float *rows, siz
   compare(sf_compared_vector(scan_query), rows, count, scan_query->dim, keys);
 }
 
-void sf_turn_dots_into_keys(const sf_scan_query *scan_query, const float *inverse_norms, size_t count, float *dots) {
+void sf_distances_of_dots(const sf_scan_query *scan_query, const float *inverse_norms, size_t count, float *dots) {
   if (scan_query->score_convention == SF_SCORE_ONE_MINUS_DOT) {
     /* An infinite one says nothing of where its row belongs, and may be a row's that is not finite. */
     for (size_t i = 0; i < count; i++)
@@ -144,8 +144,8 @@ static void fill_unknown(size_t num_queries, size_t count, float *const *keys) {
       keys[i][j] = NAN;
 }
 
-void sf_keys_of_rows(const sf_scan_query *const *scan_queries, size_t num_queries, const float *rows, size_t count,
-                     const float *inverse_norms, float *const *keys) {
+void sf_approximate_distances(const sf_scan_query *const *scan_queries, size_t num_queries, const float *rows,
+                              size_t count, const float *inverse_norms, float *const *keys) {
   const sf_scan_query *first = scan_queries[0];
   bool has_tile = first->kernels->dot_shared != NULL;
   if (first->score_convention == SF_SCORE_COSINE && inverse_norms == NULL) {
@@ -163,5 +163,5 @@ void sf_keys_of_rows(const sf_scan_query *const *scan_queries, size_t num_querie
     i += taken;
   }
   for (size_t i = 0; i < num_queries && !sf_scan_is_by_distance(first); i++)
-    sf_turn_dots_into_keys(scan_queries[i], inverse_norms, count, keys[i]);
+    sf_distances_of_dots(scan_queries[i], inverse_norms, count, keys[i]);
 }

@@ -7,20 +7,20 @@
 
 #include "query/scan.h"
 
-typedef struct sf_key_bounds {
+typedef struct sf_distance_bounds {
   sf_score_convention score_convention;
   size_t dim;
   double error; /* of cosine and dot: |score − (1 + key)| is at most this; infinite where float32 may overflow. */
-} sf_key_bounds;
+} sf_distance_bounds;
 
 /* For rows with norms of at most `max_norm`. */
-sf_key_bounds sf_key_bounds_of(const sf_scan_query *scan_query, double max_norm);
+sf_distance_bounds sf_distance_bounds_of(const sf_scan_query *scan_query, double max_norm);
 
 /* No row with this key scores higher. */
-double sf_highest_score_of_key(const sf_key_bounds *bounds, float key);
+double sf_highest_score_of_distance(const sf_distance_bounds *bounds, float key);
 
 /* No row with this score, or a lower one, has a higher key (it may have none: NaN). */
-float sf_highest_key_of_score(const sf_key_bounds *bounds, double score);
+float sf_highest_distance_of_score(const sf_distance_bounds *bounds, double score);
 
 /* L2 and its square, which need no norms. */
 bool sf_scan_is_by_distance(const sf_scan_query *scan_query);
@@ -29,14 +29,14 @@ bool sf_scan_is_by_distance(const sf_scan_query *scan_query);
 const float *sf_compared_vector(const sf_scan_query *scan_query);
 
 /* Turns dot products of rows with the compared vector into keys, in place; not by distance. */
-void sf_turn_dots_into_keys(const sf_scan_query *scan_query, const float *inverse_norms, size_t count, float *dots);
+void sf_distances_of_dots(const sf_scan_query *scan_query, const float *inverse_norms, size_t count, float *dots);
 
 /*
  * The keys of `count` contiguous rows for each of the queries, which are of one shard: the same in all but the vector.
  * `inverse_norms` are the rows' for cosine, or NULL. A key is NaN where float32 can't tell, and never finite where the row
  * isn't. A query's keys don't depend on the others.
  */
-void sf_keys_of_rows(const sf_scan_query *const *scan_queries, size_t num_queries, const float *rows, size_t count,
-                     const float *inverse_norms, float *const *keys);
+void sf_approximate_distances(const sf_scan_query *const *scan_queries, size_t num_queries, const float *rows,
+                              size_t count, const float *inverse_norms, float *const *keys);
 
 #endif

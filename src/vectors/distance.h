@@ -41,49 +41,49 @@ typedef void (*sf_tile_kernel)(const float *const *rows, const float *panel, siz
                                float *results);
 
 /* Kinds of codes (src/vectors/codes.h): of two bits a component, and of four. */
-typedef enum sf_code_kind { SF_SHORT_CODES, SF_LONG_CODES, SF_CODE_KINDS } sf_code_kind;
+typedef enum sf_quantized_kind { SF_QUANTIZED_2BIT, SF_QUANTIZED_4BIT, SF_QUANTIZED_KINDS } sf_quantized_kind;
 
 /* A row that was coded, less the centre. Where its squared norm is not at most SF_CODED_NORM_MAX², it was not. */
-typedef struct sf_coded_row {
+typedef struct sf_quantized_row {
   double squared_norm;
-  float scales[SF_CODE_KINDS];
-  double squared_residues[SF_CODE_KINDS];
-} sf_coded_row;
+  float scales[SF_QUANTIZED_KINDS];
+  double squared_residues[SF_QUANTIZED_KINDS];
+} sf_quantized_row;
 
 /* Norms within which codes serve, of vectors, distances and queries. */
-#define SF_CODED_NORM_MIN 1e-15
-#define SF_CODED_NORM_MAX 1e15
+#define SF_QUANTIZED_NORM_MIN 1e-15
+#define SF_QUANTIZED_NORM_MAX 1e15
 
 /* Codes factor · row − centre in both kinds, into the groups that `blocks` lie in the first blocks of: at the row's own first
  * bytes. All sums are in float32, in some order; the same bits with every kernel. */
-typedef void (*sf_code_row_kernel)(const float *row, const float *centre, size_t dim, float factor,
-                                   uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);
+typedef void (*sf_quantize_row_kernel)(const float *row, const float *centre, size_t dim, float factor,
+                                       uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded);
 
 /* What of a query is compared with codes of one kind, for all groups the same. */
-typedef struct sf_code_comparison {
+typedef struct sf_quantized_comparison {
   const int8_t *components; /* e, and zeros up to a multiple of 16 */
   int32_t offset;           /* −16 Σ eᵢ for long codes c = n + 8, −3 Σ eᵢ for short ones c = n + 1.5 */
   float base;
   float half_step;
   float slack;
   float norm;
-} sf_code_comparison;
+} sf_quantized_comparison;
 
 /* Groups of codes of one kind, one behind the other. */
-typedef struct sf_code_groups {
+typedef struct sf_quantized_groups {
   const uint8_t *first;
   size_t count;
   size_t dim;
   bool has_squared_norms;
-} sf_code_groups;
+} sf_quantized_groups;
 
 /*
  * For each group of 16 rows a mask whose bit r says that row r may be within the limit: where
  * base (+ squared norm, for codes that have it) − scale · (half_step · (2e·c + offset) + slack) − norm · error ≤ limit, or is
  * NaN. These numbers themselves go to `bounds`, unless it is NULL.
  */
-typedef void (*sf_codes_kernel)(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
-                                uint16_t *masks, float *bounds);
+typedef void (*sf_quantized_kernel)(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                                    float limit, uint16_t *masks, float *bounds);
 
 typedef struct sf_kernels {
   const char *name;          /* "portable", "avx2", "avx512", "avx512vnni", "neon" */
@@ -94,8 +94,8 @@ typedef struct sf_kernels {
   sf_norms_kernel exact_squared_norms;
   sf_tile_kernel dot_tile;
   size_t panel_columns; /* what dot_tile keeps in registers at once */
-  sf_code_row_kernel code_row;
-  sf_codes_kernel find_near_codes[SF_CODE_KINDS];
+  sf_quantize_row_kernel quantize_row;
+  sf_quantized_kernel find_near_quantized[SF_QUANTIZED_KINDS];
   /* NULL: there is none, and queries are taken one by one. */
   sf_shared_kernel dot_shared;
   sf_shared_kernel squared_l2_shared;

@@ -290,8 +290,8 @@ const sf_kernels sf_avx2_kernels = {.name = "avx2",
                                     .exact_squared_norms = exact_squared_norms,
                                     .dot_tile = dot_tile,
                                     .panel_columns = 2 * WIDTH,
-                                    .code_row = sf_code_row_avx2,
-                                    .find_near_codes = {sf_find_near_short_codes_avx2, sf_find_near_long_codes_avx2},
+                                    .quantize_row = sf_quantize_row_avx2,
+                                    .find_near_quantized = {sf_find_near_2bit_avx2, sf_find_near_4bit_avx2},
                                     .dot_shared = dot_shared,
                                     .squared_l2_shared = squared_l2_shared};
 

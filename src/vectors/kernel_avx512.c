@@ -246,15 +246,15 @@ static bool vnni_supported(void) {
 
 const sf_kernels sf_avx512_kernels = {.name = "avx512",
                                       .supported = supported,
-                                      .code_row = sf_code_row_avx2,
-                                      .find_near_codes = {sf_find_near_short_codes_avx2, sf_find_near_long_codes_avx2},
+                                      .quantize_row = sf_quantize_row_avx2,
+                                      .find_near_quantized = {sf_find_near_2bit_avx2, sf_find_near_4bit_avx2},
                                       FOUNDATION};
 
 const sf_kernels sf_avx512vnni_kernels = {
     .name = "avx512vnni",
     .supported = vnni_supported,
-    .code_row = sf_code_row_avx512vnni,
-    .find_near_codes = {sf_find_near_short_codes_avx512vnni, sf_find_near_long_codes_avx512vnni},
+    .quantize_row = sf_quantize_row_avx512vnni,
+    .find_near_quantized = {sf_find_near_2bit_avx512vnni, sf_find_near_4bit_avx512vnni},
     FOUNDATION};
 
 #endif

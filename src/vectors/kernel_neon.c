@@ -203,8 +203,8 @@ const sf_kernels sf_neon_kernels = {.name = "neon",
                                     .exact_squared_norms = exact_squared_norms,
                                     .dot_tile = dot_tile,
                                     .panel_columns = VECTORS * WIDTH,
-                                    .code_row = sf_code_row_neon,
-                                    .find_near_codes = {sf_find_near_short_codes_neon, sf_find_near_long_codes_neon},
+                                    .quantize_row = sf_quantize_row_neon,
+                                    .find_near_quantized = {sf_find_near_2bit_neon, sf_find_near_4bit_neon},
                                     .dot_shared = dot_shared,
                                     .squared_l2_shared = squared_l2_shared};
 

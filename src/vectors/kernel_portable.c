@@ -89,5 +89,5 @@ const sf_kernels sf_portable_kernels = {
     .exact_squared_norms = exact_squared_norms,
     .dot_tile = dot_tile,
     .panel_columns = SF_TILE_COLUMNS,
-    .code_row = sf_code_row_portable,
-    .find_near_codes = {sf_find_near_short_codes_portable, sf_find_near_long_codes_portable}};
+    .quantize_row = sf_quantize_row_portable,
+    .find_near_quantized = {sf_find_near_2bit_portable, sf_find_near_4bit_portable}};

@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-  WINDOW_BYTES = 256 * 1024,
+  CHUNK_BYTES = 256 * 1024,
   WHOLE_ROWS = 16,         /* windows and groups of codes then end together */
   TOUCHED_BYTES = 1 << 16, /* what Linux maps around a page that is touched, in its default setting */
 };
@@ -29,15 +29,15 @@ struct sf_lazy_norms {
   _Atomic uint64_t num_not_finite; /* of the windows that are KNOWN */
 };
 
-size_t sf_rows_per_window(size_t dim) {
-  size_t rows = WINDOW_BYTES / sizeof(float) / dim;
+size_t sf_rows_per_chunk(size_t dim) {
+  size_t rows = CHUNK_BYTES / sizeof(float) / dim;
   if (rows >= WHOLE_ROWS)
     rows -= rows % WHOLE_ROWS;
-  return rows < 1 ? 1 : rows > SF_MAX_WINDOW_ROWS ? SF_MAX_WINDOW_ROWS : rows;
+  return rows < 1 ? 1 : rows > SF_MAX_CHUNK_ROWS ? SF_MAX_CHUNK_ROWS : rows;
 }
 
-size_t sf_num_windows(size_t num_rows, size_t dim) {
-  size_t rows = sf_rows_per_window(dim);
+size_t sf_num_chunks(size_t num_rows, size_t dim) {
+  size_t rows = sf_rows_per_chunk(dim);
   return num_rows / rows + (num_rows % rows != 0);
 }
 
@@ -47,7 +47,7 @@ sf_lazy_norms *sf_lazy_norms_create(const float *vectors, size_t num_rows, size_
   if (norms == NULL)
     return NULL;
   *norms = (sf_lazy_norms){.vectors = vectors, .num_rows = num_rows, .dim = dim, .excluded = excluded};
-  size_t windows = sf_num_windows(norms->num_rows, norms->dim);
+  size_t windows = sf_num_chunks(norms->num_rows, norms->dim);
   norms->inverse_norms = wants_inverse_norms ? sf_calloc(num_rows, sizeof(float)) : NULL;
   norms->max_norms = sf_calloc(windows, sizeof(double));
   norms->states = sf_calloc(windows, sizeof(*norms->states)); /* all UNKNOWN */
@@ -134,8 +134,8 @@ static double find_inverses(const sf_lazy_norms *norms, size_t begin, size_t cou
 
 static double find_out(const sf_lazy_norms *norms, size_t window, const float *query, float *dots, float *inverse_norms,
                        uint64_t *num_not_finite) {
-  float squared_norms[SF_MAX_WINDOW_ROWS];
-  size_t rows = sf_rows_per_window(norms->dim);
+  float squared_norms[SF_MAX_CHUNK_ROWS];
+  size_t rows = sf_rows_per_chunk(norms->dim);
   size_t begin = window * rows;
   size_t count = norms->num_rows - begin < rows ? norms->num_rows - begin : rows;
   const float *vectors = norms->vectors + begin * norms->dim;
@@ -144,12 +144,12 @@ static double find_out(const sf_lazy_norms *norms, size_t window, const float *q
   return find_inverses(norms, begin, count, squared_norms, inverse_norms, num_not_finite);
 }
 
-sf_window_norms sf_lazy_norms_of_window(sf_lazy_norms *norms, size_t window, const float *query, float *dots,
-                                        float *scratch) {
+sf_chunk_norms sf_lazy_norms_of_chunk(sf_lazy_norms *norms, size_t window, const float *query, float *dots,
+                                      float *scratch) {
   atomic_uchar *state = &norms->states[window];
-  float *kept = norms->inverse_norms == NULL ? NULL : norms->inverse_norms + window * sf_rows_per_window(norms->dim);
+  float *kept = norms->inverse_norms == NULL ? NULL : norms->inverse_norms + window * sf_rows_per_chunk(norms->dim);
   if (atomic_load_explicit(state, memory_order_acquire) == KNOWN)
-    return (sf_window_norms){kept, norms->max_norms[window], false};
+    return (sf_chunk_norms){kept, norms->max_norms[window], false};
   unsigned char unknown = UNKNOWN;
   bool is_mine =
       atomic_compare_exchange_strong_explicit(state, &unknown, BEING_FOUND, memory_order_relaxed, memory_order_relaxed);
@@ -162,23 +162,23 @@ sf_window_norms sf_lazy_norms_of_window(sf_lazy_norms *norms, size_t window, con
     norms->max_norms[window] = max_norm;
     atomic_store_explicit(state, KNOWN, memory_order_release);
   }
-  return (sf_window_norms){kept == NULL ? NULL : found, max_norm, true};
+  return (sf_chunk_norms){kept == NULL ? NULL : found, max_norm, true};
 }
 
-sf_window_norms sf_lazy_norms_of_row(sf_lazy_norms *norms, size_t row, const float *query, float *dot, float *scratch) {
+sf_chunk_norms sf_lazy_norms_of_row(sf_lazy_norms *norms, size_t row, const float *query, float *dot, float *scratch) {
   const sf_kernels *kernels = sf_kernels_get();
   const float *vector = norms->vectors + row * norms->dim;
-  size_t window = row / sf_rows_per_window(norms->dim);
+  size_t window = row / sf_rows_per_chunk(norms->dim);
   float *kept = norms->inverse_norms == NULL ? NULL : norms->inverse_norms + row;
   if (atomic_load_explicit(&norms->states[window], memory_order_acquire) == KNOWN) {
     kernels->dot(query, vector, 1, norms->dim, dot);
-    return (sf_window_norms){kept, norms->max_norms[window], true};
+    return (sf_chunk_norms){kept, norms->max_norms[window], true};
   }
   float squared_norm;
   kernels->dots_and_norms(query, vector, 1, norms->dim, dot, &squared_norm);
   uint64_t ignored = 0;
   double max_norm = find_inverses(norms, row, 1, &squared_norm, scratch, &ignored);
-  return (sf_window_norms){kept == NULL ? NULL : scratch, max_norm, true};
+  return (sf_chunk_norms){kept == NULL ? NULL : scratch, max_norm, true};
 }
 
 uint64_t sf_lazy_norms_num_not_finite(const sf_lazy_norms *norms) {
@@ -186,9 +186,9 @@ uint64_t sf_lazy_norms_num_not_finite(const sf_lazy_norms *norms) {
 }
 
 void sf_lazy_norms_complete(sf_lazy_norms *norms, const sf_cancellation *cancellation) {
-  float dots[SF_MAX_WINDOW_ROWS];
-  float scratch[SF_MAX_WINDOW_ROWS];
-  size_t windows = sf_num_windows(norms->num_rows, norms->dim);
+  float dots[SF_MAX_CHUNK_ROWS];
+  float scratch[SF_MAX_CHUNK_ROWS];
+  size_t windows = sf_num_chunks(norms->num_rows, norms->dim);
   for (size_t i = 0; i < windows && !sf_cancellation_requested(cancellation); i++)
-    (void)sf_lazy_norms_of_window(norms, i, norms->vectors, dots, scratch); /* any query will do */
+    (void)sf_lazy_norms_of_chunk(norms, i, norms->vectors, dots, scratch); /* any query will do */
 }

@@ -16,7 +16,7 @@ enum { UNSEEN, VISITED, BEING_CODED, CODED };
 /* Of all: who takes it from NOT_BEGUN to BEING_BEGUN writes what follows it here, and releases it as one of the others. */
 enum { NOT_BEGUN, BEING_BEGUN, BEGUN, IMPOSSIBLE };
 
-struct sf_lazy_codes {
+struct sf_lazy_quantized {
   const float *vectors;
   size_t num_rows;
   uint32_t dim;
@@ -27,33 +27,33 @@ struct sf_lazy_codes {
   atomic_uchar progress;
   void *mapping;
   size_t mapping_length;
-  uint8_t *groups[SF_CODE_KINDS]; /* in it */
+  uint8_t *groups[SF_QUANTIZED_KINDS]; /* in it */
   float *centre;
-  sf_codes codes;
+  sf_quantized codes;
 };
 
-bool sf_lazy_codes_serve(size_t num_rows, uint32_t dim) {
-  return sf_codes_are_worth_it(num_rows, dim) && sf_rows_per_window(dim) % SF_CODE_GROUP_ROWS == 0;
+bool sf_lazy_quantized_serve(size_t num_rows, uint32_t dim) {
+  return sf_quantized_is_worth_it(num_rows, dim) && sf_rows_per_chunk(dim) % SF_QUANTIZED_GROUP_ROWS == 0;
 }
 
-sf_lazy_codes *sf_lazy_codes_create(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
-                                    const uint8_t *excluded, const char *cache_dir) {
-  sf_lazy_codes *codes = sf_calloc(1, sizeof(*codes));
+sf_lazy_quantized *sf_lazy_quantized_create(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
+                                            const uint8_t *excluded, const char *cache_dir) {
+  sf_lazy_quantized *codes = sf_calloc(1, sizeof(*codes));
   if (codes == NULL)
     return NULL;
-  *codes = (sf_lazy_codes){
+  *codes = (sf_lazy_quantized){
       .vectors = vectors, .num_rows = num_rows, .dim = dim, .excluded = excluded, .codes.metric = metric};
   codes->cache_dir = sf_strdup(cache_dir);
   codes->centre = sf_calloc(dim, sizeof(float));
-  codes->states = sf_calloc(sf_num_windows(codes->num_rows, codes->dim), sizeof(*codes->states)); /* all UNSEEN */
+  codes->states = sf_calloc(sf_num_chunks(codes->num_rows, codes->dim), sizeof(*codes->states)); /* all UNSEEN */
   if (codes->cache_dir == NULL || codes->centre == NULL || codes->states == NULL) {
-    sf_lazy_codes_free(codes);
+    sf_lazy_quantized_free(codes);
     return NULL;
   }
   return codes;
 }
 
-void sf_lazy_codes_free(sf_lazy_codes *codes) {
+void sf_lazy_quantized_free(sf_lazy_quantized *codes) {
   if (codes == NULL)
     return;
   if (codes->mapping != NULL)
@@ -64,11 +64,11 @@ void sf_lazy_codes_free(sf_lazy_codes *codes) {
   free(codes);
 }
 
-const sf_codes *sf_lazy_codes_get(const sf_lazy_codes *codes) {
+const sf_quantized *sf_lazy_quantized_get(const sf_lazy_quantized *codes) {
   return atomic_load_explicit(&codes->progress, memory_order_acquire) == BEGUN ? &codes->codes : NULL;
 }
 
-bool sf_lazy_codes_has(const sf_lazy_codes *codes, size_t window) {
+bool sf_lazy_quantized_has(const sf_lazy_quantized *codes, size_t window) {
   return atomic_load_explicit(&codes->states[window], memory_order_acquire) == CODED;
 }
 
@@ -85,42 +85,43 @@ static void *map_groups(const char *cache_dir, size_t length) {
 }
 
 /* Whether windows can be coded now. */
-static bool begin(sf_lazy_codes *codes) {
+static bool begin(sf_lazy_quantized *codes) {
   unsigned char expected = NOT_BEGUN;
   if (!atomic_compare_exchange_strong_explicit(&codes->progress, &expected, BEING_BEGUN, memory_order_acquire,
                                                memory_order_acquire))
     return expected == BEGUN;
   const sf_metric metric = codes->codes.metric;
-  size_t num_groups = (size_t)sf_code_num_groups(codes->num_rows);
-  size_t short_size = (size_t)sf_code_group_size(SF_SHORT_CODES, codes->dim, metric);
+  size_t num_groups = (size_t)sf_quantized_num_groups(codes->num_rows);
+  size_t short_size = (size_t)sf_quantized_group_size(SF_QUANTIZED_2BIT, codes->dim, metric);
   size_t length;
-  if (sf_multiply_size(num_groups, short_size + (size_t)sf_code_group_size(SF_LONG_CODES, codes->dim, metric), &length))
+  if (sf_multiply_size(num_groups, short_size + (size_t)sf_quantized_group_size(SF_QUANTIZED_4BIT, codes->dim, metric),
+                       &length))
     codes->mapping = map_groups(codes->cache_dir, length);
   if (codes->mapping != NULL) {
     codes->mapping_length = length;
-    codes->groups[SF_SHORT_CODES] = codes->mapping;
-    codes->groups[SF_LONG_CODES] = codes->groups[SF_SHORT_CODES] + num_groups * short_size;
-    sf_codes_choose_centre(codes->vectors, codes->num_rows, codes->dim, metric, codes->centre);
+    codes->groups[SF_QUANTIZED_2BIT] = codes->mapping;
+    codes->groups[SF_QUANTIZED_4BIT] = codes->groups[SF_QUANTIZED_2BIT] + num_groups * short_size;
+    sf_quantized_choose_centre(codes->vectors, codes->num_rows, codes->dim, metric, codes->centre);
     codes->codes.centre = codes->centre;
-    for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+    for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
       codes->codes.groups[kind] = codes->groups[kind];
   }
   atomic_store_explicit(&codes->progress, codes->mapping != NULL ? BEGUN : IMPOSSIBLE, memory_order_release);
   return codes->mapping != NULL;
 }
 
-static void code_window(sf_lazy_codes *codes, size_t window) {
+static void quantize_chunk(sf_lazy_quantized *codes, size_t window) {
   const sf_metric metric = codes->codes.metric;
-  size_t rows = sf_rows_per_window(codes->dim);
+  size_t rows = sf_rows_per_chunk(codes->dim);
   size_t begin = window * rows;
   size_t left = codes->num_rows - begin;
-  uint8_t *groups[SF_CODE_KINDS];
-  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
-    groups[kind] =
-        codes->groups[kind] + begin / SF_CODE_GROUP_ROWS * (size_t)sf_code_group_size(kind, codes->dim, metric);
+  uint8_t *groups[SF_QUANTIZED_KINDS];
+  for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
+    groups[kind] = codes->groups[kind] +
+                   begin / SF_QUANTIZED_GROUP_ROWS * (size_t)sf_quantized_group_size(kind, codes->dim, metric);
   const float *vectors = codes->vectors + begin * codes->dim;
   size_t count = left < rows ? left : rows;
-  sf_codes_make_groups(vectors, count, codes->dim, metric, codes->centre, groups);
+  sf_quantized_make_groups(vectors, count, codes->dim, metric, codes->centre, groups);
   if (metric != SF_METRIC_L2)
     return;
   uint64_t num_not_finite = sf_count_not_finite(vectors, count, codes->dim, codes->excluded, begin);
@@ -128,11 +129,11 @@ static void code_window(sf_lazy_codes *codes, size_t window) {
     atomic_fetch_add_explicit(&codes->num_not_finite, num_not_finite, memory_order_relaxed);
 }
 
-uint64_t sf_lazy_codes_num_not_finite(const sf_lazy_codes *codes) {
+uint64_t sf_lazy_quantized_num_not_finite(const sf_lazy_quantized *codes) {
   return atomic_load_explicit(&codes->num_not_finite, memory_order_relaxed);
 }
 
-void sf_lazy_codes_visit(sf_lazy_codes *codes, size_t window) {
+void sf_lazy_quantized_visit(sf_lazy_quantized *codes, size_t window) {
   atomic_uchar *state = &codes->states[window];
   unsigned char seen = UNSEEN;
   if (atomic_compare_exchange_strong_explicit(state, &seen, VISITED, memory_order_relaxed, memory_order_relaxed) ||
@@ -140,14 +141,14 @@ void sf_lazy_codes_visit(sf_lazy_codes *codes, size_t window) {
     return;
   if (!atomic_compare_exchange_strong_explicit(state, &seen, BEING_CODED, memory_order_relaxed, memory_order_relaxed))
     return;
-  code_window(codes, window);
+  quantize_chunk(codes, window);
   atomic_store_explicit(state, CODED, memory_order_release);
 }
 
-void sf_lazy_codes_complete(sf_lazy_codes *codes, const sf_cancellation *cancellation) {
-  size_t windows = sf_num_windows(codes->num_rows, codes->dim);
+void sf_lazy_quantized_complete(sf_lazy_quantized *codes, const sf_cancellation *cancellation) {
+  size_t windows = sf_num_chunks(codes->num_rows, codes->dim);
   for (size_t i = 0; i < windows && !sf_cancellation_requested(cancellation); i++) {
-    sf_lazy_codes_visit(codes, i);
-    sf_lazy_codes_visit(codes, i);
+    sf_lazy_quantized_visit(codes, i);
+    sf_lazy_quantized_visit(codes, i);
   }
 }

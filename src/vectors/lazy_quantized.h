@@ -11,29 +11,29 @@
 #include "base/cancellation.h"
 #include "vectors/quantized.h"
 
-typedef struct sf_lazy_codes sf_lazy_codes;
+typedef struct sf_lazy_quantized sf_lazy_quantized;
 
 /* Whether there are enough vectors for codes, and windows that end with their groups. */
-bool sf_lazy_codes_serve(size_t num_rows, uint32_t dim);
+bool sf_lazy_quantized_serve(size_t num_rows, uint32_t dim);
 
 /* Borrows the vectors (num_rows × dim), and a bitmap of rows that are never a result (NULL: none); `cache_dir` is copied.
  * NULL when memory is out. */
-sf_lazy_codes *sf_lazy_codes_create(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
-                                    const uint8_t *excluded, const char *cache_dir);
-void sf_lazy_codes_free(sf_lazy_codes *codes); /* NULL is allowed */
+sf_lazy_quantized *sf_lazy_quantized_create(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
+                                            const uint8_t *excluded, const char *cache_dir);
+void sf_lazy_quantized_free(sf_lazy_quantized *codes); /* NULL is allowed */
 
 /* NULL until the first window is coded. Only groups of windows that are coded may be looked at. */
-const sf_codes *sf_lazy_codes_get(const sf_lazy_codes *codes);
-bool sf_lazy_codes_has(const sf_lazy_codes *codes, size_t window);
+const sf_quantized *sf_lazy_quantized_get(const sf_lazy_quantized *codes);
+bool sf_lazy_quantized_has(const sf_lazy_quantized *codes, size_t window);
 
 /* Notes that a scan came by, or codes the window. */
-void sf_lazy_codes_visit(sf_lazy_codes *codes, size_t window);
+void sf_lazy_quantized_visit(sf_lazy_quantized *codes, size_t window);
 
 /* How many rows are not finite, of the windows that are coded; those that are never a result aside. Counted for SF_METRIC_L2,
  * which needs no norms: for the others those find out (lazy_norms.h), and this is 0. */
-uint64_t sf_lazy_codes_num_not_finite(const sf_lazy_codes *codes);
+uint64_t sf_lazy_quantized_num_not_finite(const sf_lazy_quantized *codes);
 
 /* Codes every window, until it is cancelled. */
-void sf_lazy_codes_complete(sf_lazy_codes *codes, const sf_cancellation *cancellation);
+void sf_lazy_quantized_complete(sf_lazy_quantized *codes, const sf_cancellation *cancellation);
 
 #endif

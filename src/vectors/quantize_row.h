@@ -13,25 +13,25 @@
 /* Registers that a caller may not have: but nothing here is called, all of it is inlined. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
-#define SF_CODE_INLINE static inline __attribute__((always_inline))
+#define SF_QUANTIZED_INLINE static inline __attribute__((always_inline))
 
-enum { SF_CODE_LANES = 16 };
+enum { SF_QUANTIZED_LANES = 16 };
 
-typedef float sf_code_floats __attribute__((vector_size(4 * SF_CODE_LANES)));
-typedef int32_t sf_code_integers __attribute__((vector_size(4 * SF_CODE_LANES)));
-typedef uint8_t sf_code_bytes_of_lanes __attribute__((vector_size(SF_CODE_LANES)));
+typedef float sf_quantized_floats __attribute__((vector_size(4 * SF_QUANTIZED_LANES)));
+typedef int32_t sf_quantized_integers __attribute__((vector_size(4 * SF_QUANTIZED_LANES)));
+typedef uint8_t sf_quantized_bytes_of_lanes __attribute__((vector_size(SF_QUANTIZED_LANES)));
 
-typedef struct sf_code_row_input {
+typedef struct sf_quantize_row_input {
   const float *components;
   const float *centre;
   size_t dim;
   float factor;
-} sf_code_row_input;
+} sf_quantize_row_input;
 
 /* The first `count` lanes, up to all of them; zeros in the others. */
-SF_CODE_INLINE sf_code_floats sf_load_lanes(const float *components, size_t count) {
-  sf_code_floats lanes = {0};
-  if (count >= SF_CODE_LANES)
+SF_QUANTIZED_INLINE sf_quantized_floats sf_load_lanes(const float *components, size_t count) {
+  sf_quantized_floats lanes = {0};
+  if (count >= SF_QUANTIZED_LANES)
     memcpy(&lanes, components, sizeof(lanes));
   else
     memcpy(&lanes, components, count * sizeof(float));
@@ -39,47 +39,48 @@ SF_CODE_INLINE sf_code_floats sf_load_lanes(const float *components, size_t coun
 }
 
 /* Components from `begin` on of the row less the centre. Behind the last both are zero. */
-SF_CODE_INLINE sf_code_floats sf_load_row(const sf_code_row_input *row, size_t begin) {
+SF_QUANTIZED_INLINE sf_quantized_floats sf_load_row(const sf_quantize_row_input *row, size_t begin) {
   size_t count = row->dim - begin;
   return sf_load_lanes(row->components + begin, count) * row->factor - sf_load_lanes(row->centre + begin, count);
 }
 
 /* One or the other, by lanes of a comparison: all ones, or zero. */
-SF_CODE_INLINE sf_code_floats sf_select_lanes(sf_code_integers which, sf_code_floats if_ones, sf_code_floats if_zero) {
-  return (sf_code_floats)((which & (sf_code_integers)if_ones) | (~which & (sf_code_integers)if_zero));
+SF_QUANTIZED_INLINE sf_quantized_floats sf_select_lanes(sf_quantized_integers which, sf_quantized_floats if_ones,
+                                                        sf_quantized_floats if_zero) {
+  return (sf_quantized_floats)((which & (sf_quantized_integers)if_ones) | (~which & (sf_quantized_integers)if_zero));
 }
 
-SF_CODE_INLINE sf_code_floats sf_size_of_lanes(sf_code_floats lanes) {
-  return (sf_code_floats)((sf_code_integers)lanes & INT32_MAX);
+SF_QUANTIZED_INLINE sf_quantized_floats sf_size_of_lanes(sf_quantized_floats lanes) {
+  return (sf_quantized_floats)((sf_quantized_integers)lanes & INT32_MAX);
 }
 
 /* Zeros in all but the first `count` lanes. */
-SF_CODE_INLINE sf_code_floats sf_first_lanes(sf_code_floats lanes, size_t count) {
-  for (size_t lane = count; lane < SF_CODE_LANES; lane++)
+SF_QUANTIZED_INLINE sf_quantized_floats sf_first_lanes(sf_quantized_floats lanes, size_t count) {
+  for (size_t lane = count; lane < SF_QUANTIZED_LANES; lane++)
     lanes[lane] = 0;
   return lanes;
 }
 
-SF_CODE_INLINE double sf_sum_of_code_lanes(sf_code_floats lanes) {
+SF_QUANTIZED_INLINE double sf_quantized_sum_of_lanes(sf_quantized_floats lanes) {
   double sum = 0;
-  for (size_t lane = 0; lane < SF_CODE_LANES; lane++)
+  for (size_t lane = 0; lane < SF_QUANTIZED_LANES; lane++)
     sum += (double)lanes[lane];
   return sum;
 }
 
 /* Of a row less the centre: its largest component, and its squared norm. */
-SF_CODE_INLINE float sf_measure_row(const sf_code_row_input *row, double *squared_norm) {
-  sf_code_floats largest = {0};
-  sf_code_floats sums = {0};
-  for (size_t begin = 0; begin < row->dim; begin += SF_CODE_LANES) {
-    sf_code_floats components = sf_load_row(row, begin);
-    sf_code_floats sizes = sf_size_of_lanes(components);
+SF_QUANTIZED_INLINE float sf_measure_row(const sf_quantize_row_input *row, double *squared_norm) {
+  sf_quantized_floats largest = {0};
+  sf_quantized_floats sums = {0};
+  for (size_t begin = 0; begin < row->dim; begin += SF_QUANTIZED_LANES) {
+    sf_quantized_floats components = sf_load_row(row, begin);
+    sf_quantized_floats sizes = sf_size_of_lanes(components);
     largest = sf_select_lanes(sizes > largest, sizes, largest);
     sums += components * components;
   }
-  *squared_norm = sf_sum_of_code_lanes(sums);
+  *squared_norm = sf_quantized_sum_of_lanes(sums);
   float largest_of_all = 0;
-  for (size_t lane = 0; lane < SF_CODE_LANES; lane++)
+  for (size_t lane = 0; lane < SF_QUANTIZED_LANES; lane++)
     largest_of_all = largest[lane] > largest_of_all ? largest[lane] : largest_of_all;
   return largest_of_all;
 }
@@ -90,47 +91,48 @@ typedef struct sf_rounding {
   float inverse_scale;
   float zero;
   float most; /* code */
-  sf_code_floats squared_residues;
+  sf_quantized_floats squared_residues;
 } sf_rounding;
 
-SF_CODE_INLINE sf_rounding sf_rounding_of(sf_code_kind kind, float scale) {
+SF_QUANTIZED_INLINE sf_rounding sf_rounding_of(sf_quantized_kind kind, float scale) {
   return (sf_rounding){.scale = scale,
                        .inverse_scale = scale == 0 ? 0 : 1 / scale,
-                       .zero = sf_code_zero(kind),
-                       .most = kind == SF_SHORT_CODES ? 3 : 15};
+                       .zero = sf_quantized_zero(kind),
+                       .most = kind == SF_QUANTIZED_2BIT ? 3 : 15};
 }
 
 /* Codes of the first `count` of sixteen components, one a byte. */
-SF_CODE_INLINE sf_code_bytes_of_lanes sf_round_lanes(sf_rounding *rounding, sf_code_floats components, size_t count) {
+SF_QUANTIZED_INLINE sf_quantized_bytes_of_lanes sf_round_lanes(sf_rounding *rounding, sf_quantized_floats components,
+                                                               size_t count) {
   const float integers_only = 0x1.8p23F; /* float32 has no fractions where this is added */
-  const sf_code_floats least = {0};
-  const sf_code_floats most = least + rounding->most;
-  sf_code_floats codes = (components * rounding->inverse_scale + rounding->zero + integers_only) - integers_only;
+  const sf_quantized_floats least = {0};
+  const sf_quantized_floats most = least + rounding->most;
+  sf_quantized_floats codes = (components * rounding->inverse_scale + rounding->zero + integers_only) - integers_only;
   codes = sf_select_lanes(codes > most, most, codes);
   codes = sf_select_lanes(codes < least, least, codes);
-  sf_code_floats residue = sf_first_lanes(components - rounding->scale * (codes - rounding->zero), count);
+  sf_quantized_floats residue = sf_first_lanes(components - rounding->scale * (codes - rounding->zero), count);
   rounding->squared_residues += residue * residue;
-  return __builtin_convertvector(__builtin_convertvector(codes, sf_code_integers), sf_code_bytes_of_lanes);
+  return __builtin_convertvector(__builtin_convertvector(codes, sf_quantized_integers), sf_quantized_bytes_of_lanes);
 }
 
 /* Four codes to a byte, into a block: the bytes of this row. */
-SF_CODE_INLINE void sf_pack_short_lanes(sf_code_bytes_of_lanes lanes, uint8_t *block) {
-  uint32_t fours[SF_CODE_LANES / sizeof(uint32_t)];
+SF_QUANTIZED_INLINE void sf_pack_short_lanes(sf_quantized_bytes_of_lanes lanes, uint8_t *block) {
+  uint32_t fours[SF_QUANTIZED_LANES / sizeof(uint32_t)];
   memcpy(fours, &lanes, sizeof(fours));
   uint32_t packed = fours[0] | fours[1] << 2 | fours[2] << 4 | fours[3] << 6;
   memcpy(block, &packed, sizeof(packed));
 }
 
 /* Two codes to a byte, into one block or two: the bytes of this row. */
-SF_CODE_INLINE void sf_pack_long_lanes(sf_code_bytes_of_lanes lanes, size_t count, uint8_t *block) {
-  uint32_t fours[SF_CODE_LANES / sizeof(uint32_t)];
+SF_QUANTIZED_INLINE void sf_pack_long_lanes(sf_quantized_bytes_of_lanes lanes, size_t count, uint8_t *block) {
+  uint32_t fours[SF_QUANTIZED_LANES / sizeof(uint32_t)];
   memcpy(fours, &lanes, sizeof(fours));
   uint32_t packed = fours[0] | fours[1] << 4;
   memcpy(block, &packed, sizeof(packed));
-  if (count <= SF_CODE_LANES / 2)
+  if (count <= SF_QUANTIZED_LANES / 2)
     return;
   packed = fours[2] | fours[3] << 4;
-  memcpy(block + SF_CODE_BLOCK_BYTES, &packed, sizeof(packed));
+  memcpy(block + SF_QUANTIZED_BLOCK_BYTES, &packed, sizeof(packed));
 }
 
 /*
@@ -139,34 +141,38 @@ SF_CODE_INLINE void sf_pack_long_lanes(sf_code_bytes_of_lanes lanes, size_t coun
  * distributed normally (Max, "Quantizing for Minimum Distortion", 1960), and end with the largest component at the latest.
  * There is nothing to tell apart in a row that is below what float32 is trusted with.
  */
-SF_CODE_INLINE void sf_choose_scales(float largest, double squared_norm, size_t dim, float scales[SF_CODE_KINDS]) {
+SF_QUANTIZED_INLINE void sf_choose_scales(float largest, double squared_norm, size_t dim,
+                                          float scales[SF_QUANTIZED_KINDS]) {
   float usual = (float)sqrt(squared_norm / (double)dim);
-  bool is_trusted = (double)largest >= SF_CODED_NORM_MIN;
-  scales[SF_SHORT_CODES] = !is_trusted ? 0 : largest * (2.0F / 3) < usual ? largest * (2.0F / 3) : usual;
-  scales[SF_LONG_CODES] = !is_trusted ? 0 : largest * (2.0F / 15) > usual / 3.5F ? largest * (2.0F / 15) : usual / 3.5F;
+  bool is_trusted = (double)largest >= SF_QUANTIZED_NORM_MIN;
+  scales[SF_QUANTIZED_2BIT] = !is_trusted ? 0 : largest * (2.0F / 3) < usual ? largest * (2.0F / 3) : usual;
+  scales[SF_QUANTIZED_4BIT] = !is_trusted                            ? 0
+                              : largest * (2.0F / 15) > usual / 3.5F ? largest * (2.0F / 15)
+                                                                     : usual / 3.5F;
 }
 
-SF_CODE_INLINE void sf_code_row_inline(const float *components, const float *centre, size_t dim, float factor,
-                                       uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded) {
-  const sf_code_row_input row = {components, centre, dim, factor};
-  *coded = (sf_coded_row){0};
+SF_QUANTIZED_INLINE void sf_quantize_row_inline(const float *components, const float *centre, size_t dim, float factor,
+                                                uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded) {
+  const sf_quantize_row_input row = {components, centre, dim, factor};
+  *coded = (sf_quantized_row){0};
   float largest = sf_measure_row(&row, &coded->squared_norm);
-  if (!(coded->squared_norm <= SF_CODED_NORM_MAX * SF_CODED_NORM_MAX))
+  if (!(coded->squared_norm <= SF_QUANTIZED_NORM_MAX * SF_QUANTIZED_NORM_MAX))
     return;
   sf_choose_scales(largest, coded->squared_norm, dim, coded->scales);
-  sf_rounding to_short = sf_rounding_of(SF_SHORT_CODES, coded->scales[SF_SHORT_CODES]);
-  sf_rounding to_long = sf_rounding_of(SF_LONG_CODES, coded->scales[SF_LONG_CODES]);
-  for (size_t begin = 0; begin < dim; begin += SF_CODE_LANES) {
-    sf_code_floats lanes = sf_load_row(&row, begin);
-    sf_code_bytes_of_lanes short_codes = sf_round_lanes(&to_short, lanes, dim - begin);
-    sf_code_bytes_of_lanes long_codes = sf_round_lanes(&to_long, lanes, dim - begin);
-    sf_pack_short_lanes(short_codes,
-                        blocks[SF_SHORT_CODES] + begin / sf_code_block_dims(SF_SHORT_CODES) * SF_CODE_BLOCK_BYTES);
+  sf_rounding to_short = sf_rounding_of(SF_QUANTIZED_2BIT, coded->scales[SF_QUANTIZED_2BIT]);
+  sf_rounding to_long = sf_rounding_of(SF_QUANTIZED_4BIT, coded->scales[SF_QUANTIZED_4BIT]);
+  for (size_t begin = 0; begin < dim; begin += SF_QUANTIZED_LANES) {
+    sf_quantized_floats lanes = sf_load_row(&row, begin);
+    sf_quantized_bytes_of_lanes short_codes = sf_round_lanes(&to_short, lanes, dim - begin);
+    sf_quantized_bytes_of_lanes long_codes = sf_round_lanes(&to_long, lanes, dim - begin);
+    sf_pack_short_lanes(short_codes, blocks[SF_QUANTIZED_2BIT] +
+                                         begin / sf_quantized_block_dims(SF_QUANTIZED_2BIT) * SF_QUANTIZED_BLOCK_BYTES);
     sf_pack_long_lanes(long_codes, dim - begin,
-                       blocks[SF_LONG_CODES] + begin / sf_code_block_dims(SF_LONG_CODES) * SF_CODE_BLOCK_BYTES);
+                       blocks[SF_QUANTIZED_4BIT] +
+                           begin / sf_quantized_block_dims(SF_QUANTIZED_4BIT) * SF_QUANTIZED_BLOCK_BYTES);
   }
-  coded->squared_residues[SF_SHORT_CODES] = sf_sum_of_code_lanes(to_short.squared_residues);
-  coded->squared_residues[SF_LONG_CODES] = sf_sum_of_code_lanes(to_long.squared_residues);
+  coded->squared_residues[SF_QUANTIZED_2BIT] = sf_quantized_sum_of_lanes(to_short.squared_residues);
+  coded->squared_residues[SF_QUANTIZED_4BIT] = sf_quantized_sum_of_lanes(to_long.squared_residues);
 }
 
 #endif

@@ -18,12 +18,12 @@ static bool has_squared_norms(sf_metric metric) {
   return metric != SF_METRIC_COSINE && metric != SF_METRIC_DOT_PRODUCT;
 }
 
-uint64_t sf_code_num_groups(uint64_t num_rows) {
-  return num_rows / SF_CODE_GROUP_ROWS + (num_rows % SF_CODE_GROUP_ROWS != 0);
+uint64_t sf_quantized_num_groups(uint64_t num_rows) {
+  return num_rows / SF_QUANTIZED_GROUP_ROWS + (num_rows % SF_QUANTIZED_GROUP_ROWS != 0);
 }
 
-uint64_t sf_code_group_size(sf_code_kind kind, uint32_t dim, sf_metric metric) {
-  return sf_code_bytes(sf_code_blocks(kind, dim), has_squared_norms(metric));
+uint64_t sf_quantized_group_size(sf_quantized_kind kind, uint32_t dim, sf_metric metric) {
+  return sf_quantized_bytes(sf_quantized_blocks(kind, dim), has_squared_norms(metric));
 }
 
 /* ---------------------------------------------------------------------------------------------------------- Vectors */
@@ -33,16 +33,16 @@ static float factor_of(double squared_norm, sf_metric metric) {
   double norm = sqrt(squared_norm);
   if (metric == SF_METRIC_COSINE)
     return norm == 0 ? 0 : norm >= SF_TRUSTED_NORM_MIN && norm <= SF_TRUSTED_NORM_MAX ? (float)(1 / norm) : NAN;
-  return norm <= SF_CODED_NORM_MAX ? 1 : NAN;
+  return norm <= SF_QUANTIZED_NORM_MAX ? 1 : NAN;
 }
 
-bool sf_codes_are_worth_it(uint64_t num_rows, uint32_t dim) {
+bool sf_quantized_is_worth_it(uint64_t num_rows, uint32_t dim) {
   enum { LEAST_BYTES = 64 * 1024 };
   uint64_t bytes;
   return __builtin_mul_overflow(num_rows, (uint64_t)dim * sizeof(float), &bytes) || bytes >= LEAST_BYTES;
 }
 
-void sf_codes_choose_centre(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, float *centre) {
+void sf_quantized_choose_centre(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, float *centre) {
   size_t step = num_rows / SAMPLED_ROWS + 1;
   size_t num_added = 0;
   for (uint32_t i = 0; i < dim; i++)
@@ -67,10 +67,10 @@ typedef struct group_numbers {
   float *squared_norms; /* NULL: it has none */
 } group_numbers;
 
-static group_numbers numbers_of(sf_code_kind kind, uint8_t *group, uint32_t dim, sf_metric metric) {
-  float *numbers = (float *)(uintptr_t)sf_code_numbers(group, sf_code_blocks(kind, dim));
-  return (group_numbers){numbers, numbers + SF_CODE_GROUP_ROWS,
-                         has_squared_norms(metric) ? numbers + 2 * SF_CODE_GROUP_ROWS : NULL};
+static group_numbers numbers_of(sf_quantized_kind kind, uint8_t *group, uint32_t dim, sf_metric metric) {
+  float *numbers = (float *)(uintptr_t)sf_quantized_numbers(group, sf_quantized_blocks(kind, dim));
+  return (group_numbers){numbers, numbers + SF_QUANTIZED_GROUP_ROWS,
+                         has_squared_norms(metric) ? numbers + 2 * SF_QUANTIZED_GROUP_ROWS : NULL};
 }
 
 static void set_unknown(const group_numbers *numbers, size_t row) {
@@ -82,7 +82,7 @@ static void set_unknown(const group_numbers *numbers, size_t row) {
 
 /* Where squares are so small that float32 flushes them, the sum of them says nothing of what is below this. */
 static double least_error(uint32_t dim) {
-  return SF_CODED_NORM_MIN + 1e-18 * sqrt((double)dim);
+  return SF_QUANTIZED_NORM_MIN + 1e-18 * sqrt((double)dim);
 }
 
 /*
@@ -90,10 +90,10 @@ static double least_error(uint32_t dim) {
  * left, each of something that is at most |x| + |centre|. Twice their norm and more, 2⁻¹⁶(|x| + |centre|), covers that,
  * and what comparing rounds of scale·(q·n).
  */
-static void set_numbers(const sf_coded_row *coded, sf_code_kind kind, size_t row, uint32_t dim, double norm_of_centre,
-                        const group_numbers *numbers) {
+static void set_numbers(const sf_quantized_row *coded, sf_quantized_kind kind, size_t row, uint32_t dim,
+                        double norm_of_centre, const group_numbers *numbers) {
   double relative = sf_dot_error_bound((size_t)dim + 4, 1, 1);
-  if (!(coded->squared_norm <= SF_CODED_NORM_MAX * SF_CODED_NORM_MAX) || isinf(relative)) {
+  if (!(coded->squared_norm <= SF_QUANTIZED_NORM_MAX * SF_QUANTIZED_NORM_MAX) || isinf(relative)) {
     set_unknown(numbers, row);
     return;
   }
@@ -102,50 +102,50 @@ static void set_numbers(const sf_coded_row *coded, sf_code_kind kind, size_t row
   numbers->scales[row] = coded->scales[kind];
   numbers->errors[row] = (float)((residue + 0x1p-16 * norm + least_error(dim)) * (1 + SLACK));
   if (numbers->squared_norms != NULL) {
-    double least = coded->squared_norm * (1 - 2 * relative - 2 * SLACK) - SF_CODED_NORM_MIN * SF_CODED_NORM_MIN;
+    double least = coded->squared_norm * (1 - 2 * relative - 2 * SLACK) - SF_QUANTIZED_NORM_MIN * SF_QUANTIZED_NORM_MIN;
     numbers->squared_norms[row] = (float)fmax(0, least);
   }
 }
 
 static void make_group(const float *vectors, size_t count, uint32_t dim, sf_metric metric, const float *centre,
-                       double norm_of_centre, uint8_t *const groups[SF_CODE_KINDS]) {
-  enum { ROW_BYTES = SF_CODE_BLOCK_BYTES / SF_CODE_GROUP_ROWS };
+                       double norm_of_centre, uint8_t *const groups[SF_QUANTIZED_KINDS]) {
+  enum { ROW_BYTES = SF_QUANTIZED_BLOCK_BYTES / SF_QUANTIZED_GROUP_ROWS };
   const sf_kernels *kernels = sf_kernels_get();
-  double squared_norms[SF_CODE_GROUP_ROWS];
+  double squared_norms[SF_QUANTIZED_GROUP_ROWS];
   kernels->exact_squared_norms(vectors, count, dim, squared_norms);
-  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
-    memset(groups[kind], 0, (size_t)sf_code_group_size(kind, dim, metric));
-  for (size_t row = 0; row < SF_CODE_GROUP_ROWS; row++) {
-    uint8_t *const blocks[SF_CODE_KINDS] = {groups[SF_SHORT_CODES] + row * ROW_BYTES,
-                                            groups[SF_LONG_CODES] + row * ROW_BYTES};
-    sf_coded_row coded = {.squared_norm = NAN};
+  for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
+    memset(groups[kind], 0, (size_t)sf_quantized_group_size(kind, dim, metric));
+  for (size_t row = 0; row < SF_QUANTIZED_GROUP_ROWS; row++) {
+    uint8_t *const blocks[SF_QUANTIZED_KINDS] = {groups[SF_QUANTIZED_2BIT] + row * ROW_BYTES,
+                                                 groups[SF_QUANTIZED_4BIT] + row * ROW_BYTES};
+    sf_quantized_row coded = {.squared_norm = NAN};
     float factor = row < count ? factor_of(squared_norms[row], metric) : NAN;
     if (!isnan(factor))
-      kernels->code_row(vectors + row * dim, centre, dim, factor, blocks, &coded);
-    for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++) {
+      kernels->quantize_row(vectors + row * dim, centre, dim, factor, blocks, &coded);
+    for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++) {
       group_numbers numbers = numbers_of(kind, groups[kind], dim, metric);
       set_numbers(&coded, kind, row, dim, norm_of_centre, &numbers);
     }
   }
 }
 
-void sf_codes_make_groups(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, const float *centre,
-                          uint8_t *const groups[SF_CODE_KINDS]) {
+void sf_quantized_make_groups(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
+                              const float *centre, uint8_t *const groups[SF_QUANTIZED_KINDS]) {
   double norm_of_centre = sqrt(sf_exact_squared_norm(centre, dim));
-  uint8_t *next[SF_CODE_KINDS] = {groups[SF_SHORT_CODES], groups[SF_LONG_CODES]};
-  for (size_t row = 0; row < num_rows; row += SF_CODE_GROUP_ROWS) {
+  uint8_t *next[SF_QUANTIZED_KINDS] = {groups[SF_QUANTIZED_2BIT], groups[SF_QUANTIZED_4BIT]};
+  for (size_t row = 0; row < num_rows; row += SF_QUANTIZED_GROUP_ROWS) {
     size_t left = num_rows - row;
-    make_group(vectors + row * dim, left < SF_CODE_GROUP_ROWS ? left : SF_CODE_GROUP_ROWS, dim, metric, centre,
-               norm_of_centre, next);
-    for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
-      next[kind] += sf_code_group_size(kind, dim, metric);
+    make_group(vectors + row * dim, left < SF_QUANTIZED_GROUP_ROWS ? left : SF_QUANTIZED_GROUP_ROWS, dim, metric,
+               centre, norm_of_centre, next);
+    for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
+      next[kind] += sf_quantized_group_size(kind, dim, metric);
   }
 }
 
 /* ---------------------------------------------------------------------------------------------------------- Queries */
 
-size_t sf_code_query_length(uint32_t dim) {
-  return sf_code_blocks(SF_SHORT_CODES, dim) * sf_code_block_dims(SF_SHORT_CODES);
+size_t sf_quantized_query_length(uint32_t dim) {
+  return sf_quantized_blocks(SF_QUANTIZED_2BIT, dim) * sf_quantized_block_dims(SF_QUANTIZED_2BIT);
 }
 
 /* Component i of what is compared with a row less the centre. Exact. */
@@ -160,7 +160,7 @@ static double round_query(int8_t *components, const float *vector, uint32_t dim,
   const double inverse_step = step == 0 ? 0 : 1 / (double)step;
   double squared_residue = 0;
   *sum = 0;
-  memset(components, 0, sf_code_query_length(dim));
+  memset(components, 0, sf_quantized_query_length(dim));
   for (uint32_t i = 0; i < dim; i++) {
     double value = component_of(vector, centre, metric, i);
     /* Of a size up to MOST_OF_QUERY, since the step was chosen so */
@@ -173,7 +173,7 @@ static double round_query(int8_t *components, const float *vector, uint32_t dim,
   return sqrt(squared_residue);
 }
 
-bool sf_code_query_init(sf_code_query *query, const float *vector, uint32_t dim, const sf_codes *codes) {
+bool sf_quantized_query_init(sf_quantized_query *query, const float *vector, uint32_t dim, const sf_quantized *codes) {
   const sf_metric metric = codes->metric;
   double largest = 0;
   double squared_norm = 0;
@@ -182,15 +182,15 @@ bool sf_code_query_init(sf_code_query *query, const float *vector, uint32_t dim,
     largest = fabs(value) > largest ? fabs(value) : largest;
     squared_norm += value * value;
   }
-  double norm = fmax(sqrt(squared_norm), SF_CODED_NORM_MIN);
-  if (!(norm <= SF_CODED_NORM_MAX) || dim > MAX_DIM)
+  double norm = fmax(sqrt(squared_norm), SF_QUANTIZED_NORM_MIN);
+  if (!(norm <= SF_QUANTIZED_NORM_MAX) || dim > MAX_DIM)
     return false;
-  float step = largest < SF_CODED_NORM_MIN ? 0 : (float)(largest / (double)MOST_OF_QUERY);
+  float step = largest < SF_QUANTIZED_NORM_MIN ? 0 : (float)(largest / (double)MOST_OF_QUERY);
   int32_t sum;
   double residue = round_query(query->components, vector, dim, metric, codes->centre, step, &sum);
   double base;
   if (has_squared_norms(metric)) {
-    base = squared_norm * (1 - 2 * SLACK) - SF_CODED_NORM_MIN * SF_CODED_NORM_MIN;
+    base = squared_norm * (1 - 2 * SLACK) - SF_QUANTIZED_NORM_MIN * SF_QUANTIZED_NORM_MIN;
   } else {
     double norm_of_centre = sqrt(sf_exact_squared_norm(codes->centre, dim));
     double length = metric == SF_METRIC_COSINE ? 1 : 0; /* of what a scaled query's own roundings are multiplied with */
@@ -198,16 +198,16 @@ bool sf_code_query_init(sf_code_query *query, const float *vector, uint32_t dim,
   }
   /* 2q·x in a squared distance */
   double factor = has_squared_norms(metric) ? 2 : 1;
-  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++) {
+  for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++) {
     double size =
-        kind == SF_SHORT_CODES ? 1.5 : 4; /* |n| / √dim is at most this, as quantize_row.h chooses the scale */
-    double slack = fmax(residue, SF_CODED_NORM_MIN) * size * sqrt((double)dim);
-    query->comparisons[kind] = (sf_code_comparison){.components = query->components,
-                                                    .offset = -(int32_t)(2 * sf_code_zero(kind)) * sum,
-                                                    .base = (float)base,
-                                                    .half_step = (float)factor * step / 2,
-                                                    .slack = (float)(factor * slack * (1 + 3 * SLACK)),
-                                                    .norm = (float)(factor * norm * (1 + 2 * SLACK))};
+        kind == SF_QUANTIZED_2BIT ? 1.5 : 4; /* |n| / √dim is at most this, as quantize_row.h chooses the scale */
+    double slack = fmax(residue, SF_QUANTIZED_NORM_MIN) * size * sqrt((double)dim);
+    query->comparisons[kind] = (sf_quantized_comparison){.components = query->components,
+                                                         .offset = -(int32_t)(2 * sf_quantized_zero(kind)) * sum,
+                                                         .base = (float)base,
+                                                         .half_step = (float)factor * step / 2,
+                                                         .slack = (float)(factor * slack * (1 + 3 * SLACK)),
+                                                         .norm = (float)(factor * norm * (1 + 2 * SLACK))};
   }
   return true;
 }

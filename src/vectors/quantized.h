@@ -25,46 +25,46 @@
 
 #include <stdint.h>
 
-enum { SF_CODE_GROUP_ROWS = 16, SF_CODE_BLOCK_BYTES = 64 };
+enum { SF_QUANTIZED_GROUP_ROWS = 16, SF_QUANTIZED_BLOCK_BYTES = 64 };
 
 /* The codes of contiguous rows. Borrows all. */
-typedef struct sf_codes {
-  sf_metric metric;                     /* what they are made for */
-  const uint8_t *groups[SF_CODE_KINDS]; /* NULL: there are none */
-  const float *centre;                  /* dim components */
-} sf_codes;
+typedef struct sf_quantized {
+  sf_metric metric;                          /* what they are made for */
+  const uint8_t *groups[SF_QUANTIZED_KINDS]; /* NULL: there are none */
+  const float *centre;                       /* dim components */
+} sf_quantized;
 
 /* How many groups rows make. */
-uint64_t sf_code_num_groups(uint64_t num_rows);
+uint64_t sf_quantized_num_groups(uint64_t num_rows);
 
 /* Bytes of a group: a multiple of 64. */
-uint64_t sf_code_group_size(sf_code_kind kind, uint32_t dim, sf_metric metric);
+uint64_t sf_quantized_group_size(sf_quantized_kind kind, uint32_t dim, sf_metric metric);
 
 /* Of fewer vectors than this a scan takes no longer than preparing to use codes. */
-bool sf_codes_are_worth_it(uint64_t num_rows, uint32_t dim);
+bool sf_quantized_is_worth_it(uint64_t num_rows, uint32_t dim);
 
 /* A point amidst the rows (of which it looks at some thousand): the nearer it is, the smaller are the errors. */
-void sf_codes_choose_centre(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, float *centre);
+void sf_quantized_choose_centre(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, float *centre);
 
 /* Makes the groups of `num_rows` rows, of both kinds, one behind the other; nothing is known of rows behind the last. The
  * same on every CPU. */
-void sf_codes_make_groups(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, const float *centre,
-                          uint8_t *const groups[SF_CODE_KINDS]);
+void sf_quantized_make_groups(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
+                              const float *centre, uint8_t *const groups[SF_QUANTIZED_KINDS]);
 
 /* A query to compare with codes, for one centre. */
-typedef struct sf_code_query {
-  int8_t *components; /* dim, and zeros up to sf_code_query_length: borrowed */
-  sf_code_comparison comparisons[SF_CODE_KINDS];
-} sf_code_query;
+typedef struct sf_quantized_query {
+  int8_t *components; /* dim, and zeros up to sf_quantized_query_length: borrowed */
+  sf_quantized_comparison comparisons[SF_QUANTIZED_KINDS];
+} sf_quantized_query;
 
 /* Components that a query has room for. */
-size_t sf_code_query_length(uint32_t dim);
+size_t sf_quantized_query_length(uint32_t dim);
 
 /*
  * Sets up the comparison of a query (for cosine scaled to length 1) with codes; `query->components` has room for
- * sf_code_query_length. What it compares is a lower bound of −cos, the squared distance, or −dot. False where the query is
+ * sf_quantized_query_length. What it compares is a lower bound of −cos, the squared distance, or −dot. False where the query is
  * so long, or float32 so short, that the bounds would not hold.
  */
-bool sf_code_query_init(sf_code_query *query, const float *vector, uint32_t dim, const sf_codes *codes);
+bool sf_quantized_query_init(sf_quantized_query *query, const float *vector, uint32_t dim, const sf_quantized *codes);
 
 #endif

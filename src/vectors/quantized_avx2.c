@@ -10,7 +10,7 @@
 #define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma")))
 
 enum {
-  ROWS = SF_CODE_GROUP_ROWS,
+  ROWS = SF_QUANTIZED_GROUP_ROWS,
   PART = 4, /* components of a row in a part of a block's bytes */
   REGISTER_ROWS = 8,
   /* A block adds up to 8 · 3 · 127 or 4 · 15 · 127 to a sum of 16 bits. */
@@ -35,8 +35,8 @@ AVX2_INLINE __m256i products_of(__m256i codes, int shift, int8_t bits, const int
 }
 
 /* Of eight rows: two sums each, of what the components give in pairs. */
-AVX2_INLINE __m256i products_of_block(sf_code_kind kind, __m256i codes, const int8_t *components) {
-  if (kind == SF_LONG_CODES)
+AVX2_INLINE __m256i products_of_block(sf_quantized_kind kind, __m256i codes, const int8_t *components) {
+  if (kind == SF_QUANTIZED_4BIT)
     return _mm256_add_epi16(products_of(codes, 0, 15, components), products_of(codes, 4, 15, components + PART));
   __m256i lower = _mm256_add_epi16(products_of(codes, 0, 3, components), products_of(codes, 2, 3, components + PART));
   __m256i upper = _mm256_add_epi16(products_of(codes, 4, 3, components + 2 * PART),
@@ -44,7 +44,7 @@ AVX2_INLINE __m256i products_of_block(sf_code_kind kind, __m256i codes, const in
   return _mm256_add_epi16(lower, upper);
 }
 
-AVX2_INLINE __m256 bounds_of_rows(const sf_code_comparison *comparison, __m256i sums, const float *numbers,
+AVX2_INLINE __m256 bounds_of_rows(const sf_quantized_comparison *comparison, __m256i sums, const float *numbers,
                                   bool has_squared_norms) {
   __m256i doubled = _mm256_add_epi32(_mm256_slli_epi32(sums, 1), _mm256_set1_epi32(comparison->offset));
   __m256 base = _mm256_set1_ps(comparison->base);
@@ -61,14 +61,14 @@ AVX2_INLINE unsigned near_rows(__m256 bounds, __m256 limits) {
   return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(bounds, limits, _CMP_NGT_UQ));
 }
 
-AVX2_INLINE void find_near_codes(sf_code_kind kind, const sf_code_comparison *comparison, const sf_code_groups *groups,
-                                 float limit, uint16_t *masks, float *bounds) {
+AVX2_INLINE void find_near_quantized(sf_quantized_kind kind, const sf_quantized_comparison *comparison,
+                                     const sf_quantized_groups *groups, float limit, uint16_t *masks, float *bounds) {
   const bool has_squared_norms = groups->has_squared_norms;
-  const size_t num_blocks = sf_code_blocks(kind, groups->dim);
+  const size_t num_blocks = sf_quantized_blocks(kind, groups->dim);
   const __m256i ones = _mm256_set1_epi16(1);
   const __m256 limits = _mm256_set1_ps(limit);
   const uint8_t *group = groups->first;
-  for (size_t i = 0; i < groups->count; i++, group += sf_code_bytes(num_blocks, has_squared_norms)) {
+  for (size_t i = 0; i < groups->count; i++, group += sf_quantized_bytes(num_blocks, has_squared_norms)) {
     __m256i first = _mm256_setzero_si256();
     __m256i second = _mm256_setzero_si256();
     for (size_t block = 0; block < num_blocks;) {
@@ -76,16 +76,16 @@ AVX2_INLINE void find_near_codes(sf_code_kind kind, const sf_code_comparison *co
       __m256i first_pairs = _mm256_setzero_si256();
       __m256i second_pairs = _mm256_setzero_si256();
       for (; block < end; block++) {
-        const int8_t *components = comparison->components + block * sf_code_block_dims(kind);
-        const uint8_t *codes = group + block * SF_CODE_BLOCK_BYTES;
+        const int8_t *components = comparison->components + block * sf_quantized_block_dims(kind);
+        const uint8_t *codes = group + block * SF_QUANTIZED_BLOCK_BYTES;
         first_pairs = _mm256_add_epi16(first_pairs, products_of_block(kind, load(codes), components));
-        second_pairs =
-            _mm256_add_epi16(second_pairs, products_of_block(kind, load(codes + SF_CODE_BLOCK_BYTES / 2), components));
+        second_pairs = _mm256_add_epi16(
+            second_pairs, products_of_block(kind, load(codes + SF_QUANTIZED_BLOCK_BYTES / 2), components));
       }
       first = _mm256_add_epi32(first, _mm256_madd_epi16(first_pairs, ones));
       second = _mm256_add_epi32(second, _mm256_madd_epi16(second_pairs, ones));
     }
-    const float *numbers = sf_code_numbers(group, num_blocks);
+    const float *numbers = sf_quantized_numbers(group, num_blocks);
     __m256 first_bounds = bounds_of_rows(comparison, first, numbers, has_squared_norms);
     __m256 second_bounds = bounds_of_rows(comparison, second, numbers + REGISTER_ROWS, has_squared_norms);
     masks[i] = (uint16_t)(near_rows(first_bounds, limits) | near_rows(second_bounds, limits) << REGISTER_ROWS);
@@ -96,19 +96,19 @@ AVX2_INLINE void find_near_codes(sf_code_kind kind, const sf_code_comparison *co
   }
 }
 
-AVX2 void sf_find_near_short_codes_avx2(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
-                                        uint16_t *masks, float *bounds) {
-  find_near_codes(SF_SHORT_CODES, comparison, groups, limit, masks, bounds);
+AVX2 void sf_find_near_2bit_avx2(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                                 float limit, uint16_t *masks, float *bounds) {
+  find_near_quantized(SF_QUANTIZED_2BIT, comparison, groups, limit, masks, bounds);
 }
 
-AVX2 void sf_find_near_long_codes_avx2(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
-                                       uint16_t *masks, float *bounds) {
-  find_near_codes(SF_LONG_CODES, comparison, groups, limit, masks, bounds);
+AVX2 void sf_find_near_4bit_avx2(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                                 float limit, uint16_t *masks, float *bounds) {
+  find_near_quantized(SF_QUANTIZED_4BIT, comparison, groups, limit, masks, bounds);
 }
 
-AVX2 void sf_code_row_avx2(const float *row, const float *centre, size_t dim, float factor,
-                           uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded) {
-  sf_code_row_inline(row, centre, dim, factor, blocks, coded);
+AVX2 void sf_quantize_row_avx2(const float *row, const float *centre, size_t dim, float factor,
+                               uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded) {
+  sf_quantize_row_inline(row, centre, dim, factor, blocks, coded);
 }
 
 #endif

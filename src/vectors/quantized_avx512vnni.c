@@ -9,7 +9,7 @@
 #define VNNI __attribute__((target("avx512f,avx512vnni,avx2,fma")))
 #define VNNI_INLINE static inline __attribute__((always_inline, target("avx512f,avx512vnni,avx2,fma")))
 
-enum { ROWS = SF_CODE_GROUP_ROWS, PART = 4 /* components of a row in a part of a block's bytes */ };
+enum { ROWS = SF_QUANTIZED_GROUP_ROWS, PART = 4 /* components of a row in a part of a block's bytes */ };
 
 /* Four components, once for each row. */
 VNNI_INLINE __m512i spread(const int8_t *components) {
@@ -35,7 +35,7 @@ VNNI_INLINE group_sums no_sums(void) {
 }
 
 /* e·c of sixteen rows. */
-VNNI_INLINE __m512i products_of_short_codes(const int8_t *components, const uint8_t *group, size_t num_blocks) {
+VNNI_INLINE __m512i products_of_2bit(const int8_t *components, const uint8_t *group, size_t num_blocks) {
   group_sums sums = no_sums();
   for (size_t block = 0; block < num_blocks; block++) {
     __m512i codes = _mm512_loadu_si512(group);
@@ -44,50 +44,50 @@ VNNI_INLINE __m512i products_of_short_codes(const int8_t *components, const uint
     sums.parts[2] = _mm512_dpbusd_epi32(sums.parts[2], bits_of(codes, 0x30), spread(components + 2 * PART));
     sums.parts[3] = _mm512_dpbusd_epi32(sums.parts[3], bits_of(codes, 0xC0), spread(components + 3 * PART));
     components += 4 * PART;
-    group += SF_CODE_BLOCK_BYTES;
+    group += SF_QUANTIZED_BLOCK_BYTES;
   }
   __m512i first = _mm512_add_epi32(sums.parts[0], _mm512_srai_epi32(sums.parts[1], 2));
   __m512i second = _mm512_add_epi32(_mm512_srai_epi32(sums.parts[2], 4), _mm512_srai_epi32(sums.parts[3], 6));
   return _mm512_add_epi32(first, second);
 }
 
-VNNI_INLINE void add_long_block(group_sums *sums, size_t which, const int8_t *components, const uint8_t *block) {
+VNNI_INLINE void add_4bit_block(group_sums *sums, size_t which, const int8_t *components, const uint8_t *block) {
   __m512i codes = _mm512_loadu_si512(block);
   sums->parts[which] = _mm512_dpbusd_epi32(sums->parts[which], bits_of(codes, 0x0F), spread(components));
   sums->parts[2 + which] = _mm512_dpbusd_epi32(sums->parts[2 + which], bits_of(codes, 0xF0), spread(components + PART));
 }
 
 /* e·c of sixteen rows. */
-VNNI_INLINE __m512i products_of_long_codes(const int8_t *components, const uint8_t *group, size_t num_blocks) {
+VNNI_INLINE __m512i products_of_4bit(const int8_t *components, const uint8_t *group, size_t num_blocks) {
   group_sums sums = no_sums();
   for (size_t pair = 0; pair < num_blocks / 2; pair++) {
-    add_long_block(&sums, 0, components, group);
-    add_long_block(&sums, 1, components + 2 * PART, group + SF_CODE_BLOCK_BYTES);
+    add_4bit_block(&sums, 0, components, group);
+    add_4bit_block(&sums, 1, components + 2 * PART, group + SF_QUANTIZED_BLOCK_BYTES);
     components += 4 * PART;
-    group += 2 * SF_CODE_BLOCK_BYTES;
+    group += 2 * SF_QUANTIZED_BLOCK_BYTES;
   }
   if (num_blocks % 2 != 0)
-    add_long_block(&sums, 0, components, group);
+    add_4bit_block(&sums, 0, components, group);
   __m512i lower = _mm512_add_epi32(sums.parts[0], sums.parts[1]);
   __m512i upper = _mm512_add_epi32(sums.parts[2], sums.parts[3]);
   return _mm512_add_epi32(lower, _mm512_srai_epi32(upper, 4));
 }
 
-VNNI_INLINE void find_near_codes(sf_code_kind kind, const sf_code_comparison *comparison, const sf_code_groups *groups,
-                                 float limit, uint16_t *masks, float *bounds) {
+VNNI_INLINE void find_near_quantized(sf_quantized_kind kind, const sf_quantized_comparison *comparison,
+                                     const sf_quantized_groups *groups, float limit, uint16_t *masks, float *bounds) {
   const bool has_squared_norms = groups->has_squared_norms;
-  const size_t num_blocks = sf_code_blocks(kind, groups->dim);
+  const size_t num_blocks = sf_quantized_blocks(kind, groups->dim);
   const __m512 half_step = _mm512_set1_ps(comparison->half_step);
   const __m512 slack = _mm512_set1_ps(comparison->slack);
   const __m512 norm = _mm512_set1_ps(comparison->norm);
   const __m512 limits = _mm512_set1_ps(limit);
   const __m512i offset = _mm512_set1_epi32(comparison->offset);
   const uint8_t *group = groups->first;
-  for (size_t i = 0; i < groups->count; i++, group += sf_code_bytes(num_blocks, has_squared_norms)) {
-    __m512i products = kind == SF_SHORT_CODES ? products_of_short_codes(comparison->components, group, num_blocks)
-                                              : products_of_long_codes(comparison->components, group, num_blocks);
+  for (size_t i = 0; i < groups->count; i++, group += sf_quantized_bytes(num_blocks, has_squared_norms)) {
+    __m512i products = kind == SF_QUANTIZED_2BIT ? products_of_2bit(comparison->components, group, num_blocks)
+                                                 : products_of_4bit(comparison->components, group, num_blocks);
     __m512 doubled = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(products, 1), offset));
-    const float *numbers = sf_code_numbers(group, num_blocks);
+    const float *numbers = sf_quantized_numbers(group, num_blocks);
     __m512 least = _mm512_set1_ps(comparison->base);
     if (has_squared_norms)
       least = _mm512_add_ps(least, _mm512_loadu_ps(numbers + 2 * ROWS));
@@ -99,19 +99,19 @@ VNNI_INLINE void find_near_codes(sf_code_kind kind, const sf_code_comparison *co
   }
 }
 
-VNNI void sf_find_near_short_codes_avx512vnni(const sf_code_comparison *comparison, const sf_code_groups *groups,
-                                              float limit, uint16_t *masks, float *bounds) {
-  find_near_codes(SF_SHORT_CODES, comparison, groups, limit, masks, bounds);
+VNNI void sf_find_near_2bit_avx512vnni(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                                       float limit, uint16_t *masks, float *bounds) {
+  find_near_quantized(SF_QUANTIZED_2BIT, comparison, groups, limit, masks, bounds);
 }
 
-VNNI void sf_find_near_long_codes_avx512vnni(const sf_code_comparison *comparison, const sf_code_groups *groups,
-                                             float limit, uint16_t *masks, float *bounds) {
-  find_near_codes(SF_LONG_CODES, comparison, groups, limit, masks, bounds);
+VNNI void sf_find_near_4bit_avx512vnni(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                                       float limit, uint16_t *masks, float *bounds) {
+  find_near_quantized(SF_QUANTIZED_4BIT, comparison, groups, limit, masks, bounds);
 }
 
-VNNI void sf_code_row_avx512vnni(const float *row, const float *centre, size_t dim, float factor,
-                                 uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded) {
-  sf_code_row_inline(row, centre, dim, factor, blocks, coded);
+VNNI void sf_quantize_row_avx512vnni(const float *row, const float *centre, size_t dim, float factor,
+                                     uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded) {
+  sf_quantize_row_inline(row, centre, dim, factor, blocks, coded);
 }
 
 #endif

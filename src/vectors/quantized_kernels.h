@@ -5,57 +5,57 @@
 
 #include "vectors/quantized.h"
 
-void sf_code_row_portable(const float *row, const float *centre, size_t dim, float factor,
-                          uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);
-void sf_find_near_short_codes_portable(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
-                                       uint16_t *masks, float *bounds);
-void sf_find_near_long_codes_portable(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
-                                      uint16_t *masks, float *bounds);
+void sf_quantize_row_portable(const float *row, const float *centre, size_t dim, float factor,
+                              uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded);
+void sf_find_near_2bit_portable(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                                float limit, uint16_t *masks, float *bounds);
+void sf_find_near_4bit_portable(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                                float limit, uint16_t *masks, float *bounds);
 #if defined(__x86_64__)
-void sf_code_row_avx2(const float *row, const float *centre, size_t dim, float factor,
-                      uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);
-void sf_find_near_short_codes_avx2(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
-                                   uint16_t *masks, float *bounds);
-void sf_find_near_long_codes_avx2(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
-                                  uint16_t *masks, float *bounds);
-void sf_code_row_avx512vnni(const float *row, const float *centre, size_t dim, float factor,
-                            uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);
-void sf_find_near_short_codes_avx512vnni(const sf_code_comparison *comparison, const sf_code_groups *groups,
-                                         float limit, uint16_t *masks, float *bounds);
-void sf_find_near_long_codes_avx512vnni(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
-                                        uint16_t *masks, float *bounds);
+void sf_quantize_row_avx2(const float *row, const float *centre, size_t dim, float factor,
+                          uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded);
+void sf_find_near_2bit_avx2(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups, float limit,
+                            uint16_t *masks, float *bounds);
+void sf_find_near_4bit_avx2(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups, float limit,
+                            uint16_t *masks, float *bounds);
+void sf_quantize_row_avx512vnni(const float *row, const float *centre, size_t dim, float factor,
+                                uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded);
+void sf_find_near_2bit_avx512vnni(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                                  float limit, uint16_t *masks, float *bounds);
+void sf_find_near_4bit_avx512vnni(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                                  float limit, uint16_t *masks, float *bounds);
 #endif
 #if defined(__aarch64__)
-void sf_code_row_neon(const float *row, const float *centre, size_t dim, float factor,
-                      uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded);
-void sf_find_near_short_codes_neon(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
-                                   uint16_t *masks, float *bounds);
-void sf_find_near_long_codes_neon(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
-                                  uint16_t *masks, float *bounds);
+void sf_quantize_row_neon(const float *row, const float *centre, size_t dim, float factor,
+                          uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded);
+void sf_find_near_2bit_neon(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups, float limit,
+                            uint16_t *masks, float *bounds);
+void sf_find_near_4bit_neon(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups, float limit,
+                            uint16_t *masks, float *bounds);
 #endif
 
 /* What a code is less its n. */
-static inline float sf_code_zero(sf_code_kind kind) {
-  return kind == SF_SHORT_CODES ? 1.5F : 8;
+static inline float sf_quantized_zero(sf_quantized_kind kind) {
+  return kind == SF_QUANTIZED_2BIT ? 1.5F : 8;
 }
 
 /* Components of a block. */
-static inline size_t sf_code_block_dims(sf_code_kind kind) {
-  return kind == SF_SHORT_CODES ? 16 : 8;
+static inline size_t sf_quantized_block_dims(sf_quantized_kind kind) {
+  return kind == SF_QUANTIZED_2BIT ? 16 : 8;
 }
 
-static inline size_t sf_code_blocks(sf_code_kind kind, size_t dim) {
-  return (dim + sf_code_block_dims(kind) - 1) / sf_code_block_dims(kind);
+static inline size_t sf_quantized_blocks(sf_quantized_kind kind, size_t dim) {
+  return (dim + sf_quantized_block_dims(kind) - 1) / sf_quantized_block_dims(kind);
 }
 
 /* Scales, errors and squared norms of a group, one behind the other. */
-static inline const float *sf_code_numbers(const uint8_t *group, size_t num_blocks) {
-  const void *behind_codes = group + num_blocks * SF_CODE_BLOCK_BYTES; /* groups lie at multiples of 64 bytes */
+static inline const float *sf_quantized_numbers(const uint8_t *group, size_t num_blocks) {
+  const void *behind_codes = group + num_blocks * SF_QUANTIZED_BLOCK_BYTES; /* groups lie at multiples of 64 bytes */
   return behind_codes;
 }
 
-static inline size_t sf_code_bytes(size_t num_blocks, bool has_squared_norms) {
-  return num_blocks * SF_CODE_BLOCK_BYTES + (has_squared_norms ? 3 : 2) * SF_CODE_GROUP_ROWS * sizeof(float);
+static inline size_t sf_quantized_bytes(size_t num_blocks, bool has_squared_norms) {
+  return num_blocks * SF_QUANTIZED_BLOCK_BYTES + (has_squared_norms ? 3 : 2) * SF_QUANTIZED_GROUP_ROWS * sizeof(float);
 }
 
 #endif

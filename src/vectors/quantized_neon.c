@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-  ROWS = SF_CODE_GROUP_ROWS,
+  ROWS = SF_QUANTIZED_GROUP_ROWS,
   PART = 4,      /* components of a row in a part of a block's bytes */
   PART_ROWS = 4, /* whose codes a register has */
   PARTS = ROWS / PART_ROWS,
@@ -34,8 +34,8 @@ static inline void add_codes(part_sums *sums, uint8x16_t codes, uint8_t bits, co
   sums->second = vmlal_s8(sums->second, vget_high_s8(of_bits), spread(components));
 }
 
-static inline void add_block(sf_code_kind kind, part_sums *sums, uint8x16_t codes, const int8_t *components) {
-  if (kind == SF_LONG_CODES) {
+static inline void add_block(sf_quantized_kind kind, part_sums *sums, uint8x16_t codes, const int8_t *components) {
+  if (kind == SF_QUANTIZED_4BIT) {
     add_codes(sums, codes, 15, components);
     add_codes(sums, vshrq_n_u8(codes, 4), 15, components + PART);
     return;
@@ -47,7 +47,7 @@ static inline void add_block(sf_code_kind kind, part_sums *sums, uint8x16_t code
 }
 
 /* e·c. */
-static inline void products_of_group(sf_code_kind kind, const int8_t *components, const uint8_t *group,
+static inline void products_of_group(sf_quantized_kind kind, const int8_t *components, const uint8_t *group,
                                      size_t num_blocks, int32x4_t products[PARTS]) {
   for (size_t part = 0; part < PARTS; part++)
     products[part] = vdupq_n_s32(0);
@@ -58,8 +58,8 @@ static inline void products_of_group(sf_code_kind kind, const int8_t *components
       sums[part].first = sums[part].second = vdupq_n_s16(0);
     for (; block < end; block++)
       for (size_t part = 0; part < PARTS; part++)
-        add_block(kind, &sums[part], vld1q_u8(group + block * SF_CODE_BLOCK_BYTES + part * PART_ROWS * PART),
-                  components + block * sf_code_block_dims(kind));
+        add_block(kind, &sums[part], vld1q_u8(group + block * SF_QUANTIZED_BLOCK_BYTES + part * PART_ROWS * PART),
+                  components + block * sf_quantized_block_dims(kind));
     for (size_t part = 0; part < PARTS; part++) {
       int32x4_t of_rows = vpaddq_s32(vpaddlq_s16(sums[part].first), vpaddlq_s16(sums[part].second));
       products[part] = vaddq_s32(products[part], of_rows);
@@ -67,8 +67,8 @@ static inline void products_of_group(sf_code_kind kind, const int8_t *components
   }
 }
 
-static inline float32x4_t bounds_of_part(const sf_code_comparison *comparison, int32x4_t products, const float *numbers,
-                                         bool has_squared_norms) {
+static inline float32x4_t bounds_of_part(const sf_quantized_comparison *comparison, int32x4_t products,
+                                         const float *numbers, bool has_squared_norms) {
   float32x4_t least = vdupq_n_f32(comparison->base);
   if (has_squared_norms)
     least = vaddq_f32(least, vld1q_f32(numbers + 2 * ROWS));
@@ -85,15 +85,15 @@ static inline unsigned near_rows(float32x4_t bounds, float32x4_t limits) {
   return vaddvq_u32(vbicq_u32(vld1q_u32(bits), vcgtq_f32(bounds, limits)));
 }
 
-static inline void find_near_codes(sf_code_kind kind, const sf_code_comparison *comparison,
-                                   const sf_code_groups *groups, float limit, uint16_t *masks, float *bounds) {
+static inline void find_near_quantized(sf_quantized_kind kind, const sf_quantized_comparison *comparison,
+                                       const sf_quantized_groups *groups, float limit, uint16_t *masks, float *bounds) {
   const bool has_squared_norms = groups->has_squared_norms;
-  const size_t num_blocks = sf_code_blocks(kind, groups->dim);
+  const size_t num_blocks = sf_quantized_blocks(kind, groups->dim);
   const uint8_t *group = groups->first;
-  for (size_t i = 0; i < groups->count; i++, group += sf_code_bytes(num_blocks, has_squared_norms)) {
+  for (size_t i = 0; i < groups->count; i++, group += sf_quantized_bytes(num_blocks, has_squared_norms)) {
     int32x4_t products[PARTS];
     products_of_group(kind, comparison->components, group, num_blocks, products);
-    const float *numbers = sf_code_numbers(group, num_blocks);
+    const float *numbers = sf_quantized_numbers(group, num_blocks);
     unsigned mask = 0;
     for (size_t part = 0; part < PARTS; part++) {
       float32x4_t of_part = bounds_of_part(comparison, products[part], numbers + part * PART_ROWS, has_squared_norms);
@@ -105,19 +105,19 @@ static inline void find_near_codes(sf_code_kind kind, const sf_code_comparison *
   }
 }
 
-void sf_find_near_short_codes_neon(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
-                                   uint16_t *masks, float *bounds) {
-  find_near_codes(SF_SHORT_CODES, comparison, groups, limit, masks, bounds);
+void sf_find_near_2bit_neon(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups, float limit,
+                            uint16_t *masks, float *bounds) {
+  find_near_quantized(SF_QUANTIZED_2BIT, comparison, groups, limit, masks, bounds);
 }
 
-void sf_find_near_long_codes_neon(const sf_code_comparison *comparison, const sf_code_groups *groups, float limit,
-                                  uint16_t *masks, float *bounds) {
-  find_near_codes(SF_LONG_CODES, comparison, groups, limit, masks, bounds);
+void sf_find_near_4bit_neon(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups, float limit,
+                            uint16_t *masks, float *bounds) {
+  find_near_quantized(SF_QUANTIZED_4BIT, comparison, groups, limit, masks, bounds);
 }
 
-void sf_code_row_neon(const float *row, const float *centre, size_t dim, float factor,
-                      uint8_t *const blocks[SF_CODE_KINDS], sf_coded_row *coded) {
-  sf_code_row_inline(row, centre, dim, factor, blocks, coded);
+void sf_quantize_row_neon(const float *row, const float *centre, size_t dim, float factor,
+                          uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded) {
+  sf_quantize_row_inline(row, centre, dim, factor, blocks, coded);
 }
 
 #endif

@@ -5,8 +5,8 @@
 #include <math.h>
 
 enum {
-  BATCH_ROWS = 512,       /* whose norms lie on the stack */
-  WINDOW_BYTES = 1 << 20, /* of vectors between two looks at the cancellation */
+  BATCH_ROWS = 512,      /* whose norms lie on the stack */
+  CHUNK_BYTES = 1 << 20, /* of vectors between two looks at the cancellation */
 };
 
 static bool is_set(const uint8_t *bits, uint64_t index) {
@@ -42,8 +42,8 @@ static void add_batch(sf_vector_statistics *statistics, const float *vectors, ui
     sf_inverses_of_squared_norms(squared_norms, count, inverse_norms);
 }
 
-static size_t rows_per_window(size_t dim) {
-  size_t rows = WINDOW_BYTES / sizeof(float) / dim;
+static size_t rows_per_chunk(size_t dim) {
+  size_t rows = CHUNK_BYTES / sizeof(float) / dim;
   return rows < 1 ? 1 : rows;
 }
 
@@ -54,7 +54,7 @@ static size_t smaller(size_t a, size_t b) {
 sf_code sf_vector_statistics_add(sf_vector_statistics *statistics, const float *vectors, uint64_t first_row,
                                  size_t count, size_t dim, uint8_t *excluded, float *inverse_norms,
                                  const sf_cancellation *cancellation, sf_error *error) {
-  size_t window_rows = rows_per_window(dim);
+  size_t window_rows = rows_per_chunk(dim);
   for (size_t window = 0; window < count; window += window_rows) {
     SF_TRY(sf_cancellation_check(cancellation, error));
     size_t end = smaller(window + window_rows, count);

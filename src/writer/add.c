@@ -37,7 +37,7 @@ sf_code sf_builder_begin_rows(sf_builder *builder, sf_error *error) {
   builder->scratch = sf_calloc((size_t)sf_team_size(builder->team) * builder->plan.num_dbs, sizeof(uint32_t));
   if (builder->scratch == NULL)
     return sf_fail_memory(error, "rows");
-  const sf_shard_set_source source = {.plan = &builder->plan,
+  const sf_shard_set_params source = {.plan = &builder->plan,
                                       .team = builder->team,
                                       .storage = builder->storage,
                                       .key = builder->shards_key,
@@ -217,7 +217,7 @@ static sf_code take_slice(checking *of, sf_error *error) {
                                  of->count, error));
   builder->num_rows += of->count;
   SF_TRY(sf_run_record_renew(&builder->record, builder->storage, builder->cancellation, error));
-  return sf_builder_tell(builder, error);
+  return sf_builder_report_progress(builder, error);
 }
 
 static void free_rewritten(sf_build_slice *slice) {

@@ -22,7 +22,7 @@ static sf_code widen(const float *values, size_t count, double **wide, sf_error 
 
 static sf_code make_assigner(sf_assigner *assigner, sf_error *error) {
   const sf_build_plan *plan = assigner->plan;
-  sf_router_source source = {
+  sf_router_params source = {
       .config = &plan->routing, .num_dbs = plan->num_dbs, .dim = plan->dim, .metric = plan->metric};
   if (plan->routing.strategy == SF_SHARDING_EXPLICIT)
     return SF_OK;

@@ -34,7 +34,7 @@ sf_code sf_builder_check(const sf_builder *builder, sf_error *error) {
                  builder->is_published ? "finished" : "failed");
 }
 
-sf_code sf_builder_tell(sf_builder *builder, sf_error *error) {
+sf_code sf_builder_report_progress(sf_builder *builder, sf_error *error) {
   SF_TRY(sf_cancellation_check(builder->cancellation, error));
   builder->state.size = sizeof(builder->state);
   if (builder->progress == NULL || builder->progress(&builder->state, builder->progress_user_data))

@@ -74,7 +74,7 @@ struct sf_builder {
 sf_code sf_builder_check(const sf_builder *builder, sf_error *error);
 
 /* Tells how far the build is; fails with SF_CANCELLED_ERROR where the listener wants no more. */
-sf_code sf_builder_tell(sf_builder *builder, sf_error *error);
+sf_code sf_builder_report_progress(sf_builder *builder, sf_error *error);
 
 /* Makes what takes rows, once dimension and routing are known. */
 sf_code sf_builder_begin_rows(sf_builder *builder, sf_error *error);

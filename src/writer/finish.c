@@ -35,7 +35,7 @@ static bool tell_of_shards(uint32_t shards_done, uint32_t shards_total, uint64_t
   builder->state.shards_done = shards_done;
   builder->state.shards_total = shards_total;
   builder->state.bytes_done = bytes_done;
-  return sf_builder_tell(builder, NULL) == SF_OK;
+  return sf_builder_report_progress(builder, NULL) == SF_OK;
 }
 
 static sf_code complete(sf_builder *builder, sf_error *error) {
@@ -45,7 +45,7 @@ static sf_code complete(sf_builder *builder, sf_error *error) {
   if (builder->assigner == NULL)
     SF_TRY(sf_builder_train_kept(builder, error));
   builder->state.phase = SF_BUILD_FINISHING;
-  SF_TRY(sf_builder_tell(builder, error));
+  SF_TRY(sf_builder_report_progress(builder, error));
   SF_TRY(sf_shard_set_finish(builder->set, tell_of_shards, builder, builder->cancellation, error));
   return sf_run_record_renew(&builder->record, builder->storage, builder->cancellation, error);
 }
@@ -150,7 +150,7 @@ static sf_code publish(sf_builder *builder, sf_build_result **result, sf_error *
   char now[SF_TIMESTAMP_SIZE];
   sf_buffer manifest = {0};
   builder->state.phase = SF_BUILD_PUBLISHING;
-  SF_TRY(sf_builder_tell(builder, error));
+  SF_TRY(sf_builder_report_progress(builder, error));
   SF_TRY(put_artifacts(builder, error));
   sf_timestamp_now(now);
   const sf_manifest_facts facts = {.plan = &builder->plan,

@@ -172,7 +172,7 @@ static sf_code plan_columns(const char *text, sf_build_plan *plan, sf_error *err
 
 /* Now rather than at the first row. */
 static sf_code check_expression(const sf_build_plan *plan, sf_error *error) {
-  const sf_router_source source = {.config = &plan->routing, .num_dbs = plan->num_dbs, .metric = plan->metric};
+  const sf_router_params source = {.config = &plan->routing, .num_dbs = plan->num_dbs, .metric = plan->metric};
   sf_router *router;
   sf_error failure;
   sf_code code = sf_router_create(&source, &router, &failure);

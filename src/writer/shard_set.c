@@ -14,7 +14,7 @@
 #define MAX_OPEN_WRITERS 128
 
 struct sf_shard_set {
-  sf_shard_set_source source;
+  sf_shard_set_params source;
   uint32_t num_dbs;
   sf_shard_record *records;
   sf_shard_writer **writers; /* NULL where none is open */
@@ -45,7 +45,7 @@ static sf_code make_set(sf_shard_set *set, sf_error *error) {
                          &set->spool, error);
 }
 
-sf_code sf_shard_set_create(const sf_shard_set_source *source, sf_shard_set **created, sf_error *error) {
+sf_code sf_shard_set_create(const sf_shard_set_params *source, sf_shard_set **created, sf_error *error) {
   sf_shard_set *set = sf_calloc(1, sizeof(*set));
   if (set == NULL)
     return sf_fail_memory(error, "shards");

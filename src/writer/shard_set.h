@@ -14,16 +14,16 @@
 typedef struct sf_shard_set sf_shard_set;
 
 /* What it is made from; all borrowed for as long as it lives. The plan's dimension is known. */
-typedef struct sf_shard_set_source {
+typedef struct sf_shard_set_params {
   const sf_build_plan *plan;
   sf_team *team;
   sf_storage *storage;
   const char *key;               /* "shards/run_id=…" */
   const char *directory;         /* where that lies on this machine: in the storage itself, or to be uploaded */
   const char *staging_directory; /* for temporary files */
-} sf_shard_set_source;
+} sf_shard_set_params;
 
-sf_code sf_shard_set_create(const sf_shard_set_source *source, sf_shard_set **set, sf_error *error);
+sf_code sf_shard_set_create(const sf_shard_set_params *source, sf_shard_set **set, sf_error *error);
 void sf_shard_set_free(sf_shard_set *set); /* NULL is allowed */
 
 /* Row i goes to shard_ids[i], behind those that went there before. */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static bool goes_on(void *context) {
-  return sf_builder_tell(context, NULL) == SF_OK;
+  return sf_builder_report_progress(context, NULL) == SF_OK;
 }
 
 /* Trains from num_rows × dim, and makes what takes rows. */
@@ -27,7 +27,7 @@ static sf_code train(sf_builder *builder, const float *sample, size_t num_rows, 
                    "training: expected at least as many rows as num_dbs, %u, found %zu", (unsigned)plan->num_dbs,
                    num_rows);
   builder->state.phase = SF_BUILD_TRAINING;
-  SF_TRY(sf_builder_tell(builder, error));
+  SF_TRY(sf_builder_report_progress(builder, error));
   float *centroids = sf_calloc(plan->num_dbs, plan->dim * sizeof(float));
   if (centroids == NULL)
     return sf_fail_memory(error, "centroids");
@@ -160,7 +160,7 @@ static sf_code replay_rows(const sf_shard_row *rows, size_t count, void *user_da
   const float *vectors = replaying->next;
   replaying->next += count * replaying->builder->plan.dim;
   SF_TRY(write_outside_slice(replaying->builder, rows, vectors, count, error));
-  return sf_builder_tell(replaying->builder, error);
+  return sf_builder_report_progress(replaying->builder, error);
 }
 
 sf_code sf_builder_train_kept(sf_builder *builder, sf_error *error) {

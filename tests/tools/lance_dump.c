@@ -118,7 +118,7 @@ static bool has_argument(int argc, char **argv, const char *name) {
   return false;
 }
 
-static sf_code dump(const sf_shard_source *source, sf_error *error) {
+static sf_code dump(const sf_shard_params *source, sf_error *error) {
   bool detected = false;
   sf_shard *shard = NULL;
   SF_TRY(sf_lance_format.detect(source, NULL, &detected, error));
@@ -148,7 +148,7 @@ int main(int argc, char **argv) {
   sf_shard_resources *resources = NULL;
   if (code == SF_OK)
     code = sf_shard_resources_create(&resources, &error);
-  sf_shard_source source = {
+  sf_shard_params source = {
       .storage = storage,
       .resources = resources,
       .db_url = argv[2],

@@ -323,7 +323,7 @@ static bool opens_shard(const char *root, const char *cache_dir) {
   sf_shard *shard = NULL;
   if (sf_storage_open(root, NULL, &storage, NULL) != SF_OK || sf_shard_resources_create(&resources, NULL) != SF_OK)
     return false;
-  const sf_shard_source source = {.storage = storage,
+  const sf_shard_params source = {.storage = storage,
                                   .resources = resources,
                                   .db_url = "s3://b/shard",
                                   .key = "shard",

@@ -56,7 +56,7 @@ static sf_shard_resources *resources;
 static sf_shard *open_shard(sf_storage *storage, const char *key, const char *cache_dir) {
   sf_shard *shard = NULL;
   sf_error error = {0};
-  sf_shard_source source = {.storage = storage,
+  sf_shard_params source = {.storage = storage,
                             .resources = resources,
                             .db_url = key,
                             .key = key,

@@ -27,7 +27,7 @@ static void make_rows(size_t num_rows, size_t dim, uint64_t *random) {
 }
 
 /* A row at a time, by the definitions. What float32 was trusted with is as near as its error allows; the rest is exact. */
-static void assert_window(const sf_window_norms *found, size_t begin, size_t end, size_t dim) {
+static void assert_window(const sf_chunk_norms *found, size_t begin, size_t end, size_t dim) {
   double max_norm = 0;
   double error = sf_dot_error_bound(dim, 1, 1) / 2 + 0x1p-22;
   for (size_t row = begin; row < end; row++) {
@@ -46,8 +46,8 @@ static void assert_window(const sf_window_norms *found, size_t begin, size_t end
 }
 
 /* The dot products with a query come along with the norms, and only then. */
-static void assert_dots(const sf_window_norms *found, bool expected, const float *dots, const float *query,
-                        size_t begin, size_t end, size_t dim) {
+static void assert_dots(const sf_chunk_norms *found, bool expected, const float *dots, const float *query, size_t begin,
+                        size_t end, size_t dim) {
   assert_int_equal(found->has_dots, expected);
   for (size_t row = begin; row < end && found->has_dots; row++) {
     float dot;
@@ -57,17 +57,17 @@ static void assert_dots(const sf_window_norms *found, bool expected, const float
 }
 
 static void assert_norms(size_t num_rows, size_t dim, uint64_t *random) {
-  float dots[SF_MAX_WINDOW_ROWS];
-  float scratch[SF_MAX_WINDOW_ROWS];
-  size_t window_rows = sf_rows_per_window(dim);
-  assert_true(window_rows >= 1 && window_rows <= SF_MAX_WINDOW_ROWS);
+  float dots[SF_MAX_CHUNK_ROWS];
+  float scratch[SF_MAX_CHUNK_ROWS];
+  size_t window_rows = sf_rows_per_chunk(dim);
+  assert_true(window_rows >= 1 && window_rows <= SF_MAX_CHUNK_ROWS);
   make_rows(num_rows, dim, random);
   sf_lazy_norms *norms = sf_lazy_norms_create(vectors, num_rows, dim, true, NULL);
   assert_non_null(norms);
   for (int pass = 0; pass < 2; pass++) {
     for (size_t row = 0; row < num_rows; row += window_rows) {
       size_t end = row + window_rows < num_rows ? row + window_rows : num_rows;
-      sf_window_norms found = sf_lazy_norms_of_window(norms, row / window_rows, vectors, dots, scratch);
+      sf_chunk_norms found = sf_lazy_norms_of_chunk(norms, row / window_rows, vectors, dots, scratch);
       assert_ptr_not_equal(found.inverse_norms, scratch);
       assert_window(&found, row, end, dim);
       assert_dots(&found, pass == 0, dots, vectors, row, end, dim);
@@ -91,8 +91,8 @@ static void windows_of_every_shape_have_the_norms_of_their_rows(void **state) {
 static void a_vector_of_denormals_is_never_taken_for_zero(void **state) {
   (void)state;
   const float few[] = {1e-40F, 0, 0, -0.0F, 1, 1};
-  float dots[SF_MAX_WINDOW_ROWS];
-  float scratch[SF_MAX_WINDOW_ROWS];
+  float dots[SF_MAX_CHUNK_ROWS];
+  float scratch[SF_MAX_CHUNK_ROWS];
   sf_lazy_norms *norms = sf_lazy_norms_create(few, 3, 2, true, NULL);
   assert_non_null(norms);
 #if defined(__x86_64__)
@@ -100,7 +100,7 @@ static void a_vector_of_denormals_is_never_taken_for_zero(void **state) {
   unsigned before = __builtin_ia32_stmxcsr();
   __builtin_ia32_ldmxcsr(before | denormals_are_zero);
 #endif
-  sf_window_norms found = sf_lazy_norms_of_window(norms, 0, few, dots, scratch);
+  sf_chunk_norms found = sf_lazy_norms_of_chunk(norms, 0, few, dots, scratch);
 #if defined(__x86_64__)
   __builtin_ia32_ldmxcsr(before);
 #endif
@@ -114,8 +114,8 @@ static void rows_that_are_not_finite_are_counted_once(void **state) {
   (void)state;
   const float rows[] = {1, NAN, INFINITY, 0, 2, 2, -INFINITY, 1, 3e38F, 3e38F};
   const uint8_t excluded[] = {1U << 3};
-  float dots[SF_MAX_WINDOW_ROWS];
-  float scratch[SF_MAX_WINDOW_ROWS];
+  float dots[SF_MAX_CHUNK_ROWS];
+  float scratch[SF_MAX_CHUNK_ROWS];
   for (int wants_inverses = 0; wants_inverses < 2; wants_inverses++) {
     sf_lazy_norms *norms = sf_lazy_norms_create(rows, 5, 2, wants_inverses == 1, excluded);
     assert_non_null(norms);
@@ -123,7 +123,7 @@ static void rows_that_are_not_finite_are_counted_once(void **state) {
     (void)sf_lazy_norms_of_row(norms, 0, rows + 4, dots, scratch);
     assert_int_equal(sf_lazy_norms_num_not_finite(norms), 0);
     for (int i = 0; i < 2; i++)
-      (void)sf_lazy_norms_of_window(norms, 0, rows + 4, dots, scratch);
+      (void)sf_lazy_norms_of_chunk(norms, 0, rows + 4, dots, scratch);
     assert_int_equal(sf_lazy_norms_num_not_finite(norms), 2);
     sf_lazy_norms_free(norms);
   }
@@ -132,11 +132,11 @@ static void rows_that_are_not_finite_are_counted_once(void **state) {
 static void inverse_norms_need_not_be_wanted(void **state) {
   (void)state;
   const float few[] = {3, 4, 0, 0, 6, 8};
-  float dots[SF_MAX_WINDOW_ROWS];
-  float scratch[SF_MAX_WINDOW_ROWS];
+  float dots[SF_MAX_CHUNK_ROWS];
+  float scratch[SF_MAX_CHUNK_ROWS];
   sf_lazy_norms *norms = sf_lazy_norms_create(few, 3, 2, false, NULL);
   assert_non_null(norms);
-  sf_window_norms found = sf_lazy_norms_of_window(norms, 0, few, dots, scratch);
+  sf_chunk_norms found = sf_lazy_norms_of_chunk(norms, 0, few, dots, scratch);
   assert_null(found.inverse_norms);
   assert_true(found.max_norm >= 10 && found.max_norm < 10.0001);
   sf_lazy_norms_free(norms);
@@ -146,8 +146,8 @@ static void inverse_norms_need_not_be_wanted(void **state) {
 static void completing_finds_out_about_every_window(void **state) {
   (void)state;
   uint64_t random = random_seed(2);
-  float dots[SF_MAX_WINDOW_ROWS];
-  float scratch[SF_MAX_WINDOW_ROWS];
+  float dots[SF_MAX_CHUNK_ROWS];
+  float scratch[SF_MAX_CHUNK_ROWS];
   const size_t num_rows = 2000;
   make_rows(num_rows, 3, &random);
   sf_lazy_norms *norms = sf_lazy_norms_create(vectors, num_rows, 3, true, NULL);
@@ -157,9 +157,9 @@ static void completing_finds_out_about_every_window(void **state) {
   assert_non_null(copy);
   memcpy(copy, vectors, num_rows * 3 * sizeof(float));
   memset(vectors, 0, num_rows * 3 * sizeof(float));
-  sf_window_norms last = sf_lazy_norms_of_window(norms, (num_rows - 1) / sf_rows_per_window(3), vectors, dots, scratch);
+  sf_chunk_norms last = sf_lazy_norms_of_chunk(norms, (num_rows - 1) / sf_rows_per_chunk(3), vectors, dots, scratch);
   memcpy(vectors, copy, num_rows * 3 * sizeof(float));
-  assert_window(&last, SF_MAX_WINDOW_ROWS, num_rows, 3);
+  assert_window(&last, SF_MAX_CHUNK_ROWS, num_rows, 3);
   free(copy);
   sf_lazy_norms_free(norms);
 }
@@ -168,8 +168,8 @@ static void completing_stops_when_it_is_cancelled(void **state) {
   (void)state;
   const float before[] = {3, 4};
   float few[2];
-  float dots[SF_MAX_WINDOW_ROWS];
-  float scratch[SF_MAX_WINDOW_ROWS];
+  float dots[SF_MAX_CHUNK_ROWS];
+  float scratch[SF_MAX_CHUNK_ROWS];
   sf_cancellation cancellation = {0};
   memcpy(few, before, sizeof(few));
   sf_lazy_norms *norms = sf_lazy_norms_create(few, 1, 2, true, NULL);
@@ -178,13 +178,13 @@ static void completing_stops_when_it_is_cancelled(void **state) {
   sf_lazy_norms_complete(norms, &cancellation);
   few[0] = 6;
   few[1] = 8;
-  assert_true(sf_lazy_norms_of_window(norms, 0, few, dots, scratch).max_norm >= 10);
+  assert_true(sf_lazy_norms_of_chunk(norms, 0, few, dots, scratch).max_norm >= 10);
   sf_lazy_norms_free(norms);
 }
 
 typedef struct visit {
   sf_lazy_norms *norms;
-  const sf_window_norms *expected; /* of each window */
+  const sf_chunk_norms *expected; /* of each window */
   size_t num_rows;
   size_t dim;
   size_t first_window; /* where this thread begins its round */
@@ -193,16 +193,16 @@ typedef struct visit {
 
 static void *visit_windows(void *argument) {
   visit *mine = argument;
-  float dots[SF_MAX_WINDOW_ROWS];
-  float scratch[SF_MAX_WINDOW_ROWS];
-  size_t window_rows = sf_rows_per_window(mine->dim);
+  float dots[SF_MAX_CHUNK_ROWS];
+  float scratch[SF_MAX_CHUNK_ROWS];
+  size_t window_rows = sf_rows_per_chunk(mine->dim);
   size_t num_windows = (mine->num_rows + window_rows - 1) / window_rows;
   for (size_t i = 0; i < num_windows; i++) {
     size_t window = (mine->first_window + i) % num_windows;
     size_t left = mine->num_rows - window * window_rows;
     size_t count = left < window_rows ? left : window_rows;
-    const sf_window_norms *expected = &mine->expected[window];
-    sf_window_norms found = sf_lazy_norms_of_window(mine->norms, window, vectors, dots, scratch);
+    const sf_chunk_norms *expected = &mine->expected[window];
+    sf_chunk_norms found = sf_lazy_norms_of_chunk(mine->norms, window, vectors, dots, scratch);
     mine->differs |= memcmp(&found.max_norm, &expected->max_norm, sizeof(found.max_norm)) != 0 ||
                      memcmp(found.inverse_norms, expected->inverse_norms, count * sizeof(float)) != 0;
   }
@@ -212,17 +212,17 @@ static void *visit_windows(void *argument) {
 /* Two of them begin together, two elsewhere: some meet at a window that is being looked at. */
 static void threads_that_meet_find_the_same(void **state) {
   (void)state;
-  enum { NUM_ROWS = 20000, DIM = 25, NUM_WINDOWS = (NUM_ROWS + SF_MAX_WINDOW_ROWS - 1) / SF_MAX_WINDOW_ROWS };
+  enum { NUM_ROWS = 20000, DIM = 25, NUM_WINDOWS = (NUM_ROWS + SF_MAX_CHUNK_ROWS - 1) / SF_MAX_CHUNK_ROWS };
   uint64_t random = random_seed(3);
-  float dots[SF_MAX_WINDOW_ROWS];
-  float scratch[SF_MAX_WINDOW_ROWS];
+  float dots[SF_MAX_CHUNK_ROWS];
+  float scratch[SF_MAX_CHUNK_ROWS];
   make_rows(NUM_ROWS, DIM, &random);
-  assert_int_equal(sf_rows_per_window(DIM), SF_MAX_WINDOW_ROWS);
+  assert_int_equal(sf_rows_per_chunk(DIM), SF_MAX_CHUNK_ROWS);
   sf_lazy_norms *known = sf_lazy_norms_create(vectors, NUM_ROWS, DIM, true, NULL);
   assert_non_null(known);
-  sf_window_norms expected[NUM_WINDOWS];
+  sf_chunk_norms expected[NUM_WINDOWS];
   for (size_t i = 0; i < NUM_WINDOWS; i++)
-    expected[i] = sf_lazy_norms_of_window(known, i, vectors, dots, scratch);
+    expected[i] = sf_lazy_norms_of_chunk(known, i, vectors, dots, scratch);
   for (int round = 0; round < 20; round++) {
     sf_lazy_norms *norms = sf_lazy_norms_create(vectors, NUM_ROWS, DIM, true, NULL);
     assert_non_null(norms);

@@ -9,43 +9,43 @@
 
 static void a_limit_falls_and_never_rises(void **state) {
   (void)state;
-  sf_search_limit limit;
-  assert_true(sf_search_limit_init(&limit, 3, INFINITY));
-  assert_true(sf_search_limit_get(&limit) == INFINITY);
-  sf_search_limit_lower(&limit, 2);
-  sf_search_limit_lower(&limit, 5);
-  assert_true(sf_search_limit_get(&limit) == 2);
-  sf_search_limit_lower(&limit, -1);
-  assert_true(sf_search_limit_get(&limit) == -1);
-  sf_search_limit_free(&limit);
+  sf_pruning_threshold limit;
+  assert_true(sf_pruning_threshold_init(&limit, 3, INFINITY));
+  assert_true(sf_pruning_threshold_get(&limit) == INFINITY);
+  sf_pruning_threshold_lower(&limit, 2);
+  sf_pruning_threshold_lower(&limit, 5);
+  assert_true(sf_pruning_threshold_get(&limit) == 2);
+  sf_pruning_threshold_lower(&limit, -1);
+  assert_true(sf_pruning_threshold_get(&limit) == -1);
+  sf_pruning_threshold_free(&limit);
 }
 
 static void so_many_sampled_rows_as_are_wanted_lower_it(void **state) {
   (void)state;
-  sf_search_limit limit;
-  assert_true(sf_search_limit_init(&limit, 3, INFINITY));
-  sf_search_limit_add(&limit, (sf_neighbour){.score = 7, .row = 1});
-  sf_search_limit_add(&limit, (sf_neighbour){.score = 1, .row = 2});
-  assert_true(sf_search_limit_get(&limit) == INFINITY);
-  sf_search_limit_add(&limit, (sf_neighbour){.score = 3, .row = 3});
-  assert_true(sf_search_limit_get(&limit) == 7);
-  sf_search_limit_add(&limit, (sf_neighbour){.score = 9, .row = 4});
-  assert_true(sf_search_limit_get(&limit) == 7);
-  sf_search_limit_add(&limit, (sf_neighbour){.score = 2, .row = 5});
-  assert_true(sf_search_limit_get(&limit) == 3);
-  sf_search_limit_free(&limit);
+  sf_pruning_threshold limit;
+  assert_true(sf_pruning_threshold_init(&limit, 3, INFINITY));
+  sf_pruning_threshold_add(&limit, (sf_neighbour){.score = 7, .row = 1});
+  sf_pruning_threshold_add(&limit, (sf_neighbour){.score = 1, .row = 2});
+  assert_true(sf_pruning_threshold_get(&limit) == INFINITY);
+  sf_pruning_threshold_add(&limit, (sf_neighbour){.score = 3, .row = 3});
+  assert_true(sf_pruning_threshold_get(&limit) == 7);
+  sf_pruning_threshold_add(&limit, (sf_neighbour){.score = 9, .row = 4});
+  assert_true(sf_pruning_threshold_get(&limit) == 7);
+  sf_pruning_threshold_add(&limit, (sf_neighbour){.score = 2, .row = 5});
+  assert_true(sf_pruning_threshold_get(&limit) == 3);
+  sf_pruning_threshold_free(&limit);
 }
 
 static void none_or_too_many_rows_are_not_sampled(void **state) {
   (void)state;
   static const size_t tops[] = {0, 257, SIZE_MAX};
   for (size_t i = 0; i < sizeof(tops) / sizeof(tops[0]); i++) {
-    sf_search_limit limit;
+    sf_pruning_threshold limit;
     size_t part;
-    assert_true(sf_search_limit_init(&limit, tops[i], 4));
-    assert_false(sf_search_limit_take_part(&limit, &part));
-    assert_true(sf_search_limit_get(&limit) == 4);
-    sf_search_limit_free(&limit);
+    assert_true(sf_pruning_threshold_init(&limit, tops[i], 4));
+    assert_false(sf_pruning_threshold_take_part(&limit, &part));
+    assert_true(sf_pruning_threshold_get(&limit) == 4);
+    sf_pruning_threshold_free(&limit);
   }
 }
 
@@ -54,16 +54,16 @@ enum { NUM_THREADS = 4, PART_ROWS = 50, TOP_K = 20 };
 static double scores[SF_SAMPLE_PARTS][PART_ROWS];
 
 typedef struct sampler {
-  sf_search_limit *limit;
+  sf_pruning_threshold *limit;
   size_t num_parts[SF_SAMPLE_PARTS]; /* how often each was taken */
 } sampler;
 
 static void *sample(void *argument) {
   sampler *mine = argument;
-  for (size_t part; sf_search_limit_take_part(mine->limit, &part);) {
+  for (size_t part; sf_pruning_threshold_take_part(mine->limit, &part);) {
     mine->num_parts[part]++;
     for (size_t row = 0; row < PART_ROWS; row++)
-      sf_search_limit_add(mine->limit, (sf_neighbour){.score = scores[part][row], .row = part * PART_ROWS + row});
+      sf_pruning_threshold_add(mine->limit, (sf_neighbour){.score = scores[part][row], .row = part * PART_ROWS + row});
   }
   return NULL;
 }
@@ -78,13 +78,13 @@ static void threads_take_each_part_once_and_find_one_limit(void **state) {
   (void)state;
   uint64_t random = random_seed(21);
   for (size_t round = 0; round < 50; round++) {
-    sf_search_limit limit;
+    sf_pruning_threshold limit;
     sampler samplers[NUM_THREADS] = {0};
     pthread_t threads[NUM_THREADS];
     for (size_t part = 0; part < SF_SAMPLE_PARTS; part++)
       for (size_t row = 0; row < PART_ROWS; row++)
         scores[part][row] = (double)random_component(&random);
-    assert_true(sf_search_limit_init(&limit, TOP_K, INFINITY));
+    assert_true(sf_pruning_threshold_init(&limit, TOP_K, INFINITY));
     for (size_t i = 0; i < NUM_THREADS; i++) {
       samplers[i].limit = &limit;
       assert_int_equal(sf_thread_start(&threads[i], sample, &samplers[i]), 0);
@@ -98,8 +98,8 @@ static void threads_take_each_part_once_and_find_one_limit(void **state) {
       assert_int_equal(taken, 1);
     }
     qsort(scores, sizeof(scores) / sizeof(double), sizeof(double), by_size);
-    assert_true(sf_search_limit_get(&limit) == scores[0][TOP_K - 1]);
-    sf_search_limit_free(&limit);
+    assert_true(sf_pruning_threshold_get(&limit) == scores[0][TOP_K - 1]);
+    sf_pruning_threshold_free(&limit);
   }
 }
 

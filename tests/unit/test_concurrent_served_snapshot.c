@@ -49,7 +49,7 @@ static void await(client *waiting) {
 typedef struct cache_test {
   reader_fixture *fixture;
   sf_reader *reader;
-  sf_shard_cache *cache;
+  sf_served_snapshot *cache;
 } cache_test;
 
 static cache_test begin(void **state, uint32_t max_cached_shards, uint32_t num_loaders) {
@@ -63,7 +63,7 @@ static cache_test begin(void **state, uint32_t max_cached_shards, uint32_t num_l
 }
 
 static void finish(cache_test *test) {
-  sf_shard_cache_release(test->cache);
+  sf_served_snapshot_release(test->cache);
   sf_reader_free(test->reader);
 }
 
@@ -72,7 +72,7 @@ static sf_shard *take(cache_test *test, uint32_t db_id) {
   client waiting;
   sf_shard *shard;
   client_init(&waiting);
-  assert_int_equal(sf_shard_cache_take(test->cache, db_id, &waiting.waiter, &shard, NULL), SF_OK);
+  assert_int_equal(sf_served_snapshot_acquire(test->cache, db_id, &waiting.waiter, &shard, NULL), SF_OK);
   if (shard == NULL) {
     await(&waiting);
     assert_int_equal(waiting.code, SF_OK);
@@ -85,7 +85,7 @@ static sf_shard *take(cache_test *test, uint32_t db_id) {
 static void ask(cache_test *test, uint32_t db_id, client *waiting) {
   sf_shard *shard;
   client_init(waiting);
-  assert_int_equal(sf_shard_cache_take(test->cache, db_id, &waiting->waiter, &shard, NULL), SF_OK);
+  assert_int_equal(sf_served_snapshot_acquire(test->cache, db_id, &waiting->waiter, &shard, NULL), SF_OK);
   assert_null(shard);
 }
 
@@ -106,10 +106,10 @@ static void a_shard_is_loaded_once_however_many_ask_for_it(void **state) {
   assert_int_equal(gate_loads(), 1);
   for (size_t i = 0; i < 8; i++) {
     assert_int_equal(waiting[i].times_told, 1);
-    sf_shard_cache_give(test.cache, 2);
+    sf_served_snapshot_return(test.cache, 2);
     client_destroy(&waiting[i]);
   }
-  sf_shard_cache_give(test.cache, 2);
+  sf_served_snapshot_return(test.cache, 2);
   finish(&test);
 }
 
@@ -132,7 +132,7 @@ static void a_shard_that_fails_to_load_fails_all_who_wait_and_can_be_loaded_once
   gate_lose(NULL);
   assert_non_null(take(&test, 1));
   assert_int_equal(gate_loads(), 2);
-  sf_shard_cache_give(test.cache, 1);
+  sf_served_snapshot_return(test.cache, 1);
   finish(&test);
 }
 
@@ -143,10 +143,10 @@ static void a_load_that_nobody_waits_for_any_more_is_given_up(void **state) {
   ask(&test, 0, &waiting[0]);
   ask(&test, 0, &waiting[1]);
   gate_await_waiting(1);
-  assert_true(sf_shard_cache_stop_waiting(test.cache, 0, &waiting[0].waiter));
+  assert_true(sf_served_snapshot_stop_waiting(test.cache, 0, &waiting[0].waiter));
   assert_int_equal(gate_cancelled(), 0);
-  assert_true(sf_shard_cache_stop_waiting(test.cache, 0, &waiting[1].waiter));
-  assert_false(sf_shard_cache_stop_waiting(test.cache, 0, &waiting[1].waiter));
+  assert_true(sf_served_snapshot_stop_waiting(test.cache, 0, &waiting[1].waiter));
+  assert_false(sf_served_snapshot_stop_waiting(test.cache, 0, &waiting[1].waiter));
   finish(&test); /* which waits for the load to end: it would not, if it were not given up */
   assert_int_equal(gate_cancelled(), 1);
   for (size_t i = 0; i < 2; i++) {
@@ -165,7 +165,7 @@ static void a_load_that_was_given_up_and_is_wanted_again_starts_anew(void **stat
   ask(&test, 0, &first);
   ask(&test, 1, &elsewhere); /* the one loader is at shard 0, so that shard 1 has not begun */
   gate_await_waiting(1);
-  assert_true(sf_shard_cache_stop_waiting(test.cache, 1, &elsewhere.waiter));
+  assert_true(sf_served_snapshot_stop_waiting(test.cache, 1, &elsewhere.waiter));
   client_destroy(&elsewhere);
   ask(&test, 1, &second);
   gate_open();
@@ -173,8 +173,8 @@ static void a_load_that_was_given_up_and_is_wanted_again_starts_anew(void **stat
   assert_int_equal(second.code, SF_OK);
   assert_int_equal(second.shard->db_id, 1);
   await(&first);
-  sf_shard_cache_give(test.cache, 0);
-  sf_shard_cache_give(test.cache, 1);
+  sf_served_snapshot_return(test.cache, 0);
+  sf_served_snapshot_return(test.cache, 1);
   client_destroy(&first);
   client_destroy(&second);
   finish(&test);
@@ -184,18 +184,18 @@ static void the_least_recently_used_shard_goes_first(void **state) {
   cache_test test = begin(state, 2, 0);
   for (uint32_t id = 0; id < 2; id++) {
     take(&test, id);
-    sf_shard_cache_give(test.cache, id);
+    sf_served_snapshot_return(test.cache, id);
   }
   take(&test, 0);
-  sf_shard_cache_give(test.cache, 0);
+  sf_served_snapshot_return(test.cache, 0);
   take(&test, 2); /* for which 1 has to go */
-  sf_shard_cache_give(test.cache, 2);
+  sf_served_snapshot_return(test.cache, 2);
   assert_int_equal(gate_loads(), 3);
   take(&test, 0);
-  sf_shard_cache_give(test.cache, 0);
+  sf_served_snapshot_return(test.cache, 0);
   assert_int_equal(gate_loads(), 3);
   take(&test, 1);
-  sf_shard_cache_give(test.cache, 1);
+  sf_served_snapshot_return(test.cache, 1);
   assert_int_equal(gate_loads(), 4);
   finish(&test);
 }
@@ -210,12 +210,12 @@ static void a_shard_that_is_lent_is_not_closed(void **state) {
     assert_memory_equal(shards[id]->segments[0].vectors, test.fixture->snapshots[0]->vectors[id], bytes);
   for (uint32_t id = 0; id < FIXTURE_SHARDS; id++) {
     assert_ptr_equal(take(&test, id), shards[id]);
-    sf_shard_cache_give(test.cache, id);
-    sf_shard_cache_give(test.cache, id);
+    sf_served_snapshot_return(test.cache, id);
+    sf_served_snapshot_return(test.cache, id);
   }
   assert_int_equal(gate_loads(), FIXTURE_SHARDS);
   take(&test, FIXTURE_SHARDS - 1); /* the last to be given back is the one that was kept */
-  sf_shard_cache_give(test.cache, FIXTURE_SHARDS - 1);
+  sf_served_snapshot_return(test.cache, FIXTURE_SHARDS - 1);
   assert_int_equal(gate_loads(), FIXTURE_SHARDS);
   finish(&test);
 }

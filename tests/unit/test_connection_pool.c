@@ -32,7 +32,7 @@ static sf_connection_pool *make_pool(void) {
 static sf_connection *take(sf_connection_pool *pool, const void *owner) {
   sf_connection *connection = NULL;
   sf_error error = {0};
-  if (sf_connection_pool_take(pool, owner, shard_path(), &connection, &error) != SF_OK)
+  if (sf_connection_pool_acquire(pool, owner, shard_path(), &connection, &error) != SF_OK)
     fail_msg("%s", error.message);
   assert_ptr_equal(connection->owner, owner);
   return connection;
@@ -44,12 +44,12 @@ static void a_connection_that_was_given_back_is_taken_again(void **state) {
   sf_connection *first = take(pool, &owners[0]);
   sf_connection *second = take(pool, &owners[0]);
   assert_ptr_not_equal(first, second);
-  sf_connection_pool_give(pool, first);
+  sf_connection_pool_release(pool, first);
   assert_ptr_equal(take(pool, &owners[0]), first);
-  sf_connection_pool_give(pool, first);
-  sf_connection_pool_give(pool, second);
+  sf_connection_pool_release(pool, first);
+  sf_connection_pool_release(pool, second);
   assert_ptr_equal(take(pool, &owners[0]), second); /* the most recently used one */
-  sf_connection_pool_give(pool, second);
+  sf_connection_pool_release(pool, second);
   sf_connection_pool_free(pool);
 }
 
@@ -57,13 +57,13 @@ static void a_connection_is_its_owners_alone(void **state) {
   (void)state;
   sf_connection_pool *pool = make_pool();
   sf_connection *of_first = take(pool, &owners[0]);
-  sf_connection_pool_give(pool, of_first);
+  sf_connection_pool_release(pool, of_first);
   sf_connection *of_second = take(pool, &owners[1]);
   assert_ptr_not_equal(of_first, of_second);
-  sf_connection_pool_give(pool, of_second);
+  sf_connection_pool_release(pool, of_second);
   sf_connection_pool_forget(pool, &owners[0]);
   assert_ptr_equal(take(pool, &owners[1]), of_second);
-  sf_connection_pool_give(pool, of_second);
+  sf_connection_pool_release(pool, of_second);
   sf_connection_pool_free(pool);
 }
 
@@ -84,8 +84,8 @@ static void idle_connections_are_bounded(void **state) {
   size_t before = count_descriptors();
   for (size_t i = 0; i < NUM_OWNERS; i++) {
     sf_connection *connection = NULL;
-    assert_int_equal(sf_connection_pool_take(pool, &owners[i], path, &connection, NULL), SF_OK);
-    sf_connection_pool_give(pool, connection);
+    assert_int_equal(sf_connection_pool_acquire(pool, &owners[i], path, &connection, NULL), SF_OK);
+    sf_connection_pool_release(pool, connection);
   }
   assert_true(count_descriptors() <= before + SF_MAX_IDLE_CONNECTIONS);
   for (size_t i = 0; i < NUM_OWNERS; i++)
@@ -123,8 +123,8 @@ static void all_pools_together_keep_a_share_of_the_processs_descriptors(void **s
     pools[i] = make_pool();
     for (size_t j = 0; j < NUM_EACH; j++) {
       sf_connection *connection = NULL;
-      assert_int_equal(sf_connection_pool_take(pools[i], &owners[j], path, &connection, NULL), SF_OK);
-      sf_connection_pool_give(pools[i], connection);
+      assert_int_equal(sf_connection_pool_acquire(pools[i], &owners[j], path, &connection, NULL), SF_OK);
+      sf_connection_pool_release(pools[i], connection);
     }
   }
   assert_true(count_descriptors() <= first + LIMIT / 4);
@@ -145,19 +145,19 @@ static void idle_connections_make_room_where_no_descriptors_are_left(void **stat
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
   set_descriptor_limit(LIMIT);
   sf_connection_pool *pool = make_pool();
-  sf_connection_pool_give(pool, take(pool, &owners[0]));
+  sf_connection_pool_release(pool, take(pool, &owners[0]));
   size_t used = use_up_descriptors(descriptors, LIMIT);
   connection = take(pool, &owners[1]); /* that of the first owner makes room */
   sf_connection *other = NULL;
-  sf_code code = sf_connection_pool_take(pool, &owners[2], path, &other, &error);
+  sf_code code = sf_connection_pool_acquire(pool, &owners[2], path, &other, &error);
   for (size_t i = 0; i < used; i++)
     close(descriptors[i]);
   set_descriptor_limit(before.rlim_cur);
   assert_int_equal(code, SF_POOL_EXHAUSTED_ERROR);
   assert_true(error.retryable);
   assert_non_null(strstr(error.message, "ulimit -n"));
-  sf_connection_pool_give(pool, connection);
-  sf_connection_pool_give(pool, take(pool, &owners[2]));
+  sf_connection_pool_release(pool, connection);
+  sf_connection_pool_release(pool, take(pool, &owners[2]));
   assert_true(sf_connection_pool_shrink(pool));
   assert_false(sf_connection_pool_shrink(pool));
   sf_connection_pool_free(pool);
@@ -169,16 +169,16 @@ static void a_file_that_cannot_be_opened_is_the_shards_failure(void **state) {
   sf_connection *connection = NULL;
   sf_error error;
   char path[PATH_SIZE];
-  assert_int_equal(sf_connection_pool_take(pool, &owners[0], path_of(path, "missing.db"), &connection, &error),
+  assert_int_equal(sf_connection_pool_acquire(pool, &owners[0], path_of(path, "missing.db"), &connection, &error),
                    SF_DB_ADAPTER_ERROR);
   assert_int_equal(strncmp(error.message, "shard.db: ", 10), 0);
   put_text("other.db", "no database, but long enough to be looked at");
-  assert_int_equal(sf_connection_pool_take(pool, &owners[0], path_of(path, "other.db"), &connection, &error),
+  assert_int_equal(sf_connection_pool_acquire(pool, &owners[0], path_of(path, "other.db"), &connection, &error),
                    SF_DB_ADAPTER_ERROR);
   sf_buffer bytes = database_of("CREATE TABLE vec_id_map(internal_id INTEGER PRIMARY KEY, original_id)", "");
   put_file("half.db", bytes.data, bytes.length);
   sf_buffer_free(&bytes);
-  assert_int_equal(sf_connection_pool_take(pool, &owners[0], path_of(path, "half.db"), &connection, &error),
+  assert_int_equal(sf_connection_pool_acquire(pool, &owners[0], path_of(path, "half.db"), &connection, &error),
                    SF_DB_ADAPTER_ERROR);
   assert_non_null(strstr(error.message, "vec_payloads"));
   assert_null(connection);

@@ -184,7 +184,7 @@ static void check_shard(const sample *of, const char *name) {
   sf_storage *storage = NULL;
   sf_shard *shard = NULL;
   assert_int_equal(sf_storage_open(use_temporary_folder(), NULL, &storage, &error), SF_OK);
-  sf_shard_source source = {.storage = storage,
+  sf_shard_params source = {.storage = storage,
                             .db_url = name,
                             .key = name,
                             .cache_dir = path_of(cache, "cache"),
@@ -329,7 +329,7 @@ static void a_shard_that_was_not_finished_is_none(void **state) {
   assert_int_equal(sf_shard_writer_add(writer, &made.row, 1, &error), SF_OK);
   sf_shard_writer_free(writer);
   assert_int_equal(sf_storage_open(use_temporary_folder(), NULL, &storage, &error), SF_OK);
-  sf_shard_source source = {.storage = storage, .db_url = "u", .key = "unfinished", .cache_dir = path, .dim = of.dim};
+  sf_shard_params source = {.storage = storage, .db_url = "u", .key = "unfinished", .cache_dir = path, .dim = of.dim};
   assert_int_equal(sf_lance_format.detect(&source, NULL, &detected, &error), SF_OK);
   assert_false(detected);
   sf_storage_close(storage);

@@ -12,7 +12,7 @@ static const sf_metric metrics[] = {SF_METRIC_COSINE, SF_METRIC_L2, SF_METRIC_DO
 enum { NUM_METRICS = 3 };
 
 typedef struct data {
-  sf_router_source source;
+  sf_router_params source;
   sf_routing_config config;
   double *centroids;
   float *rows;
@@ -25,7 +25,7 @@ static data make_data(sf_metric metric, uint32_t num_dbs, uint32_t dim, size_t n
                .num_rows = num_rows};
   assert_true(made.centroids != NULL && made.rows != NULL);
   made.config = (sf_routing_config){.strategy = SF_SHARDING_CLUSTER, .num_probes = 1};
-  made.source = (sf_router_source){.num_dbs = num_dbs, .dim = dim, .metric = metric, .centroids = made.centroids};
+  made.source = (sf_router_params){.num_dbs = num_dbs, .dim = dim, .metric = metric, .centroids = made.centroids};
   return made;
 }
 

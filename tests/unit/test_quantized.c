@@ -18,8 +18,8 @@ struct problem {
   float *rows;
   float *query; /* for cosine of length 1, or zero */
   float *centre;
-  uint8_t *groups[SF_CODE_KINDS];
-  sf_codes codes;
+  uint8_t *groups[SF_QUANTIZED_KINDS];
+  sf_quantized codes;
 };
 
 static void *exact_size(size_t bytes) {
@@ -29,18 +29,18 @@ static void *exact_size(size_t bytes) {
 }
 
 static size_t num_groups(const struct problem *problem) {
-  return (size_t)sf_code_num_groups(problem->num_rows);
+  return (size_t)sf_quantized_num_groups(problem->num_rows);
 }
 
-static void make_codes(struct problem *problem) {
+static void make_quantized(struct problem *problem) {
   problem->centre = exact_size(problem->dim * sizeof(float));
-  problem->codes = (sf_codes){.metric = problem->metric, .centre = problem->centre};
-  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+  problem->codes = (sf_quantized){.metric = problem->metric, .centre = problem->centre};
+  for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
     problem->codes.groups[kind] = problem->groups[kind] =
-        exact_size(num_groups(problem) * (size_t)sf_code_group_size(kind, problem->dim, problem->metric));
-  sf_codes_choose_centre(problem->rows, problem->num_rows, problem->dim, problem->metric, problem->centre);
-  sf_codes_make_groups(problem->rows, problem->num_rows, problem->dim, problem->metric, problem->centre,
-                       problem->groups);
+        exact_size(num_groups(problem) * (size_t)sf_quantized_group_size(kind, problem->dim, problem->metric));
+  sf_quantized_choose_centre(problem->rows, problem->num_rows, problem->dim, problem->metric, problem->centre);
+  sf_quantized_make_groups(problem->rows, problem->num_rows, problem->dim, problem->metric, problem->centre,
+                           problem->groups);
 }
 
 static void scale_query(struct problem *problem) {
@@ -85,14 +85,14 @@ static void make_problem(struct problem *problem, size_t num_rows, uint32_t dim,
       problem->query[i] = 1;
   if (metric == SF_METRIC_COSINE)
     scale_query(problem);
-  make_codes(problem);
+  make_quantized(problem);
 }
 
 static void free_problem(struct problem *problem) {
   free(problem->rows);
   free(problem->query);
   free(problem->centre);
-  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+  for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
     free(problem->groups[kind]);
 }
 
@@ -116,13 +116,13 @@ static long double exact_key(const struct problem *problem, const float *row) {
   return squared_norm == 0 || squared_query == 0 ? 0 * squared_norm : -dot / sqrtl(squared_norm * squared_query);
 }
 
-static void find_bounds(const struct problem *problem, const sf_code_query *query, const sf_kernels *kernels,
-                        sf_code_kind kind, float limit, uint16_t *masks, float *bounds) {
-  const sf_code_groups groups = {.first = problem->groups[kind],
-                                 .count = num_groups(problem),
-                                 .dim = problem->dim,
-                                 .has_squared_norms = problem->metric == SF_METRIC_L2};
-  kernels->find_near_codes[kind](&query->comparisons[kind], &groups, limit, masks, bounds);
+static void find_bounds(const struct problem *problem, const sf_quantized_query *query, const sf_kernels *kernels,
+                        sf_quantized_kind kind, float limit, uint16_t *masks, float *bounds) {
+  const sf_quantized_groups groups = {.first = problem->groups[kind],
+                                      .count = num_groups(problem),
+                                      .dim = problem->dim,
+                                      .has_squared_norms = problem->metric == SF_METRIC_L2};
+  kernels->find_near_quantized[kind](&query->comparisons[kind], &groups, limit, masks, bounds);
 }
 
 static void for_every_supported_kernel(void (*act)(const sf_kernels *kernels)) {
@@ -131,23 +131,24 @@ static void for_every_supported_kernel(void (*act)(const sf_kernels *kernels)) {
       act(sf_kernels_all()[i]);
 }
 
-static void assert_bounds_hold(const struct problem *problem, const sf_kernels *kernels, sf_code_kind kind,
+static void assert_bounds_hold(const struct problem *problem, const sf_kernels *kernels, sf_quantized_kind kind,
                                uint64_t *random) {
-  size_t padded = num_groups(problem) * SF_CODE_GROUP_ROWS;
+  size_t padded = num_groups(problem) * SF_QUANTIZED_GROUP_ROWS;
   float *bounds = exact_size(padded * sizeof(float));
   uint16_t *masks = exact_size(num_groups(problem) * sizeof(uint16_t));
-  sf_code_query query = {.components = exact_size(sf_code_query_length(problem->dim))};
-  if (sf_code_query_init(&query, problem->query, problem->dim, &problem->codes)) {
+  sf_quantized_query query = {.components = exact_size(sf_quantized_query_length(problem->dim))};
+  if (sf_quantized_query_init(&query, problem->query, problem->dim, &problem->codes)) {
     find_bounds(problem, &query, kernels, kind, INFINITY, masks, bounds);
     float limit = bounds[random_below(random, padded)];
     for (size_t row = 0; row < problem->num_rows; row++) {
-      assert_true(masks[row / SF_CODE_GROUP_ROWS] >> (row % SF_CODE_GROUP_ROWS) & 1);
+      assert_true(masks[row / SF_QUANTIZED_GROUP_ROWS] >> (row % SF_QUANTIZED_GROUP_ROWS) & 1);
       /* Not <=: nothing is known of rows that are not finite, on either side. */
       assert_false((long double)bounds[row] > exact_key(problem, problem->rows + row * problem->dim));
     }
     find_bounds(problem, &query, kernels, kind, limit, masks, NULL);
     for (size_t row = 0; row < padded; row++)
-      assert_int_equal(masks[row / SF_CODE_GROUP_ROWS] >> (row % SF_CODE_GROUP_ROWS) & 1, !(bounds[row] > limit));
+      assert_int_equal(masks[row / SF_QUANTIZED_GROUP_ROWS] >> (row % SF_QUANTIZED_GROUP_ROWS) & 1,
+                       !(bounds[row] > limit));
   }
   free(query.components);
   free(bounds);
@@ -160,8 +161,8 @@ static void check_bounds(const sf_kernels *kernels) {
     struct problem problem;
     uint32_t dim = 1 + (uint32_t)random_below(&random, round % 50 == 0 ? 3000 : 150);
     make_problem(&problem, 1 + (size_t)random_below(&random, 60), dim, metrics[round % NUM_METRICS], &random);
-    assert_bounds_hold(&problem, kernels, SF_SHORT_CODES, &random);
-    assert_bounds_hold(&problem, kernels, SF_LONG_CODES, &random);
+    assert_bounds_hold(&problem, kernels, SF_QUANTIZED_2BIT, &random);
+    assert_bounds_hold(&problem, kernels, SF_QUANTIZED_4BIT, &random);
     free_problem(&problem);
   }
 }
@@ -172,7 +173,7 @@ static void no_row_is_nearer_than_its_bound(void **state) {
 }
 
 /* Of rows that are spread evenly: a bound that were always −infinity would hold as well. `part` is one of |q||x − centre|. */
-static void check_tightness(const sf_kernels *kernels, sf_code_kind kind, double part) {
+static void check_tightness(const sf_kernels *kernels, sf_quantized_kind kind, double part) {
   enum { DIM = 96, NUM_ROWS = 64 };
   uint64_t random = random_seed(2);
   for (size_t i = 0; i < NUM_METRICS; i++) {
@@ -185,12 +186,12 @@ static void check_tightness(const sf_kernels *kernels, sf_code_kind kind, double
       problem.query[j] = 3 + random_component(&random);
     if (metrics[i] == SF_METRIC_COSINE)
       scale_query(&problem);
-    make_codes(&problem);
+    make_quantized(&problem);
     float bounds[NUM_ROWS];
-    uint16_t masks[NUM_ROWS / SF_CODE_GROUP_ROWS];
+    uint16_t masks[NUM_ROWS / SF_QUANTIZED_GROUP_ROWS];
     int8_t components[DIM];
-    sf_code_query query = {.components = components};
-    assert_true(sf_code_query_init(&query, problem.query, DIM, &problem.codes));
+    sf_quantized_query query = {.components = components};
+    assert_true(sf_quantized_query_init(&query, problem.query, DIM, &problem.codes));
     find_bounds(&problem, &query, kernels, kind, INFINITY, masks, bounds);
     for (size_t row = 0; row < NUM_ROWS; row++) {
       double key = (double)exact_key(&problem, problem.rows + row * DIM);
@@ -211,11 +212,11 @@ static void check_tightness(const sf_kernels *kernels, sf_code_kind kind, double
 }
 
 static void check_tightness_of_short_codes(const sf_kernels *kernels) {
-  check_tightness(kernels, SF_SHORT_CODES, 0.6);
+  check_tightness(kernels, SF_QUANTIZED_2BIT, 0.6);
 }
 
 static void check_tightness_of_long_codes(const sf_kernels *kernels) {
-  check_tightness(kernels, SF_LONG_CODES, 0.25);
+  check_tightness(kernels, SF_QUANTIZED_4BIT, 0.25);
 }
 
 static void a_bound_is_near_its_row(void **state) {
@@ -229,17 +230,17 @@ static void check_codes(const sf_kernels *kernels) {
   for (uint32_t dim = 1; dim < 140; dim++) {
     struct problem problem;
     make_problem(&problem, 1, dim, SF_METRIC_L2, &random);
-    uint8_t expected[SF_CODE_KINDS][2048] = {{0}};
-    uint8_t found[SF_CODE_KINDS][2048] = {{0}};
-    uint8_t *const expected_blocks[SF_CODE_KINDS] = {expected[0], expected[1]};
-    uint8_t *const found_blocks[SF_CODE_KINDS] = {found[0], found[1]};
-    sf_coded_row expected_row;
-    sf_coded_row found_row;
+    uint8_t expected[SF_QUANTIZED_KINDS][2048] = {{0}};
+    uint8_t found[SF_QUANTIZED_KINDS][2048] = {{0}};
+    uint8_t *const expected_blocks[SF_QUANTIZED_KINDS] = {expected[0], expected[1]};
+    uint8_t *const found_blocks[SF_QUANTIZED_KINDS] = {found[0], found[1]};
+    sf_quantized_row expected_row;
+    sf_quantized_row found_row;
     size_t last = 0;
     while (sf_kernels_all()[last + 1] != NULL)
       last++;
-    sf_kernels_all()[last]->code_row(problem.rows, problem.centre, dim, 1, expected_blocks, &expected_row);
-    kernels->code_row(problem.rows, problem.centre, dim, 1, found_blocks, &found_row);
+    sf_kernels_all()[last]->quantize_row(problem.rows, problem.centre, dim, 1, expected_blocks, &expected_row);
+    kernels->quantize_row(problem.rows, problem.centre, dim, 1, found_blocks, &found_row);
     assert_memory_equal(found, expected, sizeof(expected));
     assert_memory_equal(found_row.scales, expected_row.scales, sizeof(found_row.scales));
     assert_memory_equal(&found_row.squared_norm, &expected_row.squared_norm, sizeof(double));
@@ -258,12 +259,12 @@ static void a_query_that_float32_is_too_short_for_is_refused(void **state) {
   uint64_t random = random_seed(4);
   struct problem problem;
   int8_t components[16];
-  sf_code_query query = {.components = components};
+  sf_quantized_query query = {.components = components};
   make_problem(&problem, 20, 3, SF_METRIC_DOT_PRODUCT, &random);
   const float huge[] = {1, FLT_MAX, 0};
-  assert_false(sf_code_query_init(&query, huge, 3, &problem.codes));
+  assert_false(sf_quantized_query_init(&query, huge, 3, &problem.codes));
   const float ordinary[] = {1, 2, 0};
-  assert_true(sf_code_query_init(&query, ordinary, 3, &problem.codes));
+  assert_true(sf_quantized_query_init(&query, ordinary, 3, &problem.codes));
   free_problem(&problem);
 }
 

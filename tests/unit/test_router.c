@@ -12,7 +12,7 @@
 #define DIM 7
 #define MAX_DBS 64
 
-static sf_router *router_of(const sf_router_source *source) {
+static sf_router *router_of(const sf_router_params *source) {
   sf_router *router = NULL;
   sf_error error = {0};
   if (sf_router_create(source, &router, &error) != SF_OK)
@@ -73,7 +73,7 @@ static void clusters_are_probed_by_ascending_distance(void **state) {
       query[i] = random_component(&seed);
     sf_metric metric = (sf_metric)(trial % 3);
     const sf_routing_config config = {.strategy = SF_SHARDING_CLUSTER, .num_probes = 1};
-    const sf_router_source source = {
+    const sf_router_params source = {
         .config = &config, .num_dbs = num_dbs, .dim = DIM, .metric = metric, .centroids = centroids};
     sf_router *router = router_of(&source);
     uint32_t shard_ids[MAX_DBS];
@@ -96,7 +96,7 @@ static void clusters_are_probed_by_ascending_distance(void **state) {
 
 static void assert_order(sf_metric metric, const double *centroids, const float *query, const uint32_t *expected) {
   const sf_routing_config config = {.strategy = SF_SHARDING_CLUSTER, .num_probes = 100};
-  const sf_router_source source = {.config = &config, .num_dbs = 4, .dim = 2, .metric = metric, .centroids = centroids};
+  const sf_router_params source = {.config = &config, .num_dbs = 4, .dim = 2, .metric = metric, .centroids = centroids};
   sf_router *router = router_of(&source);
   uint32_t shard_ids[4];
   const sf_route_request request = {.query = query};
@@ -171,7 +171,7 @@ static void hash_codes_of_any_length_choose_shards(void **state) {
       bits[bit] = dot > 0;
     }
     const sf_routing_config config = {.strategy = SF_SHARDING_LSH, .num_hash_bits = num_bits, .num_probes = 1};
-    const sf_router_source source = {
+    const sf_router_params source = {
         .config = &config, .num_dbs = num_dbs, .dim = DIM, .metric = SF_METRIC_L2, .hyperplanes = hyperplanes};
     sf_router *router = router_of(&source);
     const sf_route_request request = {.query = query, .has_num_probes = true, .num_probes = 1 + trial % 80};
@@ -189,7 +189,7 @@ static void probes_that_flip_to_a_shard_again_are_skipped(void **state) {
   (void)state;
   const double hyperplanes[] = {1, 1, 1}; /* three bits, all set: 7; flipped 6, 5, 3 */
   const sf_routing_config config = {.strategy = SF_SHARDING_LSH, .num_hash_bits = 3, .num_probes = 3};
-  const sf_router_source source = {.config = &config, .num_dbs = 2, .dim = 1, .hyperplanes = hyperplanes};
+  const sf_router_params source = {.config = &config, .num_dbs = 2, .dim = 1, .hyperplanes = hyperplanes};
   sf_router *router = router_of(&source);
   const sf_route_request request = {.query = (const float[]){1}};
   uint32_t shard_ids[2];
@@ -202,7 +202,7 @@ static void probes_that_flip_to_a_shard_again_are_skipped(void **state) {
 static void named_shards_replace_routing(void **state) {
   (void)state;
   const sf_routing_config config = {.strategy = SF_SHARDING_EXPLICIT, .num_probes = 1};
-  const sf_router_source source = {.config = &config, .num_dbs = 3, .dim = 1};
+  const sf_router_params source = {.config = &config, .num_dbs = 3, .dim = 1};
   sf_router *router = router_of(&source);
   const int64_t named[] = {2, -1, 3, 0, 2, INT64_MIN, INT64_MAX, (int64_t)1 << 32};
   uint32_t shard_ids[3];
@@ -225,7 +225,7 @@ static void named_shards_replace_routing(void **state) {
 static void without_a_strategy_all_shards_of_a_unified_snapshot_are_searched(void **state) {
   (void)state;
   const sf_routing_config config = {.strategy = SF_SHARDING_EXPLICIT, .searches_all_shards = true, .num_probes = 1};
-  const sf_router_source source = {.config = &config, .num_dbs = 3, .dim = 1};
+  const sf_router_params source = {.config = &config, .num_dbs = 3, .dim = 1};
   sf_router *router = router_of(&source);
   uint32_t shard_ids[3];
   sf_route_request request = {0};
@@ -241,7 +241,7 @@ static void without_a_strategy_all_shards_of_a_unified_snapshot_are_searched(voi
 /* A router by the expression, with a column of each type, and three shards. */
 typedef struct cel_case {
   sf_routing_config config;
-  sf_router_source source;
+  sf_router_params source;
   sf_router *router;
 } cel_case;
 
@@ -262,7 +262,7 @@ static void make_cel(cel_case *made, const char *expression, const char *values)
                      SF_OK);
     sf_json_free(&parsed);
   }
-  made->source = (sf_router_source){.config = &made->config, .num_dbs = 3, .dim = 1};
+  made->source = (sf_router_params){.config = &made->config, .num_dbs = 3, .dim = 1};
   made->router = router_of(&made->source);
 }
 

@@ -22,7 +22,7 @@ struct problem {
   uint8_t *excluded; /* NULL in some */
   bool is_coded;
   float *centre;
-  uint8_t *groups[SF_CODE_KINDS];
+  uint8_t *groups[SF_QUANTIZED_KINDS];
   sf_vector_segment segment;
 };
 
@@ -144,7 +144,7 @@ static void make_lazy(struct problem *problem, uint64_t *random) {
 }
 
 static void free_groups(struct problem *problem) {
-  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+  for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
     free(problem->groups[kind]);
 }
 
@@ -154,47 +154,47 @@ static void add_codes(struct problem *problem, sf_metric metric, uint64_t *rando
   uint32_t dim = (uint32_t)problem->dim;
   free(problem->centre);
   free_groups(problem);
-  segment->first_code = (size_t)random_below(random, 40);
-  size_t num_codes = segment->first_code + problem->num_rows;
-  size_t num_groups = (size_t)sf_code_num_groups(num_codes);
+  segment->first_quantized = (size_t)random_below(random, 40);
+  size_t num_codes = segment->first_quantized + problem->num_rows;
+  size_t num_groups = (size_t)sf_quantized_num_groups(num_codes);
   float *coded = exact_size(num_codes * dim * sizeof(float));
-  for (size_t i = 0; i < segment->first_code * dim; i++)
+  for (size_t i = 0; i < segment->first_quantized * dim; i++)
     coded[i] = random_component(random);
-  memcpy(coded + segment->first_code * dim, problem->vectors, problem->num_rows * dim * sizeof(float));
+  memcpy(coded + segment->first_quantized * dim, problem->vectors, problem->num_rows * dim * sizeof(float));
   problem->centre = exact_size(dim * sizeof(float));
-  segment->codes = (sf_codes){.metric = metric, .centre = problem->centre};
-  for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++)
+  segment->codes = (sf_quantized){.metric = metric, .centre = problem->centre};
+  for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
     segment->codes.groups[kind] = problem->groups[kind] =
-        exact_size(num_groups * (size_t)sf_code_group_size(kind, dim, metric));
-  sf_codes_choose_centre(coded, num_codes, dim, metric, problem->centre);
-  sf_codes_make_groups(coded, num_codes, dim, metric, problem->centre, problem->groups);
+        exact_size(num_groups * (size_t)sf_quantized_group_size(kind, dim, metric));
+  sf_quantized_choose_centre(coded, num_codes, dim, metric, problem->centre);
+  sf_quantized_make_groups(coded, num_codes, dim, metric, problem->centre, problem->groups);
   free(coded);
 }
 
 /* Codes that scans make, of none, some, or all of the rows. */
-static void add_lazy_codes(struct problem *problem, sf_metric metric, uint64_t *random) {
+static void add_lazy_quantized(struct problem *problem, sf_metric metric, uint64_t *random) {
   char path[PATH_SIZE];
   sf_vector_segment *segment = &problem->segment;
-  sf_lazy_codes_free(segment->lazy_codes);
-  segment->codes = (sf_codes){0};
-  segment->first_code = 0;
-  segment->lazy_codes = sf_lazy_codes_create(problem->vectors, problem->num_rows, (uint32_t)problem->dim, metric, NULL,
-                                             path_of(path, "shard_00000"));
-  assert_non_null(segment->lazy_codes);
-  size_t rows = sf_rows_per_window(problem->dim);
+  sf_lazy_quantized_free(segment->lazy_quantized);
+  segment->codes = (sf_quantized){0};
+  segment->first_quantized = 0;
+  segment->lazy_quantized = sf_lazy_quantized_create(problem->vectors, problem->num_rows, (uint32_t)problem->dim,
+                                                     metric, NULL, path_of(path, "shard_00000"));
+  assert_non_null(segment->lazy_quantized);
+  size_t rows = sf_rows_per_chunk(problem->dim);
   for (size_t row = 0; row < problem->num_rows; row += rows)
     for (uint64_t visits = random_below(random, 4); visits > 0; visits--)
-      sf_lazy_codes_visit(segment->lazy_codes, row / rows);
+      sf_lazy_quantized_visit(segment->lazy_quantized, row / rows);
 }
 
 /* One or the other kind. */
 static void code_problem(struct problem *problem, sf_metric metric, uint64_t *random) {
   if (random_below(random, 2) == 0) {
-    add_lazy_codes(problem, metric, random);
+    add_lazy_quantized(problem, metric, random);
     return;
   }
-  sf_lazy_codes_free(problem->segment.lazy_codes);
-  problem->segment.lazy_codes = NULL;
+  sf_lazy_quantized_free(problem->segment.lazy_quantized);
+  problem->segment.lazy_quantized = NULL;
   add_codes(problem, metric, random);
 }
 
@@ -234,7 +234,7 @@ static void free_problem(struct problem *problem) {
   free(problem->inverse_norms);
   free(problem->excluded);
   sf_lazy_norms_free(problem->segment.lazy_norms);
-  sf_lazy_codes_free(problem->segment.lazy_codes);
+  sf_lazy_quantized_free(problem->segment.lazy_quantized);
 }
 
 static int by_score_then_row(const void *left, const void *right) {
@@ -247,7 +247,7 @@ static int by_score_then_row(const void *left, const void *right) {
 
 /* Scores everything: what a scan must give. Returns how many there are before the cut to top_k. */
 static size_t score_every_row(const sf_scan_query *query, const sf_vector_segment *segment, size_t begin, size_t end,
-                              double score_limit, sf_neighbour *neighbours) {
+                              double score_threshold, sf_neighbour *neighbours) {
   size_t count = 0;
   for (size_t row = begin; row < end; row++) {
     bool excluded = segment->excluded != NULL && (segment->excluded[row / 8] & (1U << (row % 8))) != 0;
@@ -256,7 +256,7 @@ static size_t score_every_row(const sf_scan_query *query, const sf_vector_segmen
       continue;
     double score = sf_scan_exact_score(query, vector);
     assert_false(isnan(score));
-    if (!excluded && score <= score_limit)
+    if (!excluded && score <= score_threshold)
       neighbours[count++] = (sf_neighbour){.score = score, .row = segment->first_row + row};
   }
   qsort(neighbours, count, sizeof(*neighbours), by_score_then_row);
@@ -265,15 +265,15 @@ static size_t score_every_row(const sf_scan_query *query, const sf_vector_segmen
 
 /* Where not all rows are scanned, the score limit must be infinite: all of a segment gives a search's limit. */
 static void assert_scan_finds(const sf_scan_query *query, const struct problem *problem, size_t begin, size_t end,
-                              size_t top_k, double score_limit) {
-  sf_search_limit limit;
-  assert_true(sf_search_limit_init(&limit, top_k, score_limit));
+                              size_t top_k, double score_threshold) {
+  sf_pruning_threshold limit;
+  assert_true(sf_pruning_threshold_init(&limit, top_k, score_threshold));
   sf_neighbour *expected = exact_size((end - begin) * sizeof(*expected));
   sf_neighbour *found = exact_size(top_k * sizeof(*found));
-  size_t num_expected = score_every_row(query, &problem->segment, begin, end, score_limit, expected);
+  size_t num_expected = score_every_row(query, &problem->segment, begin, end, score_threshold, expected);
   size_t num_found = SIZE_MAX;
   sf_error error;
-  assert_int_equal(sf_scan_segment(query, &problem->segment, begin, end, top_k, isinf(score_limit) ? NULL : &limit,
+  assert_int_equal(sf_scan_segment(query, &problem->segment, begin, end, top_k, isinf(score_threshold) ? NULL : &limit,
                                    NULL, found, &num_found, &error),
                    SF_OK);
   assert_int_equal(num_found, num_expected < top_k ? num_expected : top_k);
@@ -281,7 +281,7 @@ static void assert_scan_finds(const sf_scan_query *query, const struct problem *
     assert_int_equal(found[i].row, expected[i].row);
     assert_memory_equal(&found[i].score, &expected[i].score, sizeof(double));
   }
-  sf_search_limit_free(&limit);
+  sf_pruning_threshold_free(&limit);
   free(expected);
   free(found);
 }
@@ -308,7 +308,7 @@ static void assert_scans_find(struct problem *problem, const sf_kernels *kernels
     sf_scan_query_init(&query, problem->query, (uint32_t)problem->dim, conventions[i], scaled);
     query.kernels = kernels;
     if (problem->is_coded)
-      code_problem(problem, sf_code_metric_of(conventions[i]), random);
+      code_problem(problem, sf_quantized_metric_of(conventions[i]), random);
     size_t begin = random_below(random, 2) == 0 ? 0 : random_below(random, problem->num_rows);
     size_t end =
         random_below(random, 2) == 0 ? problem->num_rows : begin + random_below(random, problem->num_rows - begin);
@@ -504,7 +504,7 @@ struct party {
   sf_neighbour neighbours[SF_MAX_SCAN_PARTS][MAX_PARTY_TOP_K];
   sf_scan_query scan_queries[SF_MAX_SCAN_PARTS];
   sf_scan_part parts[SF_MAX_SCAN_PARTS];
-  sf_search_limit limits[SF_MAX_SCAN_PARTS];
+  sf_pruning_threshold limits[SF_MAX_SCAN_PARTS];
   double first_limits[SF_MAX_SCAN_PARTS];
   sf_error errors[SF_MAX_SCAN_PARTS];
 };
@@ -521,7 +521,7 @@ static void make_party(struct party *party, const struct problem *problem, size_
     party->scan_queries[i].kernels = kernels;
     size_t top_k = 1 + (size_t)random_below(random, MAX_PARTY_TOP_K);
     party->first_limits[i] = random_limit(&party->scan_queries[i], problem, random);
-    assert_true(sf_search_limit_init(&party->limits[i], top_k, party->first_limits[i]));
+    assert_true(sf_pruning_threshold_init(&party->limits[i], top_k, party->first_limits[i]));
     party->parts[i] = (sf_scan_part){.query = &party->scan_queries[i],
                                      .top_k = top_k,
                                      .limit = &party->limits[i],
@@ -532,7 +532,7 @@ static void make_party(struct party *party, const struct problem *problem, size_
 
 static void free_party(struct party *party) {
   for (size_t i = 0; i < party->count; i++)
-    sf_search_limit_free(&party->limits[i]);
+    sf_pruning_threshold_free(&party->limits[i]);
 }
 
 static void assert_part_found_what_it_finds_alone(const struct party *party, size_t index,
@@ -562,7 +562,7 @@ static void scan_together(const sf_kernels *kernels) {
       sf_score_convention convention = conventions[(maker + count) % NUM_CONVENTIONS];
       make_party(&party, &problem, count, convention, kernels, &random);
       if (problem.is_coded)
-        code_problem(&problem, sf_code_metric_of(convention), &random);
+        code_problem(&problem, sf_quantized_metric_of(convention), &random);
       sf_scan_segment_together(party.parts, count, &problem.segment, 0, num_rows);
       for (size_t i = 0; i < count; i++)
         assert_part_found_what_it_finds_alone(&party, i, &problem);
@@ -585,8 +585,8 @@ static void search_by_slices(const struct problem *problem, const sf_scan_query 
   size_t num_found = 0;
   double first_limit = random_limit(query, problem, random);
   size_t num_expected = score_every_row(query, &problem->segment, 0, problem->num_rows, first_limit, expected);
-  sf_search_limit limit;
-  assert_true(sf_search_limit_init(&limit, top_k, first_limit));
+  sf_pruning_threshold limit;
+  assert_true(sf_pruning_threshold_init(&limit, top_k, first_limit));
   for (size_t begin = 0; begin < problem->num_rows;) {
     size_t end = begin + 1 + (size_t)random_below(random, problem->num_rows - begin);
     size_t num_in_slice = 0;
@@ -603,7 +603,7 @@ static void search_by_slices(const struct problem *problem, const sf_scan_query 
     assert_int_equal(found[i].row, expected[i].row);
     assert_memory_equal(&found[i].score, &expected[i].score, sizeof(double));
   }
-  sf_search_limit_free(&limit);
+  sf_pruning_threshold_free(&limit);
   free(found);
   free(expected);
 }
@@ -619,7 +619,7 @@ static void search_problems_by_slices(const sf_kernels *kernels) {
                  1 + (size_t)random_below(&random, 40), &random);
     sf_scan_query_init(&query, problem.query, (uint32_t)problem.dim, convention, scaled);
     query.kernels = kernels;
-    code_problem(&problem, sf_code_metric_of(convention), &random);
+    code_problem(&problem, sf_quantized_metric_of(convention), &random);
     search_by_slices(&problem, &query, 1 + (size_t)random_below(&random, 30), &random);
     search_by_slices(&problem, &query, 1 + (size_t)random_below(&random, problem.num_rows), &random);
     free_problem(&problem);

@@ -8,21 +8,21 @@
 enum { NUM_SHARDS = 3, NUM_PLACES = 5 };
 
 typedef struct visitor {
-  sf_scan_place place;
+  sf_scan_position place;
   unsigned times_kept;
 } visitor;
 
 typedef struct board_test {
-  sf_scan_board *board;
+  sf_scan_registry *board;
   visitor visitors[NUM_PLACES];
 } board_test;
 
 static int set_up(void **state) {
   static board_test test;
   memset(&test, 0, sizeof(test));
-  assert_int_equal(sf_scan_board_create(NUM_SHARDS, &test.board, NULL), SF_OK);
+  assert_int_equal(sf_scan_registry_create(NUM_SHARDS, &test.board, NULL), SF_OK);
   for (size_t i = 0; i < NUM_PLACES; i++)
-    sf_scan_board_put(test.board, 1, &test.visitors[i].place, 0, 0);
+    sf_scan_registry_put(test.board, 1, &test.visitors[i].place, 0, 0);
   *state = &test;
   return 0;
 }
@@ -30,21 +30,21 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
   board_test *test = *state;
   for (size_t i = 0; i < NUM_PLACES; i++)
-    sf_scan_board_remove(test->board, 1, &test->visitors[i].place);
-  sf_scan_board_free(test->board);
+    sf_scan_registry_remove(test->board, 1, &test->visitors[i].place);
+  sf_scan_registry_free(test->board);
   return 0;
 }
 
-static void keep(sf_scan_place *place) {
+static void keep(sf_scan_position *place) {
   ((visitor *)((char *)place - offsetof(visitor, place)))->times_kept++;
 }
 
 static void expect_found(board_test *test, uint32_t shard, size_t segment, size_t row, size_t limit,
                          const size_t *expected, size_t num_expected) {
-  sf_scan_place *found[NUM_PLACES];
+  sf_scan_position *found[NUM_PLACES];
   for (size_t i = 0; i < NUM_PLACES; i++)
     test->visitors[i].times_kept = 0;
-  assert_int_equal(sf_scan_board_find(test->board, shard, segment, row, keep, found, limit), num_expected);
+  assert_int_equal(sf_scan_registry_find(test->board, shard, segment, row, keep, found, limit), num_expected);
   unsigned times_kept = 0;
   for (size_t i = 0; i < NUM_PLACES; i++)
     times_kept += test->visitors[i].times_kept;
@@ -66,8 +66,8 @@ static void no_more_are_found_than_asked_for(void **state) {
 
 static void a_place_is_found_where_it_stands_now(void **state) {
   board_test *test = *state;
-  sf_scan_board_put(test->board, 1, &test->visitors[1].place, 0, 100);
-  sf_scan_board_put(test->board, 1, &test->visitors[3].place, 2, 0);
+  sf_scan_registry_put(test->board, 1, &test->visitors[1].place, 0, 100);
+  sf_scan_registry_put(test->board, 1, &test->visitors[3].place, 2, 0);
   expect_found(test, 1, 0, 0, NUM_PLACES, (const size_t[]){0, 2, 4}, 3);
   expect_found(test, 1, 0, 100, NUM_PLACES, (const size_t[]){1}, 1);
   expect_found(test, 1, 2, 0, NUM_PLACES, (const size_t[]){3}, 1);
@@ -75,12 +75,12 @@ static void a_place_is_found_where_it_stands_now(void **state) {
 
 static void a_place_that_was_taken_off_is_not_found(void **state) {
   board_test *test = *state;
-  sf_scan_board_remove(test->board, 1, &test->visitors[0].place);
-  sf_scan_board_remove(test->board, 1, &test->visitors[2].place);
-  sf_scan_board_remove(test->board, 1, &test->visitors[4].place);
-  sf_scan_board_remove(test->board, 1, &test->visitors[4].place);
+  sf_scan_registry_remove(test->board, 1, &test->visitors[0].place);
+  sf_scan_registry_remove(test->board, 1, &test->visitors[2].place);
+  sf_scan_registry_remove(test->board, 1, &test->visitors[4].place);
+  sf_scan_registry_remove(test->board, 1, &test->visitors[4].place);
   expect_found(test, 1, 0, 0, NUM_PLACES, (const size_t[]){1, 3}, 2);
-  sf_scan_board_put(test->board, 1, &test->visitors[0].place, 0, 0);
+  sf_scan_registry_put(test->board, 1, &test->visitors[0].place, 0, 0);
   expect_found(test, 1, 0, 0, NUM_PLACES, (const size_t[]){1, 3, 0}, 3);
 }
 

@@ -22,9 +22,9 @@ static void slices_are_whole_windows_that_end_with_the_segment(void **state) {
     sf_vector_segment segment = segment_of(1 + (size_t)random_below(&random, most_rows), round % 2 == 0);
     size_t row = 0;
     while (row < segment.num_rows) {
-      size_t rows = sf_slice_rows(&segment, dim, row);
+      size_t rows = sf_scan_task_rows(&segment, dim, row);
       assert_true(rows > 0 && rows <= segment.num_rows - row);
-      assert_true(rows % sf_rows_per_window(dim) == 0 || row + rows == segment.num_rows);
+      assert_true(rows % sf_rows_per_chunk(dim) == 0 || row + rows == segment.num_rows);
       row += rows;
     }
   }
@@ -37,7 +37,7 @@ static void slices_of_vectors_without_codes_are_about_equal(void **state) {
   sf_vector_segment segment = segment_of(41 * ROWS_OF_A_MIB, false);
   size_t count = 0;
   for (size_t row = 0; row < segment.num_rows; count++) {
-    size_t rows = sf_slice_rows(&segment, DIM, row);
+    size_t rows = sf_scan_task_rows(&segment, DIM, row);
     row += rows;
     assert_true(rows <= 4 * ROWS_OF_A_MIB);
     assert_true(rows > 3 * ROWS_OF_A_MIB || row == segment.num_rows);
@@ -50,12 +50,12 @@ static void slices_of_vectors_with_codes_become_smaller(void **state) {
   sf_vector_segment segment = segment_of(300 * ROWS_OF_A_MIB, true);
   size_t previous = 32 * ROWS_OF_A_MIB;
   for (size_t row = 0; row < segment.num_rows;) {
-    size_t rows = sf_slice_rows(&segment, DIM, row);
+    size_t rows = sf_scan_task_rows(&segment, DIM, row);
     assert_true(rows <= previous);
     row += rows;
     previous = rows;
   }
-  assert_true(sf_slice_rows(&segment, DIM, 0) > 24 * ROWS_OF_A_MIB);
+  assert_true(sf_scan_task_rows(&segment, DIM, 0) > 24 * ROWS_OF_A_MIB);
   assert_true(previous <= 8 * ROWS_OF_A_MIB);
 }
 
@@ -63,7 +63,7 @@ static void a_small_segment_is_one_slice(void **state) {
   (void)state;
   for (int is_coded = 0; is_coded < 2; is_coded++) {
     sf_vector_segment segment = segment_of(1000, is_coded == 1);
-    assert_int_equal(sf_slice_rows(&segment, 100, 0), 1000);
+    assert_int_equal(sf_scan_task_rows(&segment, 100, 0), 1000);
   }
 }
 

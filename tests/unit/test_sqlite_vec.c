@@ -46,7 +46,7 @@ static sf_code open_bytes(const sf_buffer *bytes, sf_metric metric, bool verify_
   *to = (opened){0};
   assert_int_equal(sf_storage_open(path_of(root, "root"), NULL, &to->storage, NULL), SF_OK);
   assert_int_equal(sf_shard_resources_create(&to->resources, NULL), SF_OK);
-  const sf_shard_source source = {.storage = to->storage,
+  const sf_shard_params source = {.storage = to->storage,
                                   .resources = to->resources,
                                   .db_id = 7,
                                   .db_url = "s3://bucket/p/shard",
@@ -248,7 +248,7 @@ static void a_second_opening_maps_what_the_first_one_made(void **state) {
   struct stat before;
   struct stat after;
   assert_int_equal(stat(path_of(vectors_path, "cache/vectors.sfv"), &before), 0);
-  const sf_shard_source source = {.storage = first.storage,
+  const sf_shard_params source = {.storage = first.storage,
                                   .resources = first.resources,
                                   .db_url = "s3://bucket/p/shard",
                                   .key = "shard",
@@ -402,7 +402,7 @@ static void a_missing_shard_is_refused(void **state) {
   sf_storage *storage;
   put_text("none/_CURRENT", "");
   assert_int_equal(sf_storage_open(path_of(root, "none"), NULL, &storage, NULL), SF_OK);
-  const sf_shard_source source = {.storage = storage, .db_url = "s3://bucket/p/shard", .key = "shard", .dim = DIM};
+  const sf_shard_params source = {.storage = storage, .db_url = "s3://bucket/p/shard", .key = "shard", .dim = DIM};
   assert_int_equal(sf_shard_open(&source, NULL, &shard, &error), SF_DB_ADAPTER_ERROR);
   assert_non_null(strstr(error.message, "shard 0 (s3://bucket/p/shard): the shard is missing"));
   sf_storage_close(storage);

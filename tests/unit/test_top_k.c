@@ -64,7 +64,7 @@ static void the_kth_key_is_that_of_sorted_candidates(void **state) {
     qsort(sorted, candidates.count, sizeof(*sorted), by_key);
     for (size_t k = 1; k <= candidates.count; k++) {
       float expected = sorted[k - 1].key;
-      float found = sf_candidates_kth_key(&candidates, k);
+      float found = sf_candidates_kth_distance(&candidates, k);
       assert_true(isnan(expected) ? isnan(found) : found == expected);
     }
   }

@@ -123,25 +123,26 @@ static void vectors_that_are_worth_it_have_codes(void **state) {
     sf_vector_file file;
     bool usable;
     float centre[LONG_DIM];
-    uint8_t groups[SF_CODE_KINDS][1024];
-    uint8_t *const made[SF_CODE_KINDS] = {groups[0], groups[1]};
+    uint8_t groups[SF_QUANTIZED_KINDS][1024];
+    uint8_t *const made[SF_QUANTIZED_KINDS] = {groups[0], groups[1]};
     assert_int_equal(sf_vector_file_create(folder(), SF_VECTOR_FILE_NAME, &of, MANY_ROWS, &writer, NULL), SF_OK);
     assert_int_equal(sf_vector_file_write_rows(writer, 0, vectors, row_ids, MANY_ROWS, NULL), SF_OK);
     assert_int_equal(sf_vector_file_finish(writer, NULL), SF_OK);
     assert_int_equal(sf_vector_file_map(folder(), SF_VECTOR_FILE_NAME, &of, &usable, &file, NULL), SF_OK);
     assert_true(usable);
-    const sf_codes *codes = &file.segment.codes;
+    const sf_quantized *codes = &file.segment.codes;
     assert_int_equal(codes->metric, of.metric);
-    sf_codes_choose_centre(vectors, MANY_ROWS, LONG_DIM, of.metric, centre);
+    sf_quantized_choose_centre(vectors, MANY_ROWS, LONG_DIM, of.metric, centre);
     assert_memory_equal(codes->centre, centre, sizeof(centre));
-    for (size_t row = 0; row < MANY_ROWS; row += SF_CODE_GROUP_ROWS) {
+    for (size_t row = 0; row < MANY_ROWS; row += SF_QUANTIZED_GROUP_ROWS) {
       size_t left = MANY_ROWS - row;
-      sf_codes_make_groups(vectors + row * LONG_DIM, left < SF_CODE_GROUP_ROWS ? left : SF_CODE_GROUP_ROWS, LONG_DIM,
-                           of.metric, centre, made);
-      for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++) {
-        size_t size = (size_t)sf_code_group_size(kind, LONG_DIM, of.metric);
+      sf_quantized_make_groups(vectors + row * LONG_DIM,
+                               left < SF_QUANTIZED_GROUP_ROWS ? left : SF_QUANTIZED_GROUP_ROWS, LONG_DIM, of.metric,
+                               centre, made);
+      for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++) {
+        size_t size = (size_t)sf_quantized_group_size(kind, LONG_DIM, of.metric);
         assert_true(size <= sizeof(groups[kind]));
-        assert_memory_equal(codes->groups[kind] + row / SF_CODE_GROUP_ROWS * size, groups[kind], size);
+        assert_memory_equal(codes->groups[kind] + row / SF_QUANTIZED_GROUP_ROWS * size, groups[kind], size);
       }
     }
     sf_vector_file_unmap(&file);
@@ -363,14 +364,14 @@ static void sections_are_aligned_and_do_not_overlap(void **state) {
     assert_true(layout.norms >= layout.vectors + rows * DIM * 4);
     assert_true(layout.row_ids >= layout.norms + rows * 4);
     uint64_t end = layout.row_ids + rows * 8;
-    assert_int_equal(layout.has_codes, rows * DIM * sizeof(float) >= 65536);
-    if (layout.has_codes) {
+    assert_int_equal(layout.has_quantized, rows * DIM * sizeof(float) >= 65536);
+    if (layout.has_quantized) {
       assert_int_equal(layout.centre % 64 + layout.codes[0] % 64 + layout.codes[1] % 64, 0);
       assert_true(layout.centre >= end);
       end = layout.centre + DIM * sizeof(float);
-      for (sf_code_kind kind = 0; kind < SF_CODE_KINDS; kind++) {
+      for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++) {
         assert_true(layout.codes[kind] >= end);
-        end = layout.codes[kind] + (rows + 15) / 16 * sf_code_group_size(kind, DIM, SF_METRIC_COSINE);
+        end = layout.codes[kind] + (rows + 15) / 16 * sf_quantized_group_size(kind, DIM, SF_METRIC_COSINE);
       }
     }
     assert_true(layout.excluded >= end);

@@ -19,7 +19,7 @@ static lance_shard *lance_of(sf_shard *shard) {
   return (lance_shard *)shard;
 }
 
-static sf_code lance_detect(const sf_shard_source *source, const sf_cancellation *cancellation, bool *detected,
+static sf_code lance_detect(const sf_shard_params *source, const sf_cancellation *cancellation, bool *detected,
                             sf_error *error) {
   char *root = sf_lance_dataset_root(source);
   if (root == NULL)
@@ -31,7 +31,7 @@ static sf_code lance_detect(const sf_shard_source *source, const sf_cancellation
 
 /* What opening a data file needs to know. */
 typedef struct file_opener {
-  const sf_shard_source *source;
+  const sf_shard_params *source;
   const lance_shard *shard;
   const sf_lance_manifest *manifest;
   const sf_cancellation *cancellation;
@@ -75,7 +75,7 @@ static sf_code open_fragments(lance_shard *shard, const file_opener *opener, sf_
   return SF_OK;
 }
 
-static sf_code load(lance_shard *shard, const sf_shard_source *source, const sf_cancellation *cancellation,
+static sf_code load(lance_shard *shard, const sf_shard_params *source, const sf_cancellation *cancellation,
                     sf_error *error) {
   sf_lance_manifest manifest = {0};
   sf_code code = sf_lance_dataset_manifest(source->storage, shard->root, cancellation, &manifest, error);
@@ -111,7 +111,7 @@ static sf_score_convention convention_of(sf_metric metric) {
   }
 }
 
-static void describe(lance_shard *shard, const sf_shard_source *source) {
+static void describe(lance_shard *shard, const sf_shard_params *source) {
   shard->base = (sf_shard){
       .format = &sf_lance_format,
       .db_id = source->db_id,
@@ -127,7 +127,7 @@ static void describe(lance_shard *shard, const sf_shard_source *source) {
 
 /* Of a shard that is searched in place only quantized vectors go beside the cache. A cache that is refused is so all the
  * same; one that can't be looked at shows when it is needed. */
-static sf_code use_cache(lance_shard *shard, const sf_shard_source *source, sf_error *error) {
+static sf_code use_cache(lance_shard *shard, const sf_shard_params *source, sf_error *error) {
   sf_error failure;
   if (source->verify_only)
     return SF_OK;
@@ -140,7 +140,7 @@ static sf_code use_cache(lance_shard *shard, const sf_shard_source *source, sf_e
   return SF_CONFIG_VALIDATION_ERROR;
 }
 
-static sf_code lance_open(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **opened,
+static sf_code lance_open(const sf_shard_params *source, const sf_cancellation *cancellation, sf_shard **opened,
                           sf_error *error) {
   lance_shard *shard = sf_calloc(1, sizeof(*shard));
   if (shard == NULL)

@@ -241,7 +241,7 @@ static sf_code make_mirror(const sf_cache_folder *folder, const char *name, cons
 }
 
 /* A mirror that goes when it is closed, beside the cache's folder. */
-static sf_code make_nameless_mirror(const sf_shard_source *source, const sf_lance_object *object,
+static sf_code make_nameless_mirror(const sf_shard_params *source, const sf_lance_object *object,
                                     const range_list *list, const sf_cancellation *cancellation,
                                     sf_lance_mirror_mapping *mirror, sf_error *error) {
   int descriptor = -1;
@@ -274,7 +274,7 @@ static sf_code make_in_folder(const sf_cache_folder *folder, const char *name, c
                           folder->folder.path, name);
 }
 
-static sf_code make_cached_mirror(const sf_shard_source *source, const char *name, const sf_lance_object *object,
+static sf_code make_cached_mirror(const sf_shard_params *source, const char *name, const sf_lance_object *object,
                                   const range_list *list, const sf_cancellation *cancellation,
                                   sf_lance_mirror_mapping *mirror, sf_error *error) {
   sf_cache_folder folder;
@@ -291,7 +291,7 @@ static sf_code make_cached_mirror(const sf_shard_source *source, const char *nam
 /* ---------------------------------------------------------------------------------------------------------- Opening */
 
 /* Looks at the file itself, and mirrors what is to be mirrored of it. */
-static sf_code mirror_file(const sf_shard_source *source, const sf_lance_manifest *manifest,
+static sf_code mirror_file(const sf_shard_params *source, const sf_lance_manifest *manifest,
                            const Sf__Lance__DataFile *message, sf_lance_object *object, const char *name,
                            const sf_cancellation *cancellation, sf_lance_mirror_mapping *mirror, sf_error *error) {
   sf_lance_data_file file;
@@ -308,7 +308,7 @@ static sf_code mirror_file(const sf_shard_source *source, const sf_lance_manifes
 }
 
 /* A mirror that is there already, without the folder's lock. */
-static sf_code map_cached_mirror(const sf_shard_source *source, const char *name, uint64_t size, bool *usable,
+static sf_code map_cached_mirror(const sf_shard_params *source, const char *name, uint64_t size, bool *usable,
                                  sf_lance_mirror_mapping *mirror, sf_error *error) {
   sf_cache_folder folder;
   bool found;
@@ -326,7 +326,7 @@ static sf_code map_cached_mirror(const sf_shard_source *source, const char *name
   return code;
 }
 
-sf_code sf_lance_mirror_open(const sf_shard_source *source, const sf_lance_manifest *manifest,
+sf_code sf_lance_mirror_open(const sf_shard_params *source, const sf_lance_manifest *manifest,
                              const Sf__Lance__DataFile *file, const char *key, const char *name,
                              const sf_cancellation *cancellation, sf_lance_object **object, sf_error *error) {
   char cached_name[SF_LANCE_CACHE_NAME_SIZE];

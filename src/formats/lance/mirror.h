@@ -19,7 +19,7 @@
 
 /* Opens a data file through its mirror, which is made where it is missing. With source->verify_only, the whole file is
  * fetched into a file that has no name. */
-sf_code sf_lance_mirror_open(const sf_shard_source *source, const sf_lance_manifest *manifest,
+sf_code sf_lance_mirror_open(const sf_shard_params *source, const sf_lance_manifest *manifest,
                              const Sf__Lance__DataFile *file, const char *key, const char *name,
                              const sf_cancellation *cancellation, sf_lance_object **object, sf_error *error);
 

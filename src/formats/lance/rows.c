@@ -226,7 +226,7 @@ static sf_code check_row(const sf_lance_fragment *fragment, uint64_t row, row_re
   sf_code code = check_text(&text, payload, &failure);
   if (code == SF_DB_ADAPTER_ERROR)
     sf_error_prefix(&failure, "%s: row %llu", sf_lance_object_name(fragment->files[0].object), (unsigned long long)row);
-  return sf_row_failures_note(failures, code, &failure, error);
+  return sf_row_failures_add(failures, code, &failure, error);
 }
 
 /* The live rows of a page that has vectors: there are bytes for each, so that there can't be endlessly many. */
@@ -261,5 +261,5 @@ sf_code sf_lance_rows_check(const sf_lance_rows *from, const sf_cancellation *ca
         code = check_page(fragment, &fragment->vectors.pages[page], &reader, &failures, cancellation, error);
   }
   row_reader_free(&reader);
-  return code == SF_OK ? sf_row_failures_tell(&failures, error) : code;
+  return code == SF_OK ? sf_row_failures_report(&failures, error) : code;
 }

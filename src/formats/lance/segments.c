@@ -32,7 +32,7 @@ static sf_code append(sf_lance_segments *segments, const sf_vector_segment *segm
 }
 
 /* Distances between points need none. */
-static sf_code add_lazy_norms(sf_vector_segment *segment, const sf_shard_source *source, sf_error *error) {
+static sf_code add_lazy_norms(sf_vector_segment *segment, const sf_shard_params *source, sf_error *error) {
   if (source->metric != SF_METRIC_COSINE && source->metric != SF_METRIC_DOT_PRODUCT)
     return SF_OK;
   segment->lazy_norms = sf_lazy_norms_create(segment->vectors, segment->num_rows, source->dim,
@@ -40,12 +40,12 @@ static sf_code add_lazy_norms(sf_vector_segment *segment, const sf_shard_source 
   return segment->lazy_norms != NULL ? SF_OK : sf_fail_memory(error, "norms of vectors");
 }
 
-static sf_code add_lazy_codes(sf_vector_segment *segment, const sf_shard_source *source, sf_error *error) {
-  if (!sf_lazy_codes_serve(segment->num_rows, source->dim))
+static sf_code add_lazy_quantized(sf_vector_segment *segment, const sf_shard_params *source, sf_error *error) {
+  if (!sf_lazy_quantized_serve(segment->num_rows, source->dim))
     return SF_OK;
-  segment->lazy_codes = sf_lazy_codes_create(segment->vectors, segment->num_rows, source->dim, source->metric,
-                                             segment->excluded, source->cache_dir);
-  return segment->lazy_codes != NULL ? SF_OK : sf_fail_memory(error, "codes of vectors");
+  segment->lazy_quantized = sf_lazy_quantized_create(segment->vectors, segment->num_rows, source->dim, source->metric,
+                                                     segment->excluded, source->cache_dir);
+  return segment->lazy_quantized != NULL ? SF_OK : sf_fail_memory(error, "codes of vectors");
 }
 
 /* In a bitmap as it is made here: of num_rows / 8 + 1 bytes, with zeros behind the last row. */
@@ -89,7 +89,7 @@ static sf_code exclude_not_finite(const float *vectors, size_t num_rows, size_t 
 }
 
 /* A page whose vectors are searched in the mapped file. */
-static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_source *source,
+static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_params *source,
                               const sf_lance_fragment *fragment, const sf_lance_vector_page *page,
                               const sf_cancellation *cancellation, sf_error *error) {
   size_t num_rows = (size_t)page->page->num_rows;
@@ -108,7 +108,7 @@ static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_source
   sf_lance_deletions_mark(&fragment->deletions, page->page->first_row, num_rows, excluded);
   size_t num_deleted = count_bits(excluded, num_rows);
   SF_TRY(sf_lance_vector_page_nulls(page, cancellation, excluded, error));
-  if (!sf_codes_are_worth_it(num_rows, source->dim))
+  if (!sf_quantized_is_worth_it(num_rows, source->dim))
     SF_TRY(exclude_not_finite(vectors, num_rows, source->dim, excluded, cancellation, error));
   size_t num_excluded = count_bits(excluded, num_rows);
   segments->num_not_finite += num_excluded - num_deleted;
@@ -116,7 +116,7 @@ static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_source
   segments->num_rows += num_rows - num_excluded;
   SF_TRY(append(segments, &segment, error));
   sf_vector_segment *added = &segments->segments[segments->num_segments - 1];
-  SF_TRY(add_lazy_codes(added, source, error));
+  SF_TRY(add_lazy_quantized(added, source, error));
   return add_lazy_norms(added, source, error);
 }
 
@@ -166,7 +166,7 @@ static uint64_t count_encoded_rows(const sf_lance_fragment *fragment) {
 
 /* A vector file of the cache that is wanted, and what it is made of. */
 typedef struct decoded_file {
-  const sf_shard_source *source;
+  const sf_shard_params *source;
   const sf_lance_fragment *fragment;
   uint64_t num_rows;
   char name[SF_LANCE_CACHE_NAME_SIZE];
@@ -187,7 +187,7 @@ static sf_code write_vector_file(const sf_folder *folder, const decoded_file *wa
 /* Makes the vector file under the folder's lock, unless another process did while we waited for it. */
 static sf_code make_vector_file(const decoded_file *wanted, const sf_cancellation *cancellation, sf_vector_file *file,
                                 sf_error *error) {
-  const sf_shard_source *source = wanted->source;
+  const sf_shard_params *source = wanted->source;
   sf_cache_folder folder;
   bool found;
   bool usable = false;
@@ -225,7 +225,7 @@ static sf_code map_vector_file(const decoded_file *wanted, bool *usable, sf_vect
   return code;
 }
 
-static sf_code map_decoded(const sf_shard_source *source, const sf_lance_fragment *fragment, uint64_t num_rows,
+static sf_code map_decoded(const sf_shard_params *source, const sf_lance_fragment *fragment, uint64_t num_rows,
                            const sf_cancellation *cancellation, sf_vector_file *file, sf_error *error) {
   const sf_lance_object *object = fragment->vectors.file->object;
   decoded_file wanted = {
@@ -255,7 +255,7 @@ static sf_code map_decoded(const sf_shard_source *source, const sf_lance_fragmen
 }
 
 /* Rows [begin, begin + num_rows) of a vector file as the segment of a page. */
-static sf_code add_decoded_page(sf_lance_segments *segments, const sf_shard_source *source,
+static sf_code add_decoded_page(sf_lance_segments *segments, const sf_shard_params *source,
                                 const sf_lance_fragment *fragment, const sf_lance_page *page,
                                 const sf_vector_segment *file, size_t begin, sf_error *error) {
   size_t num_rows = (size_t)page->num_rows;
@@ -266,7 +266,7 @@ static sf_code add_decoded_page(sf_lance_segments *segments, const sf_shard_sour
       .num_rows = num_rows,
       .max_norm = file->max_norm,
       .codes = file->codes,
-      .first_code = begin,
+      .first_quantized = begin,
   };
   uint8_t *excluded;
   SF_TRY(add_bitmap(segments, num_rows, &excluded, error));
@@ -282,7 +282,7 @@ static sf_code add_decoded_page(sf_lance_segments *segments, const sf_shard_sour
   return append(segments, &segment, error);
 }
 
-static sf_code add_file(sf_lance_segments *segments, const sf_shard_source *source, const sf_lance_fragment *fragment,
+static sf_code add_file(sf_lance_segments *segments, const sf_shard_params *source, const sf_lance_fragment *fragment,
                         const sf_cancellation *cancellation, const sf_vector_file **file, sf_error *error) {
   static const sf_vector_file none = {0};
   *file = &none;
@@ -369,7 +369,7 @@ static sf_code look_at_vectors(sf_lance_segments *segments, const sf_lance_fragm
   return SF_OK;
 }
 
-sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_source *source,
+sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_params *source,
                               const sf_lance_fragment *fragment, const sf_cancellation *cancellation, sf_error *error) {
   if (source->verify_only)
     return look_at_vectors(segments, fragment, cancellation, error);
@@ -394,7 +394,7 @@ sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_source
 void sf_lance_segments_free(sf_lance_segments *segments) {
   for (size_t i = 0; i < segments->num_segments; i++) {
     sf_lazy_norms_free(segments->segments[i].lazy_norms);
-    sf_lazy_codes_free(segments->segments[i].lazy_codes);
+    sf_lazy_quantized_free(segments->segments[i].lazy_quantized);
   }
   for (size_t i = 0; i < segments->num_decoded; i++)
     sf_vector_file_unmap(&segments->decoded[i]);

@@ -116,8 +116,8 @@ bool sf_connection_pool_shrink(sf_connection_pool *pool) {
   return closed;
 }
 
-sf_code sf_connection_pool_take(sf_connection_pool *pool, const void *owner, const char *path,
-                                sf_connection **connection, sf_error *error) {
+sf_code sf_connection_pool_acquire(sf_connection_pool *pool, const void *owner, const char *path,
+                                   sf_connection **connection, sf_error *error) {
   sf_connection *found = take_idle(pool, owner);
   if (found != NULL) {
     *connection = found;
@@ -131,7 +131,7 @@ sf_code sf_connection_pool_take(sf_connection_pool *pool, const void *owner, con
   return code;
 }
 
-void sf_connection_pool_give(sf_connection_pool *pool, sf_connection *connection) {
+void sf_connection_pool_release(sf_connection_pool *pool, sf_connection *connection) {
   pthread_mutex_lock(&pool->mutex);
   link_connection(pool, connection);
   pthread_mutex_unlock(&pool->mutex);

@@ -29,10 +29,10 @@ void sf_connection_pool_free(sf_connection_pool *pool); /* NULL is allowed */
 
 /* A connection of `owner`'s for the caller alone: an idle one, or a new one to `path`. Where no file descriptors are left,
  * others that are idle are closed for it; else that is SF_POOL_EXHAUSTED_ERROR. */
-sf_code sf_connection_pool_take(sf_connection_pool *pool, const void *owner, const char *path,
-                                sf_connection **connection, sf_error *error);
+sf_code sf_connection_pool_acquire(sf_connection_pool *pool, const void *owner, const char *path,
+                                   sf_connection **connection, sf_error *error);
 /* Gives it back for others to take. */
-void sf_connection_pool_give(sf_connection_pool *pool, sf_connection *connection);
+void sf_connection_pool_release(sf_connection_pool *pool, sf_connection *connection);
 /* Closes all that is idle. False when nothing was. */
 bool sf_connection_pool_shrink(sf_connection_pool *pool);
 /* Closes what is idle of an owner that goes; all of its connections must have been given back. */

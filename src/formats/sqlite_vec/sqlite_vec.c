@@ -38,11 +38,11 @@ static sqlite_vec_shard *sqlite_vec_of(sf_shard *shard) {
 /* Where shard.db may lie: at the shard's key, or in `vector/` beside key-value data that are no SQLite database. */
 static const char *const places[] = {"shard.db", "vector/shard.db"};
 
-static size_t num_places(const sf_shard_source *source) {
+static size_t num_places(const sf_shard_params *source) {
   return source->is_unified ? 2 : 1;
 }
 
-static sf_code sqlite_vec_detect(const sf_shard_source *source, const sf_cancellation *cancellation, bool *detected,
+static sf_code sqlite_vec_detect(const sf_shard_params *source, const sf_cancellation *cancellation, bool *detected,
                                  sf_error *error) {
   *detected = false;
   for (size_t i = 0; i < num_places(source) && !*detected; i++) {
@@ -59,7 +59,7 @@ static sf_code sqlite_vec_detect(const sf_shard_source *source, const sf_cancell
 }
 
 /* A download that is not there yet needs room. Where that is not bounded, nothing is asked. */
-static sf_code make_room_for_download(const sf_shard_source *source, const char *key, const char *download_path,
+static sf_code make_room_for_download(const sf_shard_params *source, const char *key, const char *download_path,
                                       const sf_cancellation *cancellation, sf_error *error) {
   struct stat status;
   sf_object_info info;
@@ -74,7 +74,7 @@ static sf_code make_room_for_download(const sf_shard_source *source, const char 
 
 /* The folder becomes this shard's before anything is downloaded into it: whoever makes it so removes what was there. In one
  * that is this shard's already nothing is written. */
-static sf_code claim_cache_folder(const sf_shard_source *source, const sf_cancellation *cancellation, sf_error *error) {
+static sf_code claim_cache_folder(const sf_shard_params *source, const sf_cancellation *cancellation, sf_error *error) {
   sf_cache_folder folder;
   bool found;
   bool matches;
@@ -89,7 +89,7 @@ static sf_code claim_cache_folder(const sf_shard_source *source, const sf_cancel
 /* Where a download goes: under a name of the shard's own, so that a path never comes to name another's. It is held before
  * it is there: a newer snapshot's shard may take the folder over while this one is still searched. What is verified is read
  * from the storage, whatever the cache holds. */
-static sf_code choose_download_path(const sf_shard_source *source, sqlite_vec_shard *shard,
+static sf_code choose_download_path(const sf_shard_params *source, sqlite_vec_shard *shard,
                                     const sf_cancellation *cancellation, char **path, sf_error *error) {
   char name[DOWNLOAD_NAME_SIZE];
   snprintf(name, sizeof(name), "shard.%016llx.db",
@@ -106,7 +106,7 @@ static sf_code choose_download_path(const sf_shard_source *source, sqlite_vec_sh
 }
 
 /* Where shard.db lies on this machine: in place, or in the cache after a download. */
-static sf_code localize(const sf_shard_source *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
+static sf_code localize(const sf_shard_params *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
                         sf_error *error) {
   char *download_path = NULL;
   bool found = false;
@@ -128,7 +128,7 @@ static sf_code localize(const sf_shard_source *source, sqlite_vec_shard *shard, 
   return code;
 }
 
-static sf_code identify(const sf_shard_source *source, const char *path, sf_vector_file_identity *identity,
+static sf_code identify(const sf_shard_params *source, const char *path, sf_vector_file_identity *identity,
                         sf_error *error) {
   struct stat status;
   if (stat(path, &status) != 0)
@@ -180,7 +180,7 @@ static sf_code write_vector_file(sqlite3 *database, const sf_vec0_rows *rows, co
 
 /* What a pass over the tables of shard.db is for: a vector file, or (with NULL) a look at every row. */
 typedef struct decoding {
-  const sf_shard_source *source;
+  const sf_shard_params *source;
   const sf_folder *folder;
   sf_shard *looked_at;
 } decoding;
@@ -214,7 +214,7 @@ static sf_code decode(const char *path, const decoding *purpose, const sf_vector
 }
 
 /* Makes the vector file under the folder's lock, unless another process did while we waited for it. */
-static sf_code make_vector_file(const sf_shard_source *source, sqlite_vec_shard *shard, sf_cache_folder *folder,
+static sf_code make_vector_file(const sf_shard_params *source, sqlite_vec_shard *shard, sf_cache_folder *folder,
                                 const sf_vector_file_identity *identity, const sf_cancellation *cancellation,
                                 sf_error *error) {
   const sf_folder *in = &folder->folder;
@@ -232,7 +232,7 @@ static sf_code make_vector_file(const sf_shard_source *source, sqlite_vec_shard 
                        "local cache: %s/" SF_VECTOR_FILE_NAME " does not hold what was just written to it", in->path);
 }
 
-static sf_code load_vectors(const sf_shard_source *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
+static sf_code load_vectors(const sf_shard_params *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
                             sf_error *error) {
   sf_vector_file_identity identity;
   sf_cache_folder folder;
@@ -250,7 +250,7 @@ static sf_code load_vectors(const sf_shard_source *source, sqlite_vec_shard *sha
   return code;
 }
 
-static sf_code check_shard(const sf_shard_source *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
+static sf_code check_shard(const sf_shard_params *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
                            sf_error *error) {
   sf_vector_file_identity identity;
   const decoding purpose = {.looked_at = &shard->base};
@@ -270,7 +270,7 @@ static void sqlite_vec_close(sf_shard *closed) {
   free(shard);
 }
 
-static void describe(const sf_shard_source *source, sqlite_vec_shard *shard) {
+static void describe(const sf_shard_params *source, sqlite_vec_shard *shard) {
   shard->base.format = &sf_sqlite_vec_format;
   shard->base.db_id = source->db_id;
   shard->base.dim = source->dim;
@@ -285,7 +285,7 @@ static void describe_vectors(sqlite_vec_shard *shard) {
   shard->base.num_rows = shard->file.segment.num_rows - shard->file.num_not_finite;
 }
 
-static sf_code sqlite_vec_open(const sf_shard_source *source, const sf_cancellation *cancellation, sf_shard **opened,
+static sf_code sqlite_vec_open(const sf_shard_params *source, const sf_cancellation *cancellation, sf_shard **opened,
                                sf_error *error) {
   if (source->metric == SF_METRIC_DOT_PRODUCT)
     return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: expected metric cosine or l2, found %s",
@@ -317,14 +317,14 @@ static sf_code sqlite_vec_fetch_rows(sf_shard *from, const uint64_t *rows, size_
                                      sf_error *error) {
   sqlite_vec_shard *shard = sqlite_vec_of(from);
   sf_connection *connection;
-  sf_code code = sf_connection_pool_take(shard->connections, shard, shard->path, &connection, error);
+  sf_code code = sf_connection_pool_acquire(shard->connections, shard, shard->path, &connection, error);
   if (code != SF_OK) {
     sf_error_prefix(error, "%s", shard->name);
     return code;
   }
   for (size_t i = 0; i < count && code == SF_OK; i++)
     code = sf_vec0_fetch_row(connection, shard->file.row_ids[rows[i]], sink, error);
-  sf_connection_pool_give(shard->connections, connection);
+  sf_connection_pool_release(shard->connections, connection);
   if (code != SF_OK && code != SF_OUT_OF_MEMORY_ERROR)
     sf_error_prefix(error, "%s", shard->name);
   return code;

@@ -161,7 +161,7 @@ static sf_code check_each(sqlite3 *database, const char *sql, sf_code (*check)(s
     sf_error failure;
     code = sf_cancellation_check(cancellation, error);
     if (code == SF_OK)
-      code = sf_row_failures_note(failures, check(row, &failure), &failure, error);
+      code = sf_row_failures_add(failures, check(row, &failure), &failure, error);
   }
   if (code == SF_OK && status != SQLITE_DONE)
     code = sf_sqlite_fail(database, status, "shard.db", "can't read its rows", SF_DB_ADAPTER_ERROR, error);
@@ -176,5 +176,5 @@ sf_code sf_vec0_verify_rows(sqlite3 *database, const sf_cancellation *cancellati
                     error));
   SF_TRY(
       check_each(database, "SELECT rowid, payload FROM vec_payloads", check_payload, cancellation, &failures, error));
-  return sf_row_failures_tell(&failures, error);
+  return sf_row_failures_report(&failures, error);
 }

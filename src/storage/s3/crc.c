@@ -49,7 +49,7 @@ static uint64_t power_of_x(uint64_t polynomial, unsigned width, unsigned power) 
 }
 
 /* Multiplying reflected polynomials of 64 bits gives their product times x: hence 63 and -1 for 64 and 0. */
-static void fill_keys(uint64_t keys[2], uint64_t polynomial, unsigned width, unsigned distance) {
+static void fill_distances(uint64_t keys[2], uint64_t polynomial, unsigned width, unsigned distance) {
   keys[0] = power_of_x(polynomial, width, distance + 63);
   keys[1] = power_of_x(polynomial, width, distance - 1);
 }
@@ -90,8 +90,8 @@ FOLDING static uint64_t update_by_folding(const sf_crc *crc, uint64_t remainder,
 
 static void prepare_folding(sf_crc *crc, uint64_t polynomial, unsigned width) {
   crc->folds = __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
-  fill_keys(crc->fold_by_512, polynomial, width, 512);
-  fill_keys(crc->fold_by_128, polynomial, width, 128);
+  fill_distances(crc->fold_by_512, polynomial, width, 512);
+  fill_distances(crc->fold_by_128, polynomial, width, 128);
 }
 
 static size_t fold_blocks(sf_crc *crc, const uint8_t *bytes, size_t length) {

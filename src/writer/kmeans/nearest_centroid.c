@@ -6,7 +6,7 @@
 #include <math.h>
 
 struct sf_nearest_centroid {
-  sf_router_source source;
+  sf_router_params source;
   double *norms; /* num_dbs */
   sf_nearest *nearest;
   sf_nearest_rule rule;
@@ -23,7 +23,7 @@ static double reader_distance(const void *context, const float *row, uint32_t id
  */
 static sf_code set_points(sf_nearest_centroid *nearest, sf_error *error) {
   static const double format_epsilon = 1e-10;
-  const sf_router_source *source = &nearest->source;
+  const sf_router_params *source = &nearest->source;
   float *points = sf_calloc(source->num_dbs, source->dim * sizeof(float));
   if (points == NULL)
     return sf_fail_memory(error, "centroids");
@@ -40,7 +40,7 @@ static sf_code set_points(sf_nearest_centroid *nearest, sf_error *error) {
   return SF_OK;
 }
 
-sf_code sf_nearest_centroid_create(const sf_router_source *source, sf_nearest_centroid **created, sf_error *error) {
+sf_code sf_nearest_centroid_create(const sf_router_params *source, sf_nearest_centroid **created, sf_error *error) {
   sf_nearest_centroid *nearest = sf_calloc(1, sizeof(*nearest));
   if (nearest == NULL)
     return sf_fail_memory(error, "centroids");

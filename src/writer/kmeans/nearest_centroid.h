@@ -12,7 +12,7 @@ typedef struct sf_nearest_centroid sf_nearest_centroid;
 
 /* Of num_dbs, dim, metric and centroids (finite) of `source`; these are borrowed for as long as it lives, the struct itself
  * is not. */
-sf_code sf_nearest_centroid_create(const sf_router_source *source, sf_nearest_centroid **nearest, sf_error *error);
+sf_code sf_nearest_centroid_create(const sf_router_params *source, sf_nearest_centroid **nearest, sf_error *error);
 void sf_nearest_centroid_free(sf_nearest_centroid *nearest); /* NULL is allowed */
 
 /* The shards of `num_rows` contiguous rows of dim finite components. Some hundred rows a call, or more, are best. Fails
