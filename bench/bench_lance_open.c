@@ -7,6 +7,7 @@
  *   bench_lance_open ROOT KEY DIM METRIC CACHE_DIR DATA_FILE
  */
 #include "base/time.h"
+#include "formats/shard.h"
 #include "query/scan.h"
 
 #include <fcntl.h>
@@ -70,12 +71,12 @@ static double time_search(const sf_shard *shard) {
     for (uint32_t i = 0; i < shard->dim; i++)
       query[i] = (float)(i % 7) - 3;
     uint64_t begin = sf_monotonic_nanoseconds();
-    sf_scan_query scan_query;
-    sf_scan_query_init(&scan_query, query, shard->dim, shard->score_convention, scaled);
+    sf_query_vector query_vector;
+    sf_query_vector_init(&query_vector, query, shard->dim, shard->score_convention, scaled);
     for (size_t i = 0; i < shard->num_segments; i++) {
       sf_neighbour neighbours[TOP_K];
       size_t count;
-      sf_scan_segment(&scan_query, &shard->segments[i], 0, shard->segments[i].num_rows, TOP_K, NULL, NULL, neighbours,
+      sf_scan_segment(&query_vector, &shard->segments[i], 0, shard->segments[i].num_rows, TOP_K, NULL, NULL, neighbours,
                       &count, NULL);
     }
     time = milliseconds_since(begin);

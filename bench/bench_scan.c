@@ -78,7 +78,7 @@ read_bytes(const char *bytes, size_t length) {
 
 /* Rows that threads share out among them, a slice at a time, as a reader does. */
 typedef struct rows {
-  const sf_scan_query *query; /* NULL: read the rows and do nothing with them */
+  const sf_query_vector *query; /* NULL: read the rows and do nothing with them */
   const sf_vector_segment *segment;
   sf_pruning_threshold *limit;
   size_t dim;
@@ -199,13 +199,13 @@ static void measure_stream(const sf_vector_segment *segment, size_t dim, size_t 
 }
 
 /* One search as an executor would do it: the query's part, the threads' parts, and putting them together. */
-static double search(sf_scan_query *scan_query, sf_score_convention convention, float *scaled, part *parts,
+static double search(sf_query_vector *query_vector, sf_score_convention convention, float *scaled, part *parts,
                      size_t num_parts, sf_top_k *best) {
   double start = seconds_now();
   sf_pruning_threshold limit;
   if (!sf_pruning_threshold_init(&limit, best->capacity, INFINITY))
     fail("out of memory");
-  sf_scan_query_init(scan_query, scan_query->query, scan_query->dim, convention, scaled);
+  sf_query_vector_init(query_vector, query_vector->query, query_vector->dim, convention, scaled);
   parts[0].of->limit = &limit;
   atomic_store(&parts[0].of->begin, 0);
   run_parts(parts, num_parts);
@@ -225,12 +225,12 @@ static void measure_scan(const sf_vector_segment *segment, const float *query, s
   if (scaled == NULL || best.neighbours == NULL)
     fail("out of memory");
   part parts[MAX_THREADS];
-  sf_scan_query scan_query = {.query = query, .dim = (uint32_t)dim};
-  rows all = {.query = &scan_query, .segment = segment, .dim = dim};
+  sf_query_vector query_vector = {.query = query, .dim = (uint32_t)dim};
+  rows all = {.query = &query_vector, .segment = segment, .dim = dim};
   make_parts(parts, num_threads, &all, top_k);
   double seconds = INFINITY;
   for (int run = 0; run < RUNS; run++)
-    seconds = fmin(seconds, search(&scan_query, convention, scaled, parts, num_threads, &best));
+    seconds = fmin(seconds, search(&query_vector, convention, scaled, parts, num_threads, &best));
   printf("%.9f", seconds);
   for (size_t i = 0; i < best.count; i++)
     printf(" %llu %.17g", (unsigned long long)best.neighbours[i].row, best.neighbours[i].score);

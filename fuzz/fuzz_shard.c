@@ -1,5 +1,6 @@
 /* The bytes are a shard.db of vectors of 4 components. */
 #include "../tests/temporary_folder.h"
+#include "formats/shard.h"
 #include "query/scan.h"
 
 #include <math.h>
@@ -30,14 +31,14 @@ static void use_shard(sf_shard *shard) {
   const float query[DIM] = {1, -2, 0.5F, 0};
   float scaled[DIM];
   counting_sink sink = {.base.add = count_row};
-  sf_scan_query scan_query;
+  sf_query_vector query_vector;
   sf_error error;
-  sf_scan_query_init(&scan_query, query, DIM, shard->score_convention, scaled);
+  sf_query_vector_init(&query_vector, query, DIM, shard->score_convention, scaled);
   for (size_t s = 0; s < shard->num_segments; s++) {
     const sf_vector_segment *segment = &shard->segments[s];
     sf_neighbour found[64];
     size_t count;
-    if (sf_scan_segment(&scan_query, segment, 0, segment->num_rows, 64, NULL, NULL, found, &count, &error) != SF_OK)
+    if (sf_scan_segment(&query_vector, segment, 0, segment->num_rows, 64, NULL, NULL, found, &count, &error) != SF_OK)
       abort();
     for (size_t i = 0; i < count; i++) {
       if (!isfinite(found[i].score))

@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "base/memory.h"
 #include "cache/vector_layout.h"
 #include "vectors/vector_statistics.h"
 

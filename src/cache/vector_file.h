@@ -17,7 +17,7 @@
 #define SF_CACHE_VECTOR_FILE_H
 
 #include "base/folder.h"
-#include "formats/shard.h"
+#include "vectors/segment.h"
 
 #define SF_VECTOR_FILE_NAME "vectors.sfv"
 #define SF_VECTOR_FILE_VERSION 3

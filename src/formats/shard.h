@@ -7,41 +7,9 @@
 
 #include "base/cancellation.h"
 #include "storage/storage.h"
-#include "vectors/lazy_norms.h"
-#include "vectors/lazy_quantized.h"
-#include "vectors/quantized.h"
+#include "vectors/segment.h"
 
 typedef struct sf_shard sf_shard;
-
-/* How the shard's own engine states a distance (lower is closer), so that users' thresholds keep their meaning. */
-typedef enum sf_score_convention {
-  SF_SCORE_COSINE,        /* 1 − cos; 1 where either vector is zero */
-  SF_SCORE_L2,            /* Euclidean distance */
-  SF_SCORE_SQUARED_L2,    /* its square */
-  SF_SCORE_ONE_MINUS_DOT, /* 1 − dot */
-} sf_score_convention;
-
-/* Rows whose vectors lie contiguously in memory. */
-typedef struct sf_vector_segment {
-  const float *vectors; /* num_rows × dim */
-  /* 1/|x| of each row, for cosine, as sf_inverse_norm gives it, or (lazy_norms) from a sum in float32; else NULL. 0 for a
-   * zero vector; NaN where float32 can't be trusted with the row (a norm that is tiny or huge), which then is always scored
-   * exactly. */
-  const float *inverse_norms;
-  /* Bit r % 8 of byte r / 8 set: row r is never a result (deleted, null, or found not to be finite: one that is not finite
-   * is no result, whatever its bit says). NULL: none are. */
-  const uint8_t *excluded;
-  uint64_t first_row; /* number of its first row in the shard */
-  size_t num_rows;
-  double max_norm; /* for dot products: no row's |x| is larger (but of those that are no results) */
-  /* Where the two kinds of norms are to be found out by who scans first: then inverse_norms is NULL, max_norm
-   * infinite. NULL: they are known, or not needed. */
-  sf_lazy_norms *lazy_norms;
-  /* Of these rows, among others, from number first_quantized on. Zero-initialised: none. */
-  sf_quantized codes;
-  size_t first_quantized;
-  sf_lazy_quantized *lazy_quantized; /* those are made by and by; then first_quantized is 0. NULL: they aren't */
-} sf_vector_segment;
 
 /* Where a winner's id and payload go: called once for each row asked for, in order. Everything is copied. `payload`
  * NULL: none. Returns false when memory is out. */

@@ -1,5 +1,7 @@
 #include "query/merge.h"
 
+#include "base/memory.h"
+
 #include <math.h>
 
 void sf_merge_free(sf_merge *winners) {

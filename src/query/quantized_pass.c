@@ -26,18 +26,18 @@ sf_metric sf_quantized_metric_of(sf_score_convention convention) {
   return SF_METRIC_L2;
 }
 
-sf_code sf_quantized_pass_init(sf_quantized_pass *filter, const sf_scan_query *scan_query,
+sf_code sf_quantized_pass_init(sf_quantized_pass *filter, const sf_query_vector *query_vector,
                                const sf_vector_segment *segment, sf_error *error) {
   const sf_quantized *codes =
       segment->lazy_quantized != NULL ? sf_lazy_quantized_get(segment->lazy_quantized) : &segment->codes;
-  *filter =
-      (sf_quantized_pass){.segment = segment, .codes = codes, .kernels = scan_query->kernels, .dim = scan_query->dim};
-  if (codes == NULL || codes->centre == NULL || codes->metric != sf_quantized_metric_of(scan_query->score_convention))
+  *filter = (sf_quantized_pass){
+      .segment = segment, .codes = codes, .kernels = query_vector->kernels, .dim = query_vector->dim};
+  if (codes == NULL || codes->centre == NULL || codes->metric != sf_quantized_metric_of(query_vector->score_convention))
     return SF_OK;
-  filter->query.components = sf_calloc(sf_quantized_query_length(scan_query->dim), 1);
+  filter->query.components = sf_calloc(sf_quantized_query_length(query_vector->dim), 1);
   if (filter->query.components == NULL)
     return sf_fail_memory(error, "codes of a query");
-  filter->is_on = sf_quantized_query_init(&filter->query, sf_compared_vector(scan_query), scan_query->dim, codes);
+  filter->is_on = sf_quantized_query_init(&filter->query, sf_compared_vector(query_vector), query_vector->dim, codes);
   filter->estimate = filter->query.comparisons[SF_QUANTIZED_2BIT];
   filter->estimate.norm = filter->estimate.slack = 0;
   return SF_OK;

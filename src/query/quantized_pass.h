@@ -25,7 +25,7 @@ typedef struct sf_quantized_pass {
 } sf_quantized_pass;
 
 /* Is on where the segment has codes, at least of some rows, that serve this query. Free it in any case. */
-sf_code sf_quantized_pass_init(sf_quantized_pass *filter, const sf_scan_query *scan_query,
+sf_code sf_quantized_pass_init(sf_quantized_pass *filter, const sf_query_vector *query_vector,
                                const sf_vector_segment *segment, sf_error *error);
 void sf_quantized_pass_free(sf_quantized_pass *filter);
 

@@ -82,8 +82,8 @@ static void drop_hopeless_candidates(struct scan *scan) {
 }
 
 static void score_row(struct scan *scan, size_t row) {
-  const sf_scan_query *query = scan->part->query;
-  double score = sf_scan_exact_score(query, scan->segment->vectors + row * query->dim);
+  const sf_query_vector *query = scan->part->query;
+  double score = sf_exact_score(query, scan->segment->vectors + row * query->dim);
   if (score <= scan->score_threshold)
     sf_top_k_add(&scan->best, (sf_neighbour){.score = score, .row = scan->segment->first_row + row});
 }
@@ -168,13 +168,13 @@ struct block {
   size_t begin;
   size_t num_rows;
   size_t num_queries;
-  const sf_scan_query *queries[SF_SHARED_QUERIES];
+  const sf_query_vector *queries[SF_SHARED_QUERIES];
   float keys[SF_SHARED_QUERIES][MAX_CHUNK_ROWS];
 };
 
 /* The key of a row that the filter let through. */
 static float find_key(struct scan *scan, size_t row) {
-  const sf_scan_query *query = scan->part->query;
+  const sf_query_vector *query = scan->part->query;
   const sf_vector_segment *segment = scan->segment;
   const float *inverse_norm = segment->inverse_norms == NULL ? NULL : segment->inverse_norms + row;
   float key;
@@ -339,7 +339,7 @@ static void find_distances(struct block *block, size_t first, const float *inver
 
 /* Where the norms are to be found out, the first query's dot products come along. Gives the largest norm, or more. */
 static double find_distances_and_norms(struct block *block) {
-  const sf_scan_query *first = block->queries[0];
+  const sf_query_vector *first = block->queries[0];
   float dots[SF_MAX_CHUNK_ROWS];
   float scratch[SF_MAX_CHUNK_ROWS];
   size_t window_rows = sf_rows_per_chunk(first->dim);
@@ -486,10 +486,10 @@ void sf_scan_segment_together(sf_scan_part *parts, size_t count, const sf_vector
     end_part(&all[i]);
 }
 
-sf_code sf_scan_segment(const sf_scan_query *scan_query, const sf_vector_segment *segment, size_t begin, size_t end,
+sf_code sf_scan_segment(const sf_query_vector *query_vector, const sf_vector_segment *segment, size_t begin, size_t end,
                         size_t top_k, sf_pruning_threshold *limit, const sf_cancellation *cancellation,
                         sf_neighbour *neighbours, size_t *num_neighbours, sf_error *error) {
-  sf_scan_part part = {.query = scan_query,
+  sf_scan_part part = {.query = query_vector,
                        .top_k = top_k,
                        .limit = limit,
                        .cancellation = cancellation,

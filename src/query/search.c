@@ -42,7 +42,7 @@ struct sf_search {
   sf_cancellation cancellation;
   sf_served_snapshot *cache; /* holds a reference until the search ends */
   sf_executor *executor;
-  sf_scan_query scan_query;
+  sf_query_vector query_vector;
   float *query; /* dim components, and as many for the scaled query behind them */
   size_t num_slots;
   size_t max_in_flight;
@@ -139,9 +139,9 @@ sf_code sf_search_create(const sf_search_params *source, sf_search **created, sf
   atomic_init(&search->references, 1);
   memcpy(search->query, source->query, manifest->dim * sizeof(float));
   /* Which convention is for each shard to say; what depends on the query alone does not depend on it. */
-  sf_scan_query_init(&search->scan_query, search->query, manifest->dim,
-                     manifest->metric == SF_METRIC_COSINE ? SF_SCORE_COSINE : SF_SCORE_SQUARED_L2,
-                     search->query + manifest->dim);
+  sf_query_vector_init(&search->query_vector, search->query, manifest->dim,
+                       manifest->metric == SF_METRIC_COSINE ? SF_SCORE_COSINE : SF_SCORE_SQUARED_L2,
+                       search->query + manifest->dim);
   search->cache = source->cache;
   sf_served_snapshot_retain(search->cache);
   search->executor = source->executor;
@@ -269,7 +269,7 @@ static void fail(sf_search *search, sf_code code, const sf_error *error) {
 /* The next slice of a slot that has any. */
 static slice take_slice(sf_search *search, slot *from) {
   const sf_vector_segment *segment = &from->shard->segments[from->segment];
-  size_t rows = sf_scan_task_rows(segment, search->scan_query.dim, from->row);
+  size_t rows = sf_scan_task_rows(segment, search->query_vector.dim, from->row);
   slice taken = {.of = from, .segment = segment, .begin = from->row, .end = from->row + rows};
   from->row = taken.end;
   if (from->row == segment->num_rows) {
@@ -342,7 +342,7 @@ static bool issue_ticket(sf_search *search) {
 
 /* How many slices are ready, or `limit` when there are at least as many. */
 static size_t count_slices(const sf_search *search, size_t limit) {
-  size_t row_bytes = (size_t)search->scan_query.dim * sizeof(float);
+  size_t row_bytes = (size_t)search->query_vector.dim * sizeof(float);
   size_t count = 0;
   for (const slot *next = search->first_ready; next != NULL && count < limit; next = next->next) {
     size_t bytes = (next->shard->segments[next->segment].num_rows - next->row) * row_bytes;
@@ -403,7 +403,7 @@ static void give_back(sf_search *search, slot *given) {
 typedef struct company {
   size_t count;
   slice slices[SF_MAX_SCAN_PARTS]; /* the same rows, each of a slot of its own search */
-  sf_scan_query queries[SF_MAX_SCAN_PARTS];
+  sf_query_vector queries[SF_MAX_SCAN_PARTS];
   sf_scan_part parts[SF_MAX_SCAN_PARTS];
   sf_error errors[SF_MAX_SCAN_PARTS];
   sf_neighbour *neighbours; /* room for all parts; kept for the next slice */
@@ -413,7 +413,7 @@ typedef struct company {
 static void join(company *joined, sf_search *search, slot *from) {
   size_t i = joined->count++;
   joined->slices[i] = take_slice(search, from);
-  joined->queries[i] = search->scan_query;
+  joined->queries[i] = search->query_vector;
   joined->queries[i].score_convention = from->shard->score_convention;
   sf_error_clear(&joined->errors[i]);
   joined->parts[i] = (sf_scan_part){.query = &joined->queries[i],

@@ -21,22 +21,23 @@ static double cosine_error(size_t dim) {
   return rounded + 2 * flushed;
 }
 
-static double dot_error(const sf_scan_query *scan_query, double max_norm) {
-  double largest_sum = scan_query->norm * max_norm;
-  return largest_sum <= LARGEST_SAFE_SUM ? sf_dot_error_bound(scan_query->dim, scan_query->norm, max_norm) : INFINITY;
+static double dot_error(const sf_query_vector *query_vector, double max_norm) {
+  double largest_sum = query_vector->norm * max_norm;
+  return largest_sum <= LARGEST_SAFE_SUM ? sf_dot_error_bound(query_vector->dim, query_vector->norm, max_norm)
+                                         : INFINITY;
 }
 
-sf_distance_bounds sf_distance_bounds_of(const sf_scan_query *scan_query, double max_norm) {
-  sf_distance_bounds bounds = {.score_convention = scan_query->score_convention, .dim = scan_query->dim};
-  switch (scan_query->score_convention) {
+sf_distance_bounds sf_distance_bounds_of(const sf_query_vector *query_vector, double max_norm) {
+  sf_distance_bounds bounds = {.score_convention = query_vector->score_convention, .dim = query_vector->dim};
+  switch (query_vector->score_convention) {
   case SF_SCORE_COSINE:
-    bounds.error = cosine_error(scan_query->dim);
+    bounds.error = cosine_error(query_vector->dim);
     break;
   case SF_SCORE_L2:
   case SF_SCORE_SQUARED_L2:
     break;
   case SF_SCORE_ONE_MINUS_DOT:
-    bounds.error = dot_error(scan_query, max_norm);
+    bounds.error = dot_error(query_vector, max_norm);
     break;
   }
   return bounds;
@@ -97,38 +98,39 @@ float sf_highest_distance_of_score(const sf_distance_bounds *bounds, double scor
   return float32_above(score - 1 + bounds->error + FLOAT64_SLACK * (1 + fabs(score) + bounds->error));
 }
 
-const float *sf_compared_vector(const sf_scan_query *scan_query) {
-  return scan_query->score_convention == SF_SCORE_COSINE ? scan_query->scaled : scan_query->query;
+const float *sf_compared_vector(const sf_query_vector *query_vector) {
+  return query_vector->score_convention == SF_SCORE_COSINE ? query_vector->scaled : query_vector->query;
 }
 
-bool sf_scan_is_by_distance(const sf_scan_query *scan_query) {
-  return scan_query->score_convention == SF_SCORE_L2 || scan_query->score_convention == SF_SCORE_SQUARED_L2;
+bool sf_scan_is_by_distance(const sf_query_vector *query_vector) {
+  return query_vector->score_convention == SF_SCORE_L2 || query_vector->score_convention == SF_SCORE_SQUARED_L2;
 }
 
 /* Two queries or more on a tile, where there is a kernel for it. Places of the tile that are left get the last query
  * once more, which costs less than the rows do for one query alone. */
-static void compare_tile(const sf_scan_query *const *scan_queries, size_t num_queries, const float *rows, size_t count,
-                         float *const *keys) {
+static void compare_tile(const sf_query_vector *const *query_vectors, size_t num_queries, const float *rows,
+                         size_t count, float *const *keys) {
   const float *queries[SF_SHARED_QUERIES];
   float *results[SF_SHARED_QUERIES];
   for (size_t i = 0; i < SF_SHARED_QUERIES; i++) {
     size_t taken = i < num_queries ? i : num_queries - 1;
-    queries[i] = sf_compared_vector(scan_queries[taken]);
+    queries[i] = sf_compared_vector(query_vectors[taken]);
     results[i] = keys[taken];
   }
-  const sf_kernels *kernels = scan_queries[0]->kernels;
-  sf_shared_kernel compare = sf_scan_is_by_distance(scan_queries[0]) ? kernels->squared_l2_shared : kernels->dot_shared;
-  compare(queries, rows, count, scan_queries[0]->dim, results);
+  const sf_kernels *kernels = query_vectors[0]->kernels;
+  sf_shared_kernel compare =
+      sf_scan_is_by_distance(query_vectors[0]) ? kernels->squared_l2_shared : kernels->dot_shared;
+  compare(queries, rows, count, query_vectors[0]->dim, results);
 }
 
-static void compare_rows(const sf_scan_query *scan_query, const float *rows, size_t count, float *keys) {
-  const sf_kernels *kernels = scan_query->kernels;
-  sf_rows_kernel compare = sf_scan_is_by_distance(scan_query) ? kernels->squared_l2 : kernels->dot;
-  compare(sf_compared_vector(scan_query), rows, count, scan_query->dim, keys);
+static void compare_rows(const sf_query_vector *query_vector, const float *rows, size_t count, float *keys) {
+  const sf_kernels *kernels = query_vector->kernels;
+  sf_rows_kernel compare = sf_scan_is_by_distance(query_vector) ? kernels->squared_l2 : kernels->dot;
+  compare(sf_compared_vector(query_vector), rows, count, query_vector->dim, keys);
 }
 
-void sf_distances_of_dots(const sf_scan_query *scan_query, const float *inverse_norms, size_t count, float *dots) {
-  if (scan_query->score_convention == SF_SCORE_ONE_MINUS_DOT) {
+void sf_distances_of_dots(const sf_query_vector *query_vector, const float *inverse_norms, size_t count, float *dots) {
+  if (query_vector->score_convention == SF_SCORE_ONE_MINUS_DOT) {
     /* An infinite one says nothing of where its row belongs, and may be a row's that is not finite. */
     for (size_t i = 0; i < count; i++)
       dots[i] = fabsf(dots[i]) <= FLT_MAX ? -dots[i] : NAN;
@@ -144,9 +146,9 @@ static void fill_unknown(size_t num_queries, size_t count, float *const *keys) {
       keys[i][j] = NAN;
 }
 
-void sf_approximate_distances(const sf_scan_query *const *scan_queries, size_t num_queries, const float *rows,
+void sf_approximate_distances(const sf_query_vector *const *query_vectors, size_t num_queries, const float *rows,
                               size_t count, const float *inverse_norms, float *const *keys) {
-  const sf_scan_query *first = scan_queries[0];
+  const sf_query_vector *first = query_vectors[0];
   bool has_tile = first->kernels->dot_shared != NULL;
   if (first->score_convention == SF_SCORE_COSINE && inverse_norms == NULL) {
     fill_unknown(num_queries, count, keys);
@@ -157,11 +159,11 @@ void sf_approximate_distances(const sf_scan_query *const *scan_queries, size_t n
     if (taken > SF_SHARED_QUERIES)
       taken = SF_SHARED_QUERIES;
     if (taken > 1)
-      compare_tile(scan_queries + i, taken, rows, count, keys + i);
+      compare_tile(query_vectors + i, taken, rows, count, keys + i);
     else
-      compare_rows(scan_queries[i], rows, count, keys[i]);
+      compare_rows(query_vectors[i], rows, count, keys[i]);
     i += taken;
   }
   for (size_t i = 0; i < num_queries && !sf_scan_is_by_distance(first); i++)
-    sf_distances_of_dots(scan_queries[i], inverse_norms, count, keys[i]);
+    sf_distances_of_dots(query_vectors[i], inverse_norms, count, keys[i]);
 }

@@ -256,14 +256,14 @@ static scored_row *score_all(const built_snapshot *snapshot, const float *query,
   scored_row *rows = sf_calloc(num_shard_ids * plan->num_rows, sizeof(*rows));
   float *scaled = sf_calloc(plan->dim, sizeof(*scaled));
   require(rows != NULL && scaled != NULL, "memory");
-  sf_scan_query scan_query;
-  sf_scan_query_init(&scan_query, query, plan->dim, plan->metric == SF_METRIC_COSINE ? SF_SCORE_COSINE : SF_SCORE_L2,
-                     scaled);
+  sf_query_vector query_vector;
+  sf_query_vector_init(&query_vector, query, plan->dim,
+                       plan->metric == SF_METRIC_COSINE ? SF_SCORE_COSINE : SF_SCORE_L2, scaled);
   size_t count = 0;
   for (size_t i = 0; i < num_shard_ids; i++)
     for (size_t row = 0; row < plan->num_rows; row++)
       rows[count++] =
-          (scored_row){.score = sf_scan_exact_score(&scan_query, snapshot->vectors[shard_ids[i]] + row * plan->dim),
+          (scored_row){.score = sf_exact_score(&query_vector, snapshot->vectors[shard_ids[i]] + row * plan->dim),
                        .db_id = (uint32_t)shard_ids[i],
                        .row = row};
   free(scaled);

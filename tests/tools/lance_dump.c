@@ -6,6 +6,7 @@
  * {"row": number in the shard, "id": …, "payload": … or null, "vector": hexadecimal float32}, with strings in hexadecimal,
  * too. `remote` reads through a storage whose objects are not on this machine, and counts its requests on stderr.
  */
+#include "formats/shard.h"
 #include "query/scan.h"
 #include "support/remote_storage.h"
 
@@ -75,13 +76,13 @@ static int compare_rows(const void *left, const void *right) {
 static sf_code find_all(const sf_shard *shard, const sf_vector_segment *segment, sf_neighbour *neighbours,
                         size_t *count, sf_error *error) {
   float *query = sf_calloc((size_t)shard->dim * 2, sizeof(*query));
-  sf_scan_query scan_query;
+  sf_query_vector query_vector;
   if (query == NULL)
     return sf_fail_memory(error, "query");
   query[0] = 1;
-  sf_scan_query_init(&scan_query, query, shard->dim, shard->score_convention, query + shard->dim);
-  sf_code code = sf_scan_segment(&scan_query, segment, 0, segment->num_rows, segment->num_rows, NULL, NULL, neighbours,
-                                 count, error);
+  sf_query_vector_init(&query_vector, query, shard->dim, shard->score_convention, query + shard->dim);
+  sf_code code = sf_scan_segment(&query_vector, segment, 0, segment->num_rows, segment->num_rows, NULL, NULL,
+                                 neighbours, count, error);
   free(query);
   if (code == SF_OK)
     qsort(neighbours, *count, sizeof(*neighbours), compare_rows);

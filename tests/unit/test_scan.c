@@ -246,7 +246,7 @@ static int by_score_then_row(const void *left, const void *right) {
 }
 
 /* Scores everything: what a scan must give. Returns how many there are before the cut to top_k. */
-static size_t score_every_row(const sf_scan_query *query, const sf_vector_segment *segment, size_t begin, size_t end,
+static size_t score_every_row(const sf_query_vector *query, const sf_vector_segment *segment, size_t begin, size_t end,
                               double score_threshold, sf_neighbour *neighbours) {
   size_t count = 0;
   for (size_t row = begin; row < end; row++) {
@@ -254,7 +254,7 @@ static size_t score_every_row(const sf_scan_query *query, const sf_vector_segmen
     const float *vector = segment->vectors + row * query->dim;
     if (!isfinite(sf_exact_squared_norm(vector, query->dim)))
       continue;
-    double score = sf_scan_exact_score(query, vector);
+    double score = sf_exact_score(query, vector);
     assert_false(isnan(score));
     if (!excluded && score <= score_threshold)
       neighbours[count++] = (sf_neighbour){.score = score, .row = segment->first_row + row};
@@ -264,7 +264,7 @@ static size_t score_every_row(const sf_scan_query *query, const sf_vector_segmen
 }
 
 /* Where not all rows are scanned, the score limit must be infinite: all of a segment gives a search's limit. */
-static void assert_scan_finds(const sf_scan_query *query, const struct problem *problem, size_t begin, size_t end,
+static void assert_scan_finds(const sf_query_vector *query, const struct problem *problem, size_t begin, size_t end,
                               size_t top_k, double score_threshold) {
   sf_pruning_threshold limit;
   assert_true(sf_pruning_threshold_init(&limit, top_k, score_threshold));
@@ -287,13 +287,13 @@ static void assert_scan_finds(const sf_scan_query *query, const struct problem *
 }
 
 /* None, one that some row's score equals, or one near the scores. */
-static double random_limit(const sf_scan_query *query, const struct problem *problem, uint64_t *random) {
+static double random_limit(const sf_query_vector *query, const struct problem *problem, uint64_t *random) {
   const float *row = problem->vectors + random_below(random, problem->num_rows) * problem->dim;
   switch (isfinite(sf_exact_squared_norm(row, problem->dim)) ? random_below(random, 4) : 2) {
   case 0:
-    return sf_scan_exact_score(query, row);
+    return sf_exact_score(query, row);
   case 1:
-    return nextafter(sf_scan_exact_score(query, row), random_below(random, 2) == 0 ? -INFINITY : INFINITY);
+    return nextafter(sf_exact_score(query, row), random_below(random, 2) == 0 ? -INFINITY : INFINITY);
   case 2:
     return 2 * (double)random_component(random);
   default:
@@ -304,8 +304,8 @@ static double random_limit(const sf_scan_query *query, const struct problem *pro
 static void assert_scans_find(struct problem *problem, const sf_kernels *kernels, uint64_t *random) {
   float *scaled = exact_size(problem->dim * sizeof(float));
   for (size_t i = 0; i < NUM_CONVENTIONS; i++) {
-    sf_scan_query query;
-    sf_scan_query_init(&query, problem->query, (uint32_t)problem->dim, conventions[i], scaled);
+    sf_query_vector query;
+    sf_query_vector_init(&query, problem->query, (uint32_t)problem->dim, conventions[i], scaled);
     query.kernels = kernels;
     if (problem->is_coded)
       code_problem(problem, sf_quantized_metric_of(conventions[i]), random);
@@ -388,8 +388,8 @@ static void cosine_without_inverse_norms_scores_every_row(void **state) {
   sf_lazy_norms_free(problem.segment.lazy_norms);
   problem.segment.lazy_norms = NULL;
   problem.segment.inverse_norms = NULL;
-  sf_scan_query query;
-  sf_scan_query_init(&query, problem.query, 9, SF_SCORE_COSINE, scaled);
+  sf_query_vector query;
+  sf_query_vector_init(&query, problem.query, 9, SF_SCORE_COSINE, scaled);
   assert_scan_finds(&query, &problem, 0, 500, 10, INFINITY);
   free_problem(&problem);
 }
@@ -405,14 +405,14 @@ static void dot_products_far_below_one_are_told_apart(void **state) {
   sf_neighbour expected[NUM_ROWS];
   float scale = 1;
   for (int step = 0; step < 15; step++, scale /= 7) {
-    sf_scan_query query;
+    sf_query_vector query;
     float query_vector[DIM];
     for (size_t i = 0; i < DIM; i++)
       query_vector[i] = random_component(&random);
     for (size_t i = 0; i < NUM_ROWS * DIM; i++)
       vectors[i] = scale * random_component(&random);
     sf_vector_segment segment = {.vectors = vectors, .num_rows = NUM_ROWS, .max_norm = 2 * (double)scale};
-    sf_scan_query_init(&query, query_vector, DIM, SF_SCORE_ONE_MINUS_DOT, scaled);
+    sf_query_vector_init(&query, query_vector, DIM, SF_SCORE_ONE_MINUS_DOT, scaled);
     assert_int_equal(score_every_row(&query, &segment, 0, NUM_ROWS, INFINITY, expected), NUM_ROWS);
     for (size_t top_k = 1; top_k < 30; top_k++) {
       size_t num_found;
@@ -440,8 +440,8 @@ static void excluded_rows_may_hold_anything(void **state) {
                                  .max_norm = 1};
     float query_vector[] = {1, random_component(&random) * 0.1F};
     float scaled[2];
-    sf_scan_query query;
-    sf_scan_query_init(&query, query_vector, 2, conventions[i], scaled);
+    sf_query_vector query;
+    sf_query_vector_init(&query, query_vector, 2, conventions[i], scaled);
     sf_neighbour found[5];
     size_t num_found;
     assert_int_equal(sf_scan_segment(&query, &segment, 0, 5, 5, NULL, NULL, found, &num_found, NULL), SF_OK);
@@ -456,12 +456,12 @@ static void a_zero_vector_is_at_cosine_distance_one(void **state) {
   const float zero[3] = {0, -0.0F, 0};
   const float other[3] = {1, 2, 3};
   float scaled[3];
-  sf_scan_query query;
-  sf_scan_query_init(&query, zero, 3, SF_SCORE_COSINE, scaled);
-  assert_true(sf_scan_exact_score(&query, other) == 1);
-  assert_true(sf_scan_exact_score(&query, zero) == 1);
-  sf_scan_query_init(&query, other, 3, SF_SCORE_COSINE, scaled);
-  assert_true(sf_scan_exact_score(&query, zero) == 1);
+  sf_query_vector query;
+  sf_query_vector_init(&query, zero, 3, SF_SCORE_COSINE, scaled);
+  assert_true(sf_exact_score(&query, other) == 1);
+  assert_true(sf_exact_score(&query, zero) == 1);
+  sf_query_vector_init(&query, other, 3, SF_SCORE_COSINE, scaled);
+  assert_true(sf_exact_score(&query, zero) == 1);
 }
 
 static void a_vector_is_at_distance_zero_from_itself_whatever_its_size(void **state) {
@@ -473,10 +473,10 @@ static void a_vector_is_at_distance_zero_from_itself_whatever_its_size(void **st
     for (size_t i = 0; i < 33; i++)
       vector[i] = i == 0 ? ldexpf(1, exponent) : ldexpf(random_component(&random), exponent);
     for (size_t i = 0; i < NUM_CONVENTIONS; i++) {
-      sf_scan_query query;
-      sf_scan_query_init(&query, vector, 33, conventions[i], scaled);
+      sf_query_vector query;
+      sf_query_vector_init(&query, vector, 33, conventions[i], scaled);
       if (conventions[i] != SF_SCORE_ONE_MINUS_DOT)
-        assert_true(sf_scan_exact_score(&query, vector) == 0);
+        assert_true(sf_exact_score(&query, vector) == 0);
     }
   }
 }
@@ -488,9 +488,9 @@ static void scores_follow_the_shards_convention(void **state) {
   const double expected[NUM_CONVENTIONS] = {1, 5, 25, 1};
   for (size_t i = 0; i < NUM_CONVENTIONS; i++) {
     float scaled[2];
-    sf_scan_query query;
-    sf_scan_query_init(&query, query_vector, 2, conventions[i], scaled);
-    assert_true(sf_scan_exact_score(&query, row) == expected[i]);
+    sf_query_vector query;
+    sf_query_vector_init(&query, query_vector, 2, conventions[i], scaled);
+    assert_true(sf_exact_score(&query, row) == expected[i]);
   }
 }
 
@@ -502,7 +502,7 @@ struct party {
   float queries[SF_MAX_SCAN_PARTS][MAX_PARTY_DIM];
   float scaled[SF_MAX_SCAN_PARTS][MAX_PARTY_DIM];
   sf_neighbour neighbours[SF_MAX_SCAN_PARTS][MAX_PARTY_TOP_K];
-  sf_scan_query scan_queries[SF_MAX_SCAN_PARTS];
+  sf_query_vector query_vectors[SF_MAX_SCAN_PARTS];
   sf_scan_part parts[SF_MAX_SCAN_PARTS];
   sf_pruning_threshold limits[SF_MAX_SCAN_PARTS];
   double first_limits[SF_MAX_SCAN_PARTS];
@@ -516,13 +516,13 @@ static void make_party(struct party *party, const struct problem *problem, size_
   for (size_t i = 0; i < count; i++) {
     for (size_t j = 0; j < problem->dim; j++)
       party->queries[i][j] = i == 0 ? problem->query[j] : random_component(random);
-    sf_scan_query_init(&party->scan_queries[i], party->queries[i], (uint32_t)problem->dim, convention,
-                       party->scaled[i]);
-    party->scan_queries[i].kernels = kernels;
+    sf_query_vector_init(&party->query_vectors[i], party->queries[i], (uint32_t)problem->dim, convention,
+                         party->scaled[i]);
+    party->query_vectors[i].kernels = kernels;
     size_t top_k = 1 + (size_t)random_below(random, MAX_PARTY_TOP_K);
-    party->first_limits[i] = random_limit(&party->scan_queries[i], problem, random);
+    party->first_limits[i] = random_limit(&party->query_vectors[i], problem, random);
     assert_true(sf_pruning_threshold_init(&party->limits[i], top_k, party->first_limits[i]));
-    party->parts[i] = (sf_scan_part){.query = &party->scan_queries[i],
+    party->parts[i] = (sf_scan_part){.query = &party->query_vectors[i],
                                      .top_k = top_k,
                                      .limit = &party->limits[i],
                                      .neighbours = party->neighbours[i],
@@ -578,7 +578,7 @@ static void searches_that_scan_together_find_what_each_finds_alone(void **state)
 }
 
 /* As a reader searches a segment: by slices, each with what the ones before left for a limit. */
-static void search_by_slices(const struct problem *problem, const sf_scan_query *query, size_t top_k,
+static void search_by_slices(const struct problem *problem, const sf_query_vector *query, size_t top_k,
                              uint64_t *random) {
   sf_neighbour *found = exact_size(problem->num_rows * sizeof(*found));
   sf_neighbour *expected = exact_size(problem->num_rows * sizeof(*expected));
@@ -612,12 +612,12 @@ static void search_problems_by_slices(const sf_kernels *kernels) {
   uint64_t random = random_seed(15);
   for (size_t round = 0; round < 8 * NUM_MAKERS; round++) {
     struct problem problem;
-    sf_scan_query query;
+    sf_query_vector query;
     float scaled[40];
     sf_score_convention convention = conventions[round % NUM_CONVENTIONS];
     make_problem(&problem, component_makers[round % NUM_MAKERS], 1 + (size_t)random_below(&random, 12000),
                  1 + (size_t)random_below(&random, 40), &random);
-    sf_scan_query_init(&query, problem.query, (uint32_t)problem.dim, convention, scaled);
+    sf_query_vector_init(&query, problem.query, (uint32_t)problem.dim, convention, scaled);
     query.kernels = kernels;
     code_problem(&problem, sf_quantized_metric_of(convention), &random);
     search_by_slices(&problem, &query, 1 + (size_t)random_below(&random, 30), &random);
@@ -657,8 +657,8 @@ static void a_cancelled_scan_says_so(void **state) {
   struct problem problem;
   float scaled[4];
   make_problem(&problem, uniform, 50, 4, &random);
-  sf_scan_query query;
-  sf_scan_query_init(&query, problem.query, 4, SF_SCORE_L2, scaled);
+  sf_query_vector query;
+  sf_query_vector_init(&query, problem.query, 4, SF_SCORE_L2, scaled);
   sf_cancellation cancellation = {0};
   sf_cancellation_request(&cancellation);
   sf_neighbour found[3];
@@ -673,8 +673,8 @@ static void no_rows_give_no_neighbours(void **state) {
   (void)state;
   const float query_vector[1] = {1};
   float scaled[1];
-  sf_scan_query query;
-  sf_scan_query_init(&query, query_vector, 1, SF_SCORE_L2, scaled);
+  sf_query_vector query;
+  sf_query_vector_init(&query, query_vector, 1, SF_SCORE_L2, scaled);
   sf_vector_segment segment = {0};
   sf_neighbour found[1];
   size_t num_found = 7;
