@@ -56,12 +56,11 @@ PyObject *sf_py_open(PyObject *module, PyObject *args, PyObject *kwargs) {
   Py_buffer bytes = {0};
   int preload_shards = 0;
   unsigned long long max_cache_bytes = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsO|$zIiIpzz*zdOKI:open", (char **)(uintptr_t)names, &call.target[0],
-                                   &call.target[1], &call.root, &call.sink, &options->cache_dir,
-                                   &options->max_concurrency, &options->max_fallback_attempts,
-                                   &options->max_cached_shards, &preload_shards, &options->shard_format, &bytes,
-                                   &manifest.ref, &manifest.published_seconds, &call.s3, &max_cache_bytes,
-                                   &options->thread_nice))
+  if (!PyArg_ParseTupleAndKeywords(
+          args, kwargs, "OOsO|$zIiIpzz*zdOKI:open", (char **)(uintptr_t)names, &call.target[0], &call.target[1],
+          &call.root, &call.sink, &options->cache_dir, &options->max_concurrency, &options->max_fallback_attempts,
+          &options->max_cached_shards, &preload_shards, &options->shard_format, &bytes, &manifest.ref,
+          &manifest.published_seconds, &call.s3, &max_cache_bytes, &options->thread_nice))
     return NULL;
   options->max_cache_bytes = max_cache_bytes;
   options->preload_shards = preload_shards != 0;
