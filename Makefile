@@ -75,7 +75,7 @@ format: ## format the C sources
 check-format:
 	@clang-format-14 --dry-run -Werror $(c_files)
 
-lint: configure check-format ## clang-format, clang-tidy and mandoc, which have to find nothing
+lint: configure check-format ## clang-format, clang-tidy, mandoc, the layers of the rooms, and the sizes of functions and files
 	cmake -S . -B $(BUILD) -DSF_BUILD_TESTS=ON > /dev/null
 	tools/lint $(BUILD)
 
