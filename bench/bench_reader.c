@@ -7,7 +7,8 @@
  * shard that the query is nearest to. Prints one JSON object: medians in milliseconds, what is interleaved named alike;
  * and searches a second with so many in flight.
  */
-#include "shardyfusion.h"
+
+#include "shardyfusion/search.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,6 +7,7 @@ install(TARGETS shardyfusion shardyfusion_static sf_dependencies EXPORT shardyfu
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES include/shardyfusion.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(DIRECTORY include/shardyfusion DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # find_package(shardyfusion): shardyfusion::shardyfusion and shardyfusion::shardyfusion_static.

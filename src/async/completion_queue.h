@@ -3,6 +3,7 @@
 #define SF_ASYNC_COMPLETION_QUEUE_H
 
 #include "base/error.h"
+#include "shardyfusion/async.h"
 
 /* A place in a queue, embedded in an operation; guarded by the queue's mutex. */
 typedef struct sf_queue_link {

@@ -9,6 +9,7 @@
 #define SF_ASYNC_EXECUTOR_H
 
 #include "base/error.h"
+#include "shardyfusion/async.h"
 
 typedef enum sf_lane { SF_LANE_SCAN, SF_LANE_LOAD, SF_LANE_CONTROL, SF_NUM_LANES } sf_lane;
 

@@ -4,6 +4,8 @@
 
 #include "async/executor.h"
 #include "base/cancellation.h"
+#include "shardyfusion/build.h"
+#include "shardyfusion/search.h"
 
 /* What a finished operation holds until it is taken. One of these, by what was submitted. */
 typedef struct sf_outcome {

@@ -1,6 +1,7 @@
 #include "base/error.h"
 
 #include "base/utf8.h"
+#include "shardyfusion.h"
 
 #undef sf_fail /* which the analyser sees as macros */
 #undef sf_fail_memory

@@ -2,7 +2,7 @@
 #ifndef SF_BASE_ERROR_H
 #define SF_BASE_ERROR_H
 
-#include "shardyfusion.h"
+#include "shardyfusion/error.h"
 
 #if defined(__GNUC__)
 #define SF_PRINTF(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))

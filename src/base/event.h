@@ -2,7 +2,7 @@
 #ifndef SF_BASE_EVENT_H
 #define SF_BASE_EVENT_H
 
-#include "shardyfusion.h"
+#include "shardyfusion/reader.h"
 
 typedef struct sf_event_listener {
   sf_event_callback callback; /* NULL: nobody listens */

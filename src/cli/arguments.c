@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "cli/json_text.h"
 #include "cli/s3_settings.h"
+#include "shardyfusion/types.h"
 
 #include <errno.h>
 #include <math.h>

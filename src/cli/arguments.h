@@ -3,7 +3,7 @@
 #define SF_CLI_ARGUMENTS_H
 
 #include "cli/status.h"
-#include "shardyfusion.h"
+#include "shardyfusion/storage.h"
 
 #include <stdio.h>
 

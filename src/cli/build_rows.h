@@ -4,6 +4,7 @@
 
 #include "cli/progress.h"
 #include "cli/session.h"
+#include "shardyfusion/build.h"
 
 /* What the line of progress shows beside what the builder says. */
 typedef struct sf_cli_build_progress {

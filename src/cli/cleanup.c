@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "shardyfusion/build.h"
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
 #ifndef SF_CLI_DOWNLOAD_PROGRESS_H
 #define SF_CLI_DOWNLOAD_PROGRESS_H
 
-#include "shardyfusion.h"
+#include "shardyfusion/storage.h"
 
 #include <pthread.h>
 

@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "shardyfusion.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,6 +3,7 @@
 #define SF_CLI_RESPONSE_H
 
 #include "cli/output.h"
+#include "shardyfusion/search.h"
 
 /* Prints the whole answer or, when it fails, nothing. A stored payload that is not JSON is an SF_DB_ADAPTER_ERROR. */
 sf_code sf_cli_print_response(sf_cli_output *output, size_t query_number, const sf_search_response *response,

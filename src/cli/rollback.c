@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "shardyfusion/build.h"
 
 static sf_code roll_back(sf_cli_session *session, sf_error *error) {
   sf_operation *operation = NULL;

@@ -2,7 +2,7 @@
 #ifndef SF_CLI_S3_SETTINGS_H
 #define SF_CLI_S3_SETTINGS_H
 
-#include "shardyfusion.h"
+#include "shardyfusion/storage.h"
 
 /* Reads one setting into `options`, which borrow from `text`. False when there is no such name, or the value does not fit.
  * Keys are not among them: a command line is seen by every user of the machine. */

@@ -5,6 +5,7 @@
 #include "cli/arguments.h"
 #include "cli/download_progress.h"
 #include "cli/output.h"
+#include "shardyfusion/reader.h"
 
 typedef struct sf_cli_session {
   sf_cli_arguments arguments;

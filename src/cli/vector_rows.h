@@ -6,6 +6,7 @@
 #define SF_CLI_VECTOR_ROWS_H
 
 #include "cli/mapped_array.h"
+#include "shardyfusion/types.h"
 
 typedef struct sf_cli_vector_rows {
   const char *path;

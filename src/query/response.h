@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "formats/shard.h"
+#include "shardyfusion/search.h"
 
 /* A response of `count` results whose scores and shard ids are still to be set. */
 sf_code sf_search_response_create(size_t count, uint32_t num_shards_queried, sf_search_response **response,

@@ -3,6 +3,7 @@
 #define SF_READER_MANIFEST_SOURCE_H
 
 #include "base/error.h"
+#include "shardyfusion/reader.h"
 
 /* Fails unless it is initialised and complete. */
 sf_code sf_manifest_source_check(const sf_manifest_source *source, sf_error *error);

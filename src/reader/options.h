@@ -2,6 +2,7 @@
 #ifndef SF_READER_OPTIONS_H
 #define SF_READER_OPTIONS_H
 
+#include "shardyfusion/reader.h"
 #include "storage/storage.h"
 
 /* A copy of the caller's options (NULL: the defaults). A caller that was compiled against an older header knows fewer

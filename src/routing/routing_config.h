@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/json_text.h"
 #include "cel/cel.h"
+#include "shardyfusion/types.h"
 
 /* A token that a routing expression can give: SF_CEL_INT, SF_CEL_UINT (only above INT64_MAX), SF_CEL_STRING or
  * SF_CEL_BYTES. */

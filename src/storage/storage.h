@@ -10,6 +10,7 @@
 
 #include "base/cancellation.h"
 #include "base/memory.h"
+#include "shardyfusion/storage.h"
 
 typedef struct sf_storage sf_storage;
 

@@ -1,4 +1,4 @@
-#include "shardyfusion.h"
+#include "shardyfusion/types.h"
 #include "vectors/distance.h"
 
 #include <stdatomic.h>

@@ -20,7 +20,7 @@
 #ifndef SF_VECTORS_QUANTIZED_H
 #define SF_VECTORS_QUANTIZED_H
 
-#include "shardyfusion.h"
+#include "shardyfusion/types.h"
 #include "vectors/distance.h"
 
 #include <stdint.h>

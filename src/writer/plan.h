@@ -4,6 +4,7 @@
 
 #include "formats/shard_writer.h"
 #include "routing/router.h"
+#include "shardyfusion/build.h"
 
 typedef struct sf_build_plan {
   const sf_shard_writer_format *format;

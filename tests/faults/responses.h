@@ -2,7 +2,7 @@
 #ifndef SF_TESTS_RESPONSES_H
 #define SF_TESTS_RESPONSES_H
 
-#include "shardyfusion.h"
+#include "shardyfusion/search.h"
 
 bool responses_equal(const sf_search_response *left, const sf_search_response *right);
 

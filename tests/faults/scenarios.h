@@ -5,7 +5,7 @@
 #ifndef SF_TESTS_SCENARIOS_H
 #define SF_TESTS_SCENARIOS_H
 
-#include "shardyfusion.h"
+#include "shardyfusion/error.h"
 
 #include <stddef.h>
 

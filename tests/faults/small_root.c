@@ -1,6 +1,7 @@
 #include "faults/small_root.h"
 
 #include "base/memory.h"
+#include "shardyfusion/build.h"
 
 #include <stdio.h>
 #include <unistd.h>

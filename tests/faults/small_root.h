@@ -2,7 +2,7 @@
 #ifndef SF_TESTS_SMALL_ROOT_H
 #define SF_TESTS_SMALL_ROOT_H
 
-#include "shardyfusion.h"
+#include "shardyfusion/types.h"
 
 enum { SMALL_ROWS = 24, SMALL_DIM = 8, SMALL_DBS = 2 };
 

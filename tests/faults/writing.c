@@ -4,6 +4,7 @@
 #include "faults/scenarios.h"
 #include "faults/small_root.h"
 #include "faults/trees.h"
+#include "shardyfusion/build.h"
 #include "support/scratch.h"
 
 #include <stdio.h>

@@ -118,5 +118,6 @@ def test_the_shared_library_exports_nothing_else(installed):
     if shutil.which("nm") is None:
         pytest.skip("nm is not there")
     lines = run(["nm", "-D", "--defined-only", libraries / "libshardyfusion.so"]).splitlines()
-    declared = set(re.findall(r"\b(sf_\w+)\(", (prefix / "include" / "shardyfusion.h").read_text()))
+    headers = "".join(path.read_text() for path in (prefix / "include").rglob("*.h"))
+    declared = set(re.findall(r"^SF_API [^(]*?\b(sf_\w+)\(", headers, re.MULTILINE))
     assert {line.split()[-1] for line in lines} == declared

@@ -5,7 +5,7 @@
 #ifndef SF_TESTS_BUILT_SNAPSHOT_H
 #define SF_TESTS_BUILT_SNAPSHOT_H
 
-#include "shardyfusion.h"
+#include "shardyfusion/search.h"
 
 typedef struct snapshot_plan {
   const char *run_id;

@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "base/time.h"
 #include "cli/s3_settings.h"
-#include "shardyfusion.h"
+#include "shardyfusion/search.h"
 
 #include <stdio.h>
 #include <string.h>

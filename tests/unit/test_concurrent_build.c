@@ -1,9 +1,10 @@
 /* Building from C: batches of every shape, finishing asynchronously, stopping, several builders at once. */
-#include "shardyfusion.h"
 
 #include "base/memory.h"
 #include "cmocka_includes.h"
 #include "random.h"
+#include "shardyfusion/build.h"
+#include "shardyfusion/search.h"
 #include "support/scratch.h"
 
 #include <dirent.h>

@@ -1,6 +1,6 @@
 #include "cmocka_includes.h"
 #include "random.h"
-#include "shardyfusion.h"
+#include "shardyfusion/types.h"
 #include "vectors/distance.h"
 
 #include <float.h>

@@ -1,8 +1,8 @@
 /* Manifests that the caller read, single objects, a fixed shard format, and what is told of what happens. */
-#include "shardyfusion.h"
 
 #include "base/memory.h"
 #include "cmocka_includes.h"
+#include "shardyfusion/search.h"
 #include "temporary_folder.h"
 
 #include <pthread.h>

@@ -2,6 +2,7 @@
 
 #include "base/files.h"
 #include "base/time.h"
+#include "shardyfusion.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,6 +3,7 @@
 #define SF_FORMATS_SQLITE_VEC_VEC0_TABLES_H
 
 #include "base/sqlite.h"
+#include "shardyfusion/types.h"
 
 /* Fails unless the file is as long as its header says: a truncated copy is found before it is searched. */
 sf_code sf_vec0_check_length(const char *path, sf_error *error);

@@ -7,6 +7,7 @@
 #define SF_FORMATS_SQLITE_VEC_WRITTEN_ID_H
 
 #include "base/memory.h"
+#include "shardyfusion/types.h"
 
 typedef struct sf_written_id {
   sf_id_type type;

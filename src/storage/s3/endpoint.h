@@ -2,6 +2,7 @@
 #ifndef SF_STORAGE_S3_ENDPOINT_H
 #define SF_STORAGE_S3_ENDPOINT_H
 
+#include "shardyfusion/storage.h"
 #include "storage/s3/uri.h"
 
 /* Where requests for one bucket go, and for which region they are signed. */

@@ -2,6 +2,7 @@
 
 #include "base/thread.h"
 #include "base/time.h"
+#include "shardyfusion.h"
 #include "storage/s3/request_line.h"
 
 #include <curl/curl.h>

@@ -3,6 +3,7 @@
 #define SF_STORAGE_S3_OPTIONS_H
 
 #include "base/error.h"
+#include "shardyfusion/storage.h"
 
 /* A copy that owns its strings; NULL for NULL. */
 sf_code sf_s3_options_copy(const sf_s3_options *given, sf_s3_options **copy, sf_error *error);

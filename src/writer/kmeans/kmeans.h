@@ -16,6 +16,7 @@
 #define SF_WRITER_KMEANS_KMEANS_H
 
 #include "base/cancellation.h"
+#include "shardyfusion/types.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,87 @@
+/* Searching a snapshot that a reader has opened. */
+#ifndef SHARDYFUSION_SEARCH_H
+#define SHARDYFUSION_SEARCH_H
+
+#include "reader.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct sf_search_request {
+  size_t size; /* sizeof(sf_search_request) */
+  /* `dim` finite components. float64 is rounded to float32, the precision of the stored vectors. */
+  const void *query;
+  size_t dim;
+  sf_element_type query_type;
+  int64_t top_k; /* at least 1 */
+  /* Replaces routing when has_shard_ids is set; ids that the manifest doesn't have are dropped. */
+  bool has_shard_ids;
+  const int64_t *shard_ids;
+  size_t num_shard_ids;
+  /* Replaces the manifest's number of probes when has_num_probes is set; at least 1. */
+  bool has_num_probes;
+  int64_t num_probes;
+  /* A JSON object with the variables of the CEL routing expression, or NULL. Where vectors are stored with key-value data,
+   * this is the expression that shards the keys; keys that are sharded by hash have none. Bytes are
+   * {"__bytes_hex__": "00ff"}. */
+  const char *routing_context;
+} sf_search_request;
+
+#define SF_SEARCH_REQUEST_INIT SF_INITIALIZER_WITH(sf_search_request, top_k, 10)
+
+SF_API void sf_search_request_init(sf_search_request *request);
+
+typedef struct sf_search_result {
+  sf_id_type id_type;
+  int64_t id_integer;    /* SF_ID_INTEGER */
+  const char *id_string; /* SF_ID_STRING: UTF-8, id_length bytes (which may include NULs) and a terminating NUL */
+  size_t id_length;
+  double score; /* lower is closer; never NaN */
+  /* The text as stored, or NULL for none. Writers store a JSON object, but the text is not checked: it may contain NaN,
+   * Infinity and -Infinity, which Python's json.dumps writes. NUL-terminated. */
+  const char *payload;
+  size_t payload_length;
+  uint32_t shard_id;
+} sf_search_result;
+
+/* The neighbours of one query. Immutable; owned by the caller that received it. */
+typedef struct sf_search_response sf_search_response;
+
+SF_API size_t sf_search_response_count(const sf_search_response *response);
+/* `count` results, nearest first; valid as long as the response. */
+SF_API const sf_search_result *sf_search_response_results(const sf_search_response *response);
+SF_API uint32_t sf_search_response_num_shards_queried(const sf_search_response *response);
+SF_API double sf_search_response_latency_ms(const sf_search_response *response);
+SF_API void sf_search_response_free(sf_search_response *response);
+
+/* Finds the top_k nearest neighbours, exact within the shards that are searched. The request and everything that it points
+ * to must be valid only until the call returns, also for submit. */
+SF_API sf_code sf_reader_search(sf_reader *reader, const sf_search_request *request, sf_search_response **response,
+                                sf_error *error);
+SF_API sf_code sf_reader_search_submit(sf_reader *reader, const sf_search_request *request, sf_completion_queue *queue,
+                                       void *user_data, sf_operation **operation, sf_error *error);
+/* Takes the response from a finished search, once; NULL if it failed or was already taken. The caller frees it. */
+SF_API sf_search_response *sf_operation_take_response(sf_operation *operation);
+
+/* Runs `count` searches together. All or none: the first failure (in request order) fails the batch. Stores `count`
+ * pointers in `responses`; the caller frees each. */
+SF_API sf_code sf_reader_batch_search(sf_reader *reader, const sf_search_request *requests, size_t count,
+                                      sf_search_response **responses, sf_error *error);
+SF_API sf_code sf_reader_batch_search_submit(sf_reader *reader, const sf_search_request *requests, size_t count,
+                                             sf_completion_queue *queue, void *user_data, sf_operation **operation,
+                                             sf_error *error);
+/* Takes the `count` responses from a finished batch, as sf_reader_batch_search stores them; false if it failed or they
+ * were already taken. */
+SF_API bool sf_operation_take_responses(sf_operation *operation, sf_search_response **responses, size_t count);
+
+/* The shards that a query is routed to, in order; the caller frees `*shard_ids` with sf_free. Reads only `query`,
+ * `shard_ids`, `num_probes` and `routing_context` of the request. Never blocks on storage. */
+SF_API sf_code sf_reader_route(sf_reader *reader, const sf_search_request *request, uint32_t **shard_ids, size_t *count,
+                               sf_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
