@@ -2,13 +2,14 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 SECONDS ?= 60
+COMMIT ?= HEAD~1
 SEARCHES ?= 1000000
 JOBS ?=
 
 ninja = ninja -C $(BUILD) $(if $(JOBS),-j$(JOBS))
 c_files = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all help deps build-deps package-deps check-deps configure demo test bench fuzz soak wheel test-pythons test-distros test-arm64 docs install format check-format lint clean
+.PHONY: all help deps build-deps package-deps check-deps configure demo test bench bench-against fuzz soak wheel test-pythons test-distros test-arm64 docs install format check-format lint clean
 
 all: configure ## build the command and the libraries (the default)
 	$(ninja)
@@ -43,6 +44,9 @@ bench: build-deps configure ## build and run the benchmarks
 	cmake -S . -B $(BUILD) -DSF_BUILD_BENCHMARKS=ON > /dev/null
 	$(ninja)
 	tools/bench $(BUILD)
+
+bench-against: build-deps configure ## the benchmarks of this tree and of COMMIT=… by turns: what became slower
+	bench/run_against $(COMMIT) --build-dir $(BUILD)
 
 fuzz: ## run every fuzzer for SECONDS=60 (needs clang)
 	tools/fuzz --build $(BUILD)/fuzz --seconds $(SECONDS)
