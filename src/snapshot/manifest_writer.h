@@ -3,7 +3,7 @@
 #define SF_SNAPSHOT_MANIFEST_WRITER_H
 
 #include "writer/plan.h"
-#include "writer/shard_set.h"
+#include "writer/worker_pool.h"
 
 /* All borrowed. */
 typedef struct sf_manifest_facts {

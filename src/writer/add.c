@@ -34,16 +34,16 @@ static sf_code make_slice(sf_builder *builder, sf_error *error) {
 
 sf_code sf_builder_begin_rows(sf_builder *builder, sf_error *error) {
   SF_TRY(sf_assigner_create(&builder->plan, &builder->assigner, error));
-  builder->scratch = sf_calloc((size_t)sf_team_size(builder->team) * builder->plan.num_dbs, sizeof(uint32_t));
+  builder->scratch = sf_calloc((size_t)sf_thread_pool_size(builder->threads) * builder->plan.num_dbs, sizeof(uint32_t));
   if (builder->scratch == NULL)
     return sf_fail_memory(error, "rows");
-  const sf_shard_set_params source = {.plan = &builder->plan,
-                                      .team = builder->team,
-                                      .storage = builder->storage,
-                                      .key = builder->shards_key,
-                                      .directory = builder->shards_directory,
-                                      .staging_directory = builder->temporary_directory};
-  return sf_shard_set_create(&source, &builder->set, error);
+  const sf_worker_pool_params source = {.plan = &builder->plan,
+                                        .threads = builder->threads,
+                                        .storage = builder->storage,
+                                        .key = builder->shards_key,
+                                        .directory = builder->shards_directory,
+                                        .staging_directory = builder->temporary_directory};
+  return sf_worker_pool_create(&source, &builder->set, error);
 }
 
 /* At the first batch, when the dimension is known. */
@@ -162,7 +162,7 @@ static void check_blocks(void *context, uint32_t thread) {
 static sf_code report_failure(const checking *of, sf_error *error) {
   const sf_builder *builder = of->builder;
   slice_failure *failure = NULL;
-  for (uint32_t thread = 0; thread < sf_team_size(builder->team); thread++) {
+  for (uint32_t thread = 0; thread < sf_thread_pool_size(builder->threads); thread++) {
     slice_failure *candidate = &of->failures[thread];
     if (candidate->code != SF_OK && (failure == NULL || candidate->row < failure->row))
       failure = candidate;
@@ -178,11 +178,11 @@ static sf_code report_failure(const checking *of, sf_error *error) {
 
 static sf_code check_slice(checking *of, sf_error *error) {
   sf_builder *builder = of->builder;
-  of->failures = sf_calloc(sf_team_size(builder->team), sizeof(*of->failures));
+  of->failures = sf_calloc(sf_thread_pool_size(builder->threads), sizeof(*of->failures));
   if (of->failures == NULL)
     return sf_fail_memory(error, "rows");
   atomic_init(&of->next_row, 0);
-  sf_team_run(builder->team, check_blocks, of);
+  sf_thread_pool_run(builder->threads, check_blocks, of);
   sf_code code = report_failure(of, error);
   free(of->failures);
   return code;
@@ -197,7 +197,7 @@ sf_code sf_builder_write_rows(sf_builder *builder, const sf_shard_row *rows, con
                                 shard_ids[i], error));
     builder->has_string_ids |= rows[i].id_type == SF_ID_STRING;
   }
-  SF_TRY(sf_shard_set_add(builder->set, rows, shard_ids, count, error));
+  SF_TRY(sf_worker_pool_add(builder->set, rows, shard_ids, count, error));
   builder->state.phase = SF_BUILD_WRITING;
   builder->state.rows += count;
   return SF_OK;

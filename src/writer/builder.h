@@ -7,9 +7,9 @@
 #include "writer/assign.h"
 #include "writer/new_folders.h"
 #include "writer/routing_check.h"
-#include "writer/shard_set.h"
 #include "writer/staging.h"
 #include "writer/unique_ids.h"
+#include "writer/worker_pool.h"
 
 /* Room for what becomes of a slice of a batch: one after the other, so that memory stays bounded. */
 typedef struct sf_build_slice {
@@ -34,14 +34,14 @@ struct sf_builder {
   sf_staging staging;
   sf_new_folders new_folders; /* of a root that is a directory */
   char *manifest_folder;      /* key, once the manifest may be there; NULL: not yet */
-  sf_team *team;
+  sf_thread_pool *threads;
   sf_run_record record;
   sf_executor *executor;
   const sf_cancellation *cancellation; /* of the operation under way; NULL: none */
 
   sf_assigner *assigner; /* NULL: not before the first rows, or centroids are yet to be trained */
   uint32_t *scratch;     /* num_dbs for each thread */
-  sf_shard_set *set;     /* as long as the assigner */
+  sf_worker_pool *set;   /* as long as the assigner */
   sf_unique_ids *ids;    /* NULL: rows are numbered */
   bool has_given_ids;
   bool has_string_ids; /* of some row */

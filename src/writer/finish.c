@@ -46,7 +46,7 @@ static sf_code complete(sf_builder *builder, sf_error *error) {
     SF_TRY(sf_builder_train_kept(builder, error));
   builder->state.phase = SF_BUILD_FINISHING;
   SF_TRY(sf_builder_report_progress(builder, error));
-  SF_TRY(sf_shard_set_finish(builder->set, tell_of_shards, builder, builder->cancellation, error));
+  SF_TRY(sf_worker_pool_finish(builder->set, tell_of_shards, builder, builder->cancellation, error));
   return sf_run_record_renew(&builder->record, builder->storage, builder->cancellation, error);
 }
 
@@ -57,7 +57,7 @@ static size_t url_size(const sf_builder *builder) {
 }
 
 static void describe_shards(const sf_builder *builder, sf_built_shard *shards, char **text, sf_build_result *result) {
-  const sf_shard_record *records = sf_shard_set_records(builder->set);
+  const sf_shard_record *records = sf_worker_pool_records(builder->set);
   for (uint32_t id = 0; id < builder->plan.num_dbs; id++) {
     shards[id] = (sf_built_shard){.db_id = id, .num_rows = records[id].num_rows, .num_bytes = records[id].num_bytes};
     if (records[id].num_rows == 0)
@@ -157,7 +157,7 @@ static sf_code publish(sf_builder *builder, sf_build_result **result, sf_error *
                                    .run_id = builder->run_id,
                                    .created_at = now,
                                    .s3_prefix = builder->s3_prefix,
-                                   .shards = sf_shard_set_records(builder->set),
+                                   .shards = sf_worker_pool_records(builder->set),
                                    .has_integer_ids = builder->plan.keeps_integer_ids && !builder->has_string_ids &&
                                                       builder->plan.format->has_string_ids_only};
   char *key = sf_format("manifests/%s_run_id=%s/manifest", now, builder->run_id);

@@ -30,7 +30,7 @@ static void take_parts(void *context, uint32_t thread) {
 sf_code sf_kmeans_run_parts(const sf_kmeans *kmeans, size_t num_parts, sf_kmeans_work work, void *context,
                             sf_error *error) {
   parts all = {.kmeans = kmeans, .work = work, .context = context, .count = num_parts};
-  sf_team_run(kmeans->team, take_parts, &all);
+  sf_thread_pool_run(kmeans->threads, take_parts, &all);
   return sf_cancellation_check(kmeans->cancellation, error);
 }
 
@@ -106,7 +106,7 @@ static sf_code allocate(sf_kmeans *kmeans, sf_error *error) {
 }
 
 static void release(sf_kmeans *kmeans) {
-  sf_team_free(kmeans->team);
+  sf_thread_pool_free(kmeans->threads);
   free(kmeans->norms);
   free(kmeans->sums);
   free(kmeans->counts);
@@ -125,7 +125,7 @@ sf_code sf_kmeans_train(const sf_kmeans_options *options, const float *sample, s
   kmeans.centroids = centroids;
   sf_code code = allocate(&kmeans, error);
   if (code == SF_OK)
-    code = sf_team_create(choose_num_threads(options), &kmeans.team, error);
+    code = sf_thread_pool_create(choose_num_threads(options), &kmeans.threads, error);
   if (code == SF_OK)
     code = measure(&kmeans, error);
   if (code == SF_OK)

@@ -5,7 +5,7 @@
 #include "writer/kmeans/kmeans.h"
 #include "writer/kmeans/nearest.h"
 #include "writer/random.h"
-#include "writer/team.h"
+#include "writer/thread_pool.h"
 
 /* Of what a thread computes with. */
 typedef struct sf_kmeans_worker {
@@ -23,7 +23,7 @@ typedef struct sf_kmeans {
   uint32_t dim;
   const sf_cancellation *cancellation;
   float *centroids; /* the caller's */
-  sf_team *team;
+  sf_thread_pool *threads;
   sf_kmeans_worker *workers; /* one a thread */
   sf_random random;
   double *norms;    /* n: |x| */
@@ -47,7 +47,7 @@ static inline double sf_kmeans_weight(const sf_kmeans *kmeans, size_t row) {
   return kmeans->norms[row] > 0 ? 1 / kmeans->norms[row] : 0;
 }
 
-/* Calls `work` for each of `num_parts`, which the threads of the team take in turns. Returns early when cancelled. */
+/* Calls `work` for each of `num_parts`, which the threads of the pool take in turns. Returns early when cancelled. */
 typedef void (*sf_kmeans_work)(void *context, size_t part, uint32_t thread);
 sf_code sf_kmeans_run_parts(const sf_kmeans *kmeans, size_t num_parts, sf_kmeans_work work, void *context,
                             sf_error *error);

@@ -1,4 +1,4 @@
-#include "writer/shard_set.h"
+#include "writer/worker_pool.h"
 
 #include "base/files.h"
 #include "base/memory.h"
@@ -13,8 +13,8 @@
 #define WRITER_BYTES ((uint64_t)6 << 20)
 #define MAX_OPEN_WRITERS 128
 
-struct sf_shard_set {
-  sf_shard_set_params source;
+struct sf_worker_pool {
+  sf_worker_pool_params source;
   uint32_t num_dbs;
   sf_shard_record *records;
   sf_shard_writer **writers; /* NULL where none is open */
@@ -32,7 +32,7 @@ static bool fits_in_memory(const sf_build_plan *plan) {
   return plan->num_dbs <= MAX_OPEN_WRITERS && plan->num_dbs * WRITER_BYTES <= plan->max_memory_bytes / 2;
 }
 
-static sf_code make_set(sf_shard_set *set, sf_error *error) {
+static sf_code make_set(sf_worker_pool *set, sf_error *error) {
   const sf_build_plan *plan = set->source.plan;
   set->records = sf_calloc(plan->num_dbs, sizeof(*set->records));
   set->writers = sf_calloc(plan->num_dbs, sizeof(sf_shard_writer *));
@@ -45,8 +45,8 @@ static sf_code make_set(sf_shard_set *set, sf_error *error) {
                          &set->spool, error);
 }
 
-sf_code sf_shard_set_create(const sf_shard_set_params *source, sf_shard_set **created, sf_error *error) {
-  sf_shard_set *set = sf_calloc(1, sizeof(*set));
+sf_code sf_worker_pool_create(const sf_worker_pool_params *source, sf_worker_pool **created, sf_error *error) {
+  sf_worker_pool *set = sf_calloc(1, sizeof(*set));
   if (set == NULL)
     return sf_fail_memory(error, "shards");
   set->source = *source;
@@ -55,11 +55,11 @@ sf_code sf_shard_set_create(const sf_shard_set_params *source, sf_shard_set **cr
   if (code == SF_OK)
     *created = set;
   else
-    sf_shard_set_free(set);
+    sf_worker_pool_free(set);
   return code;
 }
 
-void sf_shard_set_free(sf_shard_set *set) {
+void sf_worker_pool_free(sf_worker_pool *set) {
   if (set == NULL)
     return;
   for (uint32_t i = 0; set->writers != NULL && i < set->num_dbs; i++)
@@ -72,18 +72,18 @@ void sf_shard_set_free(sf_shard_set *set) {
   free(set);
 }
 
-const sf_shard_record *sf_shard_set_records(const sf_shard_set *set) {
+const sf_shard_record *sf_worker_pool_records(const sf_worker_pool *set) {
   return set->records;
 }
 
 /* The path of a shard's folder, to free; NULL when memory is out. */
-static char *folder_of(const sf_shard_set *set, uint32_t db_id) {
+static char *folder_of(const sf_worker_pool *set, uint32_t db_id) {
   char name[32];
   sf_shard_name(db_id, name);
   return sf_format("%s/%s", set->source.directory, name);
 }
 
-static sf_code open_writer(sf_shard_set *set, uint32_t db_id, sf_error *error) {
+static sf_code open_writer(sf_worker_pool *set, uint32_t db_id, sf_error *error) {
   char *folder = folder_of(set, db_id);
   if (folder == NULL)
     return sf_fail_memory(error, "path of a shard");
@@ -99,9 +99,9 @@ static sf_code open_writer(sf_shard_set *set, uint32_t db_id, sf_error *error) {
 
 /* ----------------------------------------------------------------------------------------------------------- Adding */
 
-/* What the threads of a team share while they work on shards, each on one at a time. */
+/* What the threads of a pool share while they work on shards, each on one at a time. */
 typedef struct shared_work {
-  sf_shard_set *set;
+  sf_worker_pool *set;
   atomic_uint next_shard;
   atomic_bool failed;
   pthread_mutex_t mutex; /* guards code and error */
@@ -109,7 +109,7 @@ typedef struct shared_work {
   sf_error error;
   /* Of finishing: */
   const sf_cancellation *cancellation;
-  sf_shard_set_callback callback;
+  sf_worker_pool_callback callback;
   void *user_data;
   uint32_t shards_total;
   atomic_uint shards_done;
@@ -128,10 +128,10 @@ static void note_failure(shared_work *work, sf_code code, const sf_error *error)
   atomic_store(&work->failed, true);
 }
 
-static sf_code run_shared(shared_work *work, sf_team_function function, sf_error *error) {
+static sf_code run_shared(shared_work *work, sf_thread_function function, sf_error *error) {
   if (pthread_mutex_init(&work->mutex, NULL) != 0)
     return sf_fail_memory(error, "threads");
-  sf_team_run(work->set->source.team, function, work);
+  sf_thread_pool_run(work->set->source.threads, function, work);
   pthread_mutex_destroy(&work->mutex);
   if (work->code != SF_OK && error != NULL)
     *error = work->error;
@@ -141,7 +141,7 @@ static sf_code run_shared(shared_work *work, sf_team_function function, sf_error
 static void write_slice(void *context, uint32_t thread) {
   (void)thread;
   shared_work *work = context;
-  sf_shard_set *set = work->set;
+  sf_worker_pool *set = work->set;
   for (uint32_t id; (id = atomic_fetch_add(&work->next_shard, 1)) < set->num_dbs && !atomic_load(&work->failed);) {
     size_t first = set->starts[id];
     size_t count = set->starts[id + 1] - first;
@@ -156,7 +156,7 @@ static void write_slice(void *context, uint32_t thread) {
 }
 
 /* Sorts the rows by shard, keeping their order (a counting sort). */
-static sf_code group(sf_shard_set *set, const sf_shard_row *rows, const uint32_t *shard_ids, size_t count,
+static sf_code group(sf_worker_pool *set, const sf_shard_row *rows, const uint32_t *shard_ids, size_t count,
                      sf_error *error) {
   if (count > set->capacity) {
     sf_shard_row *grouped = sf_reallocarray(set->grouped, count, sizeof(*grouped));
@@ -178,8 +178,8 @@ static sf_code group(sf_shard_set *set, const sf_shard_row *rows, const uint32_t
   return SF_OK;
 }
 
-sf_code sf_shard_set_add(sf_shard_set *set, const sf_shard_row *rows, const uint32_t *shard_ids, size_t count,
-                         sf_error *error) {
+sf_code sf_worker_pool_add(sf_worker_pool *set, const sf_shard_row *rows, const uint32_t *shard_ids, size_t count,
+                           sf_error *error) {
   for (size_t i = 0; i < count; i++)
     set->records[shard_ids[i]].num_rows++;
   if (set->spool != NULL) {
@@ -198,7 +198,7 @@ static sf_code write_spooled(const sf_shard_row *rows, size_t count, void *user_
   return sf_shard_writer_add(user_data, rows, count, error);
 }
 
-static sf_code complete_shard(sf_shard_set *set, uint32_t id, sf_error *error) {
+static sf_code complete_shard(sf_worker_pool *set, uint32_t id, sf_error *error) {
   if (set->spool != NULL) {
     SF_TRY(open_writer(set, id, error));
     SF_TRY(sf_spool_read(set->spool, id, write_spooled, set->writers[id], error));
@@ -209,7 +209,7 @@ static sf_code complete_shard(sf_shard_set *set, uint32_t id, sf_error *error) {
   return sf_hex_id_make(set->records[id].checkpoint_id, error);
 }
 
-static sf_code upload_shard(const sf_shard_set *set, uint32_t id, const char *folder,
+static sf_code upload_shard(const sf_worker_pool *set, uint32_t id, const char *folder,
                             const sf_cancellation *cancellation, sf_error *error) {
   char name[32];
   sf_shard_name(id, name);
@@ -223,7 +223,7 @@ static sf_code upload_shard(const sf_shard_set *set, uint32_t id, const char *fo
 }
 
 static sf_code finish_shard(shared_work *work, uint32_t id, sf_error *error) {
-  sf_shard_set *set = work->set;
+  sf_worker_pool *set = work->set;
   SF_TRY(sf_cancellation_check(work->cancellation, error));
   SF_TRY(complete_shard(set, id, error));
   char *folder = folder_of(set, id);
@@ -238,7 +238,7 @@ static sf_code finish_shard(shared_work *work, uint32_t id, sf_error *error) {
 
 static void finish_shards(void *context, uint32_t thread) {
   shared_work *work = context;
-  sf_shard_set *set = work->set;
+  sf_worker_pool *set = work->set;
   for (uint32_t id; (id = atomic_fetch_add(&work->next_shard, 1)) < set->num_dbs && !atomic_load(&work->failed);) {
     if (set->records[id].num_rows == 0)
       continue;
@@ -268,7 +268,7 @@ static sf_code sync_upwards(const char *folder, int levels, sf_error *error) {
 }
 
 /* Names are on disk once their folders are. */
-static sf_code sync_folders(const sf_shard_set *set, sf_error *error) {
+static sf_code sync_folders(const sf_worker_pool *set, sf_error *error) {
   if (set->source.storage->vtable->is_remote)
     return SF_OK;
   for (uint32_t id = 0; id < set->num_dbs; id++) {
@@ -283,8 +283,8 @@ static sf_code sync_folders(const sf_shard_set *set, sf_error *error) {
   return sync_upwards(set->source.directory, 2, error);
 }
 
-sf_code sf_shard_set_finish(sf_shard_set *set, sf_shard_set_callback callback, void *user_data,
-                            const sf_cancellation *cancellation, sf_error *error) {
+sf_code sf_worker_pool_finish(sf_worker_pool *set, sf_worker_pool_callback callback, void *user_data,
+                              const sf_cancellation *cancellation, sf_error *error) {
   shared_work work = {.set = set, .callback = callback, .user_data = user_data, .cancellation = cancellation};
   for (uint32_t id = 0; id < set->num_dbs; id++)
     work.shards_total += set->records[id].num_rows > 0;
