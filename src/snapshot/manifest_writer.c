@@ -23,7 +23,6 @@ static const char schema[] = "CREATE TABLE build_meta ("
 /* Of the key-value data that a manifest may have beside vectors: there is none. */
 static const char sharding[] = "{\"cel_columns\": null, \"cel_expr\": null, \"hash_algorithm\": \"xxh3_64\", "
                                "\"routing_values\": null, \"strategy\": \"hash\"}";
-static const char writer_info[] = "{\"attempt\": 0, \"duration_ms\": 0, \"stage_id\": null, \"task_attempt_id\": null}";
 
 /* ---------------------------------------------------------------------------------------- custom["vector"], in JSON */
 
@@ -37,7 +36,7 @@ static void write_artifact(sf_json_writer *writer, const char *member, const sf_
 }
 
 static void write_routing(sf_json_writer *writer, const sf_manifest_facts *facts) {
-  const sf_routing_config *routing = &facts->plan->routing;
+  const sf_routing_config *routing = facts->routing;
   switch (routing->strategy) {
   case SF_SHARDING_CLUSTER:
     write_artifact(writer, "centroids_ref", facts, "centroids.npy");
@@ -48,9 +47,9 @@ static void write_routing(sf_json_writer *writer, const sf_manifest_facts *facts
     break;
   case SF_SHARDING_CEL:
     sf_json_write_text(writer, "cel_expr", routing->cel_expression);
-    sf_json_write_json(writer, "cel_columns", facts->plan->cel_columns);
-    if (facts->plan->routing_values != NULL)
-      sf_json_write_json(writer, "routing_values", facts->plan->routing_values);
+    sf_json_write_json(writer, "cel_columns", facts->cel_columns);
+    if (facts->routing_values != NULL)
+      sf_json_write_json(writer, "routing_values", facts->routing_values);
     break;
   case SF_SHARDING_EXPLICIT:
     break;
@@ -58,21 +57,20 @@ static void write_routing(sf_json_writer *writer, const sf_manifest_facts *facts
 }
 
 static sf_code make_custom(const sf_manifest_facts *facts, sf_buffer *text, sf_error *error) {
-  const sf_build_plan *plan = facts->plan;
   int64_t total = 0;
-  for (uint32_t id = 0; id < plan->num_dbs; id++)
+  for (uint32_t id = 0; id < facts->num_dbs; id++)
     total += (int64_t)facts->shards[id].num_rows;
   sf_json_writer writer;
   sf_json_writer_begin(&writer);
   sf_json_write_begin(&writer, "vector");
-  sf_json_write_integer(&writer, "dim", plan->dim);
-  sf_json_write_text(&writer, "metric", sf_metric_name(plan->metric));
+  sf_json_write_integer(&writer, "dim", facts->dim);
+  sf_json_write_text(&writer, "metric", sf_metric_name(facts->metric));
   /* These two inform; they are what the format's first writer says of shards that are scanned. */
   sf_json_write_text(&writer, "index_type", "hnsw");
   sf_json_write_text(&writer, "quantization", NULL);
   sf_json_write_integer(&writer, "total_vectors", total);
-  sf_json_write_text(&writer, "sharding_strategy", sf_sharding_strategy_name(plan->routing.strategy));
-  sf_json_write_integer(&writer, "num_probes", plan->routing.num_probes);
+  sf_json_write_text(&writer, "sharding_strategy", sf_sharding_strategy_name(facts->routing->strategy));
+  sf_json_write_integer(&writer, "num_probes", facts->routing->num_probes);
   if (facts->has_integer_ids) /* other readers ignore this */
     sf_json_write_text(&writer, "id_type", "int");
   write_routing(&writer, facts);
@@ -111,7 +109,7 @@ static sf_code write_build_meta(sqlite3 *database, const sf_manifest_facts *fact
                            what, SF_ERROR, &row, error));
   bind_text(row, 1, facts->run_id);
   bind_text(row, 2, facts->created_at);
-  sqlite3_bind_int64(row, 3, facts->plan->num_dbs);
+  sqlite3_bind_int64(row, 3, facts->num_dbs);
   bind_text(row, 4, facts->s3_prefix);
   bind_text(row, 5, sharding);
   sqlite3_bind_int64(row, 6, SF_MANIFEST_FORMAT_VERSION);
@@ -123,30 +121,36 @@ static sf_code write_build_meta(sqlite3 *database, const sf_manifest_facts *fact
 
 static sf_code write_shard(sqlite3 *database, sqlite3_stmt *row, const sf_manifest_facts *facts, uint32_t db_id,
                            sf_error *error) {
-  const sf_shard_record *shard = &facts->shards[db_id];
-  char name[32];
-  sf_shard_name(db_id, name);
-  char *url = sf_format("%s/shards/run_id=%s/%s", facts->s3_prefix, facts->run_id, name);
-  if (url == NULL)
-    return sf_fail_memory(error, what);
+  const sf_shard_result *shard = &facts->shards[db_id];
+  char *url = sf_shard_url(facts->s3_prefix, facts->run_id, shard);
+  char *writer_info = sf_format("{\"attempt\": %u, \"duration_ms\": 0, \"stage_id\": null, \"task_attempt_id\": null}",
+                                (unsigned)shard->attempt);
+  sf_code code = SF_OK;
+  if (url == NULL || writer_info == NULL) {
+    code = sf_fail_memory(error, what);
+    goto done;
+  }
   sqlite3_bind_int64(row, 1, db_id);
   bind_text(row, 2, url);
-  sqlite3_bind_int64(row, 3, (sqlite3_int64)shard->num_rows);
-  sqlite3_bind_int64(row, 4, (sqlite3_int64)shard->num_bytes);
-  bind_text(row, 5, shard->checkpoint_id);
-  bind_text(row, 6, writer_info);
-  sf_code code = step(database, row, error);
+  sqlite3_bind_int64(row, 3, shard->attempt);
+  sqlite3_bind_int64(row, 4, (sqlite3_int64)shard->num_rows);
+  sqlite3_bind_int64(row, 5, (sqlite3_int64)shard->num_bytes);
+  bind_text(row, 6, shard->checkpoint_id);
+  bind_text(row, 7, writer_info);
+  code = step(database, row, error);
+done:
   free(url);
+  free(writer_info);
   return code;
 }
 
 /* Shards without rows are absent. */
 static sf_code write_shards(sqlite3 *database, const sf_manifest_facts *facts, sf_error *error) {
   sqlite3_stmt *row;
-  SF_TRY(sf_sqlite_prepare(database, "INSERT INTO shards VALUES (?1, ?2, 0, ?3, ?4, NULL, NULL, ?5, ?6)", what,
+  SF_TRY(sf_sqlite_prepare(database, "INSERT INTO shards VALUES (?1, ?2, ?3, ?4, ?5, NULL, NULL, ?6, ?7)", what,
                            SF_ERROR, &row, error));
   sf_code code = SF_OK;
-  for (uint32_t id = 0; id < facts->plan->num_dbs && code == SF_OK; id++)
+  for (uint32_t id = 0; id < facts->num_dbs && code == SF_OK; id++)
     if (facts->shards[id].num_rows > 0)
       code = write_shard(database, row, facts, id, error);
   sqlite3_finalize(row);

@@ -2,17 +2,23 @@
 #ifndef SF_SNAPSHOT_MANIFEST_WRITER_H
 #define SF_SNAPSHOT_MANIFEST_WRITER_H
 
-#include "writer/plan.h"
-#include "writer/worker_pool.h"
+#include "base/memory.h"
+#include "routing/routing_config.h"
+#include "snapshot/shard_result.h"
 
-/* All borrowed. */
+/* What a manifest says, as plain facts. All borrowed. */
 typedef struct sf_manifest_facts {
-  const sf_build_plan *plan;
   const char *run_id;
-  const char *created_at;
-  const char *s3_prefix;
-  const sf_shard_record *shards; /* num_dbs */
-  bool has_integer_ids;          /* all of them are integers, which the shards store as text */
+  const char *created_at; /* SF_TIMESTAMP_SIZE */
+  const char *s3_prefix;  /* no trailing slash */
+  uint32_t num_dbs;
+  uint32_t dim;
+  sf_metric metric;
+  bool has_integer_ids; /* all of them are integers, which the shards store as text */
+  const sf_routing_config *routing;
+  const char *cel_columns;       /* cel: JSON; it is written as it is */
+  const char *routing_values;    /* cel: the same; NULL: none */
+  const sf_shard_result *shards; /* num_dbs, by db_id */
 } sf_manifest_facts;
 
 /* The SQLite database, appended to `bytes`. */

@@ -37,13 +37,13 @@ sf_code sf_builder_begin_rows(sf_builder *builder, sf_error *error) {
   builder->scratch = sf_calloc((size_t)sf_thread_pool_size(builder->threads) * builder->plan.num_dbs, sizeof(uint32_t));
   if (builder->scratch == NULL)
     return sf_fail_memory(error, "rows");
-  const sf_worker_pool_params source = {.plan = &builder->plan,
+  const sf_worker_pool_params params = {.plan = &builder->plan,
                                         .threads = builder->threads,
                                         .storage = builder->storage,
-                                        .key = builder->shards_key,
+                                        .run_key = builder->shards_key,
                                         .directory = builder->shards_directory,
                                         .staging_directory = builder->temporary_directory};
-  return sf_worker_pool_create(&source, &builder->set, error);
+  return sf_worker_pool_create(&params, &builder->workers, error);
 }
 
 /* At the first batch, when the dimension is known. */
@@ -197,7 +197,7 @@ sf_code sf_builder_write_rows(sf_builder *builder, const sf_shard_row *rows, con
                                 shard_ids[i], error));
     builder->has_string_ids |= rows[i].id_type == SF_ID_STRING;
   }
-  SF_TRY(sf_worker_pool_add(builder->set, rows, shard_ids, count, error));
+  SF_TRY(sf_worker_pool_add(builder->workers, rows, shard_ids, count, error));
   builder->state.phase = SF_BUILD_WRITING;
   builder->state.rows += count;
   return SF_OK;

@@ -31,7 +31,7 @@ sf_code sf_builder_check(const sf_builder *builder, sf_error *error) {
   if (!builder->has_failed)
     return SF_OK;
   return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "the builder has %s: make another",
-                 builder->is_published ? "finished" : "failed");
+                 builder->driver.is_published ? "finished" : "failed");
 }
 
 sf_code sf_builder_report_progress(sf_builder *builder, sf_error *error) {
@@ -321,8 +321,8 @@ static void abort_uploads(const sf_builder *builder, const sf_cancellation *canc
 static sf_code remove_written(const sf_builder *builder, const sf_cancellation *cancellation, sf_error *error) {
   bool is_remote = builder->storage->vtable->is_remote;
   bool has_uploaded = is_remote && builder->state.phase >= SF_BUILD_FINISHING;
-  if (builder->manifest_folder != NULL)
-    SF_TRY(sf_storage_remove_all(builder->storage, builder->manifest_folder, cancellation, error));
+  if (builder->driver.manifest_folder != NULL)
+    SF_TRY(sf_storage_remove_all(builder->storage, builder->driver.manifest_folder, cancellation, error));
   if (has_uploaded || (!is_remote && builder->shards_directory != NULL))
     SF_TRY(remove_folder(builder, sf_format("%s/", builder->shards_key), cancellation, error));
   if (has_uploaded)
@@ -356,7 +356,7 @@ static void free_slice(sf_build_slice *slice) {
 }
 
 static void free_rows(sf_builder *builder) {
-  sf_worker_pool_free(builder->set);
+  sf_worker_pool_free(builder->workers);
   free(builder->scratch);
   sf_assigner_free(builder->assigner);
   sf_unique_ids_free(builder->ids);
@@ -370,9 +370,10 @@ static void free_rows(sf_builder *builder) {
 static void free_builder(sf_builder *builder, const sf_cancellation *outer) {
   free_rows(builder);
   sf_thread_pool_free(builder->threads);
-  if (!builder->is_published && builder->storage != NULL && builder->shards_key != NULL &&
+  if (!builder->driver.is_published && builder->storage != NULL && builder->shards_key != NULL &&
       (builder->record.key != NULL || builder->shards_directory != NULL))
     remove_rests(builder, outer);
+  sf_driver_free(&builder->driver);
   sf_run_record_free(&builder->record);
   sf_new_folders_free(&builder->new_folders);
   sf_staging_close(&builder->staging);
@@ -384,7 +385,6 @@ static void free_builder(sf_builder *builder, const sf_cancellation *outer) {
   free(builder->s3_prefix);
   free(builder->shards_key);
   free(builder->shards_directory);
-  free(builder->manifest_folder);
   free(builder->ids_name);
   free(builder->row_word);
   free(builder);

@@ -5,8 +5,10 @@
 #include "base/log.h"
 #include "snapshot/run_record.h"
 #include "writer/assign.h"
+#include "writer/driver.h"
 #include "writer/new_folders.h"
 #include "writer/routing_check.h"
+#include "writer/spool.h"
 #include "writer/staging.h"
 #include "writer/unique_ids.h"
 #include "writer/worker_pool.h"
@@ -33,16 +35,15 @@ struct sf_builder {
   const char *temporary_directory;
   sf_staging staging;
   sf_new_folders new_folders; /* of a root that is a directory */
-  char *manifest_folder;      /* key, once the manifest may be there; NULL: not yet */
   sf_thread_pool *threads;
   sf_run_record record;
   sf_executor *executor;
   const sf_cancellation *cancellation; /* of the operation under way; NULL: none */
 
-  sf_assigner *assigner; /* NULL: not before the first rows, or centroids are yet to be trained */
-  uint32_t *scratch;     /* num_dbs for each thread */
-  sf_worker_pool *set;   /* as long as the assigner */
-  sf_unique_ids *ids;    /* NULL: rows are numbered */
+  sf_assigner *assigner;   /* NULL: not before the first rows, or centroids are yet to be trained */
+  uint32_t *scratch;       /* num_dbs for each thread */
+  sf_worker_pool *workers; /* as long as the assigner */
+  sf_unique_ids *ids;      /* NULL: rows are numbered */
   bool has_given_ids;
   bool has_string_ids; /* of some row */
   sf_build_slice slice;
@@ -66,8 +67,8 @@ struct sf_builder {
   double training_seconds;
   double writing_seconds;
   double finishing_seconds;
-  bool has_failed; /* or finished */
-  bool is_published;
+  bool has_failed;  /* or finished */
+  sf_driver driver; /* of publishing */
 };
 
 /* Fails where the builder can't be used: it has failed or finished, or is another process's. */

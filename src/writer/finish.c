@@ -3,9 +3,6 @@
 #include "base/block.h"
 #include "base/memory.h"
 #include "base/time.h"
-#include "snapshot/manifest_writer.h"
-#include "snapshot/npy_writer.h"
-#include "snapshot/publish.h"
 #include "writer/builder.h"
 
 #include <stdio.h>
@@ -46,28 +43,28 @@ static sf_code complete(sf_builder *builder, sf_error *error) {
     SF_TRY(sf_builder_train_kept(builder, error));
   builder->state.phase = SF_BUILD_FINISHING;
   SF_TRY(sf_builder_report_progress(builder, error));
-  SF_TRY(sf_worker_pool_finish(builder->set, tell_of_shards, builder, builder->cancellation, error));
+  SF_TRY(sf_worker_pool_finish(builder->workers, tell_of_shards, builder, builder->cancellation, error));
   return sf_run_record_renew(&builder->record, builder->storage, builder->cancellation, error);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- Result */
 
 static size_t url_size(const sf_builder *builder) {
-  return strlen(builder->s3_prefix) + strlen(builder->shards_key) + 34; /* two slashes, the shard's name and a NUL */
+  return strlen(builder->s3_prefix) + strlen(builder->shards_key) + SF_SHARD_PREFIX_SIZE + 2; /* two slashes */
 }
 
 static void describe_shards(const sf_builder *builder, sf_built_shard *shards, char **text, sf_build_result *result) {
-  const sf_shard_record *records = sf_worker_pool_records(builder->set);
+  const sf_shard_result *written = sf_worker_pool_results(builder->workers);
   for (uint32_t id = 0; id < builder->plan.num_dbs; id++) {
-    shards[id] = (sf_built_shard){.db_id = id, .num_rows = records[id].num_rows, .num_bytes = records[id].num_bytes};
-    if (records[id].num_rows == 0)
+    shards[id] = (sf_built_shard){.db_id = id, .num_rows = written[id].num_rows, .num_bytes = written[id].num_bytes};
+    if (written[id].num_rows == 0)
       continue;
-    char name[32];
-    sf_shard_name(id, name);
+    char prefix[SF_SHARD_PREFIX_SIZE];
+    sf_shard_prefix(id, written[id].attempt, prefix);
     shards[id].db_url = *text;
-    *text += snprintf(*text, url_size(builder), "%s/%s/%s", builder->s3_prefix, builder->shards_key, name) + 1;
+    *text += snprintf(*text, url_size(builder), "%s/%s/%s", builder->s3_prefix, builder->shards_key, prefix) + 1;
     result->num_shards++;
-    result->num_bytes += records[id].num_bytes;
+    result->num_bytes += written[id].num_bytes;
   }
 }
 
@@ -96,85 +93,56 @@ static sf_code describe(const sf_builder *builder, const char *ref, sf_build_res
 
 /* ------------------------------------------------------------------------------------------------------- Publishing */
 
-static sf_code put_array(sf_builder *builder, const char *name, const float *values, size_t num_rows, sf_error *error) {
-  char *key = sf_format("vector_meta/run_id=%s/%s", builder->run_id, name);
-  sf_buffer bytes = {0};
-  sf_code code =
-      key == NULL || !sf_npy_append(values, num_rows, builder->plan.dim, &bytes)
-          ? sf_fail_memory(error, name)
-          : sf_storage_put(builder->storage, key, bytes.data, bytes.length, NULL, builder->cancellation, NULL, error);
-  sf_buffer_free(&bytes);
-  free(key);
-  return code;
-}
-
-static sf_code put_artifacts(sf_builder *builder, sf_error *error) {
+static sf_driver_params driver_params(const sf_builder *builder) {
   const sf_build_plan *plan = &builder->plan;
-  if (plan->routing.strategy == SF_SHARDING_CLUSTER)
-    return put_array(builder, "centroids.npy", plan->centroids, plan->num_dbs, error);
-  if (plan->routing.strategy == SF_SHARDING_LSH)
-    return put_array(builder, "hyperplanes.npy", plan->hyperplanes, plan->routing.num_hash_bits, error);
-  return SF_OK;
-}
-
-static sf_code put_manifest(sf_builder *builder, const char *key, const sf_buffer *bytes, sf_error *error) {
-  const sf_put_condition condition = {.if_none_match = true};
-  bool stored = false;
-  SF_TRY(sf_storage_put(builder->storage, key, bytes->data, bytes->length, &condition, builder->cancellation, &stored,
-                        error));
-  return stored ? SF_OK : sf_fail(error, SF_ERROR, "%s: expected no %s yet, found one", builder->storage->root, key);
-}
-
-/* From here on the snapshot is one of those that can be rolled back to: nothing of it is removed any more. */
-static sf_code make_live(sf_builder *builder, const char *key, const char *ref, const sf_buffer *manifest,
-                         sf_error *error) {
-  SF_TRY(sf_routing_check_run(&builder->check, &builder->plan, manifest, ref, builder->storage, builder->cancellation,
-                              error));
-  SF_TRY(put_manifest(builder, key, manifest, error));
-  builder->is_published = true;
-  sf_error failure;
-  sf_code code = sf_publish_pointer(builder->storage, ref, builder->run_id, builder->cancellation, &failure);
-  if (code != SF_OK) {
-    sf_error_prefix(&failure, "%s is published, but _CURRENT does not point to it", ref);
-    if (error != NULL)
-      *error = failure;
-    return code;
+  sf_driver_params params = {.storage = builder->storage,
+                             .facts = {.run_id = builder->run_id,
+                                       .s3_prefix = builder->s3_prefix,
+                                       .num_dbs = plan->num_dbs,
+                                       .dim = plan->dim,
+                                       .metric = plan->metric,
+                                       .has_integer_ids = plan->keeps_integer_ids && !builder->has_string_ids &&
+                                                          plan->format->has_string_ids_only,
+                                       .routing = &plan->routing,
+                                       .cel_columns = plan->cel_columns,
+                                       .routing_values = plan->routing_values},
+                             .num_rows = builder->num_rows,
+                             .shard_rows = sf_worker_pool_rows(builder->workers)};
+  if (plan->routing.strategy == SF_SHARDING_CLUSTER) {
+    params.artifact = plan->centroids;
+    params.artifact_name = "centroids.npy";
+    params.artifact_rows = plan->num_dbs;
+  } else if (plan->routing.strategy == SF_SHARDING_LSH) {
+    params.artifact = plan->hyperplanes;
+    params.artifact_name = "hyperplanes.npy";
+    params.artifact_rows = plan->routing.num_hash_bits;
   }
-  if (sf_run_record_succeed(&builder->record, builder->storage, ref, builder->cancellation, &failure) != SF_OK)
+  return params;
+}
+
+/* The record only informs: without it, the snapshot is live all the same. */
+static void complete_record(sf_builder *builder) {
+  sf_error failure;
+  if (sf_run_record_succeed(&builder->record, builder->storage, builder->driver.manifest_ref, builder->cancellation,
+                            &failure) != SF_OK)
     sf_log_message(&builder->log, SF_LOG_WARNING, "the snapshot is live, but its record is not complete: %s",
                    failure.message);
-  return SF_OK;
 }
 
 static sf_code publish(sf_builder *builder, sf_build_result **result, sf_error *error) {
-  char now[SF_TIMESTAMP_SIZE];
-  sf_buffer manifest = {0};
+  sf_driver *driver = &builder->driver;
   builder->state.phase = SF_BUILD_PUBLISHING;
   SF_TRY(sf_builder_report_progress(builder, error));
-  SF_TRY(put_artifacts(builder, error));
-  sf_timestamp_now(now);
-  const sf_manifest_facts facts = {.plan = &builder->plan,
-                                   .run_id = builder->run_id,
-                                   .created_at = now,
-                                   .s3_prefix = builder->s3_prefix,
-                                   .shards = sf_worker_pool_records(builder->set),
-                                   .has_integer_ids = builder->plan.keeps_integer_ids && !builder->has_string_ids &&
-                                                      builder->plan.format->has_string_ids_only};
-  char *key = sf_format("manifests/%s_run_id=%s/manifest", now, builder->run_id);
-  char *ref = key == NULL ? NULL : sf_format("%s/%s", builder->s3_prefix, key);
-  sf_code code =
-      ref == NULL ? sf_fail_memory(error, "reference of the manifest") : sf_manifest_write(&facts, &manifest, error);
-  if (code == SF_OK && (builder->manifest_folder = sf_format("manifests/%s_run_id=%s/", now, builder->run_id)) == NULL)
-    code = sf_fail_memory(error, "key of the manifest");
-  /* Before the snapshot is live: a build that fails after that would have been done all the same. */
-  if (code == SF_OK)
-    code = describe(builder, ref, result, error);
-  if (code == SF_OK)
-    code = make_live(builder, key, ref, &manifest, error);
-  sf_buffer_free(&manifest);
-  free(key);
-  free(ref);
-  return code;
+  const sf_driver_params params = driver_params(builder);
+  SF_TRY(sf_driver_prepare(driver, &params, sf_worker_pool_results(builder->workers), builder->plan.num_dbs,
+                           builder->cancellation, error));
+  /* Before the snapshot is live: a build whose result can't be allocated must fail while it can still be undone. */
+  SF_TRY(describe(builder, driver->manifest_ref, result, error));
+  SF_TRY(sf_routing_check_run(&builder->check, &builder->plan, &driver->manifest, driver->manifest_ref,
+                              builder->storage, builder->cancellation, error));
+  SF_TRY(sf_driver_publish(driver, builder->cancellation, error));
+  complete_record(builder);
+  return SF_OK;
 }
 
 static sf_code finish(sf_builder *builder, sf_build_result **result, sf_error *error) {

@@ -52,6 +52,11 @@ static sf_code remote_local_file(sf_storage *storage, const char *key, const cha
   return sf_fail(error, SF_ERROR, "%s is not on this machine", key);
 }
 
+static sf_code remote_put_file(sf_storage *storage, const char *key, const char *path,
+                               const sf_cancellation *cancellation, sf_error *error) {
+  return sf_storage_put_file(count_request(storage), key, path, cancellation, error);
+}
+
 static const sf_storage_vtable remote_vtable = {
     .scheme = "remote",
     .is_remote = true,
@@ -61,6 +66,7 @@ static const sf_storage_vtable remote_vtable = {
     .head = remote_head,
     .list = remote_list,
     .local_file = remote_local_file,
+    .put_file = remote_put_file,
 };
 
 sf_code remote_storage_open(const char *root, sf_storage **storage, sf_error *error) {

@@ -1,0 +1,87 @@
+#include "writer/worker.h"
+
+#include "base/files.h"
+#include "base/memory.h"
+#include "writer/upload.h"
+
+#include <string.h>
+
+struct sf_worker {
+  sf_worker_params params;
+  char prefix[SF_SHARD_PREFIX_SIZE];
+  char *folder; /* the attempt's, on this machine */
+  sf_shard_writer *writer;
+  uint64_t num_rows;
+};
+
+static sf_code open_shard(sf_worker *worker, sf_error *error) {
+  const sf_worker_params *params = &worker->params;
+  sf_shard_prefix(params->db_id, params->attempt, worker->prefix);
+  worker->folder = sf_format("%s/%s", params->directory, worker->prefix);
+  if (worker->folder == NULL)
+    return sf_fail_memory(error, "path of a shard");
+  const sf_shard_writer_options options = {
+      .directory = worker->folder, .db_id = params->db_id, .dim = params->dim, .metric = params->metric};
+  SF_TRY(sf_make_folders(worker->folder, error));
+  return params->format->create(&options, &worker->writer, error);
+}
+
+sf_code sf_worker_create(const sf_worker_params *params, sf_worker **created, sf_error *error) {
+  sf_worker *worker = sf_calloc(1, sizeof(*worker));
+  if (worker == NULL)
+    return sf_fail_memory(error, "shard");
+  worker->params = *params;
+  sf_code code = open_shard(worker, error);
+  if (code == SF_OK)
+    *created = worker;
+  else
+    sf_worker_free(worker);
+  return code;
+}
+
+void sf_worker_free(sf_worker *worker) {
+  if (worker == NULL)
+    return;
+  sf_shard_writer_free(worker->writer);
+  free(worker->folder);
+  free(worker);
+}
+
+sf_code sf_worker_add(sf_worker *worker, const sf_shard_row *rows, size_t count, sf_error *error) {
+  worker->num_rows += count;
+  return sf_shard_writer_add(worker->writer, rows, count, error);
+}
+
+static sf_code upload(const sf_worker *worker, const sf_cancellation *cancellation, sf_error *error) {
+  char *key = sf_format("%s/%s", worker->params.run_key, worker->prefix);
+  if (key == NULL)
+    return sf_fail_memory(error, "key of a shard");
+  sf_code code = sf_upload_folder(worker->params.storage, key, worker->folder, cancellation, error);
+  free(key);
+  sf_remove_tree(worker->folder);
+  return code;
+}
+
+/* The names in "…/attempt=00" and "…/db=00003" are on disk once these folders are. */
+static sf_code sync_folders(const sf_worker *worker, sf_error *error) {
+  char *above = sf_folder_of(worker->folder);
+  if (above == NULL)
+    return sf_fail_memory(error, "path of a folder");
+  sf_sync_folder(worker->folder);
+  sf_sync_folder(above);
+  free(above);
+  return SF_OK;
+}
+
+sf_code sf_worker_finish(sf_worker *worker, const sf_cancellation *cancellation, sf_shard_result *result,
+                         sf_error *error) {
+  const sf_worker_params *params = &worker->params;
+  *result = (sf_shard_result){.db_id = params->db_id, .attempt = params->attempt, .num_rows = worker->num_rows};
+  SF_TRY(sf_shard_writer_finish(worker->writer, error));
+  /* Its buffers and open files are not needed while the shard is uploaded. */
+  sf_shard_writer_free(worker->writer);
+  worker->writer = NULL;
+  SF_TRY(sf_hex_id_make(result->checkpoint_id, error));
+  SF_TRY(sf_folder_size(worker->folder, &result->num_bytes, error));
+  return params->storage->vtable->is_remote ? upload(worker, cancellation, error) : sync_folders(worker, error);
+}
