@@ -131,6 +131,13 @@ class Book(Check):
                 self.write({"docs/internals.md": f"first\n`{name}`\n"})
                 self.assert_fails("check-book", f"docs/internals.md:2: the tree has no {name.rstrip('/')}")
 
+    def test_a_mutex_that_the_lock_order_lacks_is_named(self):
+        self.write({"src/query/lock.h": "struct lock {\n  pthread_mutex_t mutex; /* guards */\n};\n"})
+        self.write({"docs/internals.md": "\n## Locks\n\n| `src/query/lock.h` |\n\n## Next\n"})
+        self.assert_passes("check-book")
+        self.write({"docs/internals.md": "\n## Locks\n\n## Next\n\n`src/query/lock.h`\n"})
+        self.assert_fails("check-book", "the section on locks lacks the mutex of src/query/lock.h")
+
 
 if __name__ == "__main__":
     unittest.main()
