@@ -1,4 +1,7 @@
-/* The best neighbours of a search over all of its shards: merged from the slices' results as they come. */
+/*
+ * Merges the sorted rows that tasks found, as they come in, into the best rows of the whole search: a two-way merge of
+ * sorted lists that keeps the first `top_k`. The result does not depend on the order in which tasks end.
+ */
 #ifndef SF_QUERY_MERGE_H
 #define SF_QUERY_MERGE_H
 
@@ -6,28 +9,28 @@
 
 typedef struct sf_merged_row {
   double score;
-  uint64_t row;
+  uint64_t row; /* number in its shard */
   uint32_t shard_id;
-  uint32_t slot; /* the shard's number within the search */
+  uint32_t shard_index; /* the shard's position within the search */
 } sf_merged_row;
 
-/* Ordered by score, then shard id, then row: the order in which results come in can't be seen in it. */
+/* Ordered by score, then shard id, then row. Zero-initialised but for top_k. Not to be used by two threads at once. */
 typedef struct sf_merge {
   sf_merged_row *items;
-  sf_merged_row *spare; /* where a merge goes; then the two change places */
+  sf_merged_row *spare; /* what the next merge writes; then the two are swapped */
   size_t count;
   size_t capacity; /* of both */
   size_t top_k;
 } sf_merge;
 
-void sf_merge_free(sf_merge *winners);
+void sf_merge_free(sf_merge *merged);
 
-/* Merges a shard's neighbours (ascending); *num_taken of them are winners now. False when memory is out: the winners
- * stay as they were. */
-bool sf_merge_add(sf_merge *winners, uint32_t shard_id, uint32_t slot, const sf_neighbour *neighbours, size_t count,
+/* Merges rows of a shard, which are ascending; *num_taken of them are among the merged rows now. False when memory is out:
+ * the merged rows stay as they were. */
+bool sf_merge_add(sf_merge *merged, uint32_t shard_id, uint32_t shard_index, const sf_neighbour *rows, size_t count,
                   size_t *num_taken);
 
-/* What a row must not score above to be among the winners: +infinity until there are top_k. */
-double sf_merge_threshold(const sf_merge *winners);
+/* No row that scores higher can be among the results: +infinity until there are top_k rows. */
+double sf_merge_threshold(const sf_merge *merged);
 
 #endif

@@ -1,11 +1,16 @@
 #include "query/response.h"
 
+#include "base/json_text.h"
+#include "base/memory.h"
+
+#include <string.h>
+
 struct sf_search_response {
   sf_search_result *results;
   size_t count;
   uint32_t num_shards_queried;
   double latency_ms;
-  sf_buffer text;  /* of ids and payloads, each with a NUL behind it */
+  sf_buffer text;  /* of ids and payloads, each with a NUL after it */
   size_t *offsets; /* into the text, until it is sealed: of the id and the payload of each result */
 };
 
@@ -63,6 +68,96 @@ void sf_search_response_seal(sf_search_response *response, double latency_ms) {
   free(response->offsets);
   response->offsets = NULL;
   response->latency_ms = latency_ms;
+}
+
+/* Where the rows of one shard go in the response. */
+typedef struct row_target {
+  sf_row_sink sink; /* first: the shard passes it to add_row */
+  sf_search_response *response;
+  const size_t *indexes;
+  size_t next;
+  bool has_integer_ids;
+} row_target;
+
+/* Ids are stored one after the other in a shard: the digits of one end with its length, not with a NUL. */
+static bool parse_integer_id(const char *text, size_t length, int64_t *id) {
+  char digits[24];
+  if (length >= sizeof(digits))
+    return false;
+  memcpy(digits, text, length);
+  digits[length] = '\0';
+  return sf_json_text_to_int64((sf_json_text){.data = digits, .length = length}, id);
+}
+
+static bool add_row(sf_row_sink *sink, sf_id_type id_type, int64_t id_integer, const char *id_string, size_t id_length,
+                    const char *payload, size_t payload_length) {
+  row_target *target = (row_target *)sink;
+  if (target->has_integer_ids && id_type == SF_ID_STRING && parse_integer_id(id_string, id_length, &id_integer))
+    id_type = SF_ID_INTEGER;
+  return sf_search_response_set_row(target->response, target->indexes[target->next++], id_type, id_integer, id_string,
+                                    id_length, payload, payload_length);
+}
+
+/* Which merged rows are fetched, and the next shard's: scratch memory for `count` of each. */
+typedef struct fetch_state {
+  bool *fetched;
+  uint64_t *rows;
+  size_t *indexes;
+} fetch_state;
+
+/* Fetches the merged rows of one shard: of the one that has the merged row `first`, which is its first. */
+static sf_code fetch_shard_rows(const sf_response_params *params, size_t first, fetch_state *state,
+                                sf_search_response *response, sf_error *error) {
+  const sf_merged_row *merged = params->merged->items;
+  uint32_t shard_index = merged[first].shard_index;
+  size_t count = 0;
+  for (size_t i = first; i < params->merged->count; i++)
+    if (merged[i].shard_index == shard_index) {
+      state->rows[count] = merged[i].row;
+      state->indexes[count++] = i;
+      state->fetched[i] = true;
+    }
+  row_target target = {
+      .sink.add = add_row, .response = response, .indexes = state->indexes, .has_integer_ids = params->has_integer_ids};
+  return sf_shard_fetch_rows(params->shards[shard_index], state->rows, count, &target.sink, error);
+}
+
+static sf_code fetch_rows(const sf_response_params *params, sf_search_response *response, sf_error *error) {
+  size_t count = params->merged->count;
+  fetch_state state = {.fetched = sf_calloc(count, sizeof(*state.fetched)),
+                       .rows = sf_calloc(count, sizeof(*state.rows)),
+                       .indexes = sf_calloc(count, sizeof(*state.indexes))};
+  sf_code code = SF_OK;
+  if (state.fetched == NULL || state.rows == NULL || state.indexes == NULL)
+    code = sf_fail_memory(error, "results");
+  for (size_t i = 0; i < count && code == SF_OK; i++) {
+    if (state.fetched[i])
+      continue;
+    code = sf_cancellation_check(params->cancellation, error);
+    if (code == SF_OK)
+      code = fetch_shard_rows(params, i, &state, response, error);
+  }
+  free(state.fetched);
+  free(state.rows);
+  free(state.indexes);
+  return code;
+}
+
+sf_code sf_search_response_fetch(const sf_response_params *params, sf_search_response **fetched, sf_error *error) {
+  const sf_merge *merged = params->merged;
+  sf_search_response *response = NULL;
+  SF_TRY(sf_search_response_create(merged->count, params->num_shards, &response, error));
+  sf_code code = fetch_rows(params, response, error);
+  if (code != SF_OK) {
+    sf_search_response_free(response);
+    return code;
+  }
+  for (size_t i = 0; i < merged->count; i++) {
+    response->results[i].score = merged->items[i].score;
+    response->results[i].shard_id = merged->items[i].shard_id;
+  }
+  *fetched = response;
+  return SF_OK;
 }
 
 size_t sf_search_response_count(const sf_search_response *response) {

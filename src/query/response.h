@@ -1,17 +1,33 @@
-/* The answer to a search: winners, and the ids and payloads that are fetched for them. */
+/*
+ * The response to a search: the merged rows with the ids and payloads that are fetched for them, a shard at a time. Texts
+ * go into one buffer, which moves while it grows: until it is sealed the response keeps offsets instead of pointers.
+ */
 #ifndef SF_QUERY_RESPONSE_H
 #define SF_QUERY_RESPONSE_H
 
-#include "base/memory.h"
+#include "base/cancellation.h"
 #include "formats/shard.h"
+#include "query/merge.h"
 #include "shardyfusion/search.h"
 
-/* A response of `count` results whose scores and shard ids are still to be set. */
+/* All borrowed for the call. */
+typedef struct sf_response_params {
+  const sf_merge *merged;
+  sf_shard *const *shards;             /* by shard_index; those of merged rows are open */
+  uint32_t num_shards;                 /* that were searched */
+  bool has_integer_ids;                /* an id that is stored as the text of an integer is one */
+  const sf_cancellation *cancellation; /* NULL: never cancelled */
+} sf_response_params;
+
+/* Fetches the merged rows into a new response, which the caller seals or frees. May wait for the shards' files. */
+sf_code sf_search_response_fetch(const sf_response_params *params, sf_search_response **response, sf_error *error);
+
+/* The parts of it. A response of `count` results whose scores and shard ids are still to be set. */
 sf_code sf_search_response_create(size_t count, uint32_t num_shards_queried, sf_search_response **response,
                                   sf_error *error);
-/* For whoever fills it: `count` results. */
+/* The `count` results, to be filled. */
 sf_search_result *sf_search_response_mutable(sf_search_response *response);
-/* Puts an id and a payload (copied) to the result at `index`; false when memory is out. */
+/* Copies an id and a payload (NULL: none) to the result at `index`; false when memory is out. */
 bool sf_search_response_set_row(sf_search_response *response, size_t index, sf_id_type id_type, int64_t id_integer,
                                 const char *id_string, size_t id_length, const char *payload, size_t payload_length);
 /* All rows are set: pointers into the response become valid. */

@@ -109,7 +109,7 @@ static sf_code create_search(sf_reader *reader, sf_served_snapshot *served, cons
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "top_k: expected at least 1, found %lld",
                    (long long)request->top_k);
   SF_TRY(route(served, request, &query, &shard_ids, &num_shards, error));
-  const sf_search_params source = {.cache = served,
+  const sf_search_params params = {.served = served,
                                    .executor = reader->executor,
                                    .query = query,
                                    .top_k = (uint64_t)request->top_k < SIZE_MAX ? (size_t)request->top_k : SIZE_MAX,
@@ -118,7 +118,7 @@ static sf_code create_search(sf_reader *reader, sf_served_snapshot *served, cons
                                    .max_concurrency = reader->max_concurrency,
                                    .started = started,
                                    .events = &reader->events};
-  sf_code code = sf_search_create(&source, search, error);
+  sf_code code = sf_search_create(&params, search, error);
   free(query);
   free(shard_ids);
   return code;

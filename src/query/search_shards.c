@@ -1,0 +1,180 @@
+#include "query/search_shards.h"
+
+#include "base/time.h"
+
+/* Lets other searches see where the shard's next task begins. */
+static void register_position_locked(const sf_search *search, sf_shard_search *of) {
+  if (search->merged.top_k <= SF_MAX_SHARED_TOP_K)
+    sf_scan_registry_put(sf_served_snapshot_scans(search->served), of->shard_id, &of->position, of->segment, of->row);
+}
+
+static void push_ready_locked(sf_search *search, sf_shard_search *ready) {
+  ready->next = NULL;
+  ready->previous = search->last_ready;
+  *(search->last_ready != NULL ? &search->last_ready->next : &search->first_ready) = ready;
+  search->last_ready = ready;
+  register_position_locked(search, ready);
+}
+
+static void remove_ready_locked(sf_search *search, sf_shard_search *removed) {
+  *(removed->previous != NULL ? &removed->previous->next : &search->first_ready) = removed->next;
+  *(removed->next != NULL ? &removed->next->previous : &search->last_ready) = removed->previous;
+  sf_scan_registry_remove(sf_served_snapshot_scans(search->served), removed->shard_id, &removed->position);
+}
+
+bool sf_shard_search_has_tasks_locked(const sf_shard_search *of) {
+  return of->shard != NULL && of->segment < of->shard->num_segments;
+}
+
+static void fill_event_locked(sf_shard_event *event, const sf_shard *shard) {
+  event->finished = sf_monotonic_nanoseconds();
+  if (shard == NULL)
+    return;
+  event->num_rows = sf_shard_num_rows(shard);
+  event->num_not_finite = sf_shard_num_not_finite(shard);
+}
+
+/* Of a shard with no task left, to take or running. */
+static void finish_shard_locked(sf_search *search, sf_shard_search *finished) {
+  search->num_in_flight--;
+  if (search->shard_events != NULL)
+    fill_event_locked(&search->shard_events[finished - search->shards], finished->shard);
+  if (finished->has_merged_rows || finished->shard == NULL)
+    return;
+  finished->next = search->to_return;
+  search->to_return = finished;
+}
+
+void sf_search_add_shard_locked(sf_search *search, sf_shard_search *to, sf_shard *shard) {
+  to->shard = shard;
+  if (search->shard_events != NULL)
+    search->shard_events[to - search->shards] = (sf_shard_event){.acquired = sf_monotonic_nanoseconds()};
+  if (sf_shard_search_has_tasks_locked(to) && search->code == SF_OK)
+    push_ready_locked(search, to);
+  else
+    finish_shard_locked(search, to);
+}
+
+/* Drops a reference that is never the last: the calling thread holds another. */
+static void drop_reference(sf_search *search) {
+  atomic_fetch_sub_explicit(&search->references, 1, memory_order_relaxed);
+}
+
+void sf_search_start_shards_locked(sf_search *search) {
+  while (search->code == SF_OK && search->next_shard < search->num_shards &&
+         search->num_in_flight < search->max_in_flight) {
+    sf_shard_search *started = &search->shards[search->next_shard++];
+    sf_shard *shard;
+    sf_error error;
+    sf_error_clear(&error);
+    search->num_in_flight++;
+    started->is_waiting = true;
+    sf_search_retain(search); /* for the waiter */
+    sf_code code = sf_served_snapshot_acquire(search->served, started->shard_id, &started->waiter, &shard, &error);
+    if (code == SF_OK && shard == NULL)
+      continue;
+    started->is_waiting = false;
+    drop_reference(search);
+    if (code != SF_OK) {
+      search->num_in_flight--;
+      sf_search_fail_locked(search, code, &error);
+    } else
+      sf_search_add_shard_locked(search, started, shard);
+  }
+}
+
+static void stop_ready_locked(sf_search *search) {
+  while (search->first_ready != NULL) {
+    sf_shard_search *stopped = search->first_ready;
+    remove_ready_locked(search, stopped);
+    stopped->segment = stopped->shard->num_segments;
+    if (stopped->num_running == 0)
+      finish_shard_locked(search, stopped);
+  }
+}
+
+static void stop_waiting_locked(sf_search *search) {
+  for (size_t i = 0; i < search->next_shard; i++) {
+    sf_shard_search *waiting = &search->shards[i];
+    if (!waiting->is_waiting || !sf_served_snapshot_stop_waiting(search->served, waiting->shard_id, &waiting->waiter))
+      continue;
+    waiting->is_waiting = false;
+    search->num_in_flight--;
+    drop_reference(search);
+  }
+}
+
+void sf_search_fail_locked(sf_search *search, sf_code code, const sf_error *error) {
+  if (search->code != SF_OK)
+    return;
+  search->code = code;
+  search->error = *error;
+  sf_cancellation_request(&search->cancellation);
+  stop_ready_locked(search);
+  stop_waiting_locked(search);
+}
+
+sf_scan_task sf_search_take_task_locked(sf_search *search, sf_shard_search *from) {
+  const sf_vector_segment *segment = &from->shard->segments[from->segment];
+  size_t rows = sf_scan_task_rows(segment, search->query_vector.dim, from->row);
+  sf_scan_task task = {.segment = segment, .begin = from->row, .end = from->row + rows};
+  from->row = task.end;
+  if (from->row == segment->num_rows) {
+    from->segment++;
+    from->row = 0;
+  }
+  from->num_running++;
+  if (sf_shard_search_has_tasks_locked(from))
+    register_position_locked(search, from);
+  else
+    remove_ready_locked(search, from);
+  return task;
+}
+
+static void merge_rows_locked(sf_search *search, sf_shard_search *of, const sf_neighbour *rows, size_t count) {
+  size_t num_taken;
+  if (search->code != SF_OK)
+    return;
+  if (!sf_merge_add(&search->merged, of->shard_id, (uint32_t)(of - search->shards), rows, count, &num_taken)) {
+    sf_error error;
+    sf_search_fail_locked(search, sf_fail_memory(&error, "results"), &error);
+  } else if (num_taken > 0) {
+    of->has_merged_rows = true;
+    sf_pruning_threshold_lower(&search->pruning_threshold, sf_merge_threshold(&search->merged));
+  }
+}
+
+void sf_search_return_task_locked(sf_search *search, sf_shard_search *of, sf_code code, const sf_error *error,
+                                  const sf_neighbour *rows, size_t count) {
+  if (code != SF_OK)
+    sf_search_fail_locked(search, code, error);
+  else
+    merge_rows_locked(search, of, rows, count);
+  of->num_running--;
+  if (of->num_running == 0 && !sf_shard_search_has_tasks_locked(of))
+    finish_shard_locked(search, of);
+  sf_search_start_shards_locked(search);
+}
+
+size_t sf_search_count_tasks_locked(const sf_search *search, size_t limit) {
+  size_t row_bytes = (size_t)search->query_vector.dim * sizeof(float);
+  size_t count = 0;
+  for (const sf_shard_search *next = search->first_ready; next != NULL && count < limit; next = next->next) {
+    size_t bytes = (next->shard->segments[next->segment].num_rows - next->row) * row_bytes;
+    count += 1 + bytes / SF_LEAST_TASK_BYTES + (next->shard->num_segments - next->segment - 1);
+  }
+  return count < limit ? count : limit;
+}
+
+sf_shard_search *sf_search_take_to_return_locked(sf_search *search) {
+  sf_shard_search *list = search->to_return;
+  search->to_return = NULL;
+  for (sf_shard_search *next = list; next != NULL; next = next->next)
+    next->shard = NULL;
+  return list;
+}
+
+void sf_search_return_shards(sf_search *search, sf_shard_search *list) {
+  for (; list != NULL; list = list->next)
+    sf_served_snapshot_return(search->served, list->shard_id);
+}

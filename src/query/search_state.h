@@ -1,0 +1,86 @@
+/*
+ * The state of one search, shared by the files that run it: search.c (its life), search_shards.c (its shards and their
+ * tasks), shared_scan.c (scanning together with other searches), scheduler.c (threads). Nothing else includes this.
+ *
+ * Lock order: a search's mutex, then the served snapshot's or the scan registry's, then the executor's. No thread holds
+ * two searches' mutexes.
+ */
+#ifndef SF_QUERY_SEARCH_STATE_H
+#define SF_QUERY_SEARCH_STATE_H
+
+#include "query/merge.h"
+#include "query/scan_task.h"
+#include "query/search.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* One shard of a search. The mutex of the search guards all that changes. */
+typedef struct sf_shard_search {
+  sf_shard_waiter waiter;    /* first: the served snapshot passes it to `loaded` */
+  sf_scan_position position; /* registered while it has tasks to take, for other searches to scan along */
+  sf_search *search;
+  sf_shard *shard; /* acquired from the served snapshot; NULL before that, and once it is to be returned */
+  uint32_t shard_id;
+  uint32_t num_running; /* tasks that are being scanned */
+  bool is_waiting;      /* the served snapshot will call the waiter */
+  bool has_merged_rows; /* rows of it were merged: its shard stays acquired until their ids are fetched */
+  size_t segment;       /* where the next task begins */
+  size_t row;
+  struct sf_shard_search *next;     /* in the list of ready ones, or of those to return */
+  struct sf_shard_search *previous; /* in the list of ready ones */
+} sf_shard_search;
+
+/* What the event of a shard says. */
+typedef struct sf_shard_event {
+  uint64_t acquired; /* when its shard could be scanned, and when that was done; sf_monotonic_nanoseconds */
+  uint64_t finished; /* 0: not yet */
+  uint64_t num_rows; /* of the shard, as are those that are not finite, as far as is known when that was done */
+  uint64_t num_not_finite;
+} sf_shard_event;
+
+struct sf_search {
+  atomic_uint references;
+  sf_cancellation cancellation;
+  sf_served_snapshot *served; /* holds a reference until the search ends */
+  sf_executor *executor;
+  sf_query_vector query_vector;
+  float *query; /* dim components, and as many for the scaled query after them */
+  size_t num_shards;
+  size_t max_in_flight;
+  uint64_t started;
+  const sf_event_listener *events;
+  sf_shard_event *shard_events; /* of each shard; NULL: no callback */
+  sf_search_callback done;
+  void *context;
+  sf_pruning_threshold pruning_threshold; /* needs no mutex */
+  pthread_mutex_t mutex;                  /* guards all below, and the shards */
+  pthread_cond_t changed;                 /* for sf_search_run: a task is ready, or the search has ended */
+  atomic_uint num_changes;                /* changed with the mutex held */
+  size_t next_shard;                      /* the first that was not started yet */
+  size_t num_in_flight;                   /* shards that were started and are not finished */
+  size_t num_workers;                     /* threads that scan for it, or return its shards: it does not end before */
+  size_t num_queued_runs;                 /* worker runs that wait for a thread of the executor */
+  sf_shard_search *first_ready;           /* those with tasks to take */
+  sf_shard_search *last_ready;
+  sf_shard_search *to_return; /* those whose shards are returned once the mutex is free */
+  sf_merge merged;
+  bool has_started;
+  bool is_blocking;       /* a thread is in sf_search_run */
+  bool is_caller_waiting; /* that thread waits for a task, or is about to scan */
+  bool is_ending;         /* a thread completes it */
+  bool has_ended;
+  sf_code code;
+  sf_error error;
+  sf_search_response *response;
+  sf_shard_search shards[];
+};
+
+/* Makes the response, returns what the search holds, emits its events and calls its callback. By the one thread that
+ * scheduler.c found to be the last: no other touches the search but to look whether it has ended. */
+void sf_search_complete(sf_search *search);
+
+/* There may be a task for the caller, or the search has ended. */
+void sf_search_notify_caller_locked(sf_search *search);
+
+#endif
