@@ -3,9 +3,10 @@
 #include <stdio.h>
 
 static void print_results(const sf_search_response *response) {
-  const sf_search_result *results = sf_search_response_results(response);
-  for (size_t i = 0; i < sf_search_response_count(response); i++)
-    printf("%lld %g %s\n", (long long)results[i].id_integer, results[i].score, results[i].payload);
+  for (size_t i = 0; i < sf_search_response_count(response); i++) {
+    const sf_search_result *result = sf_search_response_result(response, i);
+    printf("%lld %g %s\n", (long long)result->id_integer, result->score, result->payload);
+  }
 }
 
 int main(int argc, char **argv) {

@@ -82,13 +82,14 @@ static void print_search(sf_operation *operation) {
   if (code != SF_OK)
     fail(code, &error);
   sf_search_response *response = sf_operation_take_response(operation);
-  const sf_search_result *results = sf_search_response_results(response);
   printf("query %zu:", *number);
-  for (size_t i = 0; i < sf_search_response_count(response); i++)
-    if (results[i].id_type == SF_ID_INTEGER)
-      printf(" %lld (%.6f)", (long long)results[i].id_integer, results[i].score);
+  for (size_t i = 0; i < sf_search_response_count(response); i++) {
+    const sf_search_result *result = sf_search_response_result(response, i);
+    if (result->id_type == SF_ID_INTEGER)
+      printf(" %lld (%.6f)", (long long)result->id_integer, result->score);
     else
-      printf(" %s (%.6f)", results[i].id_string, results[i].score);
+      printf(" %s (%.6f)", result->id_string, result->score);
+  }
   printf("\n");
   sf_search_response_free(response);
 }

@@ -13,6 +13,9 @@
  * - Every blocking call has an asynchronous twin, `..._submit`, which returns an sf_operation immediately.
  * - Strings are UTF-8 and NUL-terminated unless they come with a length.
  * - Options structs begin with `size`. Initialise them with their `_INIT` macro, so that fields added later keep the ABI.
+ * - Structs that the library fills may get members at the end in later versions. Arrays of them have the element size of the
+ *   library at run time: read their elements through the accessor that is declared beside the struct, such as
+ *   sf_search_response_result. Indexing the array itself is right only if the program was compiled against the same version.
  * - After a fork, the child can't use the handles that it inherits: calls fail with SF_READER_STATE_ERROR or return NULL
  *   or false, and functions that free a handle leave it unchanged. Nothing hangs.
  * - Vectors are contiguous rows of `dim` components in native byte order.

@@ -169,12 +169,15 @@ typedef struct sf_build_result {
   uint32_t dim;
   uint32_t num_dbs;
   uint32_t num_shards;          /* shards that have rows */
-  const sf_built_shard *shards; /* num_dbs elements, by db_id */
+  const sf_built_shard *shards; /* num_dbs elements, by db_id: read them with sf_build_result_shard */
   double training_seconds;
   double writing_seconds;    /* in calls that add rows, without training */
   double finishing_seconds;  /* completing and uploading */
   double publishing_seconds; /* checking the routing, writing the manifest and `_CURRENT` */
 } sf_build_result;
+
+/* The shard `db_id`, valid as long as the result; NULL from num_dbs on. */
+SF_API const sf_built_shard *sf_build_result_shard(const sf_build_result *result, uint32_t db_id);
 
 /* Completes the shards, checks that a reader routes as the builder did, writes the manifest and then makes it the live
  * one. *result is one block; the caller frees it with sf_free, and still has to free the builder. */

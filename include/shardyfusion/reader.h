@@ -158,8 +158,11 @@ typedef struct sf_shard_detail {
   const char *checkpoint_id; /* NULL: none */
 } sf_shard_detail;
 
-/* One for each of num_dbs, by db_id. One block, including its strings; the caller frees it with sf_free. */
+/* One for each of num_dbs, by db_id: read them with sf_shard_detail_at. One block, including its strings; the caller frees
+ * it with sf_free. */
 SF_API sf_code sf_reader_shard_details(sf_reader *reader, sf_shard_detail **details, size_t *count, sf_error *error);
+/* The element at `index`, which is less than their count; valid as long as the block. */
+SF_API const sf_shard_detail *sf_shard_detail_at(const sf_shard_detail *details, size_t index);
 
 typedef enum sf_health_status { SF_HEALTHY = 0, SF_DEGRADED = 1, SF_UNHEALTHY = 2 } sf_health_status;
 SF_API const char *sf_health_status_name(sf_health_status status); /* "healthy", "degraded", "unhealthy" */
@@ -186,13 +189,17 @@ typedef struct sf_published_manifest {
   bool is_live;             /* `_CURRENT` points to it */
 } sf_published_manifest;
 
-/* Published manifests, newest first, at most `limit` (0: all). One block; the caller frees it with sf_free. */
+/* Published manifests, newest first, at most `limit` (0: all): read them with sf_published_manifest_at. One block; the
+ * caller frees it with sf_free. */
 SF_API sf_code sf_snapshot_history(const char *root, const sf_reader_options *options, size_t limit,
                                    sf_published_manifest **manifests, size_t *count, sf_error *error);
 SF_API sf_code sf_snapshot_history_submit(const char *root, const sf_reader_options *options, size_t limit,
                                           sf_executor *executor, sf_completion_queue *queue, void *user_data,
                                           sf_operation **operation, sf_error *error);
+/* Takes the manifests from a finished operation, once; NULL if it failed or they were already taken. */
 SF_API sf_published_manifest *sf_operation_take_history(sf_operation *operation, size_t *count);
+/* The element at `index`, which is less than their count; valid as long as the block. */
+SF_API const sf_published_manifest *sf_published_manifest_at(const sf_published_manifest *manifests, size_t index);
 
 /* Reads one object of a snapshot: `reference` is "_CURRENT", or a reference from a manifest or the history. The caller frees
  * `*bytes` with sf_free; a NUL is stored after them. A missing object is SF_MANIFEST_STORE_ERROR. */

@@ -49,7 +49,10 @@ typedef struct sf_search_result {
 typedef struct sf_search_response sf_search_response;
 
 SF_API size_t sf_search_response_count(const sf_search_response *response);
-/* `count` results, nearest first; valid as long as the response. */
+/* The result at `index`, of which 0 is the nearest; valid as long as the response. NULL if there is none. */
+SF_API const sf_search_result *sf_search_response_result(const sf_search_response *response, size_t index);
+/* All results as an array, for programs compiled against the version of the library that they run with: the elements have
+ * the size that sf_search_result has there. */
 SF_API const sf_search_result *sf_search_response_results(const sf_search_response *response);
 SF_API uint32_t sf_search_response_num_shards_queried(const sf_search_response *response);
 SF_API double sf_search_response_latency_ms(const sf_search_response *response);
@@ -65,7 +68,7 @@ SF_API sf_code sf_reader_search_submit(sf_reader *reader, const sf_search_reques
 SF_API sf_search_response *sf_operation_take_response(sf_operation *operation);
 
 /* Runs `count` searches together. All or none: the first failure (in request order) fails the batch. Stores `count`
- * pointers in `responses`; the caller frees each. */
+ * pointers in `responses`; the caller frees each. The requests are an array of the caller's, all with the same `size`. */
 SF_API sf_code sf_reader_batch_search(sf_reader *reader, const sf_search_request *requests, size_t count,
                                       sf_search_response **responses, sf_error *error);
 SF_API sf_code sf_reader_batch_search_submit(sf_reader *reader, const sf_search_request *requests, size_t count,

@@ -193,9 +193,10 @@ static PyObject *describe_shard(const sf_built_shard *shard) {
 static PyObject *describe(const sf_build_result *result) {
   PyObject *shards = PyList_New(0);
   for (uint32_t i = 0; shards != NULL && i < result->num_dbs; i++) {
-    if (result->shards[i].db_url == NULL)
+    const sf_built_shard *built = sf_build_result_shard(result, i);
+    if (built->db_url == NULL)
       continue;
-    PyObject *shard = describe_shard(&result->shards[i]);
+    PyObject *shard = describe_shard(built);
     if (shard == NULL || PyList_Append(shards, shard) < 0)
       Py_CLEAR(shards);
     Py_XDECREF(shard);

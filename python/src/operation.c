@@ -49,8 +49,9 @@ static PyObject *take_history(sf_operation *operation) {
   sf_published_manifest *manifests = sf_operation_take_history(operation, &count);
   PyObject *list = PyList_New((Py_ssize_t)count);
   for (size_t i = 0; list != NULL && i < count; i++) {
-    PyObject *row = Py_BuildValue("(sssO)", manifests[i].ref, manifests[i].run_id, manifests[i].published_at,
-                                  manifests[i].is_live ? Py_True : Py_False);
+    const sf_published_manifest *manifest = sf_published_manifest_at(manifests, i);
+    PyObject *row = Py_BuildValue("(sssO)", manifest->ref, manifest->run_id, manifest->published_at,
+                                  manifest->is_live ? Py_True : Py_False);
     if (row == NULL)
       Py_CLEAR(list);
     else

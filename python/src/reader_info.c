@@ -38,8 +38,9 @@ PyObject *sf_py_reader_shard_details(PyObject *self, PyObject *unused) {
     return sf_py_raise(sf_py_state_of(self), &error);
   PyObject *list = PyList_New((Py_ssize_t)count);
   for (size_t i = 0; list != NULL && i < count; i++) {
-    PyObject *row = Py_BuildValue("(IzLz)", (unsigned)details[i].db_id, details[i].db_url,
-                                  (long long)details[i].vector_count, details[i].checkpoint_id);
+    const sf_shard_detail *shard = sf_shard_detail_at(details, i);
+    PyObject *row = Py_BuildValue("(IzLz)", (unsigned)shard->db_id, shard->db_url, (long long)shard->vector_count,
+                                  shard->checkpoint_id);
     if (row == NULL)
       Py_CLEAR(list);
     else

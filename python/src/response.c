@@ -166,11 +166,10 @@ static double *copy_scores(PyObject *values) {
 }
 
 static double *copy_row_scores(const sf_search_response *found) {
-  const sf_search_result *rows = sf_search_response_results(found);
   size_t count = sf_search_response_count(found);
   double *scores = allocate(count);
   for (size_t i = 0; scores != NULL && i < count; i++)
-    scores[i] = rows[i].score;
+    scores[i] = sf_search_response_result(found, i)->score;
   return scores;
 }
 
@@ -206,11 +205,11 @@ static bool copy_integer_ids(PyObject *ids, int64_t *integers) {
 
 /* As above, from a response of the library. */
 static bool copy_row_ids(const sf_search_response *found, int64_t *integers) {
-  const sf_search_result *rows = sf_search_response_results(found);
   for (size_t i = 0; i < sf_search_response_count(found); i++) {
-    if (rows[i].id_type != SF_ID_INTEGER)
+    const sf_search_result *row = sf_search_response_result(found, i);
+    if (row->id_type != SF_ID_INTEGER)
       return false;
-    integers[i] = rows[i].id_integer;
+    integers[i] = row->id_integer;
   }
   return true;
 }

@@ -26,7 +26,7 @@ PyObject *sf_py_result_new(const sf_py_state *state, sf_py_answer *answer, size_
     return NULL;
   atomic_fetch_add(&answer->references, 1);
   self->answer = answer;
-  self->row = &sf_search_response_results(answer->response)[index];
+  self->row = sf_search_response_result(answer->response, index);
   self->score = self->row->score;
   return (PyObject *)self;
 }

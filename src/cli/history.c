@@ -3,11 +3,12 @@
 static sf_code print_manifests(sf_cli_session *session, const sf_published_manifest *manifests, size_t count,
                                sf_error *error) {
   for (size_t i = 0; i < count; i++) {
+    const sf_published_manifest *manifest = sf_published_manifest_at(manifests, i);
     const sf_cli_field fields[] = {
-        sf_cli_text_field("ref", manifests[i].ref),
-        sf_cli_text_field("run_id", manifests[i].run_id),
-        sf_cli_text_field("published_at", manifests[i].published_at),
-        sf_cli_flag_field("is_live", manifests[i].is_live),
+        sf_cli_text_field("ref", manifest->ref),
+        sf_cli_text_field("run_id", manifest->run_id),
+        sf_cli_text_field("published_at", manifest->published_at),
+        sf_cli_flag_field("is_live", manifest->is_live),
     };
     SF_TRY(sf_cli_output_record(&session->output, fields, sizeof(fields) / sizeof(fields[0]), error));
   }

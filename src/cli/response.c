@@ -51,16 +51,16 @@ static void fill_fields(sf_cli_field *fields, const sf_search_result *result, co
 typedef sf_code (*result_visitor)(void *context, bool is_first, const sf_cli_field *fields, sf_error *error);
 
 static sf_code each_result(const sf_search_response *response, result_visitor visit, void *context, sf_error *error) {
-  const sf_search_result *results = sf_search_response_results(response);
   size_t count = sf_search_response_count(response);
   sf_buffer payload = {0};
   sf_code code = SF_OK;
   for (size_t i = 0; i < count && code == SF_OK; i++) {
+    const sf_search_result *result = sf_search_response_result(response, i);
     sf_cli_field fields[NUM_FIELDS];
-    code = compact_payload(&results[i], &payload, error);
+    code = compact_payload(result, &payload, error);
     if (code != SF_OK)
       break;
-    fill_fields(fields, &results[i], &payload);
+    fill_fields(fields, result, &payload);
     code = visit(context, i == 0, fields, error);
   }
   sf_buffer_free(&payload);

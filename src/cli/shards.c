@@ -2,11 +2,12 @@
 
 static sf_code print_details(sf_cli_session *session, const sf_shard_detail *details, size_t count, sf_error *error) {
   for (size_t i = 0; i < count; i++) {
+    const sf_shard_detail *shard = sf_shard_detail_at(details, i);
     const sf_cli_field fields[] = {
-        sf_cli_integer_field("db_id", details[i].db_id),
-        sf_cli_text_field("db_url", details[i].db_url),
-        sf_cli_integer_field("vector_count", details[i].vector_count),
-        sf_cli_text_field("checkpoint_id", details[i].checkpoint_id),
+        sf_cli_integer_field("db_id", shard->db_id),
+        sf_cli_text_field("db_url", shard->db_url),
+        sf_cli_integer_field("vector_count", shard->vector_count),
+        sf_cli_text_field("checkpoint_id", shard->checkpoint_id),
     };
     SF_TRY(sf_cli_output_record(&session->output, fields, sizeof(fields) / sizeof(fields[0]), error));
   }

@@ -164,6 +164,10 @@ size_t sf_search_response_count(const sf_search_response *response) {
   return response->count;
 }
 
+const sf_search_result *sf_search_response_result(const sf_search_response *response, size_t index) {
+  return index < response->count ? &response->results[index] : NULL;
+}
+
 const sf_search_result *sf_search_response_results(const sf_search_response *response) {
   return response->results;
 }

@@ -165,3 +165,7 @@ sf_code sf_snapshot_history_submit(const char *root, const sf_reader_options *gi
   reading->limit = limit;
   return sf_job_submit(executor, queue, user_data, &functions, reading, operation, error);
 }
+
+const sf_published_manifest *sf_published_manifest_at(const sf_published_manifest *manifests, size_t index) {
+  return &manifests[index];
+}

@@ -48,6 +48,10 @@ static sf_code describe_shards(const sf_manifest *manifest, sf_shard_detail **de
   return SF_OK;
 }
 
+const sf_shard_detail *sf_shard_detail_at(const sf_shard_detail *details, size_t index) {
+  return &details[index];
+}
+
 sf_code sf_reader_shard_details(sf_reader *reader, sf_shard_detail **details, size_t *count, sf_error *error) {
   sf_served_snapshot *served;
   SF_TRY(sf_reader_take_served(reader, &served, error));

@@ -20,6 +20,19 @@ static sf_code read_request(const sf_search_request *given, sf_search_request *r
   return SF_OK;
 }
 
+/* Reads an element of the caller's array, whose stride is the size of its requests: the caller may have been compiled
+ * against a header with more members. */
+static sf_code read_request_at(const sf_search_request *requests, size_t index, sf_search_request *request,
+                               sf_error *error) {
+  const char *given = (const char *)requests + (index == 0 ? 0 : index * requests->size);
+  SF_TRY(read_request((const void *)given, request, error));
+  if (request->size == requests->size)
+    return SF_OK;
+  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
+                 "search request %zu: expected the size of the first, %zu, found %zu", index, requests->size,
+                 request->size);
+}
+
 /* One component as float32, the precision of the stored vectors. */
 static float component(const sf_search_request *request, size_t index) {
   if (request->query_type == SF_FLOAT32)
@@ -283,7 +296,7 @@ static sf_code prepare_members(sf_reader *reader, const sf_search_request *reque
   for (size_t i = 0; i < to->count && code == SF_OK; i++) {
     sf_search_request request;
     to->members[i].of = to;
-    code = read_request(&requests[i], &request, error);
+    code = read_request_at(requests, i, &request, error);
     if (code == SF_OK)
       code = create_search(reader, served, &request, &to->members[i].search, error);
   }

@@ -91,6 +91,10 @@ static sf_code describe(const sf_builder *builder, const char *ref, sf_build_res
   return SF_OK;
 }
 
+const sf_built_shard *sf_build_result_shard(const sf_build_result *result, uint32_t db_id) {
+  return db_id < result->num_dbs ? &result->shards[db_id] : NULL;
+}
+
 /* ------------------------------------------------------------------------------------------------------- Publishing */
 
 static sf_driver_params driver_params(const sf_builder *builder) {

@@ -20,10 +20,8 @@ bool responses_equal(const sf_search_response *left, const sf_search_response *r
   if (left == NULL || right == NULL || sf_search_response_count(left) != sf_search_response_count(right) ||
       sf_search_response_num_shards_queried(left) != sf_search_response_num_shards_queried(right))
     return false;
-  const sf_search_result *lefts = sf_search_response_results(left);
-  const sf_search_result *rights = sf_search_response_results(right);
   for (size_t i = 0; i < sf_search_response_count(left); i++)
-    if (!same_result(&lefts[i], &rights[i]))
+    if (!same_result(sf_search_response_result(left, i), sf_search_response_result(right, i)))
       return false;
   return true;
 }

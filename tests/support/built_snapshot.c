@@ -294,14 +294,14 @@ bool snapshot_answers(const built_snapshot *snapshot, const float *query, size_t
   size_t expected = num_shard_ids * snapshot->plan.num_rows;
   if (expected > top_k)
     expected = top_k;
-  const sf_search_result *results = sf_search_response_results(response);
   scored_row *rows = score_all(snapshot, query, shard_ids, num_shard_ids);
   bool same = sf_search_response_count(response) == expected &&
               sf_search_response_num_shards_queried(response) == num_shard_ids;
   for (size_t i = 0; same && i < expected; i++) {
     int64_t id = id_of(&snapshot->plan, rows[i].db_id, rows[i].row);
-    same = memcmp(&results[i].score, &rows[i].score, sizeof(double)) == 0 && results[i].shard_id == rows[i].db_id &&
-           id_is(id, &results[i]) && payload_is(id, &results[i]);
+    const sf_search_result *result = sf_search_response_result(response, i);
+    same = memcmp(&result->score, &rows[i].score, sizeof(double)) == 0 && result->shard_id == rows[i].db_id &&
+           id_is(id, result) && payload_is(id, result);
   }
   free(rows);
   return same;

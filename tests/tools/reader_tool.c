@@ -48,7 +48,7 @@ static json_t *describe_result(const sf_search_result *result) {
 static json_t *describe_response(const sf_search_response *response) {
   json_t *shown = json_array();
   for (size_t i = 0; i < sf_search_response_count(response); i++)
-    json_array_append_new(shown, describe_result(&sf_search_response_results(response)[i]));
+    json_array_append_new(shown, describe_result(sf_search_response_result(response, i)));
   return shown;
 }
 
