@@ -14,6 +14,9 @@ target_compile_options(sf_compiler INTERFACE
 if(SF_WARNINGS_AS_ERRORS)
   target_compile_options(sf_compiler INTERFACE -Werror)
 endif()
+if(SF_ASSERTIONS OR SF_SANITIZE)
+  target_compile_definitions(sf_compiler INTERFACE SF_ASSERTIONS) # src/base/assert.h
+endif()
 if(SF_SANITIZE)
   target_compile_options(sf_compiler INTERFACE -fsanitize=${SF_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g)
   target_link_options(sf_compiler INTERFACE -fsanitize=${SF_SANITIZE})
