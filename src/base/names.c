@@ -13,20 +13,6 @@ const char *sf_metric_name(sf_metric metric) {
   return "unknown";
 }
 
-const char *sf_sharding_strategy_name(sf_sharding_strategy strategy) {
-  switch (strategy) {
-  case SF_SHARDING_CLUSTER:
-    return "cluster";
-  case SF_SHARDING_LSH:
-    return "lsh";
-  case SF_SHARDING_EXPLICIT:
-    return "explicit";
-  case SF_SHARDING_CEL:
-    return "cel";
-  }
-  return "unknown";
-}
-
 const char *sf_health_status_name(sf_health_status status) {
   switch (status) {
   case SF_HEALTHY:

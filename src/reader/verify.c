@@ -61,7 +61,9 @@ static sf_code check_pointer(verification *running, sf_error *error) {
 }
 
 static size_t count_objects(const sf_manifest *manifest) {
-  size_t count = 2 + (manifest->centroids_ref != NULL) + (manifest->hyperplanes_ref != NULL);
+  size_t count = 2;
+  for (size_t i = 0; i < SF_NUM_STRATEGIES; i++)
+    count += manifest->artifact_refs[i] != NULL;
   for (uint32_t i = 0; i < manifest->num_dbs; i++)
     count += manifest->shards[i].db_url != NULL;
   return count;
@@ -72,17 +74,18 @@ static sf_code check_metadata(const sf_snapshot *snapshot, sf_error *error) {
   const sf_manifest *manifest = &snapshot->manifest;
   if (!manifest->has_vectors)
     return sf_fail(error, SF_READER_STATE_ERROR, "expected vector metadata in custom, found none");
-  if (manifest->routing.strategy == SF_SHARDING_CLUSTER && manifest->centroids_ref == NULL)
-    return sf_fail(error, SF_READER_STATE_ERROR, "expected centroids_ref beside the strategy cluster, found none");
-  if (manifest->routing.strategy == SF_SHARDING_LSH &&
-      (manifest->hyperplanes_ref == NULL || manifest->routing.num_hash_bits == 0))
-    return sf_fail(error, SF_READER_STATE_ERROR,
-                   "expected hyperplanes_ref and num_hash_bits beside the strategy lsh, found none");
-  if (manifest->routing.strategy != SF_SHARDING_CEL)
+  const sf_routing_strategy *strategy = sf_routing_strategy_of(manifest->routing.strategy);
+  const sf_routing_artifact *artifact = strategy->artifact;
+  if (artifact != NULL &&
+      (manifest->artifact_refs[strategy->id] == NULL || artifact->num_rows(&manifest->routing, manifest->num_dbs) == 0))
+    return sf_fail(error, SF_READER_STATE_ERROR, "expected %s%s%s beside the strategy %s, found none",
+                   artifact->ref_member, artifact->size_member != NULL ? " and " : "",
+                   artifact->size_member != NULL ? artifact->size_member : "", strategy->name);
+  if (artifact != NULL)
     return SF_OK;
-  const sf_router_params source = {.config = &manifest->routing, .num_dbs = manifest->num_dbs, .dim = manifest->dim};
+  const sf_router_params params = {.config = &manifest->routing, .num_dbs = manifest->num_dbs, .dim = manifest->dim};
   sf_router *router;
-  sf_code code = sf_router_create(&source, &router, error);
+  sf_code code = sf_router_create(&params, &router, error);
   if (code == SF_OK)
     sf_router_free(router);
   return code;
@@ -179,8 +182,12 @@ static sf_code check_all(verification *running, sf_error *error) {
   SF_TRY(check_manifest(running, error));
   if (!manifest->has_vectors)
     return SF_OK;
-  SF_TRY(check_artifact(running, manifest->centroids_ref, "centroids", manifest->num_dbs, error));
-  SF_TRY(check_artifact(running, manifest->hyperplanes_ref, "hyperplanes", manifest->routing.num_hash_bits, error));
+  for (sf_sharding_strategy id = 0; id < SF_NUM_STRATEGIES; id++) {
+    const sf_routing_artifact *artifact = sf_routing_strategy_of(id)->artifact;
+    if (artifact != NULL)
+      SF_TRY(check_artifact(running, manifest->artifact_refs[id], artifact->name,
+                            artifact->num_rows(&manifest->routing, manifest->num_dbs), error));
+  }
   for (uint32_t id = 0; id < manifest->num_dbs; id++)
     if (manifest->shards[id].db_url != NULL)
       SF_TRY(check_shard(running, id, error));

@@ -1,6 +1,11 @@
-/* Routing to the shards whose centroids are nearest. */
+/*
+ * The strategy cluster: the shards whose centroids are nearest, by the snapshot's metric (the coarse quantizer of an inverted
+ * file: Jégou, Douze, Schmid, Product Quantization for Nearest Neighbor Search, 2011, section 4). Every centroid is scored
+ * in float64, as the format defines it.
+ */
+#include "routing/cluster.h"
+
 #include "base/memory.h"
-#include "routing/router.h"
 
 #include <math.h>
 
@@ -30,18 +35,18 @@ static double norm(const float *query, size_t dim) {
   return sqrt(sum);
 }
 
-static double distance(const sf_router_params *source, const double *centroid_norms, const float *query,
+static double distance(const sf_router_params *params, const double *centroid_norms, const float *query,
                        double query_norm, uint32_t id) {
-  const double *centroid = source->centroids + (size_t)id * source->dim;
-  switch (source->metric) {
+  const double *centroid = params->artifact + (size_t)id * params->dim;
+  switch (params->metric) {
   case SF_METRIC_L2:
-    return squared_l2(centroid, query, source->dim);
+    return squared_l2(centroid, query, params->dim);
   case SF_METRIC_COSINE:
-    return query_norm > 0 ? cosine(centroid, centroid_norms[id], query, query_norm, source->dim) : 1;
+    return query_norm > 0 ? cosine(centroid, centroid_norms[id], query, query_norm, params->dim) : 1;
   case SF_METRIC_DOT_PRODUCT:
     break;
   }
-  return -sf_route_dot(centroid, query, source->dim);
+  return -sf_route_dot(centroid, query, params->dim);
 }
 
 double sf_route_centroid_norm(const double *centroid, size_t dim) {
@@ -51,10 +56,10 @@ double sf_route_centroid_norm(const double *centroid, size_t dim) {
   return sqrt(sum);
 }
 
-double sf_route_centroid_distance(const sf_router_params *source, const double *centroid_norms, const float *query,
+double sf_route_centroid_distance(const sf_router_params *params, const double *centroid_norms, const float *query,
                                   uint32_t id) {
-  double query_norm = source->metric == SF_METRIC_COSINE ? norm(query, source->dim) : 0;
-  return distance(source, centroid_norms, query, query_norm, id);
+  double query_norm = params->metric == SF_METRIC_COSINE ? norm(query, params->dim) : 0;
+  return distance(params, centroid_norms, query, query_norm, id);
 }
 
 /* Ascending by distance, ties by id: a total order, so that any sort is as good as a stable one. Centroids that are not
@@ -69,18 +74,48 @@ static int compare_candidates(const void *left, const void *right) {
   return a->id < b->id ? -1 : a->id > b->id;
 }
 
-sf_code sf_route_cluster(const sf_router_params *source, const double *centroid_norms, const float *query, size_t limit,
-                         uint32_t *shard_ids, size_t *count, sf_error *error) {
-  candidate *candidates = sf_calloc(source->num_dbs, sizeof(*candidates));
+/* |c| of each centroid. */
+static sf_code create(const sf_router_params *params, void **state, sf_error *error) {
+  double *norms = sf_calloc(params->num_dbs, sizeof(*norms));
+  if (norms == NULL)
+    return sf_fail_memory(error, "norms of centroids");
+  for (size_t i = 0; i < params->num_dbs; i++)
+    norms[i] = sf_route_centroid_norm(params->artifact + i * params->dim, params->dim);
+  *state = norms;
+  return SF_OK;
+}
+
+static sf_code route(const sf_router_params *params, const void *state, const sf_route_request *request, size_t limit,
+                     uint32_t *shard_ids, size_t *count, sf_error *error) {
+  const double *centroid_norms = state;
+  candidate *candidates = sf_calloc(params->num_dbs, sizeof(*candidates));
   if (candidates == NULL)
     return sf_fail_memory(error, "distances to centroids");
-  double query_norm = source->metric == SF_METRIC_COSINE ? norm(query, source->dim) : 0;
-  for (uint32_t id = 0; id < source->num_dbs; id++)
-    candidates[id] = (candidate){distance(source, centroid_norms, query, query_norm, id), id};
-  qsort(candidates, source->num_dbs, sizeof(*candidates), compare_candidates);
+  double query_norm = params->metric == SF_METRIC_COSINE ? norm(request->query, params->dim) : 0;
+  for (uint32_t id = 0; id < params->num_dbs; id++)
+    candidates[id] = (candidate){distance(params, centroid_norms, request->query, query_norm, id), id};
+  qsort(candidates, params->num_dbs, sizeof(*candidates), compare_candidates);
   for (size_t i = 0; i < limit; i++)
     shard_ids[i] = candidates[i].id;
   *count = limit;
   free(candidates);
   return SF_OK;
 }
+
+static size_t num_centroids(const sf_routing_config *config, uint32_t num_dbs) {
+  (void)config;
+  return num_dbs;
+}
+
+static const sf_routing_artifact centroids = {
+    .name = "centroids", .file = "centroids.npy", .ref_member = "centroids_ref", .num_rows = num_centroids};
+
+const sf_routing_strategy sf_cluster_strategy = {
+    .id = SF_SHARDING_CLUSTER,
+    .name = "cluster",
+    .input = SF_ROUTE_BY_VECTOR,
+    .artifact = &centroids,
+    .create = create,
+    .free = free,
+    .route = route,
+};

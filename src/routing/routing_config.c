@@ -15,6 +15,8 @@ void sf_routing_config_free(sf_routing_config *config) {
   free(config->cel_columns);
   free(config->routing_values);
   free(config->cel_expression);
+  free(config->cel_columns_text);
+  free(config->routing_values_text);
   *config = (sf_routing_config){0};
 }
 

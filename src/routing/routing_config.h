@@ -37,6 +37,9 @@ typedef struct sf_routing_config {
   bool has_routing_values;
   sf_routing_value *routing_values; /* by shard id */
   size_t num_routing_values;
+  /* JSON as a builder was given it, for the manifest; NULL: none, and where a manifest was read. */
+  char *cel_columns_text;
+  char *routing_values_text;
 } sf_routing_config;
 
 void sf_routing_config_free(sf_routing_config *config);

@@ -306,8 +306,8 @@ void sf_manifest_free(sf_manifest *manifest) {
   free(manifest->shards);
   free(manifest->run_id);
   free(manifest->s3_prefix);
-  free(manifest->centroids_ref);
-  free(manifest->hyperplanes_ref);
+  for (size_t i = 0; i < SF_NUM_STRATEGIES; i++)
+    free(manifest->artifact_refs[i]);
   sf_routing_config_free(&manifest->routing);
   *manifest = (sf_manifest){0};
 }

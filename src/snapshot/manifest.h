@@ -3,7 +3,7 @@
 #define SF_SNAPSHOT_MANIFEST_H
 
 #include "base/error.h"
-#include "routing/routing_config.h"
+#include "routing/strategy.h"
 
 #define SF_MANIFEST_FORMAT_VERSION 4
 #define SF_MANIFEST_MAX_BYTES ((size_t)1 << 30)
@@ -28,9 +28,8 @@ typedef struct sf_manifest {
   uint32_t dim;
   sf_metric metric;
   int64_t total_vectors;
-  bool has_integer_ids;  /* `id_type` is "int": ids are integers, also where the shards store them as text */
-  char *centroids_ref;   /* NULL: none */
-  char *hyperplanes_ref; /* NULL: none */
+  bool has_integer_ids; /* `id_type` is "int": ids are integers, also where the shards store them as text */
+  char *artifact_refs[SF_NUM_STRATEGIES]; /* to the artifact of each strategy that has one; NULL: none */
   sf_routing_config routing;
 } sf_manifest;
 

@@ -30,13 +30,12 @@ static sf_code read_strategy(const json_t *vector, const char *what, sf_manifest
     manifest->routing.searches_all_shards = manifest->is_unified;
     return SF_OK;
   }
-  for (sf_sharding_strategy candidate = SF_SHARDING_CLUSTER; candidate <= SF_SHARDING_CEL; candidate++)
-    if (strcmp(name, sf_sharding_strategy_name(candidate)) == 0) {
-      manifest->routing.strategy = candidate;
-      return SF_OK;
-    }
-  return sf_fail(error, malformed, "%s: expected sharding_strategy cluster, lsh, explicit or cel, found %s", what,
-                 name);
+  const sf_routing_strategy *strategy = sf_routing_strategy_named(name);
+  if (strategy == NULL)
+    return sf_fail(error, malformed, "%s: expected sharding_strategy cluster, lsh, explicit or cel, found %s", what,
+                   name);
+  manifest->routing.strategy = strategy->id;
+  return SF_OK;
 }
 
 static sf_code copy_string(const json_t *vector, const char *name, const char *what, char **copy, sf_error *error) {
@@ -46,35 +45,13 @@ static sf_code copy_string(const json_t *vector, const char *name, const char *w
   return *copy != NULL || text == NULL ? SF_OK : sf_fail_memory(error, what);
 }
 
-static sf_code read_routing_values(const json_t *vector, sf_json_text text, const char *what, sf_manifest *manifest,
-                                   sf_error *error) {
-  const json_t *values = sf_json_member(vector, "routing_values");
-  if (values == NULL)
-    return SF_OK;
-  if (!json_is_array(values))
-    return sf_fail(error, malformed, "%s: expected routing_values to be a list, found %s", what,
-                   sf_json_show(values).text);
-  size_t count = json_array_size(values);
-  if ((count == 0 ? 1 : count) != manifest->num_dbs)
-    return sf_fail(error, malformed, "%s: expected %u routing_values, as many as num_dbs, found %zu", what,
-                   (unsigned)manifest->num_dbs, count);
-  /* An empty list stands for the one shard there is: the expression's value is its id. */
-  sf_json_text values_text;
-  if (count == 0 || !sf_json_find_member(text.data, text.length, "routing_values", &values_text))
-    return SF_OK;
-  return sf_routing_config_read_values(values, values_text, what, &manifest->routing, error);
-}
-
-static sf_code read_cel(const json_t *vector, sf_json_text text, const char *what, sf_manifest *manifest,
-                        sf_error *error) {
-  SF_TRY(copy_string(vector, "cel_expr", what, &manifest->routing.cel_expression, error));
-  if (manifest->routing.cel_expression == NULL)
-    return sf_fail(error, malformed, "%s: expected cel_expr beside the strategy cel, found none", what);
-  const json_t *columns = sf_json_member(vector, "cel_columns");
-  if (!json_is_object(columns))
-    return sf_fail(error, malformed, "%s: expected cel_columns beside the strategy cel, found none", what);
-  SF_TRY(sf_routing_config_read_columns(columns, what, &manifest->routing, error));
-  return read_routing_values(vector, text, what, manifest, error);
+static sf_code read_artifact_refs(const json_t *vector, const char *what, sf_manifest *manifest, sf_error *error) {
+  for (sf_sharding_strategy id = 0; id < SF_NUM_STRATEGIES; id++) {
+    const sf_routing_artifact *artifact = sf_routing_strategy_of(id)->artifact;
+    if (artifact != NULL)
+      SF_TRY(copy_string(vector, artifact->ref_member, what, &manifest->artifact_refs[id], error));
+  }
+  return SF_OK;
 }
 
 static sf_code read_unified(const json_t *vector, const char *what, bool *is_unified, sf_error *error) {
@@ -129,20 +106,22 @@ static sf_code read_vector(const json_t *vector, sf_json_text text, const char *
   SF_TRY(read_unified(vector, what, &manifest->is_unified, error));
   SF_TRY(read_backend(vector, what, &manifest->shard_format, error));
   SF_TRY(read_strategy(vector, what, manifest, error));
-  SF_TRY(copy_string(vector, "centroids_ref", what, &manifest->centroids_ref, error));
-  SF_TRY(copy_string(vector, "hyperplanes_ref", what, &manifest->hyperplanes_ref, error));
+  SF_TRY(read_artifact_refs(vector, what, manifest, error));
   manifest->has_vectors = true;
-  return manifest->routing.strategy == SF_SHARDING_CEL ? read_cel(vector, text, what, manifest, error) : SF_OK;
+  const sf_routing_strategy *strategy = sf_routing_strategy_of(manifest->routing.strategy);
+  const sf_routing_members members = {.object = vector, .text = text, .what = what, .num_dbs = manifest->num_dbs};
+  return strategy->parse != NULL ? strategy->parse(&members, &manifest->routing, error) : SF_OK;
 }
 
 sf_code sf_manifest_parse_key_sharding(const json_t *sharding, const char *text, const char *strategy, const char *what,
                                        sf_manifest *manifest, sf_error *error) {
   if (!manifest->has_vectors || manifest->has_strategy)
     return SF_OK;
-  bool is_cel = strcmp(strategy, "cel") == 0;
+  bool is_cel = strcmp(strategy, sf_cel_strategy.name) == 0;
   manifest->routing.context_use = is_cel ? SF_CONTEXT_BY_KEY : SF_CONTEXT_REFUSED;
-  sf_json_text as_text = {.data = text, .length = strlen(text)};
-  return is_cel ? read_cel(sharding, as_text, what, manifest, error) : SF_OK;
+  const sf_routing_members members = {
+      .object = sharding, .text = {.data = text, .length = strlen(text)}, .what = what, .num_dbs = manifest->num_dbs};
+  return is_cel ? sf_cel_strategy.parse(&members, &manifest->routing, error) : SF_OK;
 }
 
 sf_code sf_manifest_parse_custom(const char *custom, size_t length, const char *what, sf_manifest *manifest,

@@ -26,34 +26,17 @@ static const char sharding[] = "{\"cel_columns\": null, \"cel_expr\": null, \"ha
 
 /* ---------------------------------------------------------------------------------------- custom["vector"], in JSON */
 
-/* "<s3_prefix>/vector_meta/run_id=<run_id>/<name>" */
-static void write_artifact(sf_json_writer *writer, const char *member, const sf_manifest_facts *facts,
-                           const char *name) {
-  char *ref = sf_format("%s/vector_meta/run_id=%s/%s", facts->s3_prefix, facts->run_id, name);
-  writer->is_out_of_memory = writer->is_out_of_memory || ref == NULL;
-  sf_json_write_text(writer, member, ref);
-  free(ref);
-}
-
+/* "<s3_prefix>/vector_meta/run_id=<run_id>/centroids.npy", and what else the strategy needs to route. */
 static void write_routing(sf_json_writer *writer, const sf_manifest_facts *facts) {
-  const sf_routing_config *routing = facts->routing;
-  switch (routing->strategy) {
-  case SF_SHARDING_CLUSTER:
-    write_artifact(writer, "centroids_ref", facts, "centroids.npy");
-    break;
-  case SF_SHARDING_LSH:
-    write_artifact(writer, "hyperplanes_ref", facts, "hyperplanes.npy");
-    sf_json_write_integer(writer, "num_hash_bits", routing->num_hash_bits);
-    break;
-  case SF_SHARDING_CEL:
-    sf_json_write_text(writer, "cel_expr", routing->cel_expression);
-    sf_json_write_json(writer, "cel_columns", facts->cel_columns);
-    if (facts->routing_values != NULL)
-      sf_json_write_json(writer, "routing_values", facts->routing_values);
-    break;
-  case SF_SHARDING_EXPLICIT:
-    break;
+  const sf_routing_strategy *strategy = sf_routing_strategy_of(facts->routing->strategy);
+  if (strategy->artifact != NULL) {
+    char *ref = sf_format("%s/vector_meta/run_id=%s/%s", facts->s3_prefix, facts->run_id, strategy->artifact->file);
+    writer->is_out_of_memory = writer->is_out_of_memory || ref == NULL;
+    sf_json_write_text(writer, strategy->artifact->ref_member, ref);
+    free(ref);
   }
+  if (strategy->write != NULL)
+    strategy->write(facts->routing, writer);
 }
 
 static sf_code make_custom(const sf_manifest_facts *facts, sf_buffer *text, sf_error *error) {

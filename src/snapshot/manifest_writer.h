@@ -3,7 +3,7 @@
 #define SF_SNAPSHOT_MANIFEST_WRITER_H
 
 #include "base/memory.h"
-#include "routing/routing_config.h"
+#include "routing/strategy.h"
 #include "snapshot/shard_result.h"
 
 /* What a manifest says, as plain facts. All borrowed. */
@@ -16,8 +16,6 @@ typedef struct sf_manifest_facts {
   sf_metric metric;
   bool has_integer_ids; /* all of them are integers, which the shards store as text */
   const sf_routing_config *routing;
-  const char *cel_columns;       /* cel: JSON; it is written as it is */
-  const char *routing_values;    /* cel: the same; NULL: none */
   const sf_shard_result *shards; /* num_dbs, by db_id */
 } sf_manifest_facts;
 

@@ -91,22 +91,22 @@ sf_code sf_snapshot_read_artifact(sf_storage *storage, const sf_manifest *manife
 sf_code sf_snapshot_load_routing(sf_storage *storage, const sf_cancellation *cancellation, sf_snapshot *snapshot,
                                  sf_error *error) {
   const sf_manifest *manifest = &snapshot->manifest;
-  if (manifest->routing.strategy == SF_SHARDING_CLUSTER)
-    SF_TRY(sf_snapshot_read_artifact(storage, manifest, manifest->centroids_ref, "centroids", manifest->num_dbs,
-                                     cancellation, &snapshot->centroids, error));
-  if (manifest->routing.strategy == SF_SHARDING_LSH && manifest->routing.num_hash_bits == 0)
-    return sf_fail(error, SF_READER_STATE_ERROR, "manifest %s: expected num_hash_bits beside the strategy lsh",
-                   snapshot->manifest_ref);
-  if (manifest->routing.strategy == SF_SHARDING_LSH)
-    SF_TRY(sf_snapshot_read_artifact(storage, manifest, manifest->hyperplanes_ref, "hyperplanes",
-                                     manifest->routing.num_hash_bits, cancellation, &snapshot->hyperplanes, error));
-  const sf_router_params source = {.config = &manifest->routing,
+  const sf_routing_strategy *strategy = sf_routing_strategy_of(manifest->routing.strategy);
+  const sf_routing_artifact *artifact = strategy->artifact;
+  if (artifact != NULL) {
+    size_t num_rows = artifact->num_rows(&manifest->routing, manifest->num_dbs);
+    if (num_rows == 0)
+      return sf_fail(error, SF_READER_STATE_ERROR, "manifest %s: expected %s beside the strategy %s",
+                     snapshot->manifest_ref, artifact->size_member, strategy->name);
+    SF_TRY(sf_snapshot_read_artifact(storage, manifest, manifest->artifact_refs[strategy->id], artifact->name, num_rows,
+                                     cancellation, &snapshot->artifact, error));
+  }
+  const sf_router_params params = {.config = &manifest->routing,
                                    .num_dbs = manifest->num_dbs,
                                    .dim = manifest->dim,
                                    .metric = manifest->metric,
-                                   .centroids = snapshot->centroids.values,
-                                   .hyperplanes = snapshot->hyperplanes.values};
-  return sf_router_create(&source, &snapshot->router, error);
+                                   .artifact = snapshot->artifact.values};
+  return sf_router_create(&params, &snapshot->router, error);
 }
 
 static bool add_name(const char *name, void *user_data) {
@@ -290,8 +290,7 @@ void sf_snapshot_free(sf_snapshot *snapshot) {
   if (snapshot == NULL)
     return;
   sf_router_free(snapshot->router);
-  sf_npy_free(&snapshot->centroids);
-  sf_npy_free(&snapshot->hyperplanes);
+  sf_npy_free(&snapshot->artifact);
   sf_manifest_free(&snapshot->manifest);
   free(snapshot->manifest_ref);
   free(snapshot);

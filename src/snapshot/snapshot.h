@@ -17,8 +17,7 @@ typedef struct sf_snapshot {
   sf_manifest manifest;
   char *manifest_ref; /* as `_CURRENT` has it; of a fallback, below the manifest's own s3_prefix */
   double published_seconds;
-  sf_npy centroids;
-  sf_npy hyperplanes;
+  sf_npy artifact; /* the strategy's; empty: it has none */
   sf_router *router;
 } sf_snapshot;
 

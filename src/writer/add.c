@@ -98,14 +98,15 @@ static sf_code assign_row(const checking *of, size_t slot, uint32_t thread, sf_e
 /* The array that decides where a row goes, for messages. */
 static const char *deciding_source(const checking *of) {
   const sf_row_batch *batch = of->batch;
-  switch (of->builder->plan.routing.strategy) {
-  case SF_SHARDING_EXPLICIT:
+  switch (sf_build_plan_routing(&of->builder->plan)->input) {
+  case SF_ROUTE_BY_SHARD_ID:
     return sf_row_source(batch->shard_ids_name, "shard_ids");
-  case SF_SHARDING_CEL:
+  case SF_ROUTE_BY_CONTEXT:
     return sf_row_source(batch->routing_contexts_name, "routing_contexts");
-  default:
-    return sf_row_source(batch->vectors_name, "vectors");
+  case SF_ROUTE_BY_VECTOR:
+    break;
   }
+  return sf_row_source(batch->vectors_name, "vectors");
 }
 
 static sf_code check_row(const checking *of, size_t slot, uint32_t thread, const char **source, sf_error *error) {

@@ -5,7 +5,7 @@
 
 struct sf_assigner {
   const sf_build_plan *plan;
-  double *wide;                 /* centroids or hyperplanes, as a router takes them; NULL: neither */
+  double *wide;                 /* the artifact as a router takes it; NULL: the strategy has none */
   sf_nearest_centroid *nearest; /* cluster */
   sf_router *router;            /* lsh and cel */
 };
@@ -22,20 +22,18 @@ static sf_code widen(const float *values, size_t count, double **wide, sf_error 
 
 static sf_code make_assigner(sf_assigner *assigner, sf_error *error) {
   const sf_build_plan *plan = assigner->plan;
-  sf_router_params source = {
-      .config = &plan->routing, .num_dbs = plan->num_dbs, .dim = plan->dim, .metric = plan->metric};
-  if (plan->routing.strategy == SF_SHARDING_EXPLICIT)
+  if (sf_build_plan_routing(plan)->input == SF_ROUTE_BY_SHARD_ID)
     return SF_OK;
-  if (plan->routing.strategy == SF_SHARDING_CLUSTER) {
-    SF_TRY(widen(plan->centroids, (size_t)plan->num_dbs * plan->dim, &assigner->wide, error));
-    source.centroids = assigner->wide;
-    return sf_nearest_centroid_create(&source, &assigner->nearest, error);
-  }
-  if (plan->routing.strategy == SF_SHARDING_LSH) {
-    SF_TRY(widen(plan->hyperplanes, (size_t)plan->routing.num_hash_bits * plan->dim, &assigner->wide, error));
-    source.hyperplanes = assigner->wide;
-  }
-  return sf_router_create(&source, &assigner->router, error);
+  if (plan->artifact != NULL)
+    SF_TRY(widen(plan->artifact, sf_build_plan_artifact_rows(plan) * plan->dim, &assigner->wide, error));
+  const sf_router_params params = {.config = &plan->routing,
+                                   .num_dbs = plan->num_dbs,
+                                   .dim = plan->dim,
+                                   .metric = plan->metric,
+                                   .artifact = assigner->wide};
+  if (plan->routing.strategy == SF_SHARDING_CLUSTER) /* what a router would do, much faster */
+    return sf_nearest_centroid_create(&params, &assigner->nearest, error);
+  return sf_router_create(&params, &assigner->router, error);
 }
 
 sf_code sf_assigner_create(const sf_build_plan *plan, sf_assigner **created, sf_error *error) {
@@ -79,7 +77,7 @@ static sf_code take_named(const sf_build_plan *plan, int64_t named, uint32_t *sh
 
 sf_code sf_assigner_assign(const sf_assigner *assigner, const sf_assign_row *row, uint32_t *scratch, uint32_t *shard_id,
                            sf_error *error) {
-  if (assigner->plan->routing.strategy == SF_SHARDING_EXPLICIT)
+  if (assigner->router == NULL)
     return take_named(assigner->plan, row->shard_id, shard_id, error);
   const sf_route_request request = {
       .query = row->vector, .has_num_probes = true, .num_probes = 1, .routing_context = row->routing_context};

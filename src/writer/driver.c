@@ -96,12 +96,15 @@ static sf_code sync_run_folder(const sf_driver_params *params, sf_error *error) 
 }
 
 static sf_code put_artifact(const sf_driver_params *params, const sf_cancellation *cancellation, sf_error *error) {
-  if (params->artifact == NULL)
+  const sf_manifest_facts *facts = &params->facts;
+  const sf_routing_artifact *artifact = sf_routing_strategy_of(facts->routing->strategy)->artifact;
+  if (artifact == NULL)
     return SF_OK;
-  char *key = sf_format("vector_meta/run_id=%s/%s", params->facts.run_id, params->artifact_name);
+  size_t num_rows = artifact->num_rows(facts->routing, facts->num_dbs);
+  char *key = sf_format("vector_meta/run_id=%s/%s", facts->run_id, artifact->file);
   sf_buffer bytes = {0};
-  sf_code code = key == NULL || !sf_npy_append(params->artifact, params->artifact_rows, params->facts.dim, &bytes)
-                     ? sf_fail_memory(error, params->artifact_name)
+  sf_code code = key == NULL || !sf_npy_append(params->artifact, num_rows, facts->dim, &bytes)
+                     ? sf_fail_memory(error, artifact->name)
                      : sf_storage_put(params->storage, key, bytes.data, bytes.length, NULL, cancellation, NULL, error);
   sf_buffer_free(&bytes);
   free(key);

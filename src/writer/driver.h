@@ -14,10 +14,8 @@
 /* All borrowed for as long as the driver is used. */
 typedef struct sf_driver_params {
   sf_storage *storage;
-  sf_manifest_facts facts;   /* all but created_at and shards, which the driver sets */
-  const float *artifact;     /* the strategy's: centroids or hyperplanes, rows × dim; NULL: it has none */
-  const char *artifact_name; /* "centroids.npy" */
-  size_t artifact_rows;
+  sf_manifest_facts facts;    /* all but created_at and shards, which the driver sets */
+  const float *artifact;      /* the strategy's, × dim; NULL: it has none */
   uint64_t num_rows;          /* how many rows workers were given in all */
   const uint64_t *shard_rows; /* the same by db_id (num_dbs); NULL: not known */
 } sf_driver_params;

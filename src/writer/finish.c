@@ -99,29 +99,18 @@ const sf_built_shard *sf_build_result_shard(const sf_build_result *result, uint3
 
 static sf_driver_params driver_params(const sf_builder *builder) {
   const sf_build_plan *plan = &builder->plan;
-  sf_driver_params params = {.storage = builder->storage,
-                             .facts = {.run_id = builder->run_id,
-                                       .s3_prefix = builder->s3_prefix,
-                                       .num_dbs = plan->num_dbs,
-                                       .dim = plan->dim,
-                                       .metric = plan->metric,
-                                       .has_integer_ids = plan->keeps_integer_ids && !builder->has_string_ids &&
-                                                          plan->format->has_string_ids_only,
-                                       .routing = &plan->routing,
-                                       .cel_columns = plan->cel_columns,
-                                       .routing_values = plan->routing_values},
-                             .num_rows = builder->num_rows,
-                             .shard_rows = sf_worker_pool_rows(builder->workers)};
-  if (plan->routing.strategy == SF_SHARDING_CLUSTER) {
-    params.artifact = plan->centroids;
-    params.artifact_name = "centroids.npy";
-    params.artifact_rows = plan->num_dbs;
-  } else if (plan->routing.strategy == SF_SHARDING_LSH) {
-    params.artifact = plan->hyperplanes;
-    params.artifact_name = "hyperplanes.npy";
-    params.artifact_rows = plan->routing.num_hash_bits;
-  }
-  return params;
+  return (sf_driver_params){.storage = builder->storage,
+                            .facts = {.run_id = builder->run_id,
+                                      .s3_prefix = builder->s3_prefix,
+                                      .num_dbs = plan->num_dbs,
+                                      .dim = plan->dim,
+                                      .metric = plan->metric,
+                                      .has_integer_ids = plan->keeps_integer_ids && !builder->has_string_ids &&
+                                                         plan->format->has_string_ids_only,
+                                      .routing = &plan->routing},
+                            .artifact = plan->artifact,
+                            .num_rows = builder->num_rows,
+                            .shard_rows = sf_worker_pool_rows(builder->workers)};
 }
 
 /* The record only informs: without it, the snapshot is live all the same. */

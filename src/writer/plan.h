@@ -12,10 +12,7 @@ typedef struct sf_build_plan {
   uint32_t dim; /* 0: not known before the first rows */
   uint32_t num_dbs;
   sf_routing_config routing;
-  char *cel_columns;      /* JSON as given, for the manifest; NULL: none */
-  char *routing_values;   /* the same */
-  float *centroids;       /* cluster: num_dbs × dim; NULL: to be trained */
-  float *hyperplanes;     /* lsh: num_hash_bits × dim; NULL: to be drawn, once dim is known */
+  float *artifact;        /* the strategy's × dim: centroids (NULL: to be trained), hyperplanes (NULL: to be drawn) */
   uint64_t training_rows; /* 0: the default, which depends on dim */
   uint32_t training_iterations;
   uint64_t seed;
@@ -34,11 +31,26 @@ void sf_build_plan_free(sf_build_plan *plan);
 /* Takes the dimension of the first rows, or checks that `dim` is the one that is known; draws hyperplanes. */
 sf_code sf_build_plan_take_dim(sf_build_plan *plan, size_t dim, const char *what, sf_error *error);
 
+/* The strategy's options, and what belongs to it (plan_strategy.c). */
+sf_code sf_build_plan_strategy(const sf_build_options *options, sf_build_plan *plan, sf_error *error);
+/* Draws lsh's hyperplanes where none were given; the dimension is known. */
+sf_code sf_build_plan_draw(sf_build_plan *plan, sf_error *error);
+
+static inline const sf_routing_strategy *sf_build_plan_routing(const sf_build_plan *plan) {
+  return sf_routing_strategy_of(plan->routing.strategy);
+}
+
+/* The rows of its artifact; 0: the strategy has none. */
+static inline size_t sf_build_plan_artifact_rows(const sf_build_plan *plan) {
+  const sf_routing_artifact *artifact = sf_build_plan_routing(plan)->artifact;
+  return artifact != NULL ? artifact->num_rows(&plan->routing, plan->num_dbs) : 0;
+}
+
 /* How many rows of so many components are enough to train with. */
 uint64_t sf_build_plan_training_rows(const sf_build_plan *plan, size_t dim);
 
 static inline bool sf_build_plan_needs_training(const sf_build_plan *plan) {
-  return plan->routing.strategy == SF_SHARDING_CLUSTER && plan->centroids == NULL;
+  return plan->routing.strategy == SF_SHARDING_CLUSTER && plan->artifact == NULL;
 }
 
 #endif

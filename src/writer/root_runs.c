@@ -99,8 +99,8 @@ static sf_code refer_to_url(sf_root_runs *runs, const char *url, sf_error *error
 
 static sf_code take_references(const sf_manifest *manifest, sf_root_runs *runs, sf_error *error) {
   SF_TRY(refer_to(runs, manifest->run_id, strlen(manifest->run_id), error));
-  SF_TRY(refer_to_url(runs, manifest->centroids_ref, error));
-  SF_TRY(refer_to_url(runs, manifest->hyperplanes_ref, error));
+  for (size_t i = 0; i < SF_NUM_STRATEGIES; i++)
+    SF_TRY(refer_to_url(runs, manifest->artifact_refs[i], error));
   for (uint32_t id = 0; id < manifest->num_dbs; id++)
     SF_TRY(refer_to_url(runs, manifest->shards[id].db_url, error));
   return SF_OK;

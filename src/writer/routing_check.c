@@ -53,7 +53,7 @@ static sf_code check_rows(const sf_routing_check *check, const sf_snapshot *snap
     return sf_fail_memory(error, "check of the routing");
   sf_code code = SF_OK;
   /* A named shard is not routed to: there is nothing to compare. */
-  if (snapshot->manifest.routing.strategy == SF_SHARDING_EXPLICIT)
+  if (sf_routing_strategy_of(snapshot->manifest.routing.strategy)->input == SF_ROUTE_BY_SHARD_ID)
     count = 0;
   for (size_t i = 0; i < count && code == SF_OK; i++)
     code = check_row(check, i, snapshot, routed, error);

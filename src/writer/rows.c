@@ -40,12 +40,14 @@ sf_code sf_row_batch_check(const sf_row_batch *batch, const sf_build_plan *plan,
   if (batch->row_stride != 0 && batch->row_stride < batch->dim * element_size(batch->vector_type) && batch->count > 1)
     return sf_fail(error, invalid, "%s: row_stride: expected at least the %zu bytes of a row, found %zu", vectors,
                    batch->dim * element_size(batch->vector_type), batch->row_stride);
-  if (plan->routing.strategy == SF_SHARDING_EXPLICIT && batch->shard_ids == NULL)
+  const sf_routing_strategy *strategy = sf_build_plan_routing(plan);
+  if (strategy->input == SF_ROUTE_BY_SHARD_ID && batch->shard_ids == NULL)
+    return sf_fail(error, invalid, "shard_ids: expected one for each row, because the sharding is %s, found none",
+                   strategy->name);
+  if (strategy->input == SF_ROUTE_BY_CONTEXT && batch->routing_contexts == NULL)
     return sf_fail(error, invalid,
-                   "shard_ids: expected one for each row, because the sharding is explicit, found none");
-  if (plan->routing.strategy == SF_SHARDING_CEL && batch->routing_contexts == NULL)
-    return sf_fail(error, invalid,
-                   "routing_contexts: expected one for each row, because the sharding is cel, found none");
+                   "routing_contexts: expected one for each row, because the sharding is %s, found none",
+                   strategy->name);
   return SF_OK;
 }
 

@@ -36,7 +36,7 @@ static sf_code train(sf_builder *builder, const float *sample, size_t num_rows, 
     free(centroids);
     return code;
   }
-  plan->centroids = centroids;
+  plan->artifact = centroids;
   builder->training_seconds += (double)(sf_monotonic_nanoseconds() - started) / 1e9;
   return sf_builder_begin_rows(builder, error);
 }

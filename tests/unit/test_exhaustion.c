@@ -242,7 +242,7 @@ static void train_and_assign(const reader_fixture *fixture) {
     return;
   for (size_t i = 0; i < (size_t)CLUSTERS * DIM; i++)
     wide[i] = (double)centroids[i];
-  sf_router_params source = {.num_dbs = CLUSTERS, .dim = DIM, .metric = SF_METRIC_COSINE, .centroids = wide};
+  sf_router_params source = {.num_dbs = CLUSTERS, .dim = DIM, .metric = SF_METRIC_COSINE, .artifact = wide};
   sf_nearest_centroid *nearest = NULL;
   code = sf_nearest_centroid_create(&source, &nearest, NULL);
   expect_code(code);

@@ -50,8 +50,9 @@ static void a_manifest_is_read_whole(void **state) {
   assert_int_equal(manifest.total_vectors, 12);
   assert_int_equal(manifest.routing.strategy, SF_SHARDING_CLUSTER);
   assert_int_equal(manifest.routing.num_probes, 2);
-  assert_string_equal(manifest.centroids_ref, "s3://bucket/p/vector_meta/run_id=run/centroids.npy");
-  assert_null(manifest.hyperplanes_ref);
+  assert_string_equal(manifest.artifact_refs[SF_SHARDING_CLUSTER],
+                      "s3://bucket/p/vector_meta/run_id=run/centroids.npy");
+  assert_null(manifest.artifact_refs[SF_SHARDING_LSH]);
   sf_manifest_free(&manifest);
 }
 
@@ -261,7 +262,7 @@ static void members_that_are_absent_or_null_have_defaults(void **state) {
     assert_false(manifest.routing.searches_all_shards);
     assert_int_equal(manifest.routing.num_probes, 1);
     assert_int_equal(manifest.total_vectors, 7 + 5); /* of the shards */
-    assert_null(manifest.centroids_ref);
+    assert_null(manifest.artifact_refs[SF_SHARDING_CLUSTER]);
     sf_manifest_free(&manifest);
   }
 }

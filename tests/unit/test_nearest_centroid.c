@@ -1,4 +1,5 @@
 /* Whatever float32 makes of it, a row goes where the router sends it. */
+#include "routing/router.h"
 #include "writer/kmeans/nearest_centroid.h"
 
 #include "cmocka_includes.h"
@@ -25,7 +26,7 @@ static data make_data(sf_metric metric, uint32_t num_dbs, uint32_t dim, size_t n
                .num_rows = num_rows};
   assert_true(made.centroids != NULL && made.rows != NULL);
   made.config = (sf_routing_config){.strategy = SF_SHARDING_CLUSTER, .num_probes = 1};
-  made.source = (sf_router_params){.num_dbs = num_dbs, .dim = dim, .metric = metric, .centroids = made.centroids};
+  made.source = (sf_router_params){.num_dbs = num_dbs, .dim = dim, .metric = metric, .artifact = made.centroids};
   return made;
 }
 

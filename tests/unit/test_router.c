@@ -74,7 +74,7 @@ static void clusters_are_probed_by_ascending_distance(void **state) {
     sf_metric metric = (sf_metric)(trial % 3);
     const sf_routing_config config = {.strategy = SF_SHARDING_CLUSTER, .num_probes = 1};
     const sf_router_params source = {
-        .config = &config, .num_dbs = num_dbs, .dim = DIM, .metric = metric, .centroids = centroids};
+        .config = &config, .num_dbs = num_dbs, .dim = DIM, .metric = metric, .artifact = centroids};
     sf_router *router = router_of(&source);
     uint32_t shard_ids[MAX_DBS];
     const sf_route_request request = {.query = query, .has_num_probes = true, .num_probes = 1 + trial % 70};
@@ -96,7 +96,7 @@ static void clusters_are_probed_by_ascending_distance(void **state) {
 
 static void assert_order(sf_metric metric, const double *centroids, const float *query, const uint32_t *expected) {
   const sf_routing_config config = {.strategy = SF_SHARDING_CLUSTER, .num_probes = 100};
-  const sf_router_params source = {.config = &config, .num_dbs = 4, .dim = 2, .metric = metric, .centroids = centroids};
+  const sf_router_params source = {.config = &config, .num_dbs = 4, .dim = 2, .metric = metric, .artifact = centroids};
   sf_router *router = router_of(&source);
   uint32_t shard_ids[4];
   const sf_route_request request = {.query = query};
@@ -172,7 +172,7 @@ static void hash_codes_of_any_length_choose_shards(void **state) {
     }
     const sf_routing_config config = {.strategy = SF_SHARDING_LSH, .num_hash_bits = num_bits, .num_probes = 1};
     const sf_router_params source = {
-        .config = &config, .num_dbs = num_dbs, .dim = DIM, .metric = SF_METRIC_L2, .hyperplanes = hyperplanes};
+        .config = &config, .num_dbs = num_dbs, .dim = DIM, .metric = SF_METRIC_L2, .artifact = hyperplanes};
     sf_router *router = router_of(&source);
     const sf_route_request request = {.query = query, .has_num_probes = true, .num_probes = 1 + trial % 80};
     size_t limit = request.num_probes < num_dbs ? (size_t)request.num_probes : num_dbs;
@@ -189,7 +189,7 @@ static void probes_that_flip_to_a_shard_again_are_skipped(void **state) {
   (void)state;
   const double hyperplanes[] = {1, 1, 1}; /* three bits, all set: 7; flipped 6, 5, 3 */
   const sf_routing_config config = {.strategy = SF_SHARDING_LSH, .num_hash_bits = 3, .num_probes = 3};
-  const sf_router_params source = {.config = &config, .num_dbs = 2, .dim = 1, .hyperplanes = hyperplanes};
+  const sf_router_params source = {.config = &config, .num_dbs = 2, .dim = 1, .artifact = hyperplanes};
   sf_router *router = router_of(&source);
   const sf_route_request request = {.query = (const float[]){1}};
   uint32_t shard_ids[2];

@@ -101,7 +101,7 @@ static void the_live_manifest_is_loaded(void **state) {
   assert_string_equal(snapshot->manifest.run_id, "run05");
   assert_string_equal(snapshot->manifest_ref, "s3://bucket/p/" KEY("05"));
   assert_true(snapshot->published_seconds == 1767330000); /* of the pointer */
-  assert_int_equal(snapshot->centroids.num_rows, 3);
+  assert_int_equal(snapshot->artifact.num_rows, 3);
   assert_non_null(snapshot->router);
   sf_snapshot_free(snapshot);
 }

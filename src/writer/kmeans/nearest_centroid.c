@@ -6,7 +6,7 @@
 #include <math.h>
 
 struct sf_nearest_centroid {
-  sf_router_params source;
+  sf_router_params params;
   double *norms; /* num_dbs */
   sf_nearest *nearest;
   sf_nearest_rule rule;
@@ -14,7 +14,7 @@ struct sf_nearest_centroid {
 
 static double reader_distance(const void *context, const float *row, uint32_t id) {
   const sf_nearest_centroid *nearest = context;
-  return sf_route_centroid_distance(&nearest->source, nearest->norms, row, id);
+  return sf_route_centroid_distance(&nearest->params, nearest->norms, row, id);
 }
 
 /*
@@ -23,35 +23,35 @@ static double reader_distance(const void *context, const float *row, uint32_t id
  */
 static sf_code set_points(sf_nearest_centroid *nearest, sf_error *error) {
   static const double format_epsilon = 1e-10;
-  const sf_router_params *source = &nearest->source;
-  float *points = sf_calloc(source->num_dbs, source->dim * sizeof(float));
+  const sf_router_params *params = &nearest->params;
+  float *points = sf_calloc(params->num_dbs, params->dim * sizeof(float));
   if (points == NULL)
     return sf_fail_memory(error, "centroids");
-  for (size_t i = 0; i < source->num_dbs; i++) {
-    bool is_scaled = source->metric == SF_METRIC_COSINE && nearest->norms[i] > 0;
+  for (size_t i = 0; i < params->num_dbs; i++) {
+    bool is_scaled = params->metric == SF_METRIC_COSINE && nearest->norms[i] > 0;
     double length = is_scaled ? nearest->norms[i] : 1;
     if (is_scaled)
       nearest->rule.score_error = fmax(nearest->rule.score_error, format_epsilon / length);
-    for (size_t j = 0; j < source->dim; j++)
-      points[i * source->dim + j] = (float)(source->centroids[i * source->dim + j] / length);
+    for (size_t j = 0; j < params->dim; j++)
+      points[i * params->dim + j] = (float)(params->artifact[i * params->dim + j] / length);
   }
   sf_nearest_set_points(nearest->nearest, points);
   free(points);
   return SF_OK;
 }
 
-sf_code sf_nearest_centroid_create(const sf_router_params *source, sf_nearest_centroid **created, sf_error *error) {
+sf_code sf_nearest_centroid_create(const sf_router_params *params, sf_nearest_centroid **created, sf_error *error) {
   sf_nearest_centroid *nearest = sf_calloc(1, sizeof(*nearest));
   if (nearest == NULL)
     return sf_fail_memory(error, "centroids");
-  nearest->source = *source;
+  nearest->params = *params;
   nearest->rule = (sf_nearest_rule){.distance = reader_distance, .context = nearest};
-  nearest->norms = sf_calloc(source->num_dbs, sizeof(double));
+  nearest->norms = sf_calloc(params->num_dbs, sizeof(double));
   sf_code code = nearest->norms == NULL ? sf_fail_memory(error, "norms of centroids") : SF_OK;
-  for (size_t i = 0; code == SF_OK && i < source->num_dbs; i++)
-    nearest->norms[i] = sf_route_centroid_norm(source->centroids + i * source->dim, source->dim);
+  for (size_t i = 0; code == SF_OK && i < params->num_dbs; i++)
+    nearest->norms[i] = sf_route_centroid_norm(params->artifact + i * params->dim, params->dim);
   if (code == SF_OK)
-    code = sf_nearest_create(source->num_dbs, source->dim, source->metric == SF_METRIC_L2, &nearest->nearest, error);
+    code = sf_nearest_create(params->num_dbs, params->dim, params->metric == SF_METRIC_L2, &nearest->nearest, error);
   if (code == SF_OK)
     code = set_points(nearest, error);
   if (code == SF_OK)
@@ -83,7 +83,7 @@ sf_code sf_nearest_centroid_assign(const sf_nearest_centroid *nearest, const flo
   for (size_t first = 0; first < num_rows; first += max_rows) {
     size_t count = num_rows - first < max_rows ? num_rows - first : max_rows;
     for (size_t i = 0; i < count; i++)
-      of_block[i] = rows + (first + i) * nearest->source.dim;
+      of_block[i] = rows + (first + i) * nearest->params.dim;
     sf_nearest_find(nearest->nearest, &nearest->rule, of_block, NULL, count, scratch, answers);
     for (size_t i = 0; i < count; i++)
       shard_ids[first + i] = answers[i].id;

@@ -5,14 +5,14 @@
 #ifndef SF_WRITER_KMEANS_NEAREST_CENTROID_H
 #define SF_WRITER_KMEANS_NEAREST_CENTROID_H
 
-#include "routing/router.h"
+#include "routing/cluster.h"
 
 /* Immutable once made: any thread. */
 typedef struct sf_nearest_centroid sf_nearest_centroid;
 
-/* Of num_dbs, dim, metric and centroids (finite) of `source`; these are borrowed for as long as it lives, the struct itself
+/* Of num_dbs, dim, metric and centroids (finite) of `params`; these are borrowed for as long as it lives, the struct itself
  * is not. */
-sf_code sf_nearest_centroid_create(const sf_router_params *source, sf_nearest_centroid **nearest, sf_error *error);
+sf_code sf_nearest_centroid_create(const sf_router_params *params, sf_nearest_centroid **nearest, sf_error *error);
 void sf_nearest_centroid_free(sf_nearest_centroid *nearest); /* NULL is allowed */
 
 /* The shards of `num_rows` contiguous rows of dim finite components. Some hundred rows a call, or more, are best. Fails

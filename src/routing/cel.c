@@ -1,9 +1,10 @@
-/* Routing by the value of a CEL expression over the query's routing context. */
+/* The strategy cel: the value of a CEL expression over a row's or a query's routing context names the shard. */
+#include "routing/cel.h"
+
 #include "base/json.h"
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/utf8.h"
-#include "routing/router.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -213,7 +214,7 @@ static sf_code shard_of_number(uint32_t num_dbs, const sf_cel_value *value, uint
                  (unsigned)(num_dbs - 1), is_number ? "" : " in decimal", token);
 }
 
-static sf_code shard_of_value(const sf_router_params *source, const sf_cel_value *result, uint32_t *shard_id,
+static sf_code shard_of_value(const sf_router_params *params, const sf_cel_value *result, uint32_t *shard_id,
                               sf_error *error) {
   sf_cel_value value = *result;
   /* A uint is the int of its value, where there is one. */
@@ -223,11 +224,11 @@ static sf_code shard_of_value(const sf_router_params *source, const sf_cel_value
       value.kind != SF_CEL_BYTES)
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "cel_expr: expected an int, a uint, a string or bytes, found %s",
                    sf_cel_kind_name(value.kind));
-  return source->config->has_routing_values ? shard_of_routing_value(source->config, &value, shard_id, error)
-                                            : shard_of_number(source->num_dbs, &value, shard_id, error);
+  return params->config->has_routing_values ? shard_of_routing_value(params->config, &value, shard_id, error)
+                                            : shard_of_number(params->num_dbs, &value, shard_id, error);
 }
 
-sf_code sf_route_cel(const sf_router_params *source, const sf_cel_program *program, const char *routing_context,
+sf_code sf_route_cel(const sf_router_params *params, const sf_cel_program *program, const char *routing_context,
                      uint32_t *shard_id, sf_error *error) {
   if (routing_context == NULL)
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
@@ -237,13 +238,92 @@ sf_code sf_route_cel(const sf_router_params *source, const sf_cel_program *progr
                               &given.json, error));
   bindings bound = {0};
   sf_cel_result *result = NULL;
-  sf_code code = bind_columns(source->config, &given, &bound, error);
+  sf_code code = bind_columns(params->config, &given, &bound, error);
   if (code == SF_OK)
     code = sf_cel_evaluate(program, bound.items, bound.count, &result, error);
   if (code == SF_OK)
-    code = shard_of_value(source, sf_cel_result_value(result), shard_id, error);
+    code = shard_of_value(params, sf_cel_result_value(result), shard_id, error);
   sf_cel_result_free(result);
   free_bindings(&bound);
   sf_json_free(&given.json);
   return code;
 }
+
+sf_code sf_route_cel_compile(const sf_routing_config *config, sf_cel_program **program, sf_error *error) {
+  return sf_cel_compile(config->cel_expression, strlen(config->cel_expression), config->cel_columns,
+                        config->num_cel_columns, NULL, program, error);
+}
+
+/* ----------------------------------------------------------------------------------------------------- The strategy */
+
+static sf_code create(const sf_router_params *params, void **state, sf_error *error) {
+  sf_cel_program *program = NULL;
+  SF_TRY(sf_route_cel_compile(params->config, &program, error));
+  *state = program;
+  return SF_OK;
+}
+
+static void free_state(void *state) {
+  sf_cel_program_free(state);
+}
+
+static sf_code route(const sf_router_params *params, const void *state, const sf_route_request *request, size_t limit,
+                     uint32_t *shard_ids, size_t *count, sf_error *error) {
+  (void)limit;
+  *count = 1;
+  return sf_route_cel(params, state, request->routing_context, shard_ids, error);
+}
+
+static sf_code parse_routing_values(const sf_routing_members *members, sf_routing_config *config, sf_error *error) {
+  const json_t *values = sf_json_member(members->object, "routing_values");
+  if (values == NULL)
+    return SF_OK;
+  if (!json_is_array(values))
+    return sf_fail(error, SF_MANIFEST_PARSE_ERROR, "%s: expected routing_values to be a list, found %s", members->what,
+                   sf_json_show(values).text);
+  size_t count = json_array_size(values);
+  if ((count == 0 ? 1 : count) != members->num_dbs)
+    return sf_fail(error, SF_MANIFEST_PARSE_ERROR, "%s: expected %u routing_values, as many as num_dbs, found %zu",
+                   members->what, (unsigned)members->num_dbs, count);
+  /* An empty list stands for the one shard there is: the expression's value is its id. */
+  sf_json_text text;
+  if (count == 0 || !sf_json_find_member(members->text.data, members->text.length, "routing_values", &text))
+    return SF_OK;
+  return sf_routing_config_read_values(values, text, members->what, config, error);
+}
+
+static sf_code parse(const sf_routing_members *members, sf_routing_config *config, sf_error *error) {
+  const char *expression = NULL;
+  SF_TRY(
+      sf_json_string(members->object, "cel_expr", false, members->what, SF_MANIFEST_PARSE_ERROR, &expression, error));
+  if (expression == NULL)
+    return sf_fail(error, SF_MANIFEST_PARSE_ERROR, "%s: expected cel_expr beside the strategy cel, found none",
+                   members->what);
+  config->cel_expression = sf_strdup(expression);
+  if (config->cel_expression == NULL)
+    return sf_fail_memory(error, members->what);
+  const json_t *columns = sf_json_member(members->object, "cel_columns");
+  if (!json_is_object(columns))
+    return sf_fail(error, SF_MANIFEST_PARSE_ERROR, "%s: expected cel_columns beside the strategy cel, found none",
+                   members->what);
+  SF_TRY(sf_routing_config_read_columns(columns, members->what, config, error));
+  return parse_routing_values(members, config, error);
+}
+
+static void write_members(const sf_routing_config *config, sf_json_writer *writer) {
+  sf_json_write_text(writer, "cel_expr", config->cel_expression);
+  sf_json_write_json(writer, "cel_columns", config->cel_columns_text);
+  if (config->routing_values_text != NULL)
+    sf_json_write_json(writer, "routing_values", config->routing_values_text);
+}
+
+const sf_routing_strategy sf_cel_strategy = {
+    .id = SF_SHARDING_CEL,
+    .name = "cel",
+    .input = SF_ROUTE_BY_CONTEXT,
+    .parse = parse,
+    .write = write_members,
+    .create = create,
+    .free = free_state,
+    .route = route,
+};
