@@ -1,18 +1,6 @@
 /* The public enums' names, as the format and the interfaces spell them. */
 #include "shardyfusion.h"
 
-const char *sf_metric_name(sf_metric metric) {
-  switch (metric) {
-  case SF_METRIC_COSINE:
-    return "cosine";
-  case SF_METRIC_L2:
-    return "l2";
-  case SF_METRIC_DOT_PRODUCT:
-    return "dot_product";
-  }
-  return "unknown";
-}
-
 const char *sf_health_status_name(sf_health_status status) {
   switch (status) {
   case SF_HEALTHY:

@@ -1,5 +1,7 @@
 #include "cache/vector_layout.h"
 
+#include "vectors/metrics.h"
+
 #define VECTORS_OFFSET 4096
 #define SECTION_ALIGNMENT 64
 
@@ -25,7 +27,7 @@ static bool place_quantized(uint64_t *end, uint64_t num_rows, uint32_t dim, sf_m
 
 bool sf_vector_layout_compute(uint64_t num_rows, uint32_t dim, sf_metric metric, bool has_excluded,
                               sf_vector_layout *layout) {
-  *layout = (sf_vector_layout){.has_norms = metric == SF_METRIC_COSINE, .has_excluded = has_excluded};
+  *layout = (sf_vector_layout){.has_norms = sf_scoring_of_metric(metric)->is_normalised, .has_excluded = has_excluded};
   uint64_t end = VECTORS_OFFSET;
   if (!place(&end, num_rows, (uint64_t)dim * sizeof(float), &layout->vectors))
     return false;

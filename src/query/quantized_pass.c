@@ -13,26 +13,13 @@ enum {
   CHUNKS_BY_4BIT = 15, /* where short ones leave more than half of the groups; then they are tried again */
 };
 
-sf_metric sf_quantized_metric_of(sf_score_convention convention) {
-  switch (convention) {
-  case SF_SCORE_COSINE:
-    return SF_METRIC_COSINE;
-  case SF_SCORE_ONE_MINUS_DOT:
-    return SF_METRIC_DOT_PRODUCT;
-  case SF_SCORE_L2:
-  case SF_SCORE_SQUARED_L2:
-    break;
-  }
-  return SF_METRIC_L2;
-}
-
 sf_code sf_quantized_pass_init(sf_quantized_pass *filter, const sf_query_vector *query_vector,
                                const sf_vector_segment *segment, sf_error *error) {
   const sf_quantized *codes =
       segment->lazy_quantized != NULL ? sf_lazy_quantized_get(segment->lazy_quantized) : &segment->codes;
   *filter = (sf_quantized_pass){
       .segment = segment, .codes = codes, .kernels = query_vector->kernels, .dim = query_vector->dim};
-  if (codes == NULL || codes->centre == NULL || codes->metric != sf_quantized_metric_of(query_vector->score_convention))
+  if (codes == NULL || codes->centre == NULL || codes->metric != sf_scorings[query_vector->score_convention].metric)
     return SF_OK;
   filter->query.components = sf_calloc(sf_quantized_query_length(query_vector->dim), 1);
   if (filter->query.components == NULL)
@@ -62,7 +49,8 @@ static void compare(const sf_quantized_pass *filter, sf_quantized_kind kind, con
   const sf_quantized_groups groups = {.first = filter->codes->groups[kind] + first * group_size(filter, kind),
                                       .count = count,
                                       .dim = filter->dim,
-                                      .has_squared_norms = filter->codes->metric == SF_METRIC_L2};
+                                      .has_squared_norms =
+                                          sf_scoring_of_metric(filter->codes->metric)->is_of_differences};
   filter->kernels->find_near_quantized[kind](comparison, &groups, limit, masks, bounds);
 }
 

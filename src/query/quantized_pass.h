@@ -9,9 +9,6 @@
 #include "query/candidates.h"
 #include "query/scan.h"
 
-/* What codes that serve scores of that kind are made for. */
-sf_metric sf_quantized_metric_of(sf_score_convention convention);
-
 /* One search's filter of one segment; zero-initialised: none. */
 typedef struct sf_quantized_pass {
   bool is_on;

@@ -67,8 +67,7 @@ sf_code sf_search_create(const sf_search_params *params, sf_search **created, sf
   atomic_init(&search->references, 1);
   memcpy(search->query, params->query, manifest->dim * sizeof(float));
   /* Each shard sets its own convention; what depends on the query alone does not depend on it. */
-  sf_query_vector_init(&search->query_vector, search->query, manifest->dim,
-                       manifest->metric == SF_METRIC_COSINE ? SF_SCORE_COSINE : SF_SCORE_SQUARED_L2,
+  sf_query_vector_init(&search->query_vector, search->query, manifest->dim, SF_SCORE_COSINE,
                        search->query + manifest->dim);
   search->served = params->served;
   sf_served_snapshot_retain(search->served);

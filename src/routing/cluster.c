@@ -6,6 +6,7 @@
 #include "routing/cluster.h"
 
 #include "base/memory.h"
+#include "vectors/metrics.h"
 
 #include <math.h>
 
@@ -38,14 +39,11 @@ static double norm(const float *query, size_t dim) {
 static double distance(const sf_router_params *params, const double *centroid_norms, const float *query,
                        double query_norm, uint32_t id) {
   const double *centroid = params->artifact + (size_t)id * params->dim;
-  switch (params->metric) {
-  case SF_METRIC_L2:
+  const sf_scoring *scoring = sf_scoring_of_metric(params->metric);
+  if (scoring->is_of_differences)
     return squared_l2(centroid, query, params->dim);
-  case SF_METRIC_COSINE:
+  if (scoring->is_normalised)
     return query_norm > 0 ? cosine(centroid, centroid_norms[id], query, query_norm, params->dim) : 1;
-  case SF_METRIC_DOT_PRODUCT:
-    break;
-  }
   return -sf_route_dot(centroid, query, params->dim);
 }
 
@@ -58,7 +56,7 @@ double sf_route_centroid_norm(const double *centroid, size_t dim) {
 
 double sf_route_centroid_distance(const sf_router_params *params, const double *centroid_norms, const float *query,
                                   uint32_t id) {
-  double query_norm = params->metric == SF_METRIC_COSINE ? norm(query, params->dim) : 0;
+  double query_norm = sf_scoring_of_metric(params->metric)->is_normalised ? norm(query, params->dim) : 0;
   return distance(params, centroid_norms, query, query_norm, id);
 }
 
@@ -91,7 +89,7 @@ static sf_code route(const sf_router_params *params, const void *state, const sf
   candidate *candidates = sf_calloc(params->num_dbs, sizeof(*candidates));
   if (candidates == NULL)
     return sf_fail_memory(error, "distances to centroids");
-  double query_norm = params->metric == SF_METRIC_COSINE ? norm(request->query, params->dim) : 0;
+  double query_norm = sf_scoring_of_metric(params->metric)->is_normalised ? norm(request->query, params->dim) : 0;
   for (uint32_t id = 0; id < params->num_dbs; id++)
     candidates[id] = (candidate){distance(params, centroid_norms, request->query, query_norm, id), id};
   qsort(candidates, params->num_dbs, sizeof(*candidates), compare_candidates);

@@ -3,6 +3,7 @@
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "snapshot/manifest.h"
+#include "vectors/metrics.h"
 
 #include <string.h>
 
@@ -13,11 +14,8 @@ static const sf_code malformed = SF_MANIFEST_PARSE_ERROR;
 static sf_code read_metric(const json_t *vector, const char *what, sf_metric *metric, sf_error *error) {
   const char *name;
   SF_TRY(sf_json_string(vector, "metric", true, what, malformed, &name, error));
-  for (sf_metric candidate = SF_METRIC_COSINE; candidate <= SF_METRIC_DOT_PRODUCT; candidate++)
-    if (strcmp(name, sf_metric_name(candidate)) == 0) {
-      *metric = candidate;
-      return SF_OK;
-    }
+  if (sf_metric_find(name, metric))
+    return SF_OK;
   return sf_fail(error, malformed, "%s: expected metric cosine, l2 or dot_product, found %s", what, name);
 }
 

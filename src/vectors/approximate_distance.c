@@ -3,44 +3,14 @@
 #include <float.h>
 #include <math.h>
 
-/* Sums below it stay clear of FLT_MAX whatever the order of summation and its roundings. */
-static const double LARGEST_SAFE_SUM = 1e37;
-
 /* More than what the few float64 operations between a score and a bound can round away. */
 static const double FLOAT64_SLACK = 0x1p-48;
 
-/*
- * cos ≈ dot(scaled, x) · inverse: scaling, the inverse, their product and |scaled| ≤ 1 + u add fewer than 16 roundings
- * to the dot product's dim. The inverse of a norm that was found in float32 has half of dim more, since a root halves the
- * error of its sum; another half of dim covers the products of these errors. What flushing denormal numbers loses of the
- * dot product is multiplied by the inverse.
- */
-static double cosine_error(size_t dim) {
-  double rounded = sf_dot_error_bound(2 * dim + 16, 1, 1);
-  double flushed = sf_dot_error_bound(dim, 1, 0) / SF_TRUSTED_NORM_MIN;
-  return rounded + 2 * flushed;
-}
-
-static double dot_error(const sf_query_vector *query_vector, double max_norm) {
-  double largest_sum = query_vector->norm * max_norm;
-  return largest_sum <= LARGEST_SAFE_SUM ? sf_dot_error_bound(query_vector->dim, query_vector->norm, max_norm)
-                                         : INFINITY;
-}
-
 sf_distance_bounds sf_distance_bounds_of(const sf_query_vector *query_vector, double max_norm) {
-  sf_distance_bounds bounds = {.score_convention = query_vector->score_convention, .dim = query_vector->dim};
-  switch (query_vector->score_convention) {
-  case SF_SCORE_COSINE:
-    bounds.error = cosine_error(query_vector->dim);
-    break;
-  case SF_SCORE_L2:
-  case SF_SCORE_SQUARED_L2:
-    break;
-  case SF_SCORE_ONE_MINUS_DOT:
-    bounds.error = dot_error(query_vector, max_norm);
-    break;
-  }
-  return bounds;
+  const sf_scoring *scoring = &sf_scorings[query_vector->score_convention];
+  return (sf_distance_bounds){.scoring = scoring,
+                              .dim = query_vector->dim,
+                              .error = scoring->is_of_differences ? 0 : scoring->error_bound(query_vector, max_norm)};
 }
 
 /* Relative, and so not one for all rows. It needs no care for overflow: squares only add up, so that a result is finite
@@ -56,14 +26,9 @@ static double widened(double value) {
 double sf_highest_score_of_distance(const sf_distance_bounds *bounds, float key) {
   if (isinf(bounds->error) || isnan(key))
     return INFINITY;
-  switch (bounds->score_convention) {
-  case SF_SCORE_L2:
-    return widened(sqrt(widest_squared_l2(bounds->dim, key)));
-  case SF_SCORE_SQUARED_L2:
-    return widened(widest_squared_l2(bounds->dim, key));
-  case SF_SCORE_COSINE:
-  case SF_SCORE_ONE_MINUS_DOT:
-    break;
+  if (bounds->scoring->is_of_differences) {
+    double widest = widest_squared_l2(bounds->dim, key);
+    return widened(bounds->scoring->is_root ? sqrt(widest) : widest);
   }
   double score = 1 + (double)key;
   return score + bounds->error + FLOAT64_SLACK * (1 + fabs((double)key) + bounds->error);
@@ -86,24 +51,19 @@ static float highest_squared_l2(size_t dim, double squared_distance) {
 float sf_highest_distance_of_score(const sf_distance_bounds *bounds, double score) {
   if (isinf(bounds->error) || score == INFINITY)
     return INFINITY;
-  switch (bounds->score_convention) {
-  case SF_SCORE_L2:
-    return score < 0 ? -FLT_MAX : highest_squared_l2(bounds->dim, widened(score * score));
-  case SF_SCORE_SQUARED_L2:
-    return score < 0 ? -FLT_MAX : highest_squared_l2(bounds->dim, score);
-  case SF_SCORE_COSINE:
-  case SF_SCORE_ONE_MINUS_DOT:
-    break;
-  }
+  if (bounds->scoring->is_of_differences && score < 0)
+    return -FLT_MAX;
+  if (bounds->scoring->is_of_differences)
+    return highest_squared_l2(bounds->dim, bounds->scoring->is_root ? widened(score * score) : score);
   return float32_above(score - 1 + bounds->error + FLOAT64_SLACK * (1 + fabs(score) + bounds->error));
 }
 
 const float *sf_compared_vector(const sf_query_vector *query_vector) {
-  return query_vector->score_convention == SF_SCORE_COSINE ? query_vector->scaled : query_vector->query;
+  return sf_scorings[query_vector->score_convention].is_normalised ? query_vector->scaled : query_vector->query;
 }
 
 bool sf_scan_is_by_distance(const sf_query_vector *query_vector) {
-  return query_vector->score_convention == SF_SCORE_L2 || query_vector->score_convention == SF_SCORE_SQUARED_L2;
+  return sf_scorings[query_vector->score_convention].is_of_differences;
 }
 
 /* Two queries or more on a tile, where there is a kernel for it. Places of the tile that are left get the last query
@@ -130,14 +90,7 @@ static void compare_rows(const sf_query_vector *query_vector, const float *rows,
 }
 
 void sf_distances_of_dots(const sf_query_vector *query_vector, const float *inverse_norms, size_t count, float *dots) {
-  if (query_vector->score_convention == SF_SCORE_ONE_MINUS_DOT) {
-    /* An infinite one says nothing of where its row belongs, and may be a row's that is not finite. */
-    for (size_t i = 0; i < count; i++)
-      dots[i] = fabsf(dots[i]) <= FLT_MAX ? -dots[i] : NAN;
-    return;
-  }
-  for (size_t i = 0; i < count; i++)
-    dots[i] = -dots[i] * inverse_norms[i];
+  sf_scorings[query_vector->score_convention].distances_of_dots(inverse_norms, count, dots);
 }
 
 static void fill_unknown(size_t num_queries, size_t count, float *const *keys) {
@@ -150,7 +103,7 @@ void sf_approximate_distances(const sf_query_vector *const *query_vectors, size_
                               size_t count, const float *inverse_norms, float *const *keys) {
   const sf_query_vector *first = query_vectors[0];
   bool has_tile = first->kernels->dot_shared != NULL;
-  if (first->score_convention == SF_SCORE_COSINE && inverse_norms == NULL) {
+  if (sf_scorings[first->score_convention].is_normalised && inverse_norms == NULL) {
     fill_unknown(num_queries, count, keys);
     return;
   }

@@ -8,9 +8,9 @@
 #include "vectors/query_vector.h"
 
 typedef struct sf_distance_bounds {
-  sf_score_convention score_convention;
+  const sf_scoring *scoring;
   size_t dim;
-  double error; /* of cosine and dot: |score − (1 + key)| is at most this; infinite where float32 may overflow. */
+  double error; /* of products: |score − (1 + key)| is at most this; infinite where float32 may overflow. */
 } sf_distance_bounds;
 
 /* For rows with norms of at most `max_norm`. */

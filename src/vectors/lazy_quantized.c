@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "cache/scratch_folder.h"
 #include "vectors/lazy_norms.h"
+#include "vectors/metrics.h"
 #include "vectors/vector_statistics.h"
 
 #include <stdatomic.h>
@@ -122,7 +123,7 @@ static void quantize_chunk(sf_lazy_quantized *codes, size_t window) {
   const float *vectors = codes->vectors + begin * codes->dim;
   size_t count = left < rows ? left : rows;
   sf_quantized_make_groups(vectors, count, codes->dim, metric, codes->centre, groups);
-  if (metric != SF_METRIC_L2)
+  if (!sf_scoring_of_metric(metric)->is_of_differences)
     return;
   uint64_t num_not_finite = sf_count_not_finite(vectors, count, codes->dim, codes->excluded, begin);
   if (num_not_finite > 0)

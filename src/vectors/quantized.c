@@ -1,5 +1,6 @@
 #include "vectors/quantized.h"
 
+#include "vectors/metrics.h"
 #include "vectors/quantized_kernels.h"
 
 #include <math.h>
@@ -15,7 +16,7 @@ enum {
 static const double SLACK = 0x1p-18;
 
 static bool has_squared_norms(sf_metric metric) {
-  return metric != SF_METRIC_COSINE && metric != SF_METRIC_DOT_PRODUCT;
+  return sf_scoring_of_metric(metric)->is_of_differences;
 }
 
 uint64_t sf_quantized_num_groups(uint64_t num_rows) {
@@ -31,7 +32,7 @@ uint64_t sf_quantized_group_size(sf_quantized_kind kind, uint32_t dim, sf_metric
 /* What a row of that norm is multiplied with before it is coded; NAN for one that isn't. */
 static float factor_of(double squared_norm, sf_metric metric) {
   double norm = sqrt(squared_norm);
-  if (metric == SF_METRIC_COSINE)
+  if (sf_scoring_of_metric(metric)->is_normalised)
     return norm == 0 ? 0 : norm >= SF_TRUSTED_NORM_MIN && norm <= SF_TRUSTED_NORM_MAX ? (float)(1 / norm) : NAN;
   return norm <= SF_QUANTIZED_NORM_MAX ? 1 : NAN;
 }
@@ -193,7 +194,9 @@ bool sf_quantized_query_init(sf_quantized_query *query, const float *vector, uin
     base = squared_norm * (1 - 2 * SLACK) - SF_QUANTIZED_NORM_MIN * SF_QUANTIZED_NORM_MIN;
   } else {
     double norm_of_centre = sqrt(sf_exact_squared_norm(codes->centre, dim));
-    double length = metric == SF_METRIC_COSINE ? 1 : 0; /* of what a scaled query's own roundings are multiplied with */
+    double length = sf_scoring_of_metric(metric)->is_normalised
+                        ? 1
+                        : 0; /* of what a scaled query's own roundings are multiplied with */
     base = -sf_exact_dot(vector, codes->centre, dim) - SLACK * norm * (norm_of_centre + length);
   }
   /* 2q·x in a squared distance */

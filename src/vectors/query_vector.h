@@ -20,10 +20,7 @@ typedef struct sf_query_vector {
 void sf_query_vector_init(sf_query_vector *query_vector, const float *query, uint32_t dim,
                           sf_score_convention score_convention, float *scaled_storage);
 
-/*
- * The exact score of one row, whose components must be finite. cos is dot / √(|q|²|x|²), cut to [−1, 1], where the exact
- * result lies (Cauchy–Schwarz): a vector is at distance 0 from itself, and from its multiples up to a few 10⁻¹⁶.
- */
+/* The exact score of one row, whose components must be finite, in float64: the same on every CPU. */
 double sf_exact_score(const sf_query_vector *query_vector, const float *row);
 
 #endif

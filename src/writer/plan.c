@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "snapshot/manifest.h"
+#include "vectors/metrics.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -38,7 +39,7 @@ static uint32_t count_cpus(void) {
 }
 
 static sf_code take_numbers(const sf_build_options *options, sf_build_plan *plan, sf_error *error) {
-  if (options->metric > SF_METRIC_DOT_PRODUCT)
+  if (!sf_metric_is_known(options->metric))
     return sf_fail(error, invalid, "metric: expected cosine, l2 or dot_product, found %d", (int)options->metric);
   if (options->dim > SF_MAX_DIM)
     return sf_fail(error, invalid, "dim: expected 1 to %d, found %u", SF_MAX_DIM, (unsigned)options->dim);

@@ -308,7 +308,7 @@ static void assert_scans_find(struct problem *problem, const sf_kernels *kernels
     sf_query_vector_init(&query, problem->query, (uint32_t)problem->dim, conventions[i], scaled);
     query.kernels = kernels;
     if (problem->is_coded)
-      code_problem(problem, sf_quantized_metric_of(conventions[i]), random);
+      code_problem(problem, sf_scorings[conventions[i]].metric, random);
     size_t begin = random_below(random, 2) == 0 ? 0 : random_below(random, problem->num_rows);
     size_t end =
         random_below(random, 2) == 0 ? problem->num_rows : begin + random_below(random, problem->num_rows - begin);
@@ -562,7 +562,7 @@ static void scan_together(const sf_kernels *kernels) {
       sf_score_convention convention = conventions[(maker + count) % NUM_CONVENTIONS];
       make_party(&party, &problem, count, convention, kernels, &random);
       if (problem.is_coded)
-        code_problem(&problem, sf_quantized_metric_of(convention), &random);
+        code_problem(&problem, sf_scorings[convention].metric, &random);
       sf_scan_segment_together(party.parts, count, &problem.segment, 0, num_rows);
       for (size_t i = 0; i < count; i++)
         assert_part_found_what_it_finds_alone(&party, i, &problem);
@@ -619,7 +619,7 @@ static void search_problems_by_slices(const sf_kernels *kernels) {
                  1 + (size_t)random_below(&random, 40), &random);
     sf_query_vector_init(&query, problem.query, (uint32_t)problem.dim, convention, scaled);
     query.kernels = kernels;
-    code_problem(&problem, sf_quantized_metric_of(convention), &random);
+    code_problem(&problem, sf_scorings[convention].metric, &random);
     search_by_slices(&problem, &query, 1 + (size_t)random_below(&random, 30), &random);
     search_by_slices(&problem, &query, 1 + (size_t)random_below(&random, problem.num_rows), &random);
     free_problem(&problem);

@@ -100,29 +100,21 @@ static void lance_close(sf_shard *closed) {
   free(shard);
 }
 
-static sf_score_convention convention_of(sf_metric metric) {
-  switch (metric) {
-  case SF_METRIC_COSINE:
-    return SF_SCORE_COSINE;
-  case SF_METRIC_DOT_PRODUCT:
-    return SF_SCORE_ONE_MINUS_DOT;
-  default:
-    return SF_SCORE_SQUARED_L2;
-  }
-}
+/* What Lance's own engine gives for a distance. */
+enum { CONVENTIONS = 1 << SF_SCORE_COSINE | 1 << SF_SCORE_SQUARED_L2 | 1 << SF_SCORE_ONE_MINUS_DOT };
 
 static void describe(lance_shard *shard, const sf_shard_params *source) {
   shard->base = (sf_shard){
       .format = &sf_lance_format,
       .db_id = source->db_id,
       .dim = source->dim,
-      .score_convention = convention_of(source->metric),
       .segments = shard->vectors.segments,
       .num_segments = shard->vectors.num_segments,
       .num_rows = shard->vectors.num_rows,
       .num_not_finite = shard->vectors.num_not_finite,
       .first_not_finite = shard->vectors.first_not_finite,
   };
+  (void)sf_score_convention_of(source->metric, CONVENTIONS, &shard->base.score_convention);
 }
 
 /* Of a shard that is searched in place only quantized vectors go beside the cache. A cache that is refused is so all the

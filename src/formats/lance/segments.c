@@ -33,10 +33,11 @@ static sf_code append(sf_lance_segments *segments, const sf_vector_segment *segm
 
 /* Distances between points need none. */
 static sf_code add_lazy_norms(sf_vector_segment *segment, const sf_shard_params *source, sf_error *error) {
-  if (source->metric != SF_METRIC_COSINE && source->metric != SF_METRIC_DOT_PRODUCT)
+  const sf_scoring *scoring = sf_scoring_of_metric(source->metric);
+  if (scoring->is_of_differences)
     return SF_OK;
-  segment->lazy_norms = sf_lazy_norms_create(segment->vectors, segment->num_rows, source->dim,
-                                             source->metric == SF_METRIC_COSINE, segment->excluded);
+  segment->lazy_norms =
+      sf_lazy_norms_create(segment->vectors, segment->num_rows, source->dim, scoring->is_normalised, segment->excluded);
   return segment->lazy_norms != NULL ? SF_OK : sf_fail_memory(error, "norms of vectors");
 }
 

@@ -270,11 +270,11 @@ static void sqlite_vec_close(sf_shard *closed) {
   free(shard);
 }
 
-static void describe(const sf_shard_params *source, sqlite_vec_shard *shard) {
+static void describe(const sf_shard_params *source, sf_score_convention score_convention, sqlite_vec_shard *shard) {
   shard->base.format = &sf_sqlite_vec_format;
   shard->base.db_id = source->db_id;
   shard->base.dim = source->dim;
-  shard->base.score_convention = source->metric == SF_METRIC_COSINE ? SF_SCORE_COSINE : SF_SCORE_L2;
+  shard->base.score_convention = score_convention;
   shard->connections = source->resources->connections;
 }
 
@@ -287,13 +287,14 @@ static void describe_vectors(sqlite_vec_shard *shard) {
 
 static sf_code sqlite_vec_open(const sf_shard_params *source, const sf_cancellation *cancellation, sf_shard **opened,
                                sf_error *error) {
-  if (source->metric == SF_METRIC_DOT_PRODUCT)
+  sf_score_convention score_convention;
+  if (!sf_score_convention_of(source->metric, SF_VEC0_CONVENTIONS, &score_convention))
     return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: expected metric cosine or l2, found %s",
                    sf_metric_name(source->metric));
   sqlite_vec_shard *shard = sf_calloc(1, sizeof(*shard));
   if (shard == NULL)
     return sf_fail_memory(error, "shard");
-  describe(source, shard);
+  describe(source, score_convention, shard);
   shard->name = sf_format("shard %u (%s)", (unsigned)source->db_id, source->db_url);
   sf_code code = shard->name == NULL ? sf_fail_memory(error, "shard") : SF_OK;
   if (code == SF_OK && !source->verify_only)

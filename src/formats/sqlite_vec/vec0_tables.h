@@ -3,7 +3,10 @@
 #define SF_FORMATS_SQLITE_VEC_VEC0_TABLES_H
 
 #include "base/sqlite.h"
-#include "shardyfusion/types.h"
+#include "vectors/metrics.h"
+
+/* What sqlite-vec gives for a distance: it knows no dot product. */
+enum { SF_VEC0_CONVENTIONS = 1 << SF_SCORE_COSINE | 1 << SF_SCORE_L2 };
 
 /* Fails unless the file is as long as its header says: a truncated copy is found before it is searched. */
 sf_code sf_vec0_check_length(const char *path, sf_error *error);

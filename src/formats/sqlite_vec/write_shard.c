@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/sqlite.h"
 #include "base/sqlite_fork.h"
+#include "formats/sqlite_vec/vec0_tables.h"
 #include "formats/sqlite_vec/write_vec0.h"
 #include "formats/sqlite_vec/written_id.h"
 
@@ -107,7 +108,8 @@ static sf_code open_writer(sqlite_vec_writer *writer, const sf_shard_writer_opti
 }
 
 static sf_code sqlite_vec_check(sf_metric metric, uint32_t dim, sf_error *error) {
-  if (metric == SF_METRIC_DOT_PRODUCT)
+  sf_score_convention convention;
+  if (!sf_score_convention_of(metric, SF_VEC0_CONVENTIONS, &convention))
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
                    "backend sqlite-vec: expected metric cosine or l2, which its vec0 tables know, found %s",
                    sf_metric_name(metric));

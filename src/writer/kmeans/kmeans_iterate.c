@@ -295,9 +295,9 @@ static void move_centroids(iterating *state) {
 static double objective(const iterating *state) {
   const sf_kmeans *kmeans = state->kmeans;
   double total = 0;
-  if (kmeans->options->metric == SF_METRIC_COSINE)
+  if (sf_scoring_of_metric(kmeans->options->metric)->is_normalised)
     total = (double)kmeans->n;
-  for (size_t row = 0; kmeans->options->metric == SF_METRIC_L2 && row < kmeans->n; row++)
+  for (size_t row = 0; !sf_kmeans_is_spherical(kmeans) && row < kmeans->n; row++)
     total += kmeans->norms[row] * kmeans->norms[row];
   for (uint32_t id = 0; id < kmeans->options->num_clusters; id++) {
     double norm = norm_of_sum(kmeans, id);

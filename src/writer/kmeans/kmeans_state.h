@@ -2,6 +2,7 @@
 #ifndef SF_WRITER_KMEANS_KMEANS_STATE_H
 #define SF_WRITER_KMEANS_KMEANS_STATE_H
 
+#include "vectors/metrics.h"
 #include "writer/kmeans/kmeans.h"
 #include "writer/kmeans/nearest.h"
 #include "writer/random.h"
@@ -33,7 +34,7 @@ typedef struct sf_kmeans {
 
 /* Directions count, not places. */
 static inline bool sf_kmeans_is_spherical(const sf_kmeans *kmeans) {
-  return kmeans->options->metric != SF_METRIC_L2;
+  return !sf_scoring_of_metric(kmeans->options->metric)->is_of_differences;
 }
 
 static inline const float *sf_kmeans_row(const sf_kmeans *kmeans, size_t row) {
@@ -42,7 +43,7 @@ static inline const float *sf_kmeans_row(const sf_kmeans *kmeans, size_t row) {
 
 /* What a row's components are multiplied by before they are added up. */
 static inline double sf_kmeans_weight(const sf_kmeans *kmeans, size_t row) {
-  if (kmeans->options->metric != SF_METRIC_COSINE)
+  if (!sf_scoring_of_metric(kmeans->options->metric)->is_normalised)
     return 1;
   return kmeans->norms[row] > 0 ? 1 / kmeans->norms[row] : 0;
 }

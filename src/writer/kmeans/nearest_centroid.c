@@ -1,6 +1,7 @@
 #include "writer/kmeans/nearest_centroid.h"
 
 #include "base/memory.h"
+#include "vectors/metrics.h"
 #include "writer/kmeans/nearest.h"
 
 #include <math.h>
@@ -28,7 +29,7 @@ static sf_code set_points(sf_nearest_centroid *nearest, sf_error *error) {
   if (points == NULL)
     return sf_fail_memory(error, "centroids");
   for (size_t i = 0; i < params->num_dbs; i++) {
-    bool is_scaled = params->metric == SF_METRIC_COSINE && nearest->norms[i] > 0;
+    bool is_scaled = sf_scoring_of_metric(params->metric)->is_normalised && nearest->norms[i] > 0;
     double length = is_scaled ? nearest->norms[i] : 1;
     if (is_scaled)
       nearest->rule.score_error = fmax(nearest->rule.score_error, format_epsilon / length);
@@ -51,7 +52,8 @@ sf_code sf_nearest_centroid_create(const sf_router_params *params, sf_nearest_ce
   for (size_t i = 0; code == SF_OK && i < params->num_dbs; i++)
     nearest->norms[i] = sf_route_centroid_norm(params->artifact + i * params->dim, params->dim);
   if (code == SF_OK)
-    code = sf_nearest_create(params->num_dbs, params->dim, params->metric == SF_METRIC_L2, &nearest->nearest, error);
+    code = sf_nearest_create(params->num_dbs, params->dim, sf_scoring_of_metric(params->metric)->is_of_differences,
+                             &nearest->nearest, error);
   if (code == SF_OK)
     code = set_points(nearest, error);
   if (code == SF_OK)
