@@ -2,7 +2,6 @@
 
 #include "base/files.h"
 #include "base/memory.h"
-#include "cache/scratch_folder.h"
 #include "vectors/lazy_norms.h"
 #include "vectors/metrics.h"
 #include "vectors/vector_statistics.h"
@@ -22,7 +21,8 @@ struct sf_lazy_quantized {
   size_t num_rows;
   uint32_t dim;
   const uint8_t *excluded; /* NULL: none */
-  char *cache_dir;
+  sf_open_nameless_file open_file;
+  char *location;
   atomic_uchar *states; /* of each window */
   _Atomic uint64_t num_not_finite;
   atomic_uchar progress;
@@ -38,16 +38,21 @@ bool sf_lazy_quantized_serve(size_t num_rows, uint32_t dim) {
 }
 
 sf_lazy_quantized *sf_lazy_quantized_create(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
-                                            const uint8_t *excluded, const char *cache_dir) {
+                                            const uint8_t *excluded, sf_open_nameless_file open_file,
+                                            const char *location) {
   sf_lazy_quantized *codes = sf_calloc(1, sizeof(*codes));
   if (codes == NULL)
     return NULL;
-  *codes = (sf_lazy_quantized){
-      .vectors = vectors, .num_rows = num_rows, .dim = dim, .excluded = excluded, .codes.metric = metric};
-  codes->cache_dir = sf_strdup(cache_dir);
+  *codes = (sf_lazy_quantized){.vectors = vectors,
+                               .num_rows = num_rows,
+                               .dim = dim,
+                               .excluded = excluded,
+                               .open_file = open_file,
+                               .codes.metric = metric};
+  codes->location = sf_strdup(location);
   codes->centre = sf_calloc(dim, sizeof(float));
   codes->states = sf_calloc(sf_num_chunks(codes->num_rows, codes->dim), sizeof(*codes->states)); /* all UNSEEN */
-  if (codes->cache_dir == NULL || codes->centre == NULL || codes->states == NULL) {
+  if (codes->location == NULL || codes->centre == NULL || codes->states == NULL) {
     sf_lazy_quantized_free(codes);
     return NULL;
   }
@@ -59,7 +64,7 @@ void sf_lazy_quantized_free(sf_lazy_quantized *codes) {
     return;
   if (codes->mapping != NULL)
     munmap(codes->mapping, codes->mapping_length);
-  free(codes->cache_dir);
+  free(codes->location);
   free(codes->centre);
   free(codes->states);
   free(codes);
@@ -74,12 +79,12 @@ bool sf_lazy_quantized_has(const sf_lazy_quantized *codes, size_t window) {
 }
 
 /* Room for all groups. All of the file is allocated at once: writing to a mapping on a full disk would be a SIGBUS. */
-static void *map_groups(const char *cache_dir, size_t length) {
+static void *map_groups(const sf_lazy_quantized *codes, size_t length) {
   int descriptor;
-  if (sf_scratch_file_open(cache_dir, &descriptor, NULL) != SF_OK)
+  if (codes->open_file(codes->location, &descriptor, NULL) != SF_OK)
     return NULL;
   void *mapping = MAP_FAILED;
-  if (sf_allocate_file(descriptor, cache_dir, length, NULL) == SF_OK)
+  if (sf_allocate_file(descriptor, codes->location, length, NULL) == SF_OK)
     mapping = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
   close(descriptor);
   return mapping == MAP_FAILED ? NULL : mapping;
@@ -97,7 +102,7 @@ static bool begin(sf_lazy_quantized *codes) {
   size_t length;
   if (sf_multiply_size(num_groups, short_size + (size_t)sf_quantized_group_size(SF_QUANTIZED_4BIT, codes->dim, metric),
                        &length))
-    codes->mapping = map_groups(codes->cache_dir, length);
+    codes->mapping = map_groups(codes, length);
   if (codes->mapping != NULL) {
     codes->mapping_length = length;
     codes->groups[SF_QUANTIZED_2BIT] = codes->mapping;

@@ -9,6 +9,7 @@
 #define SF_VECTORS_LAZY_QUANTIZED_H
 
 #include "base/cancellation.h"
+#include "base/error.h"
 #include "vectors/quantized.h"
 
 typedef struct sf_lazy_quantized sf_lazy_quantized;
@@ -16,10 +17,15 @@ typedef struct sf_lazy_quantized sf_lazy_quantized;
 /* Whether there are enough vectors for codes, and windows that end with their groups. */
 bool sf_lazy_quantized_serve(size_t num_rows, uint32_t dim);
 
-/* Borrows the vectors (num_rows × dim), and a bitmap of rows that are never a result (NULL: none); `cache_dir` is copied.
- * NULL when memory is out. */
+/* Opens an empty file without a name, at or beside `location`, that is removed when its last descriptor is closed. The
+ * caller closes *descriptor. Called at most once, by the thread that quantizes the first chunk. */
+typedef sf_code (*sf_open_nameless_file)(const char *location, int *descriptor, sf_error *error);
+
+/* Borrows the vectors (num_rows × dim), and a bitmap of rows that are never a result (NULL: none); `location`, which is
+ * passed to `open_file`, is copied. NULL when memory is out. */
 sf_lazy_quantized *sf_lazy_quantized_create(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
-                                            const uint8_t *excluded, const char *cache_dir);
+                                            const uint8_t *excluded, sf_open_nameless_file open_file,
+                                            const char *location);
 void sf_lazy_quantized_free(sf_lazy_quantized *codes); /* NULL is allowed */
 
 /* NULL until the first window is coded. Only groups of windows that are coded may be looked at. */

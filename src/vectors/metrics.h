@@ -9,7 +9,7 @@
 #ifndef SF_VECTORS_METRICS_H
 #define SF_VECTORS_METRICS_H
 
-#include "shardyfusion.h"
+#include "shardyfusion/types.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -15,24 +15,20 @@ enum {
 /* More than the few roundings that a term of a bound sees, relative to it. */
 static const double SLACK = 0x1p-18;
 
-static bool has_squared_norms(sf_metric metric) {
-  return sf_scoring_of_metric(metric)->is_of_differences;
-}
-
 uint64_t sf_quantized_num_groups(uint64_t num_rows) {
   return num_rows / SF_QUANTIZED_GROUP_ROWS + (num_rows % SF_QUANTIZED_GROUP_ROWS != 0);
 }
 
 uint64_t sf_quantized_group_size(sf_quantized_kind kind, uint32_t dim, sf_metric metric) {
-  return sf_quantized_bytes(sf_quantized_blocks(kind, dim), has_squared_norms(metric));
+  return sf_quantized_bytes(sf_quantized_blocks(kind, dim), sf_scoring_of_metric(metric)->is_of_differences);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- Vectors */
 
 /* What a row of that norm is multiplied with before it is coded; NAN for one that isn't. */
-static float factor_of(double squared_norm, sf_metric metric) {
+static float factor_of(double squared_norm, const sf_scoring *scoring) {
   double norm = sqrt(squared_norm);
-  if (sf_scoring_of_metric(metric)->is_normalised)
+  if (scoring->is_normalised)
     return norm == 0 ? 0 : norm >= SF_TRUSTED_NORM_MIN && norm <= SF_TRUSTED_NORM_MAX ? (float)(1 / norm) : NAN;
   return norm <= SF_QUANTIZED_NORM_MAX ? 1 : NAN;
 }
@@ -44,13 +40,14 @@ bool sf_quantized_is_worth_it(uint64_t num_rows, uint32_t dim) {
 }
 
 void sf_quantized_choose_centre(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, float *centre) {
+  const sf_scoring *scoring = sf_scoring_of_metric(metric);
   size_t step = num_rows / SAMPLED_ROWS + 1;
   size_t num_added = 0;
   for (uint32_t i = 0; i < dim; i++)
     centre[i] = 0;
   for (size_t row = 0; row < num_rows; row += step) {
     const float *vector = vectors + row * dim;
-    float factor = factor_of(sf_exact_squared_norm(vector, dim), metric);
+    float factor = factor_of(sf_exact_squared_norm(vector, dim), scoring);
     if (isnan(factor))
       continue;
     for (uint32_t i = 0; i < dim; i++)
@@ -68,10 +65,10 @@ typedef struct group_numbers {
   float *squared_norms; /* NULL: it has none */
 } group_numbers;
 
-static group_numbers numbers_of(sf_quantized_kind kind, uint8_t *group, uint32_t dim, sf_metric metric) {
+static group_numbers numbers_of(sf_quantized_kind kind, uint8_t *group, uint32_t dim, const sf_scoring *scoring) {
   float *numbers = (float *)(uintptr_t)sf_quantized_numbers(group, sf_quantized_blocks(kind, dim));
   return (group_numbers){numbers, numbers + SF_QUANTIZED_GROUP_ROWS,
-                         has_squared_norms(metric) ? numbers + 2 * SF_QUANTIZED_GROUP_ROWS : NULL};
+                         scoring->is_of_differences ? numbers + 2 * SF_QUANTIZED_GROUP_ROWS : NULL};
 }
 
 static void set_unknown(const group_numbers *numbers, size_t row) {
@@ -108,23 +105,23 @@ static void set_numbers(const sf_quantized_row *coded, sf_quantized_kind kind, s
   }
 }
 
-static void make_group(const float *vectors, size_t count, uint32_t dim, sf_metric metric, const float *centre,
+static void make_group(const float *vectors, size_t count, uint32_t dim, const sf_scoring *scoring, const float *centre,
                        double norm_of_centre, uint8_t *const groups[SF_QUANTIZED_KINDS]) {
   enum { ROW_BYTES = SF_QUANTIZED_BLOCK_BYTES / SF_QUANTIZED_GROUP_ROWS };
   const sf_kernels *kernels = sf_kernels_get();
   double squared_norms[SF_QUANTIZED_GROUP_ROWS];
   kernels->exact_squared_norms(vectors, count, dim, squared_norms);
   for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
-    memset(groups[kind], 0, (size_t)sf_quantized_group_size(kind, dim, metric));
+    memset(groups[kind], 0, (size_t)sf_quantized_group_size(kind, dim, scoring->metric));
   for (size_t row = 0; row < SF_QUANTIZED_GROUP_ROWS; row++) {
     uint8_t *const blocks[SF_QUANTIZED_KINDS] = {groups[SF_QUANTIZED_2BIT] + row * ROW_BYTES,
                                                  groups[SF_QUANTIZED_4BIT] + row * ROW_BYTES};
     sf_quantized_row coded = {.squared_norm = NAN};
-    float factor = row < count ? factor_of(squared_norms[row], metric) : NAN;
+    float factor = row < count ? factor_of(squared_norms[row], scoring) : NAN;
     if (!isnan(factor))
       kernels->quantize_row(vectors + row * dim, centre, dim, factor, blocks, &coded);
     for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++) {
-      group_numbers numbers = numbers_of(kind, groups[kind], dim, metric);
+      group_numbers numbers = numbers_of(kind, groups[kind], dim, scoring);
       set_numbers(&coded, kind, row, dim, norm_of_centre, &numbers);
     }
   }
@@ -132,11 +129,12 @@ static void make_group(const float *vectors, size_t count, uint32_t dim, sf_metr
 
 void sf_quantized_make_groups(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
                               const float *centre, uint8_t *const groups[SF_QUANTIZED_KINDS]) {
+  const sf_scoring *scoring = sf_scoring_of_metric(metric);
   double norm_of_centre = sqrt(sf_exact_squared_norm(centre, dim));
   uint8_t *next[SF_QUANTIZED_KINDS] = {groups[SF_QUANTIZED_2BIT], groups[SF_QUANTIZED_4BIT]};
   for (size_t row = 0; row < num_rows; row += SF_QUANTIZED_GROUP_ROWS) {
     size_t left = num_rows - row;
-    make_group(vectors + row * dim, left < SF_QUANTIZED_GROUP_ROWS ? left : SF_QUANTIZED_GROUP_ROWS, dim, metric,
+    make_group(vectors + row * dim, left < SF_QUANTIZED_GROUP_ROWS ? left : SF_QUANTIZED_GROUP_ROWS, dim, scoring,
                centre, norm_of_centre, next);
     for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
       next[kind] += sf_quantized_group_size(kind, dim, metric);
@@ -150,20 +148,20 @@ size_t sf_quantized_query_length(uint32_t dim) {
 }
 
 /* Component i of what is compared with a row less the centre. Exact. */
-static double component_of(const float *vector, const float *centre, sf_metric metric, uint32_t i) {
-  return has_squared_norms(metric) ? (double)vector[i] - (double)centre[i] : (double)vector[i];
+static double component_of(const float *vector, const float *centre, const sf_scoring *scoring, uint32_t i) {
+  return scoring->is_of_differences ? (double)vector[i] - (double)centre[i] : (double)vector[i];
 }
 
 /* Rounds the query to integers of a step; returns |ρ|, and the sum of the integers. */
-static double round_query(int8_t *components, const float *vector, uint32_t dim, sf_metric metric, const float *centre,
-                          float step, int32_t *sum) {
+static double round_query(int8_t *components, const float *vector, uint32_t dim, const sf_scoring *scoring,
+                          const float *centre, float step, int32_t *sum) {
   const double integers_only = 0x1.8p52; /* float64 has no fractions where this is added */
   const double inverse_step = step == 0 ? 0 : 1 / (double)step;
   double squared_residue = 0;
   *sum = 0;
   memset(components, 0, sf_quantized_query_length(dim));
   for (uint32_t i = 0; i < dim; i++) {
-    double value = component_of(vector, centre, metric, i);
+    double value = component_of(vector, centre, scoring, i);
     /* Of a size up to MOST_OF_QUERY, since the step was chosen so */
     double rounded = (value * inverse_step + integers_only) - integers_only;
     components[i] = (int8_t)rounded;
@@ -175,11 +173,11 @@ static double round_query(int8_t *components, const float *vector, uint32_t dim,
 }
 
 bool sf_quantized_query_init(sf_quantized_query *query, const float *vector, uint32_t dim, const sf_quantized *codes) {
-  const sf_metric metric = codes->metric;
+  const sf_scoring *scoring = sf_scoring_of_metric(codes->metric);
   double largest = 0;
   double squared_norm = 0;
   for (uint32_t i = 0; i < dim; i++) {
-    double value = component_of(vector, codes->centre, metric, i);
+    double value = component_of(vector, codes->centre, scoring, i);
     largest = fabs(value) > largest ? fabs(value) : largest;
     squared_norm += value * value;
   }
@@ -188,19 +186,17 @@ bool sf_quantized_query_init(sf_quantized_query *query, const float *vector, uin
     return false;
   float step = largest < SF_QUANTIZED_NORM_MIN ? 0 : (float)(largest / (double)MOST_OF_QUERY);
   int32_t sum;
-  double residue = round_query(query->components, vector, dim, metric, codes->centre, step, &sum);
+  double residue = round_query(query->components, vector, dim, scoring, codes->centre, step, &sum);
   double base;
-  if (has_squared_norms(metric)) {
+  if (scoring->is_of_differences) {
     base = squared_norm * (1 - 2 * SLACK) - SF_QUANTIZED_NORM_MIN * SF_QUANTIZED_NORM_MIN;
   } else {
     double norm_of_centre = sqrt(sf_exact_squared_norm(codes->centre, dim));
-    double length = sf_scoring_of_metric(metric)->is_normalised
-                        ? 1
-                        : 0; /* of what a scaled query's own roundings are multiplied with */
+    double length = scoring->is_normalised ? 1 : 0; /* of what a scaled query's own roundings are multiplied with */
     base = -sf_exact_dot(vector, codes->centre, dim) - SLACK * norm * (norm_of_centre + length);
   }
   /* 2q·x in a squared distance */
-  double factor = has_squared_norms(metric) ? 2 : 1;
+  double factor = scoring->is_of_differences ? 2 : 1;
   for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++) {
     double size =
         kind == SF_QUANTIZED_2BIT ? 1.5 : 4; /* |n| / √dim is at most this, as quantize_row.h chooses the scale */

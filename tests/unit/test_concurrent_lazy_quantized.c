@@ -1,4 +1,5 @@
 #include "base/thread.h"
+#include "cache/scratch_folder.h"
 #include "vectors/lazy_quantized.h"
 
 #include "cmocka_includes.h"
@@ -22,8 +23,8 @@ static size_t num_windows(void) {
 
 static sf_lazy_quantized *make(sf_metric metric) {
   char path[PATH_SIZE];
-  sf_lazy_quantized *codes =
-      sf_lazy_quantized_create(vectors, NUM_ROWS, DIM, metric, NULL, path_of(path, "cache/shard_00001"));
+  sf_lazy_quantized *codes = sf_lazy_quantized_create(vectors, NUM_ROWS, DIM, metric, NULL, sf_scratch_file_open,
+                                                      path_of(path, "cache/shard_00001"));
   assert_non_null(codes);
   return codes;
 }
@@ -94,8 +95,8 @@ static void where_no_file_can_be_made_there_are_no_codes(void **state) {
   (void)state;
   char path[PATH_SIZE];
   put_text("file", "in the way");
-  sf_lazy_quantized *codes =
-      sf_lazy_quantized_create(vectors, NUM_ROWS, DIM, SF_METRIC_L2, NULL, path_of(path, "file/below/shard_00001"));
+  sf_lazy_quantized *codes = sf_lazy_quantized_create(vectors, NUM_ROWS, DIM, SF_METRIC_L2, NULL, sf_scratch_file_open,
+                                                      path_of(path, "file/below/shard_00001"));
   assert_non_null(codes);
   sf_lazy_quantized_complete(codes, NULL);
   assert_null(sf_lazy_quantized_get(codes));

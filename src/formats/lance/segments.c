@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "cache/cache_folder.h"
 #include "cache/cache_limit.h"
+#include "cache/scratch_folder.h"
 #include "formats/lance/cache_names.h"
 #include "formats/shard_resources.h"
 #include "vectors/vector_statistics.h"
@@ -45,7 +46,7 @@ static sf_code add_lazy_quantized(sf_vector_segment *segment, const sf_shard_par
   if (!sf_lazy_quantized_serve(segment->num_rows, source->dim))
     return SF_OK;
   segment->lazy_quantized = sf_lazy_quantized_create(segment->vectors, segment->num_rows, source->dim, source->metric,
-                                                     segment->excluded, source->cache_dir);
+                                                     segment->excluded, sf_scratch_file_open, source->cache_dir);
   return segment->lazy_quantized != NULL ? SF_OK : sf_fail_memory(error, "codes of vectors");
 }
 
