@@ -9,6 +9,7 @@
 
 #include "base/event.h"
 #include "query/served_snapshot.h"
+#include "shardyfusion/search.h"
 
 typedef struct sf_search sf_search;
 
