@@ -1,5 +1,5 @@
 /* A driver alone: results that do not cover the snapshot are refused, others are published in two phases. */
-#include "shardyfusion/reader.h"
+#include "shardyfusion.h"
 #include "writer/driver.h"
 #include "writer/worker.h"
 
