@@ -9,7 +9,7 @@ JOBS ?=
 ninja = ninja -C $(BUILD) $(if $(JOBS),-j$(JOBS))
 c_files = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all help deps build-deps package-deps check-deps configure demo test bench bench-against fuzz soak wheel test-pythons test-distros test-arm64 docs install format check-format lint clean
+.PHONY: all help deps build-deps package-deps check-deps configure demo test quick bench bench-against fuzz soak wheel test-pythons test-distros test-arm64 docs install format check-format lint clean
 
 all: configure ## build the command and the libraries (the default)
 	$(ninja)
@@ -39,6 +39,11 @@ demo: build-deps ## build, then build a snapshot from the words in examples/word
 
 test: deps ## build and run all tests, with the sanitizers too
 	tools/test --build $(BUILD)
+
+quick: deps configure ## build and run the unit tests that take a second or so each: under a minute
+	@cmake -S . -B $(BUILD) -DSF_BUILD_TESTS=ON > /dev/null
+	$(ninja) quick_tests
+	ctest --test-dir $(BUILD) -L quick -j $(or $(JOBS),$(shell getconf _NPROCESSORS_ONLN)) --output-on-failure
 
 bench: build-deps configure ## build and run the benchmarks
 	cmake -S . -B $(BUILD) -DSF_BUILD_BENCHMARKS=ON > /dev/null
