@@ -5,7 +5,9 @@
 #include "faults/scenarios.h"
 #include "faults/small_root.h"
 #include "faults/trees.h"
+#include "faults/workplace.h"
 #include "snapshot/npy.h"
+#include "support/require.h"
 #include "support/scratch.h"
 
 #include <stdio.h>
@@ -27,10 +29,7 @@ enum { NUM_QUERIES = 3 };
 
 typedef struct reading {
   const reading_plan *plan;
-  char *home; /* of a small root */
-  char *root;
-  char *folder; /* of the cache */
-  char *cache_dir;
+  workplace place;
   float *queries; /* NUM_QUERIES × dim */
   size_t dim;
   tree cached; /* by a run without a fault */
@@ -39,13 +38,6 @@ typedef struct reading {
 } reading;
 
 static const int64_t all_shards[] = {0, 1, 2, 3};
-
-static void require(bool holds, const char *what) {
-  if (holds)
-    return;
-  fprintf(stderr, "reading: %s\n", what);
-  abort();
-}
 
 static void read_queries(reading *state, const char *path) {
   static char bytes[1 << 20];
@@ -76,7 +68,7 @@ static sf_search_request request_of(const reading *state, size_t query) {
 
 static sf_reader_options options_of(const reading *state) {
   sf_reader_options options = SF_READER_OPTIONS_INIT;
-  options.cache_dir = state->cache_dir;
+  options.cache_dir = state->place.cache_dir;
   options.num_workers = 1;
   options.num_loaders = 1;
   options.preload_shards = state->plan->preloads;
@@ -97,7 +89,7 @@ static sf_code search(reading *state, sf_reader *reader, sf_error *error) {
 static sf_code open_and_search(reading *state, sf_error *error) {
   sf_reader_options options = options_of(state);
   sf_reader *reader = NULL;
-  sf_code code = sf_reader_open(state->root, &options, &reader, error);
+  sf_code code = sf_reader_open(state->place.root, &options, &reader, error);
   if (code == SF_OK)
     code = search(state, reader, error);
   sf_reader_free(reader);
@@ -140,7 +132,7 @@ static sf_code open_and_search_asynchronously(reading *state, sf_error *error) {
   sf_code code = sf_completion_queue_create(&queue, error);
   if (code != SF_OK)
     return code;
-  code = sf_reader_open_submit(state->root, &options, NULL, queue, NULL, &operation, error);
+  code = sf_reader_open_submit(state->place.root, &options, NULL, queue, NULL, &operation, error);
   code = finish(code, queue, operation, error);
   sf_reader *reader = code == SF_OK ? sf_operation_take_reader(operation) : NULL;
   sf_operation_release(operation);
@@ -162,18 +154,10 @@ static sf_code run(void *argument, sf_error *error) {
   return state->plan->is_asynchronous ? open_and_search_asynchronously(state, error) : open_and_search(state, error);
 }
 
-static void empty_cache(reading *state) {
-  if (state->folder != NULL)
-    scratch_remove(state->folder);
-  free(state->cache_dir);
-  state->folder = scratch_make();
-  state->cache_dir = scratch_path(state->folder, "cache");
-}
-
 static void prepare(void *argument) {
   reading *state = argument;
   if (!state->plan->is_warm)
-    empty_cache(state);
+    workplace_new_cache(&state->place);
 }
 
 static void forget(sf_search_response **responses) {
@@ -196,7 +180,7 @@ static const char *check(void *argument, sf_code code, bool had_fault) {
   static char left[512];
   const char *wrong = code == SF_OK ? compare_answers(state) : NULL;
   forget(state->found);
-  tree cached = tree_read(state->folder);
+  tree cached = tree_read(state->place.cache_folder);
   const char *other = tree_first_other(&cached, &state->cached);
   if (wrong == NULL && other != NULL) {
     snprintf(left, sizeof(left), "%s is left in the cache", other);
@@ -209,7 +193,7 @@ static const char *check(void *argument, sf_code code, bool had_fault) {
 static void find_golden(reading *state) {
   char *golden = scratch_path(SF_TEST_GOLDEN, state->plan->golden);
   char *queries = scratch_path(golden, "queries.npy");
-  state->root = scratch_path(golden, "snapshot");
+  state->place.root = scratch_path(golden, "snapshot");
   read_queries(state, queries);
   free(queries);
   free(golden);
@@ -218,10 +202,9 @@ static void find_golden(reading *state) {
 static void make_small(reading *state) {
   const small_plan older = {state->plan->backend, state->plan->strategy, "older", 100, false};
   const small_plan newer = {state->plan->backend, state->plan->strategy, "newer", 2000, false};
-  state->home = scratch_make();
-  state->root = state->plan->is_in_store ? small_root_in_store() : scratch_path(state->home, "root");
-  require(small_root_build(state->root, &older, NULL) == SF_OK, "can't build");
-  require(small_root_build(state->root, &newer, NULL) == SF_OK, "can't build");
+  workplace_new_root(&state->place, state->plan->is_in_store);
+  require(small_root_build(state->place.root, &older, NULL) == SF_OK, "can't build");
+  require(small_root_build(state->place.root, &newer, NULL) == SF_OK, "can't build");
   state->dim = SMALL_DIM;
   state->queries = sf_calloc((size_t)NUM_QUERIES * SMALL_DIM, sizeof(float));
   require(state->queries != NULL, "memory");
@@ -237,14 +220,14 @@ static void *set_up(const void *plan) {
     find_golden(state);
   else
     make_small(state);
-  empty_cache(state);
+  workplace_new_cache(&state->place);
   sf_error error;
   if (run(state, &error) != SF_OK)
     require(false, error.message);
   memcpy(state->expected, state->found, sizeof(state->found));
   memset(state->found, 0, sizeof(state->found));
   require(sf_search_response_count(state->expected[0]) == 10, "too few results");
-  state->cached = tree_read(state->folder);
+  state->cached = tree_read(state->place.cache_folder);
   return state;
 }
 
@@ -252,11 +235,7 @@ static void tear_down(void *argument) {
   reading *state = argument;
   forget(state->expected);
   tree_free(&state->cached);
-  scratch_remove(state->folder);
-  if (state->home != NULL)
-    scratch_remove(state->home);
-  free(state->cache_dir);
-  free(state->root);
+  workplace_remove(&state->place);
   free(state->queries);
   free(state);
 }

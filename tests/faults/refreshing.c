@@ -3,6 +3,8 @@
 #include "faults/responses.h"
 #include "faults/scenarios.h"
 #include "faults/small_root.h"
+#include "faults/workplace.h"
+#include "support/require.h"
 #include "support/scratch.h"
 
 #include <errno.h>
@@ -19,9 +21,7 @@ enum { OLDER, NEWER, NUM_RUNS };
 
 typedef struct refreshing {
   const refreshing_plan *plan;
-  char *home;
-  char *root;
-  char *cache_dir;
+  workplace place;
   char *pointer_path;
   sf_buffer pointers[NUM_RUNS]; /* what `_CURRENT` says */
   sf_search_response *expected[NUM_RUNS];
@@ -29,13 +29,6 @@ typedef struct refreshing {
   bool has_changed;
   sf_search_response *found;
 } refreshing;
-
-static void require(bool holds, const char *what) {
-  if (holds)
-    return;
-  fprintf(stderr, "refreshing: %s\n", what);
-  abort();
-}
 
 static sf_search_request request_of(void) {
   static const int64_t shard_ids[] = {0, 1};
@@ -56,11 +49,11 @@ static sf_reader *open_reader(const refreshing *state) {
   sf_reader_options options = SF_READER_OPTIONS_INIT;
   sf_reader *reader = NULL;
   sf_error error;
-  options.cache_dir = state->cache_dir;
+  options.cache_dir = state->place.cache_dir;
   options.num_workers = 1;
   options.num_loaders = 1;
   options.preload_shards = state->plan->preloads;
-  if (sf_reader_open(state->root, &options, &reader, &error) != SF_OK)
+  if (sf_reader_open(state->place.root, &options, &reader, &error) != SF_OK)
     require(false, error.message);
   return reader;
 }
@@ -154,13 +147,12 @@ static void *set_up(const void *plan) {
   refreshing *state = sf_calloc(1, sizeof(*state));
   require(state != NULL, "memory");
   state->plan = plan;
-  state->home = scratch_make();
-  state->root = scratch_path(state->home, "root");
-  state->cache_dir = scratch_path(state->home, "cache");
-  state->pointer_path = scratch_path(state->root, "_CURRENT");
+  workplace_new_root(&state->place, false);
+  workplace_new_cache(&state->place);
+  state->pointer_path = scratch_path(state->place.root, "_CURRENT");
   for (int i = 0; i < NUM_RUNS; i++) {
     const small_plan built = {state->plan->backend, SF_SHARDING_CLUSTER, names[i], 100 + 1000 * i, false};
-    require(small_root_build(state->root, &built, NULL) == SF_OK, "can't build");
+    require(small_root_build(state->place.root, &built, NULL) == SF_OK, "can't build");
     read_pointer(state, &state->pointers[i]);
     state->reader = open_reader(state);
     state->expected[i] = search(state);
@@ -179,9 +171,7 @@ static void tear_down(void *argument) {
     sf_search_response_free(state->expected[i]);
   }
   free(state->pointer_path);
-  free(state->cache_dir);
-  free(state->root);
-  scratch_remove(state->home);
+  workplace_remove(&state->place);
   free(state);
 }
 

@@ -1,20 +1,16 @@
 #include "faults/trees.h"
 
 #include "base/memory.h"
+#include "support/require.h"
 
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-static void require(bool holds) {
-  if (!holds)
-    abort();
-}
-
 static void add(tree *paths, char *path) {
   paths->paths = sf_reallocarray(paths->paths, paths->count + 1, sizeof(*paths->paths));
-  require(paths->paths != NULL && path != NULL);
+  require(paths->paths != NULL && path != NULL, "memory");
   paths->paths[paths->count++] = path;
 }
 

@@ -4,7 +4,9 @@
 #include "faults/scenarios.h"
 #include "faults/small_root.h"
 #include "faults/trees.h"
+#include "faults/workplace.h"
 #include "shardyfusion/build.h"
+#include "support/require.h"
 #include "support/scratch.h"
 
 #include <stdio.h>
@@ -13,19 +15,10 @@
 typedef struct writing {
   const small_plan *plan;
   bool is_in_store;
-  char *home;
-  char *root;
-  char *cache_dir;
+  workplace place;
   tree before; /* what is there when a run begins */
   sf_search_response *expected;
 } writing;
-
-static void require(bool holds, const char *what) {
-  if (holds)
-    return;
-  fprintf(stderr, "writing: %s\n", what);
-  abort();
-}
 
 static sf_search_response *search(const writing *state) {
   static const int64_t shard_ids[] = {0, 1};
@@ -34,14 +27,14 @@ static sf_search_response *search(const writing *state) {
   sf_search_response *response = NULL;
   sf_reader *reader = NULL;
   sf_error error;
-  options.cache_dir = state->cache_dir;
+  options.cache_dir = state->place.cache_dir;
   options.num_workers = options.num_loaders = 1;
   request.query = small_query();
   request.dim = SMALL_DIM;
   request.has_shard_ids = true;
   request.shard_ids = shard_ids;
   request.num_shard_ids = 2;
-  if (sf_reader_open(state->root, &options, &reader, &error) != SF_OK)
+  if (sf_reader_open(state->place.root, &options, &reader, &error) != SF_OK)
     require(false, error.message);
   if (sf_reader_search(reader, &request, &response, &error) != SF_OK)
     require(false, error.message);
@@ -50,14 +43,9 @@ static sf_search_response *search(const writing *state) {
 }
 
 static void begin_anew(writing *state) {
-  if (state->home != NULL)
-    scratch_remove(state->home);
-  free(state->root);
-  free(state->cache_dir);
   tree_free(&state->before);
-  state->home = scratch_make();
-  state->root = state->is_in_store ? small_root_in_store() : scratch_path(state->home, "root");
-  state->cache_dir = scratch_path(state->home, "cache");
+  workplace_new_root(&state->place, state->is_in_store);
+  workplace_new_cache(&state->place);
 }
 
 static writing *create(const void *plan, bool is_in_store) {
@@ -73,9 +61,7 @@ static void tear_down(void *argument) {
   writing *state = argument;
   sf_search_response_free(state->expected);
   tree_free(&state->before);
-  scratch_remove(state->home);
-  free(state->root);
-  free(state->cache_dir);
+  workplace_remove(&state->place);
   free(state);
 }
 
@@ -87,14 +73,14 @@ static void prepare_build(void *argument) {
 
 static sf_code run_build(void *argument, sf_error *error) {
   const writing *state = argument;
-  return small_root_build(state->root, state->plan, error);
+  return small_root_build(state->place.root, state->plan, error);
 }
 
 static sf_code clean_up(const writing *state, bool removes, size_t *num_runs, sf_error *error) {
   sf_cleanup_options options = SF_CLEANUP_OPTIONS_INIT;
   options.remove = removes;
   options.min_age_seconds = 0;
-  return sf_snapshot_cleanup(state->root, &options, num_runs, error);
+  return sf_snapshot_cleanup(state->place.root, &options, num_runs, error);
 }
 
 /* What a build left; NULL: nothing. Where memory stayed out it could not remove all, and a cleanup does. */
@@ -106,7 +92,7 @@ static const char *find_rest(const writing *state) {
   require(clean_up(state, false, &num_runs, NULL) == SF_OK, "can't look for unreferenced runs");
   if (num_runs > 0)
     return "an unreferenced run is left";
-  tree found = tree_read(state->root); /* of a directory */
+  tree found = tree_read(state->place.root); /* of a directory */
   tree_keep_files(&found);
   const char *other = tree_first_other(&found, &nothing);
   if (other != NULL)
@@ -119,8 +105,8 @@ static const char *find_rest(const writing *state) {
 static const char *check_published(const writing *state) {
   sf_reader_options options = SF_READER_OPTIONS_INIT;
   char *manifest_ref = NULL;
-  options.cache_dir = state->cache_dir;
-  sf_code code = sf_snapshot_rollback(state->root, &options, state->plan->run_id, &manifest_ref, NULL);
+  options.cache_dir = state->place.cache_dir;
+  sf_code code = sf_snapshot_rollback(state->place.root, &options, state->plan->run_id, &manifest_ref, NULL);
   sf_free(manifest_ref);
   if (code != SF_OK)
     return "published, and can't be made live";
@@ -133,7 +119,7 @@ static const char *check_published(const writing *state) {
 static size_t count_published(const writing *state) {
   sf_published_manifest *manifests = NULL;
   size_t count = 0;
-  sf_code code = sf_snapshot_history(state->root, NULL, 0, &manifests, &count, NULL);
+  sf_code code = sf_snapshot_history(state->place.root, NULL, 0, &manifests, &count, NULL);
   sf_free(manifests);
   return code == SF_OK ? count : 0; /* there may be no root */
 }
@@ -179,10 +165,10 @@ static const small_plan newer = {"lance", SF_SHARDING_CLUSTER, "newer", 2000, fa
 static void *set_up_root(const void *plan) {
   writing *state = create(plan, false);
   sf_error error;
-  if (small_root_build(state->root, &older, &error) != SF_OK)
+  if (small_root_build(state->place.root, &older, &error) != SF_OK)
     require(false, error.message);
   state->expected = search(state);
-  if (small_root_build(state->root, &newer, &error) != SF_OK)
+  if (small_root_build(state->place.root, &newer, &error) != SF_OK)
     require(false, error.message);
   return state;
 }
@@ -191,8 +177,9 @@ static void prepare_rollback(void *argument) {
   const writing *state = argument;
   sf_reader_options options = SF_READER_OPTIONS_INIT;
   char *manifest_ref = NULL;
-  options.cache_dir = state->cache_dir;
-  require(sf_snapshot_rollback(state->root, &options, "newer", &manifest_ref, NULL) == SF_OK, "can't make it live");
+  options.cache_dir = state->place.cache_dir;
+  require(sf_snapshot_rollback(state->place.root, &options, "newer", &manifest_ref, NULL) == SF_OK,
+          "can't make it live");
   sf_free(manifest_ref);
 }
 
@@ -200,8 +187,8 @@ static sf_code run_rollback(void *argument, sf_error *error) {
   const writing *state = argument;
   sf_reader_options options = SF_READER_OPTIONS_INIT;
   char *manifest_ref = NULL;
-  options.cache_dir = state->cache_dir;
-  sf_code code = sf_snapshot_rollback(state->root, &options, "older", &manifest_ref, error);
+  options.cache_dir = state->place.cache_dir;
+  sf_code code = sf_snapshot_rollback(state->place.root, &options, "older", &manifest_ref, error);
   sf_free(manifest_ref);
   return code;
 }
@@ -224,9 +211,9 @@ static void prepare_cleanup(void *argument) {
                                       "vector_meta/run_id=lost/centroids.npy"};
   writing *state = argument;
   tree_free(&state->before);
-  state->before = tree_read(state->root);
+  state->before = tree_read(state->place.root);
   for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-    char *path = scratch_path(state->root, names[i]);
+    char *path = scratch_path(state->place.root, names[i]);
     scratch_write(path, "x", 1);
     free(path);
   }
@@ -240,7 +227,7 @@ static sf_code run_cleanup(void *argument, sf_error *error) {
 static const char *check_cleanup(void *argument, sf_code code, bool had_fault) {
   static char left[512];
   writing *state = argument;
-  tree found = tree_read(state->root);
+  tree found = tree_read(state->place.root);
   const char *other = code == SF_OK ? tree_first_other(&found, &state->before) : NULL;
   const char *lost = tree_first_other(&state->before, &found);
   (void)had_fault;
@@ -262,10 +249,10 @@ static sf_code look_at_root(const writing *state, const sf_reader_options *optio
   void *bytes = NULL;
   size_t count = 0;
   size_t length = 0;
-  sf_code code = sf_snapshot_history(state->root, options, 0, &manifests, &count, error);
+  sf_code code = sf_snapshot_history(state->place.root, options, 0, &manifests, &count, error);
   require(code != SF_OK || count == 2, "history has another number of manifests");
   if (code == SF_OK)
-    code = sf_snapshot_read_object(state->root, options, manifests[0].ref, &bytes, &length, error);
+    code = sf_snapshot_read_object(state->place.root, options, manifests[0].ref, &bytes, &length, error);
   if (code == SF_OK)
     code = sf_manifest_check(bytes, length, "manifest", error);
   sf_free(bytes);
@@ -283,7 +270,7 @@ static sf_code look_at_reader(const writing *state, const sf_reader_options *opt
   size_t count = 0;
   request.query = small_query();
   request.dim = SMALL_DIM;
-  sf_code code = sf_reader_open(state->root, options, &reader, error);
+  sf_code code = sf_reader_open(state->place.root, options, &reader, error);
   if (code == SF_OK)
     code = sf_reader_snapshot_info(reader, &info, error);
   if (code == SF_OK)
@@ -308,13 +295,13 @@ static sf_code run_look(void *argument, sf_error *error) {
   const writing *state = argument;
   sf_reader_options options = SF_READER_OPTIONS_INIT;
   size_t num_failed = 0;
-  options.cache_dir = state->cache_dir;
+  options.cache_dir = state->place.cache_dir;
   options.num_workers = options.num_loaders = 1;
   sf_code code = look_at_root(state, &options, error);
   if (code == SF_OK)
     code = look_at_reader(state, &options, error);
   if (code == SF_OK)
-    code = sf_snapshot_verify(state->root, &options, count_finding, NULL, &num_failed, error);
+    code = sf_snapshot_verify(state->place.root, &options, count_finding, NULL, &num_failed, error);
   require(num_failed == 0, "verify finds what is not so");
   return code;
 }

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "query/scan.h"
 #include "random.h"
+#include "support/require.h"
 #include "support/scratch.h"
 
 #include <sqlite3.h>
@@ -26,13 +27,6 @@ static const char manifest_schema[] =
     "CREATE TABLE shards(db_id INTEGER NOT NULL PRIMARY KEY, db_url TEXT, attempt INTEGER NOT NULL, row_count INTEGER"
     " NOT NULL, db_bytes INTEGER NOT NULL, min_key TEXT, max_key TEXT, checkpoint_id TEXT, writer_info TEXT NOT NULL"
     " DEFAULT '{}')";
-
-static void require(bool holds, const char *what) {
-  if (holds)
-    return;
-  fprintf(stderr, "can't build a snapshot: %s\n", what);
-  abort();
-}
 
 static void execute(sqlite3 *database, const char *sql) {
   require(sqlite3_exec(database, sql, NULL, NULL, NULL) == SQLITE_OK, sqlite3_errmsg(database));
