@@ -62,18 +62,14 @@ static bool lock_here(sf_operation *operation) {
   return true;
 }
 
+void sf_outcome_free_block(void *value, size_t count) {
+  (void)count;
+  free(value);
+}
+
 static void free_outcome(sf_outcome *outcome) {
-  if (outcome->reader != NULL)
-    sf_reader_free(outcome->reader);
-  sf_search_response_free(outcome->response);
-  for (size_t i = 0; outcome->responses != NULL && i < outcome->num_responses; i++)
-    sf_search_response_free(outcome->responses[i]);
-  free(outcome->responses);
-  free(outcome->history);
-  free(outcome->object);
-  free(outcome->build_result);
-  sf_builder_free(outcome->builder);
-  free(outcome->rollback);
+  if (outcome->value != NULL)
+    outcome->kind->free(outcome->value, outcome->count);
   *outcome = (sf_outcome){0};
 }
 
@@ -184,119 +180,29 @@ void sf_operation_release(sf_operation *operation) {
   drop_reference(operation);
 }
 
-/* Each takes its own part out of the outcome and leaves the others: a caller who asks for the wrong one loses nothing. */
-
-sf_reader *sf_operation_take_reader(sf_operation *operation) {
-  if (!lock_here(operation))
-    return NULL;
-  sf_reader *reader = operation->outcome.reader;
-  operation->outcome.reader = NULL;
-  pthread_mutex_unlock(&operation->mutex);
-  return reader;
-}
-
-sf_search_response *sf_operation_take_response(sf_operation *operation) {
-  if (!lock_here(operation))
-    return NULL;
-  sf_search_response *response = operation->outcome.response;
-  operation->outcome.response = NULL;
-  pthread_mutex_unlock(&operation->mutex);
-  return response;
-}
-
-bool sf_operation_take_responses(sf_operation *operation, sf_search_response **responses, size_t count) {
-  sf_search_response **taken = NULL;
-  if (!lock_here(operation))
-    return false;
-  if (operation->outcome.num_responses == count) {
-    taken = operation->outcome.responses;
-    operation->outcome.responses = NULL;
+void *sf_operation_take(sf_operation *operation, const sf_outcome_kind *kind, size_t *count) {
+  void *value = NULL;
+  size_t counted = 0;
+  if (lock_here(operation)) {
+    if (operation->outcome.kind == kind && operation->outcome.value != NULL) {
+      value = operation->outcome.value;
+      counted = operation->outcome.count;
+      operation->outcome.value = NULL;
+    }
+    pthread_mutex_unlock(&operation->mutex);
   }
-  pthread_mutex_unlock(&operation->mutex);
-  if (taken == NULL)
-    return false;
-  for (size_t i = 0; i < count; i++)
-    responses[i] = taken[i];
-  free(taken);
-  return true;
+  if (count != NULL)
+    *count = counted;
+  return value;
 }
 
-sf_published_manifest *sf_operation_take_history(sf_operation *operation, size_t *count) {
-  *count = 0;
-  if (!lock_here(operation))
-    return NULL;
-  sf_published_manifest *history = operation->outcome.history;
-  operation->outcome.history = NULL;
-  if (history != NULL)
-    *count = operation->outcome.history_count;
-  pthread_mutex_unlock(&operation->mutex);
-  return history;
-}
-
-void *sf_operation_take_object(sf_operation *operation, size_t *length) {
-  *length = 0;
-  if (!lock_here(operation))
-    return NULL;
-  void *object = operation->outcome.object;
-  operation->outcome.object = NULL;
-  if (object != NULL)
-    *length = operation->outcome.object_length;
-  pthread_mutex_unlock(&operation->mutex);
-  return object;
-}
-
-sf_build_result *sf_operation_take_build_result(sf_operation *operation) {
-  if (!lock_here(operation))
-    return NULL;
-  sf_build_result *result = operation->outcome.build_result;
-  operation->outcome.build_result = NULL;
-  pthread_mutex_unlock(&operation->mutex);
-  return result;
-}
-
-sf_builder *sf_operation_take_builder(sf_operation *operation) {
-  if (!lock_here(operation))
-    return NULL;
-  sf_builder *builder = operation->outcome.builder;
-  operation->outcome.builder = NULL;
-  pthread_mutex_unlock(&operation->mutex);
-  return builder;
-}
-
-char *sf_operation_take_rollback(sf_operation *operation) {
-  if (!lock_here(operation))
-    return NULL;
-  char *manifest_ref = operation->outcome.rollback;
-  operation->outcome.rollback = NULL;
-  pthread_mutex_unlock(&operation->mutex);
-  return manifest_ref;
-}
-
-bool sf_operation_refresh_changed(const sf_operation *operation) {
-  sf_operation *locked = (sf_operation *)(uintptr_t)operation;
-  if (!lock_here(locked))
-    return false;
-  bool changed = locked->outcome.refresh_changed;
-  pthread_mutex_unlock(&locked->mutex);
-  return changed;
-}
-
-size_t sf_operation_cleanup_runs(const sf_operation *operation) {
+size_t sf_operation_count(const sf_operation *operation, const sf_outcome_kind *kind) {
   sf_operation *locked = (sf_operation *)(uintptr_t)operation;
   if (!lock_here(locked))
     return 0;
-  size_t runs = locked->outcome.cleanup_runs;
+  size_t count = locked->outcome.kind == kind ? locked->outcome.count : 0;
   pthread_mutex_unlock(&locked->mutex);
-  return runs;
-}
-
-size_t sf_operation_verify_failed(const sf_operation *operation) {
-  sf_operation *locked = (sf_operation *)(uintptr_t)operation;
-  if (!lock_here(locked))
-    return 0;
-  size_t failed = locked->outcome.verify_failed;
-  pthread_mutex_unlock(&locked->mutex);
-  return failed;
+  return count;
 }
 
 typedef struct job {

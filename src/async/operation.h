@@ -7,23 +7,30 @@
 #include "shardyfusion/build.h"
 #include "shardyfusion/search.h"
 
-/* What a finished operation holds until it is taken. One of these, by what was submitted. */
+/* A kind of result: one constant for each, owned by the room that completes operations with it. Its address tells kinds
+ * apart. */
+typedef struct sf_outcome_kind {
+  const char *name;
+  void (*free)(void *value, size_t count); /* for a value that was not taken; NULL where the kind has only a count */
+} sf_outcome_kind;
+
+/* What a finished operation holds until it is taken. */
 typedef struct sf_outcome {
-  sf_reader *reader;
-  sf_search_response *response;
-  sf_search_response **responses; /* num_responses of them; the array is owned too */
-  size_t num_responses;
-  sf_published_manifest *history;
-  size_t history_count;
-  bool refresh_changed;
-  size_t verify_failed;
-  void *object; /* object_length bytes */
-  size_t object_length;
-  sf_build_result *build_result;
-  sf_builder *builder;
-  size_t cleanup_runs;
-  char *rollback;
+  const sf_outcome_kind *kind; /* NULL: no result */
+  void *value;                 /* owned; NULL where the kind has only a count */
+  size_t count;                /* of what `value` is an array of, or a number of the kind's own */
 } sf_outcome;
+
+/* The `free` of a kind whose value is one block. */
+void sf_outcome_free_block(void *value, size_t count);
+
+/* Takes the value out of a finished operation, once: from now on it is the caller's. `count` may be NULL. NULL, and a count
+ * of 0, where the operation has not finished, has a result of another kind (which it keeps) or none, or where the value was
+ * taken. */
+void *sf_operation_take(sf_operation *operation, const sf_outcome_kind *kind, size_t *count);
+
+/* The count of a finished operation's result, whether or not its value was taken; 0 where it is of another kind. */
+size_t sf_operation_count(const sf_operation *operation, const sf_outcome_kind *kind);
 
 /* An operation with two references: the submitter's and the runner's. `queue` may be NULL. */
 sf_code sf_operation_create(sf_completion_queue *queue, void *user_data, sf_operation **operation, sf_error *error);

@@ -142,10 +142,19 @@ static void free_history(void *context) {
   free(reading);
 }
 
+static const sf_outcome_kind history = {.name = "history", .free = sf_outcome_free_block};
+
 static sf_code run_history(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
   const history_context *reading = context;
-  return history_of_root(reading->root, &reading->options, reading->limit, cancellation, &outcome->history,
-                         &outcome->history_count, error);
+  sf_published_manifest *manifests = NULL;
+  size_t count = 0;
+  SF_TRY(history_of_root(reading->root, &reading->options, reading->limit, cancellation, &manifests, &count, error));
+  *outcome = (sf_outcome){.kind = &history, .value = manifests, .count = count};
+  return SF_OK;
+}
+
+sf_published_manifest *sf_operation_take_history(sf_operation *operation, size_t *count) {
+  return sf_operation_take(operation, &history, count);
 }
 
 sf_code sf_snapshot_history_submit(const char *root, const sf_reader_options *given, size_t limit,

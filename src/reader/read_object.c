@@ -66,13 +66,18 @@ static void free_read(void *context) {
   free(reading);
 }
 
+static const sf_outcome_kind object = {.name = "object", .free = sf_outcome_free_block};
+
 static sf_code run_read(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
   const read_context *reading = context;
   sf_buffer contents = {0};
   SF_TRY(read_below(reading->root, &reading->options, reading->reference, cancellation, &contents, error));
-  outcome->object = contents.data;
-  outcome->object_length = contents.length;
+  *outcome = (sf_outcome){.kind = &object, .value = contents.data, .count = contents.length};
   return SF_OK;
+}
+
+void *sf_operation_take_object(sf_operation *operation, size_t *length) {
+  return sf_operation_take(operation, &object, length);
 }
 
 sf_code sf_snapshot_read_object_submit(const char *root, const sf_reader_options *given, const char *reference,

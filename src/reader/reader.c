@@ -447,9 +447,23 @@ static void free_open(void *context) {
   free(opening);
 }
 
+static void free_opened(void *value, size_t count) {
+  (void)count;
+  sf_reader_free(value);
+}
+
+static const sf_outcome_kind opened_reader = {.name = "reader", .free = free_opened};
+
 static sf_code run_open(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
   const open_context *opening = context;
-  return open_reader(opening->root, &opening->options, cancellation, &outcome->reader, error);
+  sf_reader *reader = NULL;
+  sf_code code = open_reader(opening->root, &opening->options, cancellation, &reader, error);
+  *outcome = (sf_outcome){.kind = &opened_reader, .value = reader};
+  return code;
+}
+
+sf_reader *sf_operation_take_reader(sf_operation *operation) {
+  return sf_operation_take(operation, &opened_reader, NULL);
 }
 
 sf_code sf_reader_open_submit(const char *root, const sf_reader_options *options, sf_executor *executor,
@@ -491,9 +505,18 @@ static void free_reader_context(void *context) {
   pthread_mutex_unlock(&reader->mutex);
 }
 
+static const sf_outcome_kind refresh_changed = {.name = "whether a refresh changed the snapshot"}; /* count: 0 or 1 */
+
 static sf_code run_refresh(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
   const reader_context *refreshing = context;
-  return refresh(refreshing->reader, refreshing->manifest, cancellation, &outcome->refresh_changed, error);
+  bool changed = false;
+  sf_code code = refresh(refreshing->reader, refreshing->manifest, cancellation, &changed, error);
+  *outcome = (sf_outcome){.kind = &refresh_changed, .count = changed};
+  return code;
+}
+
+bool sf_operation_refresh_changed(const sf_operation *operation) {
+  return sf_operation_count(operation, &refresh_changed) != 0;
 }
 
 static sf_code run_close(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {

@@ -1,5 +1,6 @@
 /* Searches by a reader: checked, routed, and run, one or several together. */
 #include "base/time.h"
+#include "query/response_outcome.h"
 #include "reader/reader.h"
 
 #include <math.h>
@@ -237,11 +238,10 @@ static void finish_group_cancel(void *token) {
 static void complete_group(group *of) {
   sf_outcome outcome = {0};
   if (of->code == SF_OK && of->is_batch) {
-    outcome.responses = of->responses;
-    outcome.num_responses = of->count;
+    outcome = sf_search_responses_outcome(of->responses, of->count);
     of->responses = NULL;
   } else if (of->code == SF_OK) {
-    outcome.response = of->responses[0];
+    outcome = sf_search_response_outcome(of->responses[0]);
     of->responses[0] = NULL;
   }
   sf_operation_complete(of->operation, of->code, &of->error, &outcome);

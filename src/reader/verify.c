@@ -240,10 +240,17 @@ static void free_verify(void *context) {
   free(verifying);
 }
 
+static const sf_outcome_kind failed_objects = {.name = "number of objects that failed a verification"};
+
 static sf_code run_verify(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
   const verify_context *verifying = context;
+  *outcome = (sf_outcome){.kind = &failed_objects};
   return verify_root(verifying->root, &verifying->options, verifying->callback, verifying->user_data, cancellation,
-                     &outcome->verify_failed, error);
+                     &outcome->count, error);
+}
+
+size_t sf_operation_verify_failed(const sf_operation *operation) {
+  return sf_operation_count(operation, &failed_objects);
 }
 
 sf_code sf_snapshot_verify_submit(const char *root, const sf_reader_options *given, sf_verify_callback callback,

@@ -239,6 +239,13 @@ typedef struct creation {
   char *staging_dir;
 } creation;
 
+static void free_created(void *value, size_t count) {
+  (void)count;
+  sf_builder_free(value);
+}
+
+static const sf_outcome_kind created_builder = {.name = "builder", .free = free_created};
+
 static sf_code run_creation(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
   creation *running = context;
   sf_builder *builder = running->builder;
@@ -246,10 +253,14 @@ static sf_code run_creation(void *context, const sf_cancellation *cancellation, 
   sf_code code = open_builder(builder, running->staging_dir, error);
   builder->cancellation = NULL;
   if (code == SF_OK) {
-    outcome->builder = builder;
+    *outcome = (sf_outcome){.kind = &created_builder, .value = builder};
     running->builder = NULL;
   }
   return code;
+}
+
+sf_builder *sf_operation_take_builder(sf_operation *operation) {
+  return sf_operation_take(operation, &created_builder, NULL);
 }
 
 /* What a creation that failed has written goes with its builder, before the operation is done. */

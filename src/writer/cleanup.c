@@ -202,9 +202,16 @@ static void free_context(void *context) {
   free(freed);
 }
 
+static const sf_outcome_kind removed_runs = {.name = "number of runs that a cleanup removed"};
+
 static sf_code run(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
   const cleanup_context *of = context;
-  return clean_root(of->root, &of->options, cancellation, &outcome->cleanup_runs, error);
+  *outcome = (sf_outcome){.kind = &removed_runs};
+  return clean_root(of->root, &of->options, cancellation, &outcome->count, error);
+}
+
+size_t sf_operation_cleanup_runs(const sf_operation *operation) {
+  return sf_operation_count(operation, &removed_runs);
 }
 
 sf_code sf_snapshot_cleanup_submit(const char *root, const sf_cleanup_options *given, sf_executor *executor,

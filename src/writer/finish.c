@@ -161,12 +161,20 @@ sf_code sf_builder_finish(sf_builder *builder, sf_build_result **result, sf_erro
   return finish(builder, result, error);
 }
 
+static const sf_outcome_kind build_result = {.name = "build result", .free = sf_outcome_free_block};
+
 static sf_code run_finish(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
   sf_builder *builder = context;
   builder->cancellation = cancellation;
-  sf_code code = finish(builder, &outcome->build_result, error);
+  sf_build_result *result = NULL;
+  sf_code code = finish(builder, &result, error);
+  *outcome = (sf_outcome){.kind = &build_result, .value = result};
   builder->cancellation = NULL;
   return code;
+}
+
+sf_build_result *sf_operation_take_build_result(sf_operation *operation) {
+  return sf_operation_take(operation, &build_result, NULL);
 }
 
 /* The builder is the submitter's. */

@@ -172,9 +172,18 @@ static void free_context(void *context) {
   free(freed);
 }
 
+static const sf_outcome_kind live_manifest_ref = {.name = "rollback", .free = sf_outcome_free_block};
+
 static sf_code run(void *context, const sf_cancellation *cancellation, sf_outcome *outcome, sf_error *error) {
   const rollback_context *of = context;
-  return roll_back_root(of->root, &of->options, of->target, cancellation, &outcome->rollback, error);
+  char *manifest_ref = NULL;
+  sf_code code = roll_back_root(of->root, &of->options, of->target, cancellation, &manifest_ref, error);
+  *outcome = (sf_outcome){.kind = &live_manifest_ref, .value = manifest_ref};
+  return code;
+}
+
+char *sf_operation_take_rollback(sf_operation *operation) {
+  return sf_operation_take(operation, &live_manifest_ref, NULL);
 }
 
 sf_code sf_snapshot_rollback_submit(const char *root, const sf_reader_options *given, const char *target,

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "query/response.h"
+#include "query/response_outcome.h"
 
 #include <cmocka_includes.h>
 #include <poll.h>
@@ -185,15 +186,78 @@ static void a_result_is_taken_once_and_by_its_own_function_alone(void **state) {
   size_t count = 7;
   sf_search_response *none;
   sf_operation *operation = make_operation(NULL, NULL);
-  sf_outcome outcome = {.response = make_response()};
+  sf_search_response *response = make_response();
+  const sf_outcome outcome = sf_search_response_outcome(response);
   sf_operation_complete(operation, SF_OK, NULL, &outcome);
   assert_null(sf_operation_take_reader(operation));
   assert_null(sf_operation_take_history(operation, &count));
   assert_int_equal(count, 0);
   assert_false(sf_operation_take_responses(operation, &none, 1));
-  assert_ptr_equal(sf_operation_take_response(operation), outcome.response);
+  assert_false(sf_operation_refresh_changed(operation));
+  assert_int_equal(sf_operation_cleanup_runs(operation), 0);
+  assert_ptr_equal(sf_operation_take_response(operation), response);
   assert_null(sf_operation_take_response(operation));
-  sf_search_response_free(outcome.response);
+  sf_search_response_free(response);
+  sf_operation_release(operation);
+}
+
+static void a_batch_of_no_searches_is_taken_once(void **state) {
+  (void)state;
+  sf_search_response *none;
+  sf_operation *operation = make_operation(NULL, NULL);
+  const sf_outcome outcome = sf_search_responses_outcome(sf_calloc(0, sizeof(sf_search_response *)), 0);
+  sf_operation_complete(operation, SF_OK, NULL, &outcome);
+  assert_true(sf_operation_take_responses(operation, &none, 0));
+  assert_false(sf_operation_take_responses(operation, &none, 0));
+  sf_operation_release(operation);
+}
+
+static void add_to_total(void *value, size_t count) {
+  *(size_t *)value += count;
+}
+
+static void a_value_that_was_not_taken_is_freed_with_its_count(void **state) {
+  (void)state;
+  const sf_outcome_kind kind = {.name = "number", .free = add_to_total};
+  const sf_outcome_kind other = {.name = "other number", .free = add_to_total};
+  size_t total = 0;
+  size_t count = 7;
+  const sf_outcome outcome = {.kind = &kind, .value = &total, .count = 3};
+  sf_operation *operation = make_operation(NULL, NULL);
+  assert_int_equal(sf_operation_count(operation, &kind), 0);
+  sf_operation_complete(operation, SF_OK, NULL, &outcome);
+  assert_null(sf_operation_take(operation, &other, &count));
+  assert_int_equal(count, 0);
+  assert_int_equal(sf_operation_count(operation, &other), 0);
+  assert_int_equal(sf_operation_count(operation, &kind), 3);
+  sf_operation_release(operation);
+  assert_int_equal(total, 3);
+}
+
+static void a_value_that_was_taken_is_not_freed_and_its_count_stays(void **state) {
+  (void)state;
+  const sf_outcome_kind kind = {.name = "number", .free = add_to_total};
+  size_t total = 0;
+  size_t count = 0;
+  const sf_outcome outcome = {.kind = &kind, .value = &total, .count = 3};
+  sf_operation *operation = make_operation(NULL, NULL);
+  sf_operation_complete(operation, SF_OK, NULL, &outcome);
+  assert_ptr_equal(sf_operation_take(operation, &kind, &count), &total);
+  assert_int_equal(count, 3);
+  assert_int_equal(sf_operation_count(operation, &kind), 3);
+  assert_null(sf_operation_take(operation, &kind, NULL));
+  sf_operation_release(operation);
+  assert_int_equal(total, 0);
+}
+
+static void an_outcome_without_a_value_has_its_count_alone(void **state) {
+  (void)state;
+  const sf_outcome_kind kind = {.name = "count"};
+  const sf_outcome outcome = {.kind = &kind, .count = 5};
+  sf_operation *operation = make_operation(NULL, NULL);
+  sf_operation_complete(operation, SF_OK, NULL, &outcome);
+  assert_null(sf_operation_take(operation, &kind, NULL));
+  assert_int_equal(sf_operation_count(operation, &kind), 5);
   sf_operation_release(operation);
 }
 
@@ -202,9 +266,10 @@ static void a_batch_that_is_taken_with_a_wrong_count_stays(void **state) {
   (void)state;
   sf_search_response *taken[3] = {0};
   sf_operation *operation = make_operation(NULL, NULL);
-  sf_outcome outcome = {.responses = sf_calloc(2, sizeof(sf_search_response *)), .num_responses = 2};
+  sf_search_response **responses = sf_calloc(2, sizeof(sf_search_response *));
   for (size_t i = 0; i < 2; i++)
-    outcome.responses[i] = make_response();
+    responses[i] = make_response();
+  const sf_outcome outcome = sf_search_responses_outcome(responses, 2);
   sf_operation_complete(operation, SF_OK, NULL, &outcome);
   assert_false(sf_operation_take_responses(operation, taken, 3));
   assert_null(sf_operation_take_response(operation));
@@ -238,8 +303,9 @@ static void of_two_threads_that_take_a_batch_one_gets_it(void **state) {
     pthread_barrier_t start;
     pthread_barrier_init(&start, NULL, 2);
     sf_operation *operation = make_operation(NULL, NULL);
-    sf_outcome outcome = {.responses = sf_calloc(1, sizeof(sf_search_response *)), .num_responses = 1};
-    outcome.responses[0] = make_response();
+    sf_search_response **responses = sf_calloc(1, sizeof(sf_search_response *));
+    responses[0] = make_response();
+    const sf_outcome outcome = sf_search_responses_outcome(responses, 1);
     sf_operation_complete(operation, SF_OK, NULL, &outcome);
     taker takers[2] = {{.start = &start, .operation = operation}, {.start = &start, .operation = operation}};
     assert_int_equal(pthread_create(&thread, NULL, take_responses, &takers[1]), 0);
@@ -411,6 +477,10 @@ int main(void) {
       cmocka_unit_test(a_queue_may_be_freed_before_its_operations_finish),
       cmocka_unit_test(an_operation_that_has_not_finished_has_no_result),
       cmocka_unit_test(a_result_is_taken_once_and_by_its_own_function_alone),
+      cmocka_unit_test(a_batch_of_no_searches_is_taken_once),
+      cmocka_unit_test(a_value_that_was_not_taken_is_freed_with_its_count),
+      cmocka_unit_test(a_value_that_was_taken_is_not_freed_and_its_count_stays),
+      cmocka_unit_test(an_outcome_without_a_value_has_its_count_alone),
       cmocka_unit_test(a_batch_that_is_taken_with_a_wrong_count_stays),
       cmocka_unit_test(of_two_threads_that_take_a_batch_one_gets_it),
       cmocka_unit_test(cancelling_calls_the_work_once_and_lets_its_context_go_once),
