@@ -1,6 +1,8 @@
 /*
  * The thread that runs the transfers of all clients of a process, by libcurl's multi interface. A turn: start what is queued,
  * stop what was cancelled, let libcurl move bytes, finish what ended or stands still, sleep until something is due.
+ *
+ * A name that ends in _locked needs the registry's lock, which guards every client from being freed meanwhile.
  */
 #include "base/thread.h"
 #include "base/time.h"
@@ -38,7 +40,7 @@ static sf_http_result result_of(CURLcode code) {
   }
 }
 
-static void unlink_active(sf_http_client *client, const sf_http_transfer *transfer) {
+static void unlink_active_locked(sf_http_client *client, const sf_http_transfer *transfer) {
   sf_http_transfer **link = &client->active;
   while (*link != transfer)
     link = &(*link)->next;
@@ -48,7 +50,8 @@ static void unlink_active(sf_http_client *client, const sf_http_transfer *transf
 }
 
 /* The transfer belongs to its submitter from here on. */
-static void finish(sf_http_client *client, sf_http_transfer *transfer, sf_http_result result, const char *message) {
+static void finish_locked(sf_http_client *client, sf_http_transfer *transfer, sf_http_result result,
+                          const char *message) {
   if (transfer->response.status == 0)
     sf_http_read_status(transfer);
   if (!transfer->result_is_set)
@@ -56,7 +59,7 @@ static void finish(sf_http_client *client, sf_http_transfer *transfer, sf_http_r
   curl_multi_remove_handle(client->multi, transfer->easy);
   curl_easy_cleanup(transfer->easy);
   transfer->easy = NULL;
-  unlink_active(client, transfer);
+  unlink_active_locked(client, transfer);
   sf_waiter_set_flag(transfer->waiter, &transfer->done);
 }
 
@@ -65,7 +68,7 @@ static bool may_start(const sf_http_client *client, const sf_http_transfer *tran
 }
 
 /* Takes the first transfer off the queue that may start, or NULL. */
-static sf_http_transfer *take_queued(sf_http_client *client) {
+static sf_http_transfer *take_queued_locked(sf_http_client *client) {
   if (client->num_active >= client->max_active)
     return NULL;
   pthread_mutex_lock(&client->mutex);
@@ -81,8 +84,8 @@ static sf_http_transfer *take_queued(sf_http_client *client) {
   return transfer;
 }
 
-static void start_queued(sf_http_client *client) {
-  for (sf_http_transfer *transfer; (transfer = take_queued(client)) != NULL;) {
+static void start_queued_locked(sf_http_client *client) {
+  for (sf_http_transfer *transfer; (transfer = take_queued_locked(client)) != NULL;) {
     transfer->response.started_at = sf_monotonic_nanoseconds();
     transfer->next = client->active;
     client->active = transfer;
@@ -91,11 +94,11 @@ static void start_queued(sf_http_client *client) {
     curl_easy_setopt(transfer->easy, CURLOPT_SHARE, client->share);
     CURLMcode added = curl_multi_add_handle(client->multi, transfer->easy);
     if (added != CURLM_OK)
-      finish(client, transfer, SF_HTTP_NO_MEMORY, curl_multi_strerror(added));
+      finish_locked(client, transfer, SF_HTTP_NO_MEMORY, curl_multi_strerror(added));
   }
 }
 
-static void stop_cancelled(sf_http_client *client) {
+static void stop_cancelled_locked(sf_http_client *client) {
   pthread_mutex_lock(&client->mutex);
   bool has_cancelled = client->has_cancelled;
   client->has_cancelled = false;
@@ -107,11 +110,11 @@ static void stop_cancelled(sf_http_client *client) {
     bool cancelled = transfer->cancelled;
     pthread_mutex_unlock(&client->mutex);
     if (cancelled)
-      finish(client, transfer, SF_HTTP_CANCELLED, "cancelled");
+      finish_locked(client, transfer, SF_HTTP_CANCELLED, "cancelled");
   }
 }
 
-static void finish_completed(CURLM *multi) {
+static void finish_completed_locked(CURLM *multi) {
   int left;
   for (CURLMsg *message; (message = curl_multi_info_read(multi, &left)) != NULL;) {
     if (message->msg != CURLMSG_DONE)
@@ -120,7 +123,7 @@ static void finish_completed(CURLM *multi) {
     CURLcode code = message->data.result;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
     const char *detail = transfer->curl_message;
-    finish(transfer->client, transfer, result_of(code), detail[0] != '\0' ? detail : curl_easy_strerror(code));
+    finish_locked(transfer->client, transfer, result_of(code), detail[0] != '\0' ? detail : curl_easy_strerror(code));
   }
 }
 
@@ -133,7 +136,7 @@ static uint64_t moved_bytes(const sf_http_transfer *transfer) {
 }
 
 /* Ends transfers that stand still. Returns when to look again. */
-static uint64_t finish_stalled(sf_http_client *client) {
+static uint64_t finish_stalled_locked(sf_http_client *client) {
   uint64_t now = sf_monotonic_nanoseconds();
   uint64_t look_again = UINT64_MAX;
   sf_http_transfer *next;
@@ -144,7 +147,7 @@ static uint64_t finish_stalled(sf_http_client *client) {
     if (now - transfer->watched_since >= transfer->stall_timeout) {
       uint64_t moved = moved_bytes(transfer);
       if (moved - transfer->watched_bytes < MIN_PROGRESS_BYTES) {
-        finish(client, transfer, SF_HTTP_TIMEOUT, "the server stopped sending");
+        finish_locked(client, transfer, SF_HTTP_TIMEOUT, "the server stopped sending");
         continue;
       }
       transfer->watched_since = now;
@@ -171,10 +174,8 @@ static void unlock_registry(void) {
   pthread_mutex_unlock(&registry.mutex);
 }
 
-/* From here to the next line of this kind: with the registry's lock held. ------------------------------------------- */
-
 /* As many connections are kept as all clients may use, within reason. */
-static void set_max_connections(sf_http_thread *of) {
+static void set_max_connections_locked(sf_http_thread *of) {
   const uint32_t most = 512;
   uint32_t wanted = 0;
   for (const sf_http_client *client = of->clients; client != NULL; client = client->next)
@@ -187,10 +188,10 @@ static void set_max_connections(sf_http_thread *of) {
 static bool begin_turn(sf_http_thread *of) {
   lock_registry();
   if (of->has_changed)
-    set_max_connections(of);
+    set_max_connections_locked(of);
   for (sf_http_client *client = of->clients; client != NULL; client = client->next) {
-    stop_cancelled(client);
-    start_queued(client);
+    stop_cancelled_locked(client);
+    start_queued_locked(client);
   }
   bool goes_on = !of->stopping;
   unlock_registry();
@@ -201,11 +202,11 @@ static bool begin_turn(sf_http_thread *of) {
 static uint64_t end_turn(sf_http_thread *of) {
   uint64_t look_again = UINT64_MAX;
   lock_registry();
-  finish_completed(of->multi);
+  finish_completed_locked(of->multi);
   for (sf_http_client *client = of->clients; client != NULL; client = client->next) {
-    uint64_t due = finish_stalled(client);
+    uint64_t due = finish_stalled_locked(client);
     look_again = due < look_again ? due : look_again;
-    start_queued(client);
+    start_queued_locked(client);
   }
   unlock_registry();
   return look_again;
@@ -229,7 +230,7 @@ static void free_thread(sf_http_thread *freed) {
 }
 
 /* The process's thread, started where there is none. */
-static sf_code find_thread(sf_http_thread **found, sf_error *error) {
+static sf_code find_thread_locked(sf_http_thread **found, sf_error *error) {
   *found = registry.current;
   if (registry.current != NULL)
     return SF_OK;
@@ -247,9 +248,9 @@ static sf_code find_thread(sf_http_thread **found, sf_error *error) {
   return SF_OK;
 }
 
-static sf_code enter_thread(sf_http_client *client, sf_error *error) {
+static sf_code enter_thread_locked(sf_http_client *client, sf_error *error) {
   sf_http_thread *entered;
-  SF_TRY(find_thread(&entered, error));
+  SF_TRY(find_thread_locked(&entered, error));
   client->thread = entered;
   client->multi = entered->multi;
   client->next = entered->clients;
@@ -259,7 +260,7 @@ static sf_code enter_thread(sf_http_client *client, sf_error *error) {
 }
 
 /* True when it was the thread's last client: then the thread stops. */
-static bool leave_thread(sf_http_client *client) {
+static bool leave_thread_locked(sf_http_client *client) {
   sf_http_thread *left = client->thread;
   sf_http_client **link = &left->clients;
   while (*link != client)
@@ -292,7 +293,7 @@ void sf_http_start_curl(void) {
 
 sf_code sf_http_thread_enter(sf_http_client *client, sf_error *error) {
   lock_registry();
-  sf_code code = enter_thread(client, error);
+  sf_code code = enter_thread_locked(client, error);
   unlock_registry();
   return code;
 }
@@ -300,7 +301,7 @@ sf_code sf_http_thread_enter(sf_http_client *client, sf_error *error) {
 void sf_http_thread_leave(sf_http_client *client) {
   sf_http_thread *left = client->thread;
   lock_registry();
-  bool is_last = leave_thread(client);
+  bool is_last = leave_thread_locked(client);
   unlock_registry();
   if (!is_last)
     return;
