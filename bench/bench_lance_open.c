@@ -7,7 +7,7 @@
  *   bench_lance_open ROOT KEY DIM METRIC CACHE_DIR DATA_FILE
  */
 #include "base/time.h"
-#include "formats/shard.h"
+#include "formats/formats.h"
 #include "query/scan.h"
 
 #include <fcntl.h>

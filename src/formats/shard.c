@@ -1,11 +1,8 @@
 #include "formats/shard.h"
 
-#include "formats/shard_resources.h"
+#include "formats/formats.h"
 
 #include <string.h>
-
-/* Every shard format, in the order in which they are looked for. */
-static const sf_shard_format *const formats[] = {&sf_sqlite_vec_format, &sf_lance_format};
 
 /* Storage that may recover and work that was given up stay what they are; all else is the shard's failure. */
 static sf_code name_shard(const sf_shard_params *source, sf_code code, sf_error *error) {
@@ -16,10 +13,7 @@ static sf_code name_shard(const sf_shard_params *source, sf_code code, sf_error 
 }
 
 sf_code sf_shard_format_check(const char *name, sf_error *error) {
-  for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]) && name != NULL; i++)
-    if (strcmp(formats[i]->name, name) == 0)
-      return SF_OK;
-  return name == NULL
+  return name == NULL || sf_format_find(name) != NULL
              ? SF_OK
              : sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "shard_format: expected the name of one, found %s", name);
 }
@@ -61,13 +55,13 @@ static sf_code open_found(const sf_shard_params *source, const sf_cancellation *
   sf_error first;
   sf_error_clear(&first);
   SF_TRY(choose_format(source, &name, error));
-  for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+  for (size_t i = 0; i < SF_NUM_FORMATS; i++) {
     bool detected = false;
     sf_error failure;
     sf_error_clear(&failure);
-    if (name != NULL && strcmp(name, formats[i]->name) != 0)
+    if (name != NULL && strcmp(name, sf_formats[i]->name) != 0)
       continue;
-    sf_code code = formats[i]->detect(source, cancellation, &detected, &failure);
+    sf_code code = sf_formats[i]->detect(source, cancellation, &detected, &failure);
     if (code == SF_ERROR) {
       add_refusal(&first, &failure);
       continue;
@@ -75,7 +69,7 @@ static sf_code open_found(const sf_shard_params *source, const sf_cancellation *
     if (code == SF_OK && !detected)
       continue;
     if (code == SF_OK)
-      code = formats[i]->open(source, cancellation, shard, &failure);
+      code = sf_formats[i]->open(source, cancellation, shard, &failure);
     if (code == SF_OK)
       return SF_OK;
     if (first.code == SF_OK || code != SF_DB_ADAPTER_ERROR)
@@ -90,11 +84,11 @@ static sf_code open_found(const sf_shard_params *source, const sf_cancellation *
   return first.code;
 }
 
-/* What the connections of other shards keep open is let go where file descriptors run out. */
+/* Where file descriptors run out, other shards' idle connections are closed for it. */
 sf_code sf_shard_open(const sf_shard_params *source, const sf_cancellation *cancellation, sf_shard **shard,
                       sf_error *error) {
   sf_code code = open_found(source, cancellation, shard, error);
-  if (code == SF_POOL_EXHAUSTED_ERROR && sf_connection_pool_shrink(source->resources->connections))
+  if (code == SF_POOL_EXHAUSTED_ERROR && sf_shard_resources_shrink(source->resources))
     code = open_found(source, cancellation, shard, error);
   return name_shard(source, code, error);
 }
@@ -136,26 +130,4 @@ sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf
 void sf_shard_close(sf_shard *shard) {
   if (shard != NULL)
     shard->format->close(shard);
-}
-
-sf_code sf_shard_resources_create(sf_shard_resources **created, sf_error *error) {
-  sf_shard_resources *resources = sf_calloc(1, sizeof(*resources));
-  if (resources == NULL)
-    return sf_fail_memory(error, "resources of shards");
-  sf_code code = sf_connection_pool_create(&resources->connections, error);
-  if (code == SF_OK)
-    code = sf_cache_users_create(&resources->cache_users, error);
-  if (code == SF_OK)
-    *created = resources;
-  else
-    sf_shard_resources_free(resources);
-  return code;
-}
-
-void sf_shard_resources_free(sf_shard_resources *resources) {
-  if (resources == NULL)
-    return;
-  sf_connection_pool_free(resources->connections);
-  sf_cache_users_free(resources->cache_users);
-  free(resources);
 }

@@ -1,6 +1,6 @@
 /*
- * A shard: vectors to scan, and the ids and payloads of the rows that win. A shard format is one vtable, and one line
- * in the table of shard.c.
+ * A shard: vectors to scan, and the ids and payloads of the rows that win, whatever its format (formats.h has the table of
+ * them).
  */
 #ifndef SF_FORMATS_SHARD_H
 #define SF_FORMATS_SHARD_H
@@ -55,6 +55,12 @@ typedef struct sf_shard_format {
   /* Reads all that a search could need, not only what opening looked at. */
   sf_code (*verify)(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);
   void (*close)(sf_shard *shard);
+  const struct sf_shard_writer_format *writer; /* NULL: shards of the format can't be written */
+  /* What the format keeps for all shards of a reader, connections for one, and closing what of it is idle (false: nothing
+   * was). All NULL: it keeps nothing. */
+  sf_code (*create_resources)(void **resources, sf_error *error);
+  void (*free_resources)(void *resources);
+  bool (*shrink_resources)(void *resources);
 } sf_shard_format;
 
 /* The first few rows that something is to be said of: by rowid in a sqlite-vec shard, in Lance by their number. */
@@ -96,8 +102,5 @@ void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation
 sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error);
 sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);
 void sf_shard_close(sf_shard *shard); /* NULL is allowed */
-
-extern const sf_shard_format sf_sqlite_vec_format;
-extern const sf_shard_format sf_lance_format;
 
 #endif

@@ -1,19 +1,14 @@
 #include "formats/shard_writer.h"
 
 #include "base/memory.h"
-
-#include <string.h>
-
-/* Every shard format that can be written. */
-static const sf_shard_writer_format *const formats[] = {&sf_sqlite_vec_writer, &sf_lance_writer};
-
-enum { NUM_FORMATS = sizeof(formats) / sizeof(formats[0]) };
+#include "formats/formats.h"
 
 static sf_code fail_unknown(const char *name, sf_error *error) {
   sf_buffer names = {0};
   bool made = true;
-  for (size_t i = 0; i < NUM_FORMATS && made; i++)
-    made = sf_buffer_append_format(&names, "%s%s", i == 0 ? "" : " or ", formats[i]->name);
+  for (size_t i = 0; i < SF_NUM_FORMATS && made; i++)
+    if (sf_formats[i]->writer != NULL)
+      made = sf_buffer_append_format(&names, "%s%s", names.length == 0 ? "" : " or ", sf_formats[i]->name);
   sf_code code = made ? sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
                                 "backend: expected %s, which can be written, found %s", (const char *)names.data, name)
                       : sf_fail_memory(error, "backend");
@@ -22,12 +17,9 @@ static sf_code fail_unknown(const char *name, sf_error *error) {
 }
 
 sf_code sf_shard_writer_find(const char *name, const sf_shard_writer_format **format, sf_error *error) {
-  for (size_t i = 0; i < NUM_FORMATS; i++)
-    if (strcmp(formats[i]->name, name) == 0) {
-      *format = formats[i];
-      return SF_OK;
-    }
-  return fail_unknown(name, error);
+  const sf_shard_format *found = sf_format_find(name);
+  *format = found == NULL ? NULL : found->writer;
+  return *format != NULL ? SF_OK : fail_unknown(name, error);
 }
 
 sf_code sf_shard_writer_create(const char *format_name, const sf_shard_writer_options *options,

@@ -1,6 +1,6 @@
 /*
- * Writing a shard: rows in, the shard's files in one folder out. A shard format that can be written is one vtable, and
- * one line in the table of shard_writer.c.
+ * Writing a shard: rows in, the shard's files in one folder out. A format that can be written has an
+ * sf_shard_writer_format in its row of the table (formats.h).
  *
  * A writer belongs to one thread at a time. It keeps a few MiB, whatever the number of rows; ids and payloads that a
  * format needs together at the end may be spooled to files in the folder, and are gone when it is finished.
@@ -31,7 +31,6 @@ typedef struct sf_shard_writer_options {
 typedef struct sf_shard_writer sf_shard_writer;
 
 typedef struct sf_shard_writer_format {
-  const char *name;         /* as sf_shard_format has it: "sqlite-vec", "lance" */
   bool has_string_ids_only; /* integers become their decimals: 1 and "1" are one id */
   /* Whether it can hold such vectors (`dim` 0: not known yet); else SF_CONFIG_VALIDATION_ERROR. */
   sf_code (*check)(sf_metric metric, uint32_t dim, sf_error *error);
@@ -55,8 +54,5 @@ sf_code sf_shard_writer_create(const char *format_name, const sf_shard_writer_op
 sf_code sf_shard_writer_add(sf_shard_writer *writer, const sf_shard_row *rows, size_t count, sf_error *error);
 sf_code sf_shard_writer_finish(sf_shard_writer *writer, sf_error *error);
 void sf_shard_writer_free(sf_shard_writer *writer); /* NULL is allowed */
-
-extern const sf_shard_writer_format sf_sqlite_vec_writer;
-extern const sf_shard_writer_format sf_lance_writer;
 
 #endif

@@ -6,7 +6,7 @@
  * {"row": number in the shard, "id": …, "payload": … or null, "vector": hexadecimal float32}, with strings in hexadecimal,
  * too. `remote` reads through a storage whose objects are not on this machine, and counts its requests on stderr.
  */
-#include "formats/shard.h"
+#include "formats/formats.h"
 #include "query/scan.h"
 #include "support/remote_storage.h"
 

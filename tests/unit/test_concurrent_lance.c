@@ -1,7 +1,7 @@
 /* A Lance shard that is opened and read by several threads at once, in place and from a storage that is not on this
  * machine. */
 #include "base/thread.h"
-#include "formats/shard.h"
+#include "formats/formats.h"
 #include "support/remote_storage.h"
 #include "support/scratch.h"
 

@@ -1,7 +1,7 @@
 /* Lance shards as they are written, read back. */
 #include "cmocka_includes.h"
+#include "formats/formats.h"
 #include "formats/lance/data_file.h"
-#include "formats/shard_writer.h"
 #include "random.h"
 #include "temporary_folder.h"
 
@@ -369,9 +369,10 @@ static void a_folder_that_can_not_be_made_is_named(void **state) {
 static void every_metric_and_dimension_of_the_format_is_taken(void **state) {
   (void)state;
   sf_error error = {0};
-  assert_int_equal(sf_lance_writer.check(SF_METRIC_DOT_PRODUCT, 0, &error), SF_OK);
-  assert_int_equal(sf_lance_writer.check(SF_METRIC_COSINE, INT32_MAX, &error), SF_OK);
-  assert_int_equal(sf_lance_writer.check(SF_METRIC_L2, (uint32_t)INT32_MAX + 1, &error), SF_CONFIG_VALIDATION_ERROR);
+  assert_int_equal(sf_lance_format.writer->check(SF_METRIC_DOT_PRODUCT, 0, &error), SF_OK);
+  assert_int_equal(sf_lance_format.writer->check(SF_METRIC_COSINE, INT32_MAX, &error), SF_OK);
+  assert_int_equal(sf_lance_format.writer->check(SF_METRIC_L2, (uint32_t)INT32_MAX + 1, &error),
+                   SF_CONFIG_VALIDATION_ERROR);
   assert_non_null(strstr(error.message, "2147483648"));
 }
 

@@ -1,9 +1,10 @@
 /* Shards of the LanceDB backend: a Lance dataset, vector_index.lance/. */
 #include "cache/cache_folder.h"
+#include "formats/formats.h"
 #include "formats/lance/mirror.h"
 #include "formats/lance/rows.h"
 #include "formats/lance/segments.h"
-#include "formats/shard_resources.h"
+#include "formats/lance/write_manifest.h"
 
 typedef struct lance_shard {
   sf_shard base;
@@ -183,4 +184,5 @@ const sf_shard_format sf_lance_format = {
     .fetch_rows = lance_fetch_rows,
     .verify = lance_verify,
     .close = lance_close,
+    .writer = &sf_lance_writer,
 };

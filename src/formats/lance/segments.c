@@ -5,8 +5,8 @@
 #include "cache/cache_folder.h"
 #include "cache/cache_limit.h"
 #include "cache/scratch_folder.h"
+#include "formats/formats.h"
 #include "formats/lance/cache_names.h"
-#include "formats/shard_resources.h"
 #include "vectors/vector_statistics.h"
 
 #include <math.h>

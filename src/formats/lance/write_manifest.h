@@ -3,6 +3,9 @@
 #define SF_FORMATS_LANCE_WRITE_MANIFEST_H
 
 #include "formats/lance/write_file.h"
+#include "formats/shard_writer.h"
+
+extern const sf_shard_writer_format sf_lance_writer;
 
 /* Appends the message that a data file of `num_rows` rows has as its first global buffer. */
 sf_code sf_lance_append_file_descriptor(sf_buffer *buffer, uint32_t dim, uint64_t num_rows, sf_error *error);

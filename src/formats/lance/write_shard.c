@@ -5,7 +5,6 @@
 #include "base/files.h"
 #include "formats/lance/write_columns.h"
 #include "formats/lance/write_manifest.h"
-#include "formats/shard_writer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -169,7 +168,6 @@ static sf_code lance_finish(sf_shard_writer *to, sf_error *error) {
 }
 
 const sf_shard_writer_format sf_lance_writer = {
-    .name = "lance",
     .has_string_ids_only = true,
     .check = lance_check,
     .create = lance_create,

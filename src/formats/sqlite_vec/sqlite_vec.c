@@ -4,9 +4,11 @@
 #include "cache/cache_use.h"
 #include "cache/scratch_folder.h"
 #include "cache/vector_file.h"
-#include "formats/shard_resources.h"
+#include "formats/formats.h"
+#include "formats/sqlite_vec/connection_pool.h"
 #include "formats/sqlite_vec/vec0_rows.h"
 #include "formats/sqlite_vec/vec0_tables.h"
+#include "formats/sqlite_vec/write_vec0.h"
 #include "vectors/vector_statistics.h"
 
 #include <errno.h>
@@ -275,7 +277,7 @@ static void describe(const sf_shard_params *source, sf_score_convention score_co
   shard->base.db_id = source->db_id;
   shard->base.dim = source->dim;
   shard->base.score_convention = score_convention;
-  shard->connections = source->resources->connections;
+  shard->connections = sf_shard_resources_of(source->resources, &sf_sqlite_vec_format);
 }
 
 static void describe_vectors(sqlite_vec_shard *shard) {
@@ -344,6 +346,21 @@ static sf_code sqlite_vec_verify(sf_shard *of, const sf_cancellation *cancellati
   return code;
 }
 
+static sf_code create_connections(void **connections, sf_error *error) {
+  sf_connection_pool *pool;
+  SF_TRY(sf_connection_pool_create(&pool, error));
+  *connections = pool;
+  return SF_OK;
+}
+
+static void free_connections(void *connections) {
+  sf_connection_pool_free(connections);
+}
+
+static bool shrink_connections(void *connections) {
+  return sf_connection_pool_shrink(connections);
+}
+
 const sf_shard_format sf_sqlite_vec_format = {
     .name = "sqlite-vec",
     .detect = sqlite_vec_detect,
@@ -351,4 +368,8 @@ const sf_shard_format sf_sqlite_vec_format = {
     .fetch_rows = sqlite_vec_fetch_rows,
     .verify = sqlite_vec_verify,
     .close = sqlite_vec_close,
+    .writer = &sf_sqlite_vec_writer,
+    .create_resources = create_connections,
+    .free_resources = free_connections,
+    .shrink_resources = shrink_connections,
 };

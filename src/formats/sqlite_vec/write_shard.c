@@ -195,7 +195,6 @@ static sf_code sqlite_vec_finish(sf_shard_writer *finished, sf_error *error) {
 }
 
 const sf_shard_writer_format sf_sqlite_vec_writer = {
-    .name = "sqlite-vec",
     .check = sqlite_vec_check,
     .create = sqlite_vec_create,
     .add = sqlite_vec_add,

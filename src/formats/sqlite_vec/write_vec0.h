@@ -10,6 +10,8 @@
 
 #include <sqlite3.h>
 
+extern const sf_shard_writer_format sf_sqlite_vec_writer;
+
 /* Slots of a chunk: what vec0 takes where its declaration names no chunk_size. */
 #define SF_VEC0_CHUNK_SIZE 1024
 
