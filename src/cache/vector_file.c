@@ -324,3 +324,44 @@ sf_code sf_vector_file_finish(sf_vector_file_writer *writer, sf_error *error) {
   sf_vector_file_abandon(writer); /* what was published stays */
   return code;
 }
+
+sf_code sf_vector_file_write(const sf_folder *folder, const char *name, const sf_vector_file_identity *identity,
+                             uint64_t num_rows, sf_vector_file_fill fill, void *context,
+                             const sf_cancellation *cancellation, sf_error *error) {
+  sf_vector_file_writer *writer;
+  SF_TRY(sf_vector_file_create(folder, name, identity, num_rows, &writer, error));
+  sf_code code = fill(context, writer, cancellation, error);
+  if (code == SF_OK)
+    return sf_vector_file_finish(writer, error);
+  sf_vector_file_abandon(writer);
+  return code;
+}
+
+typedef struct opening {
+  const sf_cached_vectors *vectors;
+  sf_vector_file *file;
+} opening;
+
+static sf_code map_vectors(void *context, const sf_folder *folder, bool *usable, sf_error *error) {
+  const opening *of = context;
+  return sf_vector_file_map(folder, of->vectors->name, &of->vectors->identity, usable, of->file, error);
+}
+
+static sf_code make_vectors(void *context, const sf_folder *folder, const sf_cancellation *cancellation,
+                            sf_error *error) {
+  const opening *of = context;
+  return of->vectors->make(of->vectors->context, folder, cancellation, error);
+}
+
+sf_code sf_cached_vectors_open(const sf_cached_vectors *vectors, const sf_cancellation *cancellation,
+                               sf_vector_file *file, sf_error *error) {
+  opening of = {vectors, file};
+  const sf_cached_file cached = {.place = vectors->place,
+                                 .name = vectors->name,
+                                 .num_bytes = vectors->num_bytes,
+                                 .context = &of,
+                                 .map = map_vectors,
+                                 .make = make_vectors};
+  *file = (sf_vector_file){0};
+  return sf_cached_file_open(&cached, cancellation, error);
+}

@@ -16,7 +16,7 @@
 #ifndef SF_CACHE_VECTOR_FILE_H
 #define SF_CACHE_VECTOR_FILE_H
 
-#include "base/folder.h"
+#include "cache/cached_file.h"
 #include "vectors/segment.h"
 
 #define SF_VECTOR_FILE_NAME "vectors.sfv"
@@ -62,5 +62,29 @@ sf_code sf_vector_file_write_rows(sf_vector_file_writer *writer, uint64_t first_
 sf_code sf_vector_file_finish(sf_vector_file_writer *writer, sf_error *error);
 /* Gives up: removes what was written. NULL is allowed. */
 void sf_vector_file_abandon(sf_vector_file_writer *writer);
+
+/* Writes every row, in any order. */
+typedef sf_code (*sf_vector_file_fill)(void *context, sf_vector_file_writer *writer,
+                                       const sf_cancellation *cancellation, sf_error *error);
+
+/* All of the above: makes the file, lets `fill` write its rows, and completes it, or removes it where that fails. */
+sf_code sf_vector_file_write(const sf_folder *folder, const char *name, const sf_vector_file_identity *identity,
+                             uint64_t num_rows, sf_vector_file_fill fill, void *context,
+                             const sf_cancellation *cancellation, sf_error *error);
+
+/* A vector file of the cache, and how it is made where there is none. */
+typedef struct sf_cached_vectors {
+  sf_cache_place place;
+  const char *name;
+  sf_vector_file_identity identity;
+  uint64_t num_bytes; /* as sf_cached_file has it */
+  void *context;
+  /* Makes and publishes the file `name` of the identity in the folder, whose lock is held. */
+  sf_code (*make)(void *context, const sf_folder *folder, const sf_cancellation *cancellation, sf_error *error);
+} sf_cached_vectors;
+
+/* Maps the file, which is made first where no usable one is there. */
+sf_code sf_cached_vectors_open(const sf_cached_vectors *vectors, const sf_cancellation *cancellation,
+                               sf_vector_file *file, sf_error *error);
 
 #endif

@@ -6,6 +6,7 @@
 #define SF_FORMATS_FORMATS_H
 
 #include "cache/cache_use.h"
+#include "cache/cached_file.h"
 #include "formats/shard.h"
 #include "formats/shard_writer.h"
 
@@ -29,6 +30,14 @@ struct sf_shard_resources {
   sf_cache_users *cache_users;     /* what of the local cache the open shards use */
   void *of_format[SF_NUM_FORMATS]; /* what each format made; NULL: it makes nothing */
 };
+
+/* The shard's folder of the cache. */
+static inline sf_cache_place sf_shard_cache_place(const sf_shard_params *params) {
+  return (sf_cache_place){.cache_dir = params->cache_dir,
+                          .db_url = params->db_url,
+                          .checkpoint_id = params->checkpoint_id,
+                          .max_cache_bytes = params->max_cache_bytes};
+}
 
 /* What the format's create_resources made. */
 void *sf_shard_resources_of(const sf_shard_resources *resources, const sf_shard_format *format);

@@ -1,9 +1,8 @@
 #include "formats/lance/mirror.h"
 
 #include "base/files.h"
-#include "cache/cache_folder.h"
-#include "cache/cache_limit.h"
 #include "cache/scratch_folder.h"
+#include "formats/formats.h"
 #include "formats/lance/cache_names.h"
 #include "formats/lance/data_file.h"
 #include "formats/lance/fetch_ranges.h"
@@ -99,15 +98,24 @@ static sf_code map_mirror(int descriptor, uint64_t file_size, uint64_t size, boo
   return code;
 }
 
-static sf_code map_mirror_in(const sf_cache_folder *folder, const char *name, uint64_t size, bool *usable,
-                             sf_lance_mirror_mapping *mirror, sf_error *error) {
+/* A mirror of the cache: which object's, and what of it is fetched where it has to be made. */
+typedef struct cached_mirror {
+  const char *name;
+  uint64_t size;
+  const sf_lance_object *object;
+  const range_list *list;
+  sf_lance_mirror_mapping *mapping;
+} cached_mirror;
+
+static sf_code map_cached(void *context, const sf_folder *folder, bool *usable, sf_error *error) {
+  const cached_mirror *mirror = context;
   int descriptor;
   struct stat status;
   *usable = false;
-  SF_TRY(sf_folder_open_file(&folder->folder, name, &descriptor, &status, error));
+  SF_TRY(sf_folder_open_file(folder, mirror->name, &descriptor, &status, error));
   if (descriptor < 0)
     return SF_OK;
-  sf_code code = map_mirror(descriptor, (uint64_t)status.st_size, size, usable, mirror, error);
+  sf_code code = map_mirror(descriptor, (uint64_t)status.st_size, mirror->size, usable, mirror->mapping, error);
   close(descriptor);
   return code;
 }
@@ -226,18 +234,45 @@ static sf_code fill_mirror(int descriptor, const char *path, const sf_lance_obje
   return write_trailer(descriptor, path, sf_lance_object_size(object), list, error);
 }
 
-/* Under the folder's lock, so that one temporary name does for all. */
-static sf_code make_mirror(const sf_cache_folder *folder, const char *name, const sf_lance_object *object,
-                           const range_list *list, const sf_cancellation *cancellation, sf_error *error) {
+static sf_code make_cached(void *context, const sf_folder *folder, const sf_cancellation *cancellation,
+                           sf_error *error) {
+  const cached_mirror *mirror = context;
   sf_new_file file;
-  sf_code code = sf_new_file_make(&folder->folder, name, &file, error);
+  sf_code code = sf_new_file_make(folder, mirror->name, &file, error);
   if (code == SF_OK) {
-    code = fill_mirror(file.descriptor, file.path, object, list, cancellation, error);
+    code = fill_mirror(file.descriptor, file.path, mirror->object, mirror->list, cancellation, error);
     if (code == SF_OK)
       code = sf_new_file_publish(&file, error);
     sf_new_file_end(&file);
   }
   return code == SF_ERROR ? sf_error_prefix(error, "local cache") : code;
+}
+
+static sf_cached_file cached_file_of(const sf_shard_params *params, cached_mirror *mirror) {
+  return (sf_cached_file){.place = sf_shard_cache_place(params),
+                          .name = mirror->name,
+                          .num_bytes = mirror->list == NULL ? 0 : count_bytes(mirror->list),
+                          .context = mirror,
+                          .map = map_cached,
+                          .make = make_cached};
+}
+
+static sf_code make_cached_mirror(const sf_shard_params *params, const char *name, const sf_lance_object *object,
+                                  const range_list *list, const sf_cancellation *cancellation,
+                                  sf_lance_mirror_mapping *mapping, sf_error *error) {
+  cached_mirror mirror = {
+      .name = name, .size = sf_lance_object_size(object), .object = object, .list = list, .mapping = mapping};
+  const sf_cached_file file = cached_file_of(params, &mirror);
+  return sf_cached_file_make(&file, cancellation, error);
+}
+
+/* A mirror that is there already, without the folder's lock. */
+static sf_code map_cached_mirror(const sf_shard_params *params, const char *name, uint64_t size, bool *usable,
+                                 sf_lance_mirror_mapping *mapping, sf_error *error) {
+  cached_mirror mirror = {.name = name, .size = size, .mapping = mapping};
+  const sf_cached_file file = cached_file_of(params, &mirror);
+  *usable = false;
+  return params->verify_only || size == 0 ? SF_OK : sf_cached_file_map(&file, usable, error);
 }
 
 /* A mirror that goes when it is closed, beside the cache's folder. */
@@ -259,35 +294,6 @@ static sf_code make_nameless_mirror(const sf_shard_params *source, const sf_lanc
   return code;
 }
 
-static sf_code make_in_folder(const sf_cache_folder *folder, const char *name, const sf_lance_object *object,
-                              const range_list *list, const sf_cancellation *cancellation,
-                              sf_lance_mirror_mapping *mirror, sf_error *error) {
-  uint64_t size = sf_lance_object_size(object);
-  bool usable;
-  SF_TRY(map_mirror_in(folder, name, size, &usable, mirror, error)); /* another process may have made it */
-  if (usable)
-    return SF_OK;
-  SF_TRY(make_mirror(folder, name, object, list, cancellation, error));
-  SF_TRY(map_mirror_in(folder, name, size, &usable, mirror, error));
-  return usable ? SF_OK
-                : sf_fail(error, SF_ERROR, "local cache: %s/%s does not hold what was just written to it",
-                          folder->folder.path, name);
-}
-
-static sf_code make_cached_mirror(const sf_shard_params *source, const char *name, const sf_lance_object *object,
-                                  const range_list *list, const sf_cancellation *cancellation,
-                                  sf_lance_mirror_mapping *mirror, sf_error *error) {
-  sf_cache_folder folder;
-  bool found;
-  sf_cache_make_room(source->cache_dir, source->max_cache_bytes, count_bytes(list));
-  SF_TRY(sf_cache_folder_open(source->cache_dir, true, &found, &folder, error));
-  sf_code code = sf_cache_folder_lock(&folder, source->db_url, source->checkpoint_id, cancellation, error);
-  if (code == SF_OK)
-    code = make_in_folder(&folder, name, object, list, cancellation, mirror, error);
-  sf_cache_folder_close(&folder);
-  return code;
-}
-
 /* ---------------------------------------------------------------------------------------------------------- Opening */
 
 /* Looks at the file itself, and mirrors what is to be mirrored of it. */
@@ -304,25 +310,6 @@ static sf_code mirror_file(const sf_shard_params *source, const sf_lance_manifes
     code = make_cached_mirror(source, name, object, &list, cancellation, mirror, error);
   free(list.ranges);
   sf_lance_data_file_close(&file);
-  return code;
-}
-
-/* A mirror that is there already, without the folder's lock. */
-static sf_code map_cached_mirror(const sf_shard_params *source, const char *name, uint64_t size, bool *usable,
-                                 sf_lance_mirror_mapping *mirror, sf_error *error) {
-  sf_cache_folder folder;
-  bool found;
-  *usable = false;
-  if (source->verify_only || size == 0)
-    return SF_OK;
-  SF_TRY(sf_cache_folder_open(source->cache_dir, false, &found, &folder, error));
-  if (!found)
-    return SF_OK;
-  bool matches;
-  sf_code code = sf_cache_folder_matches(&folder, source->db_url, source->checkpoint_id, &matches, error);
-  if (code == SF_OK && matches)
-    code = map_mirror_in(&folder, name, size, usable, mirror, error);
-  sf_cache_folder_close(&folder);
   return code;
 }
 

@@ -2,8 +2,6 @@
 
 #include "base/array.h"
 #include "base/files.h"
-#include "cache/cache_folder.h"
-#include "cache/cache_limit.h"
 #include "cache/scratch_folder.h"
 #include "formats/formats.h"
 #include "formats/lance/cache_names.h"
@@ -166,91 +164,47 @@ static uint64_t count_encoded_rows(const sf_lance_fragment *fragment) {
   return num_rows;
 }
 
-/* A vector file of the cache that is wanted, and what it is made of. */
+/* A vector file of the cache, and what it is made of. */
 typedef struct decoded_file {
-  const sf_shard_params *source;
   const sf_lance_fragment *fragment;
   uint64_t num_rows;
   char name[SF_LANCE_CACHE_NAME_SIZE];
-  sf_vector_file_identity identity;
+  const sf_vector_file_identity *identity;
 } decoded_file;
 
-static sf_code write_vector_file(const sf_folder *folder, const decoded_file *wanted,
-                                 const sf_cancellation *cancellation, sf_error *error) {
-  sf_vector_file_writer *writer;
-  SF_TRY(sf_vector_file_create(folder, wanted->name, &wanted->identity, wanted->num_rows, &writer, error));
-  sf_code code = decode_pages(wanted->fragment, writer, cancellation, error);
-  if (code == SF_OK)
-    return sf_vector_file_finish(writer, error);
-  sf_vector_file_abandon(writer);
-  return code;
-}
-
-/* Makes the vector file under the folder's lock, unless another process did while we waited for it. */
-static sf_code make_vector_file(const decoded_file *wanted, const sf_cancellation *cancellation, sf_vector_file *file,
+static sf_code fill_vector_file(void *context, sf_vector_file_writer *writer, const sf_cancellation *cancellation,
                                 sf_error *error) {
-  const sf_shard_params *source = wanted->source;
-  sf_cache_folder folder;
-  bool found;
-  bool usable = false;
-  sf_cache_make_room(source->cache_dir, source->max_cache_bytes,
-                     sf_vector_file_size(&wanted->identity, wanted->num_rows));
-  SF_TRY(sf_cache_folder_open(source->cache_dir, true, &found, &folder, error));
-  sf_code code = sf_cache_folder_lock(&folder, source->db_url, source->checkpoint_id, cancellation, error);
-  if (code == SF_OK)
-    code = sf_vector_file_map(&folder.folder, wanted->name, &wanted->identity, &usable, file, error);
-  if (code == SF_OK && !usable)
-    code = write_vector_file(&folder.folder, wanted, cancellation, error);
-  if (code == SF_OK && !usable)
-    code = sf_vector_file_map(&folder.folder, wanted->name, &wanted->identity, &usable, file, error);
-  if (code == SF_OK && !usable)
-    code = sf_fail(error, SF_ERROR, "local cache: %s/%s does not hold what was just written to it", folder.folder.path,
-                   wanted->name);
-  sf_cache_folder_close(&folder);
-  return code;
+  const decoded_file *decoded = context;
+  return decode_pages(decoded->fragment, writer, cancellation, error);
 }
 
-/* The file that is there already, without the folder's lock. */
-static sf_code map_vector_file(const decoded_file *wanted, bool *usable, sf_vector_file *file, sf_error *error) {
-  sf_cache_folder folder;
-  bool found;
-  bool matches;
-  *usable = false;
-  SF_TRY(sf_cache_folder_open(wanted->source->cache_dir, false, &found, &folder, error));
-  if (!found)
-    return SF_OK;
-  sf_code code =
-      sf_cache_folder_matches(&folder, wanted->source->db_url, wanted->source->checkpoint_id, &matches, error);
-  if (code == SF_OK && matches)
-    code = sf_vector_file_map(&folder.folder, wanted->name, &wanted->identity, usable, file, error);
-  sf_cache_folder_close(&folder);
-  return code;
+static sf_code make_vector_file(void *context, const sf_folder *folder, const sf_cancellation *cancellation,
+                                sf_error *error) {
+  const decoded_file *decoded = context;
+  return sf_vector_file_write(folder, decoded->name, decoded->identity, decoded->num_rows, fill_vector_file, context,
+                              cancellation, error);
 }
 
 static sf_code map_decoded(const sf_shard_params *source, const sf_lance_fragment *fragment, uint64_t num_rows,
                            const sf_cancellation *cancellation, sf_vector_file *file, sf_error *error) {
   const sf_lance_object *object = fragment->vectors.file->object;
-  decoded_file wanted = {
-      .source = source,
-      .fragment = fragment,
-      .num_rows = num_rows,
-      .identity =
-          {
-              .db_url = source->db_url,
-              .checkpoint_id = source->checkpoint_id,
-              .source_size = sf_lance_object_size(object),
-              .dim = source->dim,
-              .metric = source->metric,
-          },
-  };
-  bool usable;
-  sf_lance_cache_name(sf_lance_object_name(object), "vectors", wanted.name);
-  SF_TRY(map_vector_file(&wanted, &usable, file, error));
-  if (!usable)
-    SF_TRY(make_vector_file(&wanted, cancellation, file, error));
+  decoded_file decoded = {.fragment = fragment, .num_rows = num_rows};
+  sf_cached_vectors vectors = {.place = sf_shard_cache_place(source),
+                               .name = decoded.name,
+                               .identity = {.db_url = source->db_url,
+                                            .checkpoint_id = source->checkpoint_id,
+                                            .source_size = sf_lance_object_size(object),
+                                            .dim = source->dim,
+                                            .metric = source->metric},
+                               .context = &decoded,
+                               .make = make_vector_file};
+  decoded.identity = &vectors.identity;
+  vectors.num_bytes = sf_vector_file_size(&vectors.identity, num_rows);
+  sf_lance_cache_name(sf_lance_object_name(object), "vectors", decoded.name);
+  SF_TRY(sf_cached_vectors_open(&vectors, cancellation, file, error));
   if (file->segment.num_rows == num_rows)
     return SF_OK;
-  sf_fail(error, SF_ERROR, "local cache: %s/%s: expected %llu rows, found %zu", source->cache_dir, wanted.name,
+  sf_fail(error, SF_ERROR, "local cache: %s/%s: expected %llu rows, found %zu", source->cache_dir, decoded.name,
           (unsigned long long)num_rows, file->segment.num_rows);
   sf_vector_file_unmap(file);
   return SF_ERROR;

@@ -149,6 +149,7 @@ static sf_code identify(const sf_shard_params *source, const char *path, sf_vect
   return SF_OK;
 }
 
+/* Where a decoded row goes. */
 static sf_code write_rows(uint64_t first_row, const float *vectors, const int64_t *row_ids, size_t count,
                           void *user_data, sf_error *error) {
   return sf_vector_file_write_rows(user_data, first_row, vectors, row_ids, count, error);
@@ -168,96 +169,76 @@ static sf_code look_at_rows(uint64_t first_row, const float *vectors, const int6
   return SF_OK;
 }
 
-static sf_code write_vector_file(sqlite3 *database, const sf_vec0_rows *rows, const sf_folder *folder,
-                                 const sf_vector_file_identity *identity, const sf_cancellation *cancellation,
-                                 sf_error *error) {
-  sf_vector_file_writer *writer;
-  SF_TRY(sf_vector_file_create(folder, SF_VECTOR_FILE_NAME, identity, rows->count, &writer, error));
-  sf_code code = sf_vec0_read(database, identity->dim, rows, cancellation, write_rows, writer, error);
-  if (code == SF_OK)
-    return sf_vector_file_finish(writer, error);
-  sf_vector_file_abandon(writer);
-  return code;
-}
-
 /* What a pass over the tables of shard.db is for: a vector file, or (with NULL) a look at every row. */
 typedef struct decoding {
-  const sf_shard_params *source;
+  const sf_shard_params *params;
+  const char *path;
+  const sf_vector_file_identity *identity;
   const sf_folder *folder;
   sf_shard *looked_at;
+  sqlite3 *database;
+  sf_vec0_rows rows;
 } decoding;
 
-static sf_code decode_tables(sqlite3 *database, const decoding *purpose, const sf_vector_file_identity *identity,
-                             const sf_cancellation *cancellation, sf_error *error) {
-  sf_vec0_rows rows = {0};
-  sf_code code;
-  SF_TRY(sf_vec0_check_schema(database, identity->dim, identity->metric, error));
-  SF_TRY(sf_vec0_survey(database, identity->dim, identity->source_size, cancellation, &rows, error));
-  if (purpose->folder != NULL) {
-    sf_cache_make_room(purpose->source->cache_dir, purpose->source->max_cache_bytes,
-                       sf_vector_file_size(identity, rows.count));
-    code = write_vector_file(database, &rows, purpose->folder, identity, cancellation, error);
-  } else {
-    purpose->looked_at->num_rows = rows.count;
-    code = sf_vec0_read(database, identity->dim, &rows, cancellation, look_at_rows, purpose->looked_at, error);
-  }
-  sf_vec0_rows_free(&rows);
-  return code;
-}
-
-static sf_code decode(const char *path, const decoding *purpose, const sf_vector_file_identity *identity,
-                      const sf_cancellation *cancellation, sf_error *error) {
-  sqlite3 *database;
-  SF_TRY(sf_vec0_check_length(path, error));
-  SF_TRY(sf_sqlite_open_immutable(path, "shard.db", SF_DB_ADAPTER_ERROR, &database, error));
-  sf_code code = decode_tables(database, purpose, identity, cancellation, error);
-  sqlite3_close(database);
-  return code;
-}
-
-/* Makes the vector file under the folder's lock, unless another process did while we waited for it. */
-static sf_code make_vector_file(const sf_shard_params *source, sqlite_vec_shard *shard, sf_cache_folder *folder,
-                                const sf_vector_file_identity *identity, const sf_cancellation *cancellation,
+static sf_code fill_vector_file(void *context, sf_vector_file_writer *writer, const sf_cancellation *cancellation,
                                 sf_error *error) {
-  const sf_folder *in = &folder->folder;
-  const decoding purpose = {.source = source, .folder = in};
-  bool usable = false;
-  SF_TRY(sf_cache_folder_lock(folder, source->db_url, source->checkpoint_id, cancellation, error));
-  SF_TRY(sf_vector_file_map(in, SF_VECTOR_FILE_NAME, identity, &usable, &shard->file, error));
-  if (usable)
-    return SF_OK;
-  SF_TRY(decode(shard->path, &purpose, identity, cancellation, error));
-  SF_TRY(sf_vector_file_map(in, SF_VECTOR_FILE_NAME, identity, &usable, &shard->file, error));
-  return usable
-             ? SF_OK
-             : sf_fail(error, SF_ERROR,
-                       "local cache: %s/" SF_VECTOR_FILE_NAME " does not hold what was just written to it", in->path);
+  const decoding *pass = context;
+  return sf_vec0_read(pass->database, pass->identity->dim, &pass->rows, cancellation, write_rows, writer, error);
 }
 
+static sf_code decode_tables(decoding *pass, const sf_cancellation *cancellation, sf_error *error) {
+  const sf_vector_file_identity *identity = pass->identity;
+  sf_code code;
+  SF_TRY(sf_vec0_check_schema(pass->database, identity->dim, identity->metric, error));
+  SF_TRY(sf_vec0_survey(pass->database, identity->dim, identity->source_size, cancellation, &pass->rows, error));
+  if (pass->folder != NULL) {
+    sf_cache_make_room(pass->params->cache_dir, pass->params->max_cache_bytes,
+                       sf_vector_file_size(identity, pass->rows.count));
+    code = sf_vector_file_write(pass->folder, SF_VECTOR_FILE_NAME, identity, pass->rows.count, fill_vector_file, pass,
+                                cancellation, error);
+  } else {
+    pass->looked_at->num_rows = pass->rows.count;
+    code = sf_vec0_read(pass->database, identity->dim, &pass->rows, cancellation, look_at_rows, pass->looked_at, error);
+  }
+  sf_vec0_rows_free(&pass->rows);
+  return code;
+}
+
+static sf_code decode(decoding *pass, const sf_cancellation *cancellation, sf_error *error) {
+  SF_TRY(sf_vec0_check_length(pass->path, error));
+  SF_TRY(sf_sqlite_open_immutable(pass->path, "shard.db", SF_DB_ADAPTER_ERROR, &pass->database, error));
+  sf_code code = decode_tables(pass, cancellation, error);
+  sqlite3_close(pass->database);
+  return code;
+}
+
+static sf_code make_vector_file(void *context, const sf_folder *folder, const sf_cancellation *cancellation,
+                                sf_error *error) {
+  decoding *pass = context;
+  pass->folder = folder;
+  return decode(pass, cancellation, error);
+}
+
+/* How many rows there are, and so how much room their file takes, shows only when the tables are decoded. */
 static sf_code load_vectors(const sf_shard_params *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
                             sf_error *error) {
   sf_vector_file_identity identity;
-  sf_cache_folder folder;
-  bool found;
-  bool matches;
-  bool usable = false;
   SF_TRY(identify(source, shard->path, &identity, error));
-  SF_TRY(sf_cache_folder_open(source->cache_dir, true, &found, &folder, error));
-  sf_code code = sf_cache_folder_matches(&folder, source->db_url, source->checkpoint_id, &matches, error);
-  if (code == SF_OK && matches)
-    code = sf_vector_file_map(&folder.folder, SF_VECTOR_FILE_NAME, &identity, &usable, &shard->file, error);
-  if (code == SF_OK && !usable)
-    code = make_vector_file(source, shard, &folder, &identity, cancellation, error);
-  sf_cache_folder_close(&folder);
-  return code;
+  decoding pass = {.params = source, .path = shard->path, .identity = &identity};
+  const sf_cached_vectors vectors = {.place = sf_shard_cache_place(source),
+                                     .name = SF_VECTOR_FILE_NAME,
+                                     .identity = identity,
+                                     .context = &pass,
+                                     .make = make_vector_file};
+  return sf_cached_vectors_open(&vectors, cancellation, &shard->file, error);
 }
 
 static sf_code check_shard(const sf_shard_params *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
                            sf_error *error) {
   sf_vector_file_identity identity;
-  const decoding purpose = {.looked_at = &shard->base};
   SF_TRY(identify(source, shard->path, &identity, error));
-  return decode(shard->path, &purpose, &identity, cancellation, error);
+  decoding pass = {.params = source, .path = shard->path, .identity = &identity, .looked_at = &shard->base};
+  return decode(&pass, cancellation, error);
 }
 
 static void sqlite_vec_close(sf_shard *closed) {
