@@ -4,7 +4,6 @@
 #include "base/hexadecimal.h"
 #include "base/utf8.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,20 +198,29 @@ static bool is_integer(sf_json_text number) {
          memchr(at, 'e', number.length) == NULL && memchr(at, 'E', number.length) == NULL;
 }
 
+/* The value of digits that fill the text; false where it does not fit. strtoull would read on to a character that is none. */
+static bool read_digits(const char *at, const char *end, uint64_t *value) {
+  *value = 0;
+  for (; at < end; at++)
+    if (__builtin_mul_overflow(*value, 10, value) || __builtin_add_overflow(*value, (uint64_t)(*at - '0'), value))
+      return false;
+  return true;
+}
+
 bool sf_json_text_to_int64(sf_json_text number, int64_t *value) {
+  uint64_t magnitude;
   if (!is_integer(number))
     return false;
-  errno = 0;
-  *value = strtoll(number.data, NULL, 10);
-  return errno == 0;
+  bool is_negative = number.data[0] == '-';
+  if (!read_digits(number.data + is_negative, number.data + number.length, &magnitude) ||
+      magnitude > (uint64_t)INT64_MAX + is_negative)
+    return false;
+  *value = (int64_t)(is_negative ? 0 - magnitude : magnitude);
+  return true;
 }
 
 bool sf_json_text_to_uint64(sf_json_text number, uint64_t *value) {
-  if (!is_integer(number) || number.data[0] == '-')
-    return false;
-  errno = 0;
-  *value = strtoull(number.data, NULL, 10);
-  return errno == 0;
+  return is_integer(number) && number.data[0] != '-' && read_digits(number.data, number.data + number.length, value);
 }
 
 bool sf_json_text_to_double(sf_json_text number, double *value) {

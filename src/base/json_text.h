@@ -44,9 +44,11 @@ bool sf_json_find_member(const char *object, size_t length, const char *name, sf
 /* Whether a string in quotes, perhaps with escapes, says `expected`. */
 bool sf_json_text_is(sf_json_text string, const char *expected);
 
-/* Numbers; false where the value is none, or doesn't fit. Whatever the locale. */
+/* Numbers; false where the value is none, or doesn't fit. Independent of the locale. The text of an integer may come from
+ * elsewhere, and needs no byte after it. */
 bool sf_json_text_to_int64(sf_json_text number, int64_t *value);
 bool sf_json_text_to_uint64(sf_json_text number, uint64_t *value);
+/* The byte after the text must be readable, and no part of a number. */
 bool sf_json_text_to_double(sf_json_text number, double *value);
 
 #endif

@@ -79,20 +79,11 @@ typedef struct row_target {
   bool has_integer_ids;
 } row_target;
 
-/* Ids are stored one after the other in a shard: the digits of one end with its length, not with a NUL. */
-static bool parse_integer_id(const char *text, size_t length, int64_t *id) {
-  char digits[24];
-  if (length >= sizeof(digits))
-    return false;
-  memcpy(digits, text, length);
-  digits[length] = '\0';
-  return sf_json_text_to_int64((sf_json_text){.data = digits, .length = length}, id);
-}
-
 static bool add_row(sf_row_sink *sink, sf_id_type id_type, int64_t id_integer, const char *id_string, size_t id_length,
                     const char *payload, size_t payload_length) {
   row_target *target = (row_target *)sink;
-  if (target->has_integer_ids && id_type == SF_ID_STRING && parse_integer_id(id_string, id_length, &id_integer))
+  const sf_json_text text = {.data = id_string, .length = id_length};
+  if (target->has_integer_ids && id_type == SF_ID_STRING && sf_json_text_to_int64(text, &id_integer))
     id_type = SF_ID_INTEGER;
   return sf_search_response_set_row(target->response, target->indexes[target->next++], id_type, id_integer, id_string,
                                     id_length, payload, payload_length);

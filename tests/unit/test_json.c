@@ -271,6 +271,58 @@ static void members_are_found_as_they_were_written(void **state) {
   assert_false(sf_json_find_member("{}", 2, "b", &member));
 }
 
+/* The text in memory of just its length, for the address sanitizer: digits after it are another number's. */
+static sf_json_text copy_exactly(const char *text) {
+  char *copy = malloc(strlen(text));
+  assert_non_null(copy);
+  memcpy(copy, text, strlen(text));
+  return (sf_json_text){.data = copy, .length = strlen(text)};
+}
+
+static void integers_are_read_within_the_length_of_their_text(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    bool is_signed; /* fits an int64 */
+    bool is_unsigned;
+    int64_t value;
+  } cases[] = {
+      {"0", true, true, 0},
+      {"-0", true, false, 0},
+      {"7", true, true, 7},
+      {"9223372036854775807", true, true, INT64_MAX},
+      {"-9223372036854775808", true, false, INT64_MIN},
+      {"9223372036854775808", false, true, INT64_MIN}, /* as an unsigned one */
+      {"18446744073709551615", false, true, -1},
+      {"18446744073709551616", false, false, 0},
+      {"-9223372036854775809", false, false, 0},
+      {"99999999999999999999999999999", false, false, 0},
+      {"1.0", false, false, 0},
+      {"1e2", false, false, 0},
+      {"01", false, false, 0},
+      {"-", false, false, 0},
+      {"+1", false, false, 0},
+      {" 1", false, false, 0},
+      {"1 ", false, false, 0},
+  };
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    sf_json_text number = copy_exactly(cases[i].text);
+    int64_t value = 0;
+    uint64_t unsigned_value = 0;
+    if (sf_json_text_to_int64(number, &value) != cases[i].is_signed ||
+        sf_json_text_to_uint64(number, &unsigned_value) != cases[i].is_unsigned)
+      fail_msg("%s", cases[i].text);
+    if (cases[i].is_signed)
+      assert_true(value == cases[i].value);
+    if (cases[i].is_unsigned)
+      assert_true(unsigned_value == (uint64_t)cases[i].value);
+    free((char *)(uintptr_t)number.data);
+  }
+  int64_t value;
+  assert_true(sf_json_text_to_int64((sf_json_text){.data = "1234", .length = 2}, &value) && value == 12);
+  assert_false(sf_json_text_to_int64((sf_json_text){.data = "1", .length = 0}, &value));
+}
+
 /* A locale that writes 1,5; the system may have none. */
 static bool set_comma_locale(void) {
   static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "de_DE", "fr_FR"};
@@ -391,6 +443,7 @@ int main(void) {
       cmocka_unit_test(what_stands_for_other_values_leaves_all_else_alone),
       cmocka_unit_test(of_members_with_one_name_the_last_counts),
       cmocka_unit_test(members_are_found_as_they_were_written),
+      cmocka_unit_test(integers_are_read_within_the_length_of_their_text),
       cmocka_unit_test(numbers_are_read_alike_in_every_locale),
       cmocka_unit_test(objects_are_written),
       cmocka_unit_test(memory_that_runs_out_is_told_as_that),
