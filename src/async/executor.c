@@ -2,11 +2,11 @@
 
 #include "async/thread_pool.h"
 #include "base/memory.h"
+#include "base/options.h"
 #include "base/process.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define DEFAULT_NUM_LOADERS 16
 #define MAX_THREADS 1024
@@ -46,15 +46,11 @@ static uint32_t bound(uint32_t given, uint32_t otherwise) {
 }
 
 static sf_code read_options(const sf_executor_options *given, sf_executor_options *options, sf_error *error) {
-  const size_t first_size = offsetof(sf_executor_options, thread_nice) + sizeof(given->thread_nice);
   sf_executor_options_init(options);
   if (given == NULL)
     return SF_OK;
-  if (given->size < first_size)
-    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "executor options: expected them initialised, found size %zu",
-                   given->size);
-  memcpy(options, given, given->size < sizeof(*options) ? given->size : sizeof(*options));
-  return SF_OK;
+  return sf_options_read(given, SF_SIZE_WITH(sf_executor_options, thread_nice), options,
+                         "executor options: expected them", error);
 }
 
 sf_code sf_executor_create_with(const sf_executor_options *given, sf_executor **created, sf_error *error) {

@@ -1,14 +1,13 @@
 #include "reader/manifest_source.h"
 
 #include "base/memory.h"
+#include "base/options.h"
 #include "snapshot/manifest.h"
 
 #include <string.h>
 
 sf_code sf_manifest_source_check(const sf_manifest_source *source, sf_error *error) {
-  if (source == NULL || source->size < sizeof(*source))
-    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "manifest source: expected it initialised, found size %zu",
-                   source == NULL ? 0 : source->size);
+  SF_TRY(sf_options_check(source, sizeof(*source), "manifest source: expected it", error));
   if (source->ref == NULL || (source->bytes == NULL && source->length > 0))
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "manifest source: expected a reference and bytes, found none");
   if (source->length > SF_MANIFEST_MAX_BYTES)

@@ -3,6 +3,7 @@
 #include "async/executor.h"
 #include "base/files.h"
 #include "base/memory.h"
+#include "base/options.h"
 #include "reader/manifest_source.h"
 #include "snapshot/snapshot.h"
 #include "storage/s3/options.h"
@@ -15,16 +16,11 @@ void sf_reader_options_init(sf_reader_options *options) {
 }
 
 sf_code sf_reader_options_read(const sf_reader_options *given, sf_reader_options *options, sf_error *error) {
-  const size_t first_size = offsetof(sf_reader_options, log_user_data) + sizeof(given->log_user_data);
   sf_reader_options_init(options);
   if (given == NULL)
     return SF_OK;
-  if (given->size < first_size)
-    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "reader options: expected them initialised, found size %zu",
-                   given->size);
-  memcpy(options, given, given->size < sizeof(*options) ? given->size : sizeof(*options));
-  options->size = sizeof(*options);
-  return SF_OK;
+  return sf_options_read(given, SF_SIZE_WITH(sf_reader_options, log_user_data), options,
+                         "reader options: expected them", error);
 }
 
 sf_code sf_reader_options_copy(const sf_reader_options *given, sf_reader_options *copy, sf_error *error) {

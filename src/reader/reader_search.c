@@ -1,37 +1,33 @@
 /* Searches by a reader: checked, routed, and run, one or several together. */
+#include "base/options.h"
 #include "base/time.h"
 #include "query/response_outcome.h"
 #include "reader/reader.h"
 
 #include <math.h>
-#include <string.h>
 
 void sf_search_request_init(sf_search_request *request) {
   *request = (sf_search_request)SF_SEARCH_REQUEST_INIT;
 }
 
-/* A caller that was compiled against an older header knows fewer members: the rest keep their defaults. */
 static sf_code read_request(const sf_search_request *given, sf_search_request *request, sf_error *error) {
-  const size_t first_size = offsetof(sf_search_request, routing_context) + sizeof(given->routing_context);
   sf_search_request_init(request);
-  if (given == NULL || given->size < first_size)
-    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "search request: expected it initialised, found size %zu",
-                   given == NULL ? 0 : given->size);
-  memcpy(request, given, given->size < sizeof(*request) ? given->size : sizeof(*request));
-  return SF_OK;
+  return sf_options_read(given, SF_SIZE_WITH(sf_search_request, routing_context), request,
+                         "search request: expected it", error);
 }
 
 /* Reads an element of the caller's array, whose stride is the size of its requests: the caller may have been compiled
  * against a header with more members. */
 static sf_code read_request_at(const sf_search_request *requests, size_t index, sf_search_request *request,
                                sf_error *error) {
-  const char *given = (const char *)requests + (index == 0 ? 0 : index * requests->size);
-  SF_TRY(read_request((const void *)given, request, error));
-  if (request->size == requests->size)
+  const void *element = (const char *)requests + (index == 0 ? 0 : index * requests->size);
+  const sf_search_request *given = element;
+  SF_TRY(read_request(given, request, error));
+  if (given->size == requests->size)
     return SF_OK;
   return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
                  "search request %zu: expected the size of the first, %zu, found %zu", index, requests->size,
-                 request->size);
+                 given->size);
 }
 
 /* One component as float32, the precision of the stored vectors. */

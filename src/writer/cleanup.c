@@ -1,6 +1,7 @@
 /* Removing what no manifest refers to. */
 #include "async/operation.h"
 #include "base/log.h"
+#include "base/options.h"
 #include "base/time.h"
 #include "storage/s3/options.h"
 #include "writer/root_runs.h"
@@ -16,15 +17,11 @@ void sf_cleanup_options_init(sf_cleanup_options *options) {
 }
 
 static sf_code read_options(const sf_cleanup_options *given, sf_cleanup_options *options, sf_error *error) {
-  const size_t first_size = offsetof(sf_cleanup_options, log_user_data) + sizeof(given->log_user_data);
   sf_cleanup_options_init(options);
   if (given == NULL)
     return SF_OK;
-  if (given->size < first_size)
-    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "cleanup options: expected them initialised, found size %zu",
-                   given->size);
-  memcpy(options, given, given->size < sizeof(*options) ? given->size : sizeof(*options));
-  options->size = sizeof(*options);
+  SF_TRY(sf_options_read(given, SF_SIZE_WITH(sf_cleanup_options, log_user_data), options,
+                         "cleanup options: expected them", error));
   if (!(options->min_age_seconds >= 0))
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "min_age_seconds: expected at least 0, found %g",
                    options->min_age_seconds);

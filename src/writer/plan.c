@@ -1,10 +1,10 @@
 #include "writer/plan.h"
 
 #include "base/memory.h"
+#include "base/options.h"
 #include "snapshot/manifest.h"
 #include "vectors/metrics.h"
 
-#include <string.h>
 #include <unistd.h>
 
 #define DEFAULT_BACKEND "lance"
@@ -21,14 +21,8 @@ void sf_build_options_init(sf_build_options *options) {
 }
 
 sf_code sf_build_options_read(const sf_build_options *given, sf_build_options *options, sf_error *error) {
-  const size_t first_size = offsetof(sf_build_options, executor);
   sf_build_options_init(options);
-  if (given == NULL || given->size < first_size)
-    return sf_fail(error, invalid, "build options: expected them initialised, found %s",
-                   given == NULL ? "none" : "less");
-  memcpy(options, given, given->size < sizeof(*options) ? given->size : sizeof(*options));
-  options->size = sizeof(*options);
-  return SF_OK;
+  return sf_options_read(given, offsetof(sf_build_options, executor), options, "build options: expected them", error);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- Numbers */

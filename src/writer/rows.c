@@ -1,6 +1,7 @@
 #include "writer/rows.h"
 
 #include "base/memory.h"
+#include "base/options.h"
 #include "base/utf8.h"
 
 #include <math.h>
@@ -13,12 +14,8 @@ void sf_row_batch_init(sf_row_batch *batch) {
 }
 
 sf_code sf_row_batch_read(const sf_row_batch *given, sf_row_batch *batch, sf_error *error) {
-  const size_t first_size = offsetof(sf_row_batch, first_number) + sizeof(given->first_number);
   sf_row_batch_init(batch);
-  if (given == NULL || given->size < first_size)
-    return sf_fail(error, invalid, "rows: expected a batch initialised, found %s", given == NULL ? "none" : "less");
-  memcpy(batch, given, given->size < sizeof(*batch) ? given->size : sizeof(*batch));
-  batch->size = sizeof(*batch);
+  SF_TRY(sf_options_read(given, SF_SIZE_WITH(sf_row_batch, first_number), batch, "rows: expected a batch", error));
   if (batch->vectors == NULL && batch->count > 0)
     return sf_fail(error, invalid, "%s: expected vectors, found none", sf_row_source(batch->vectors_name, "vectors"));
   return SF_OK;

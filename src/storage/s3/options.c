@@ -1,5 +1,6 @@
 #include "storage/s3/options.h"
 
+#include "base/options.h"
 #include "storage/s3/settings.h"
 
 #include <string.h>
@@ -9,16 +10,11 @@ void sf_s3_options_init(sf_s3_options *options) {
 }
 
 sf_code sf_s3_options_read(const sf_s3_options *given, sf_s3_options *options, sf_error *error) {
-  const size_t first_size = offsetof(sf_s3_options, credential_user_data) + sizeof(given->credential_user_data);
   sf_s3_options_init(options);
   if (given == NULL)
     return SF_OK;
-  if (given->size < first_size)
-    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "S3 options: expected them initialised, found size %zu",
-                   given->size);
-  memcpy(options, given, given->size < sizeof(*options) ? given->size : sizeof(*options));
-  options->size = sizeof(*options);
-  return SF_OK;
+  return sf_options_read(given, SF_SIZE_WITH(sf_s3_options, credential_user_data), options, "S3 options: expected them",
+                         error);
 }
 
 /* The texts among the options. */
