@@ -1,4 +1,7 @@
-/* The manifests that were published at a root. */
+/*
+ * The history of a root: its published manifests, newest first, from a listing of their names. No manifest is read, but
+ * `_CURRENT` is, to mark the live one; without it, or with a malformed one, none is live.
+ */
 #include "async/operation.h"
 #include "base/block.h"
 #include "reader/options.h"
@@ -8,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What references are made from: the prefix that `_CURRENT` names its manifest below, or the root. */
+/* The prefix of the references: the one that `_CURRENT` has its manifest below, or the root. */
 typedef struct published_below {
   const char *prefix;
   size_t prefix_length;
@@ -63,14 +66,14 @@ static sf_code describe_all(const published_below *below, const sf_name_list *li
   return SF_OK;
 }
 
-/* Manifests sort by the time of their publishing. Where the live one and what is newer are enough, the end of the listing is
- * all that is asked for: one page, in general. */
+/* Names sort by the time of publishing. Where the live manifest and newer ones are enough for the limit, only they are
+ * listed: one page, in general. */
 static sf_code list_newest(sf_storage *storage, const char *live_key, size_t limit, const sf_cancellation *cancellation,
                            sf_name_list *list, sf_error *error) {
   static const char folder[] = "manifests/";
   if (limit > 0 && live_key != NULL && strncmp(live_key, folder, sizeof(folder) - 1) == 0) {
     const char *name = live_key + sizeof(folder) - 1;
-    char *after = sf_memdup_string(name, strcspn(name, "/")); /* without the slash: the live one comes after it */
+    char *after = sf_memdup_string(name, strcspn(name, "/")); /* without the slash: sorts before the live one */
     if (after == NULL)
       return sf_fail_memory(error, "history");
     sf_code code = sf_snapshot_list_manifests(storage, after, cancellation, list, error);
@@ -91,7 +94,7 @@ static sf_code read_history(sf_storage *storage, size_t limit, const sf_cancella
   sf_code code = sf_snapshot_read_pointer(storage, cancellation, &pointer, &failure);
   if (code == SF_OK)
     code = sf_reference_manifest_key(pointer.manifest_ref, storage->root, &live_key, &failure);
-  /* Without a pointer, or with a broken one, the history is of more use than ever: nothing in it is live. */
+  /* Without a pointer, or with a malformed one, the history is what helps to repair it. */
   if (code == SF_READER_STATE_ERROR || code == SF_MANIFEST_PARSE_ERROR)
     code = SF_OK;
   else if (code != SF_OK && error != NULL)

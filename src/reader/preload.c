@@ -5,16 +5,16 @@
 typedef struct preload preload;
 
 typedef struct preloaded_shard {
-  sf_shard_waiter waiter; /* first: the cache hands it back */
+  sf_shard_waiter waiter; /* first: the served snapshot passes it to shard_loaded */
   preload *of;
   uint32_t db_id;
   bool is_waiting;
 } preloaded_shard;
 
 struct preload {
-  sf_cancellation_hook hook; /* first: the cancellation hands it back */
-  sf_cancellation stop;      /* of preparing shards: cancelled, or one of them failed */
-  sf_served_snapshot *cache;
+  sf_cancellation_hook hook; /* first: the cancellation passes it to wake */
+  sf_cancellation stop;      /* for the shards being prepared: the preload was cancelled, or one of them failed */
+  sf_served_snapshot *served;
   preloaded_shard *shards;
   size_t count;
   pthread_mutex_t mutex; /* guards all below, and is_waiting */
@@ -29,7 +29,7 @@ static void shard_loaded(sf_shard_waiter *waiter, sf_shard *shard, sf_code code,
   preload *of = loaded->of;
   if (shard != NULL) {
     sf_shard_prepare(shard, &of->stop);
-    sf_served_snapshot_return(of->cache, loaded->db_id);
+    sf_served_snapshot_return(of->served, loaded->db_id);
   }
   pthread_mutex_lock(&of->mutex);
   loaded->is_waiting = false;
@@ -43,7 +43,7 @@ static void shard_loaded(sf_shard_waiter *waiter, sf_shard *shard, sf_code code,
   pthread_mutex_unlock(&of->mutex);
 }
 
-/* Cancelled. The hook takes only this mutex, which is never held while hooks are added or removed. */
+/* On cancellation. This mutex is never held while hooks are added or removed. */
 static void wake(sf_cancellation_hook *hook) {
   preload *of = (preload *)hook;
   sf_cancellation_request(&of->stop);
@@ -54,7 +54,7 @@ static void wake(sf_cancellation_hook *hook) {
   pthread_mutex_unlock(&of->mutex);
 }
 
-/* Asks for every shard. */
+/* Begins to load every shard, until one has failed. */
 static void start_loads(preload *of) {
   for (size_t i = 0; i < of->count; i++) {
     sf_shard *shard;
@@ -67,24 +67,24 @@ static void start_loads(preload *of) {
     if (!go_on)
       return;
     sf_error_clear(&error);
-    sf_code code = sf_served_snapshot_acquire(of->cache, of->shards[i].db_id, &of->shards[i].waiter, &shard, &error);
+    sf_code code = sf_served_snapshot_acquire(of->served, of->shards[i].db_id, &of->shards[i].waiter, &shard, &error);
     if (code != SF_OK || shard != NULL)
       shard_loaded(&of->shards[i].waiter, shard, code, &error);
   }
 }
 
-/* Waits for what was asked for, and stops waiting at the first failure. */
+/* Waits for all loads, or to the first failure. */
 static void finish_loads(preload *of) {
   pthread_mutex_lock(&of->mutex);
   while (of->num_waiting > 0 && of->code == SF_OK)
     pthread_cond_wait(&of->changed, &of->mutex);
   for (size_t i = 0; i < of->count; i++)
     if (of->shards[i].is_waiting &&
-        sf_served_snapshot_stop_waiting(of->cache, of->shards[i].db_id, &of->shards[i].waiter)) {
+        sf_served_snapshot_stop_waiting(of->served, of->shards[i].db_id, &of->shards[i].waiter)) {
       of->shards[i].is_waiting = false;
       of->num_waiting--;
     }
-  while (of->num_waiting > 0) /* those that are being told right now */
+  while (of->num_waiting > 0) /* whose shard_loaded runs right now */
     pthread_cond_wait(&of->changed, &of->mutex);
   pthread_mutex_unlock(&of->mutex);
 }
@@ -95,10 +95,10 @@ static void choose_shards(preload *of, const sf_manifest *manifest, uint32_t max
       of->shards[of->count++] = (preloaded_shard){.waiter.loaded = shard_loaded, .of = of, .db_id = id};
 }
 
-sf_code sf_preload_shards(sf_served_snapshot *cache, uint32_t max_shards, const sf_cancellation *cancellation,
+sf_code sf_preload_shards(sf_served_snapshot *served, uint32_t max_shards, const sf_cancellation *cancellation,
                           sf_error *error) {
-  const sf_manifest *manifest = &sf_served_snapshot_metadata(cache)->manifest;
-  preload all = {.hook.wake = wake, .cache = cache};
+  const sf_manifest *manifest = &sf_served_snapshot_metadata(served)->manifest;
+  preload all = {.hook.wake = wake, .served = served};
   all.shards = sf_calloc(manifest->num_dbs, sizeof(*all.shards));
   if (all.shards == NULL || pthread_mutex_init(&all.mutex, NULL) != 0 || !sf_condition_init(&all.changed)) {
     free(all.shards);

@@ -1,4 +1,5 @@
-/* Reading single objects of a snapshot, for those who keep track of manifests themselves. */
+/* Reading `_CURRENT`, or a manifest by its reference, as bytes: for callers that choose manifests themselves and open them with
+ * sf_reader_options.manifest. */
 #include "async/operation.h"
 #include "reader/options.h"
 #include "snapshot/manifest.h"
@@ -15,7 +16,7 @@ static sf_code read_key(sf_storage *storage, const char *key, const char *refere
   if (!found)
     return sf_fail(error, SF_MANIFEST_STORE_ERROR, "%s: expected an object at %s below %s, found none", reference, key,
                    storage->root);
-  /* An empty object has bytes, too: those who get them free them. */
+  /* An empty object is a block, too: NULL bytes would mean that there is none. */
   return sf_buffer_reserve(contents, 1) ? SF_OK : sf_fail_memory(error, reference);
 }
 

@@ -1,4 +1,5 @@
-/* What a reader serves, and how it is. */
+/* The served snapshot, its shards and the reader's health, as results of one block each. */
+#include "base/assert.h"
 #include "base/block.h"
 #include "base/time.h"
 #include "reader/reader.h"
@@ -23,7 +24,7 @@ static sf_code describe_snapshot(const sf_snapshot *snapshot, sf_snapshot_info *
 
 sf_code sf_reader_snapshot_info(sf_reader *reader, sf_snapshot_info **info, sf_error *error) {
   sf_served_snapshot *served;
-  SF_TRY(sf_reader_take_served(reader, &served, error));
+  SF_TRY(sf_reader_acquire_served(reader, &served, error));
   sf_code code = describe_snapshot(sf_served_snapshot_metadata(served), info, error);
   sf_served_snapshot_release(served);
   return code;
@@ -54,7 +55,7 @@ const sf_shard_detail *sf_shard_detail_at(const sf_shard_detail *details, size_t
 
 sf_code sf_reader_shard_details(sf_reader *reader, sf_shard_detail **details, size_t *count, sf_error *error) {
   sf_served_snapshot *served;
-  SF_TRY(sf_reader_take_served(reader, &served, error));
+  SF_TRY(sf_reader_acquire_served(reader, &served, error));
   const sf_manifest *manifest = &sf_served_snapshot_metadata(served)->manifest;
   sf_code code = describe_shards(manifest, details, error);
   if (code == SF_OK)
@@ -63,8 +64,9 @@ sf_code sf_reader_shard_details(sf_reader *reader, sf_shard_detail **details, si
   return code;
 }
 
-/* With the reader's mutex held. */
-static sf_health *describe_health(const sf_reader *reader, double threshold) {
+/* NULL when memory is out. */
+static sf_health *describe_health_locked(const sf_reader *reader, double threshold) {
+  SF_ASSERT_LOCKED(&reader->mutex);
   const char *refresh_error = reader->refresh_error.code == SF_OK ? NULL : reader->refresh_error.message;
   sf_health *made =
       sf_calloc(1, sizeof(*made) + sf_block_text_size(reader->manifest_ref) + sf_block_text_size(refresh_error));
@@ -84,9 +86,9 @@ static sf_health *describe_health(const sf_reader *reader, double threshold) {
 }
 
 sf_code sf_reader_health(sf_reader *reader, double staleness_threshold_seconds, sf_health **health, sf_error *error) {
-  SF_TRY(sf_reader_check_open(reader, error));
+  SF_TRY(sf_reader_check_process(reader, error));
   pthread_mutex_lock(&reader->mutex);
-  *health = describe_health(reader, staleness_threshold_seconds);
+  *health = describe_health_locked(reader, staleness_threshold_seconds);
   pthread_mutex_unlock(&reader->mutex);
   return *health != NULL ? SF_OK : sf_fail_memory(error, "health");
 }

@@ -1,4 +1,11 @@
-/* Searches by a reader: checked, routed, and run, one or several together. */
+/*
+ * Searches by a reader: a request is checked, its query converted to float32 and routed to shards, and a search of these
+ * shards created (query/search.h). A blocking search runs on the calling thread and others; submitted ones, alone or as a
+ * batch, are a group: one activity and one operation, which the last search completes. A batch fails with the error of its
+ * lowest failed request.
+ *
+ * Locks: a group's mutex is held only to count and store; nothing is called with it.
+ */
 #include "base/options.h"
 #include "base/time.h"
 #include "query/response_outcome.h"
@@ -30,7 +37,7 @@ static sf_code read_request_at(const sf_search_request *requests, size_t index, 
                  given->size);
 }
 
-/* One component as float32, the precision of the stored vectors. */
+/* One component at the precision of the stored vectors. */
 static float component(const sf_search_request *request, size_t index) {
   if (request->query_type == SF_FLOAT32)
     return ((const float *)request->query)[index];
@@ -73,7 +80,7 @@ static sf_route_request route_request(const sf_search_request *request, const fl
                             .routing_context = request->routing_context};
 }
 
-/* Converts and routes; both results are for the caller to free. */
+/* Converts and routes; the caller frees both results. */
 static sf_code route(const sf_served_snapshot *served, const sf_search_request *request, float **query,
                      uint32_t **shard_ids, size_t *count, sf_error *error) {
   const sf_snapshot *snapshot = sf_served_snapshot_metadata(served);
@@ -101,7 +108,7 @@ sf_code sf_reader_route(sf_reader *reader, const sf_search_request *given, uint3
   sf_served_snapshot *served;
   float *query = NULL;
   SF_TRY(read_request(given, &request, error));
-  SF_TRY(sf_reader_take_served(reader, &served, error));
+  SF_TRY(sf_reader_acquire_served(reader, &served, error));
   sf_code code = route(served, &request, &query, shard_ids, count, error);
   if (code == SF_OK)
     free(query);
@@ -134,20 +141,20 @@ static sf_code create_search(sf_reader *reader, sf_served_snapshot *served, cons
   return code;
 }
 
-/* Checks a request and makes its search, on the snapshot that is served right now. */
+/* Checks a request and creates its search, on the snapshot that is served now. */
 static sf_code prepare(sf_reader *reader, const sf_search_request *given, sf_search **search, sf_error *error) {
   sf_search_request request;
   sf_served_snapshot *served;
   SF_TRY(read_request(given, &request, error));
-  SF_TRY(sf_reader_take_served(reader, &served, error));
+  SF_TRY(sf_reader_acquire_served(reader, &served, error));
   sf_code code = create_search(reader, served, &request, search, error);
   sf_served_snapshot_release(served);
   return code;
 }
 
-/* One search on the calling thread, as an activity of the reader. */
+/* A blocking search as an activity. */
 typedef struct running_search {
-  sf_activity activity; /* first: the reader hands it back */
+  sf_activity activity; /* first: the reader passes it to begin_cancel */
   sf_search *search;
 } running_search;
 
@@ -177,14 +184,14 @@ sf_code sf_reader_search(sf_reader *reader, const sf_search_request *request, sf
 
 /* Searches that were submitted together: one, or a batch. */
 typedef struct group {
-  sf_activity activity; /* first: the reader hands it back */
-  atomic_uint references;
+  sf_activity activity;   /* first: the reader passes it to begin_cancel */
+  atomic_uint references; /* of the searches together, of the operation, and of cancellations */
   sf_reader *reader;
   sf_operation *operation;
   bool is_batch;
-  pthread_mutex_t mutex; /* guards the six below */
+  pthread_mutex_t mutex; /* guards num_left to responses */
   size_t num_left;
-  size_t first_failure; /* the lowest number of a search that failed */
+  size_t first_failure; /* the lowest index of a search that failed */
   sf_code code;
   sf_error error;
   sf_search_response **responses; /* count of them */
@@ -230,7 +237,7 @@ static void finish_group_cancel(void *token) {
   release_group(token);
 }
 
-/* The last search has ended. */
+/* After the last search ended. */
 static void complete_group(group *of) {
   sf_outcome outcome = {0};
   if (of->code == SF_OK && of->is_batch) {
@@ -284,10 +291,10 @@ static sf_code create_group(sf_reader *reader, size_t count, group **created, sf
   return SF_OK;
 }
 
-/* Makes the searches, all on one snapshot. */
+/* Creates the searches, all on one snapshot. */
 static sf_code prepare_members(sf_reader *reader, const sf_search_request *requests, group *to, sf_error *error) {
   sf_served_snapshot *served;
-  SF_TRY(sf_reader_take_served(reader, &served, error));
+  SF_TRY(sf_reader_acquire_served(reader, &served, error));
   sf_code code = SF_OK;
   for (size_t i = 0; i < to->count && code == SF_OK; i++) {
     sf_search_request request;
@@ -314,7 +321,7 @@ static void start_group(group *started) {
 static sf_code submit_group(sf_reader *reader, const sf_search_request *requests, size_t count, bool is_batch,
                             sf_completion_queue *queue, void *user_data, sf_operation **operation, sf_error *error) {
   group *submitted = NULL;
-  SF_TRY(sf_reader_check_open(reader, error));
+  SF_TRY(sf_reader_check_process(reader, error));
   SF_TRY(create_group(reader, count, &submitted, error));
   submitted->is_batch = is_batch;
   sf_code code = prepare_members(reader, requests, submitted, error);

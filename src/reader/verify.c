@@ -1,4 +1,8 @@
-/* Reading every object of a snapshot, to say what does not hold. */
+/*
+ * Verifying a snapshot: the pointer, the manifest, the routing artifacts and every shard are read whole and checked, one
+ * after the other. Each check's result goes to the callback; a failed check does not end the verification, unless the
+ * failure is one of the environment (cancelled, out of memory, or one that may pass when retried).
+ */
 #include "async/operation.h"
 #include "query/shard_params.h"
 #include "reader/options.h"
@@ -23,12 +27,12 @@ typedef struct verification {
   size_t num_failed;
 } verification;
 
-/* What keeps us from looking, rather than what we see. */
+/* Failures to check an object, rather than of the object. */
 static bool stops_verification(sf_code code) {
   return code == SF_CANCELLED_ERROR || code == SF_OUT_OF_MEMORY_ERROR || sf_code_retryable(code);
 }
 
-/* Tells how one object fared. Gives a code only where the verification has to stop. */
+/* Reports the result for one object. Fails only where the verification has to stop. */
 static sf_code report(verification *running, const char *object, sf_code code, const char *message, sf_error *error) {
   if (stops_verification(code) && code != SF_MANIFEST_STORE_ERROR)
     return code;
@@ -42,7 +46,7 @@ static sf_code report(verification *running, const char *object, sf_code code, c
   return SF_OK;
 }
 
-/* As report, for a check that has an error of its own to tell. `holds` is what to say where there is none. */
+/* As report, for a check with an error; `holds` is the message where it succeeded. */
 static sf_code report_check(verification *running, const char *object, sf_code code, const sf_error *failure,
                             const char *holds, sf_error *error) {
   sf_code stop = report(running, object, code, code == SF_OK ? holds : failure->message, error);
@@ -119,7 +123,7 @@ static sf_code check_artifact(verification *running, const char *reference, cons
   return report_check(running, reference, code, &failure, holds, error);
 }
 
-/* What a shard holds beyond what its own format can know. */
+/* Checks that need the manifest, or that a format leaves to its caller. */
 static sf_code check_contents(const sf_shard *shard, const sf_manifest *manifest, sf_error *error) {
   int64_t expected = manifest->shards[shard->db_id].row_count;
   uint64_t found = shard->num_rows + shard->num_not_finite;
@@ -140,10 +144,10 @@ static sf_code check_contents(const sf_shard *shard, const sf_manifest *manifest
   return SF_OK;
 }
 
-static sf_code verify_shard(const verification *running, const sf_shard_params *source, uint64_t *num_rows,
+static sf_code verify_shard(const verification *running, const sf_shard_params *params, uint64_t *num_rows,
                             sf_error *error) {
   sf_shard *shard;
-  SF_TRY(sf_shard_open(source, running->cancellation, &shard, error));
+  SF_TRY(sf_shard_open(params, running->cancellation, &shard, error));
   sf_code code = sf_shard_verify(shard, running->cancellation, error);
   if (code == SF_OK)
     code = check_contents(shard, &running->snapshot.manifest, error);
@@ -161,11 +165,11 @@ static sf_code check_shard(verification *running, uint32_t db_id, sf_error *erro
   SF_TRY(sf_shard_cache_folder(running->cache_dir, db_id, &folder, error));
   sf_code code = sf_shard_key(running->storage, manifest, db_id, &key, &failure);
   if (code == SF_OK) {
-    sf_shard_params source = sf_shard_params_of(running->storage, running->resources, manifest, db_id);
-    source.key = key;
-    source.cache_dir = folder;
-    source.verify_only = true;
-    code = verify_shard(running, &source, &num_rows, &failure);
+    sf_shard_params params = sf_shard_params_of(running->storage, running->resources, manifest, db_id);
+    params.key = key;
+    params.cache_dir = folder;
+    params.verify_only = true;
+    code = verify_shard(running, &params, &num_rows, &failure);
   }
   free(key);
   free(folder);

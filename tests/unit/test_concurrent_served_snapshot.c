@@ -58,7 +58,7 @@ static cache_test begin(void **state, uint32_t max_cached_shards, uint32_t num_l
   options.num_loaders = num_loaders;
   cache_test test = {.fixture = *state};
   test.reader = fixture_open(test.fixture, &options);
-  assert_int_equal(sf_reader_take_served(test.reader, &test.cache, NULL), SF_OK);
+  assert_int_equal(sf_reader_acquire_served(test.reader, &test.cache, NULL), SF_OK);
   return test;
 }
 
