@@ -1,5 +1,6 @@
 #include "async/completion_queue.h"
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "base/process.h"
 #include "base/thread.h"
@@ -12,14 +13,15 @@
 #include <unistd.h>
 
 struct sf_completion_queue {
-  atomic_uint references; /* the owner's, and one for each operation under way */
+  atomic_uint references; /* the owner's, and one for each operation */
   long process;
   pthread_mutex_t mutex;
   pthread_cond_t arrived;
   sf_queue_link ring; /* head: next is the first to pop */
-  bool signalled; /* a byte is in the pipe, or about to be: it is written once for all that arrive before it is read */
-  bool freed;     /* by the owner: nothing arrives any more */
-  int read_end;   /* both are open until the last reference goes: somebody may be about to write */
+  bool
+      signalled; /* a byte is in the pipe, or about to be written: one for all operations that are queued until it is read */
+  bool freed;   /* by the owner: nothing is queued any more */
+  int read_end; /* both stay open until the last reference is released: a thread may be about to write */
   int write_end;
 };
 
@@ -73,15 +75,18 @@ void sf_completion_queue_release(sf_completion_queue *queue) {
   free(queue);
 }
 
-/* With the mutex held. */
-static void unlink_first(sf_queue_link *link) {
+static void unlink_locked(sf_completion_queue *queue, sf_queue_link *link) {
+  SF_ASSERT_LOCKED(&queue->mutex);
+  SF_ASSERT(link->queued);
   link->previous->next = link->next;
   link->next->previous = link->previous;
   link->queued = false;
 }
 
-/* With the mutex held. A byte that is about to be written is left for the next time: the queue stays signalled. */
-static void quieten(sf_completion_queue *queue) {
+/* Reads the byte of an empty queue. Where it is only about to be written, the queue stays signalled, and the next call reads
+ * it. */
+static void clear_signal_locked(sf_completion_queue *queue) {
+  SF_ASSERT_LOCKED(&queue->mutex);
   char byte;
   ssize_t count = 0;
   if (!queue->signalled)
@@ -107,7 +112,7 @@ bool sf_completion_queue_push(sf_completion_queue *queue, sf_queue_link *link) {
   return wakes;
 }
 
-/* The pipe holds one byte at most, so that the write can't block or fail for want of room. */
+/* The pipe holds one byte at most: the write can't block, nor fail because it is full. */
 void sf_completion_queue_wake(sf_completion_queue *queue) {
   while (write(queue->write_end, "", 1) < 0 && errno == EINTR)
     ;
@@ -116,18 +121,18 @@ void sf_completion_queue_wake(sf_completion_queue *queue) {
 void sf_completion_queue_remove(sf_completion_queue *queue, sf_queue_link *link) {
   pthread_mutex_lock(&queue->mutex);
   if (link->queued)
-    unlink_first(link);
+    unlink_locked(queue, link);
   pthread_mutex_unlock(&queue->mutex);
 }
 
-/* With the mutex held. */
 static sf_operation *pop_locked(sf_completion_queue *queue) {
+  SF_ASSERT_LOCKED(&queue->mutex);
   sf_queue_link *first = queue->ring.next;
   if (first == &queue->ring) {
-    quieten(queue);
+    clear_signal_locked(queue);
     return NULL;
   }
-  unlink_first(first);
+  unlink_locked(queue, first);
   return first->operation;
 }
 
@@ -156,7 +161,8 @@ sf_operation *sf_completion_queue_wait(sf_completion_queue *queue, int64_t timeo
 void sf_completion_queue_free(sf_completion_queue *queue) {
   if (queue == NULL)
     return;
-  if (sf_completion_queue_check(queue, NULL) != SF_OK) { /* the child's descriptors go; the memory stays as it is */
+  if (sf_completion_queue_check(queue, NULL) !=
+      SF_OK) { /* the child closes its descriptors; the memory stays as it is */
     close(queue->read_end);
     close(queue->write_end);
     return;
@@ -164,7 +170,7 @@ void sf_completion_queue_free(sf_completion_queue *queue) {
   pthread_mutex_lock(&queue->mutex);
   queue->freed = true;
   while (queue->ring.next != &queue->ring)
-    unlink_first(queue->ring.next);
+    unlink_locked(queue, queue->ring.next);
   pthread_mutex_unlock(&queue->mutex);
   sf_completion_queue_release(queue);
 }

@@ -1,4 +1,11 @@
-/* Where finished operations arrive. */
+/*
+ * A completion queue: finished operations in the order in which they finished, for a thread that waits or an event loop that
+ * polls a file descriptor. The descriptor is the read end of a pipe, which holds one byte while operations are queued.
+ *
+ * Reference counted: by its owner, and by each operation that will be queued. After its owner freed it, operations are
+ * dropped instead of queued. The mutex is taken after an operation's; the byte is written after both are released, since
+ * the owner, once awake, wants them at once.
+ */
 #ifndef SF_ASYNC_COMPLETION_QUEUE_H
 #define SF_ASYNC_COMPLETION_QUEUE_H
 
@@ -16,15 +23,14 @@ typedef struct sf_queue_link {
 /* Fails in a fork's child, which shares the pipe with its parent and must not take the parent's wake-ups out of it. */
 sf_code sf_completion_queue_check(const sf_completion_queue *queue, sf_error *error);
 
-/* Operations hold the queue that they will arrive at. */
 void sf_completion_queue_retain(sf_completion_queue *queue);
 void sf_completion_queue_release(sf_completion_queue *queue);
 
-/* Puts a finished operation at the end, unless the queue was freed by its owner. Whether the caller has to wake the
- * queue's owner, once it holds no lock that the owner will want at once. */
+/* Queues a finished operation, unless the queue was freed by its owner. True where the caller has to call
+ * sf_completion_queue_wake, after it released its locks. */
 bool sf_completion_queue_push(sf_completion_queue *queue, sf_queue_link *link);
 void sf_completion_queue_wake(sf_completion_queue *queue);
-/* Takes it out, if it is still there. */
+/* Removes an operation, if it is still queued. */
 void sf_completion_queue_remove(sf_completion_queue *queue, sf_queue_link *link);
 
 #endif

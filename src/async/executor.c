@@ -23,6 +23,7 @@ void sf_executor_options_init(sf_executor_options *options) {
   *options = (sf_executor_options)SF_EXECUTOR_OPTIONS_INIT;
 }
 
+/* The option, or the environment variable where the option is 0. */
 static sf_code read_nice(uint32_t given, uint32_t *nice, sf_error *error) {
   const char *text = getenv("SHARDYFUSION_THREAD_NICE");
   char *end = NULL;
@@ -40,7 +41,7 @@ static sf_code read_nice(uint32_t given, uint32_t *nice, sf_error *error) {
   return SF_OK;
 }
 
-static uint32_t bound(uint32_t given, uint32_t otherwise) {
+static uint32_t bound_threads(uint32_t given, uint32_t otherwise) {
   uint32_t wanted = given == 0 ? otherwise : given;
   return wanted < MAX_THREADS ? wanted : MAX_THREADS;
 }
@@ -63,8 +64,8 @@ sf_code sf_executor_create_with(const sf_executor_options *given, sf_executor **
     return sf_fail_memory(error, "executor");
   atomic_init(&executor->references, 1);
   executor->process = sf_process_id();
-  executor->client.shares[SF_LANE_SCAN].max_running = bound(options.num_workers, sf_usable_cpus());
-  executor->client.shares[SF_LANE_LOAD].max_running = bound(options.num_loaders, DEFAULT_NUM_LOADERS);
+  executor->client.shares[SF_LANE_SCAN].max_running = bound_threads(options.num_workers, sf_usable_cpus());
+  executor->client.shares[SF_LANE_LOAD].max_running = bound_threads(options.num_loaders, DEFAULT_NUM_LOADERS);
   executor->client.shares[SF_LANE_CONTROL].max_running = MAX_CONTROL_THREADS;
   sf_code code = sf_pool_enter(&executor->client, nice, error);
   if (code != SF_OK) {

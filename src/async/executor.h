@@ -1,39 +1,31 @@
 /*
- * A reader's part of the process's threads (thread_pool.h): how many of its tasks may run at once. Three lanes, so that
- * what waits never holds up what computes:
- *   SCAN     scans shards; one task for each CPU; they never wait
- *   LOAD     loads shards; its tasks wait for storage, never for other tasks
- *   CONTROL  opens, refreshes, closes; its tasks may wait for those of the other lanes
+ * An executor: one client of the process's threads (thread_pool.h), with a bound for each lane on how many of its tasks run
+ * at once. A reader has its own, or shares one with other readers. Reference counted; each of its readers, operations and
+ * callers holds a reference.
  */
 #ifndef SF_ASYNC_EXECUTOR_H
 #define SF_ASYNC_EXECUTOR_H
 
+#include "async/task.h"
 #include "base/error.h"
 #include "shardyfusion/async.h"
 
-typedef enum sf_lane { SF_LANE_SCAN, SF_LANE_LOAD, SF_LANE_CONTROL, SF_NUM_LANES } sf_lane;
-
-/* Embedded in what is to be done. */
-typedef struct sf_task {
-  struct sf_task *next;
-  void (*run)(struct sf_task *task); /* may free the task */
-} sf_task;
-
-/* Queues a task, first come first served within its lane. False when no thread could be started to run it, and errno
- * says why: the task is not queued then. */
+/* Queues a task, first come first served within its lane. False when there is no thread to run it and none could be
+ * started: then errno is the reason, and the task is not queued. */
 bool sf_executor_submit(sf_executor *executor, sf_lane lane, sf_task *task);
 
-/* For a task that has run for a while: the same task goes back, before those of its executor that wait. */
+/* Queues a running task again, before the executor's other tasks of the lane. */
 bool sf_executor_resubmit(sf_executor *executor, sf_lane lane, sf_task *task);
 
-/* Whether a task should do that now, because other readers or an event loop wait for its thread. A hint. */
+/* Whether a running task should be resubmitted now: tasks of other readers, or of a shared executor, wait for its thread. A
+ * hint. */
 bool sf_executor_should_yield(const sf_executor *executor, sf_lane lane);
 
-/* Between two pieces of a task's work: lets other threads of the machine have the CPU, where tasks of the lane wait. To be
- * called without a lock. */
+/* Offers the CPU to other threads of the machine, where tasks of the lane wait. To be called between two pieces of a task's
+ * work, without a lock. */
 void sf_executor_offer_cpu(const sf_executor *executor, sf_lane lane);
 
-/* How many more tasks could begin at once: as the executor's bound and idle threads allow, and ones that could still be
+/* How many more tasks could begin at once: within the executor's bound, on idle threads and on ones that may still be
  * started, less the tasks that wait already. A hint: it can be wrong a moment later. */
 uint32_t sf_executor_idle(sf_executor *executor, sf_lane lane);
 

@@ -1,6 +1,7 @@
 #include "async/operation.h"
 
 #include "async/completion_queue.h"
+#include "base/assert.h"
 #include "base/memory.h"
 #include "base/process.h"
 #include "base/thread.h"
@@ -19,7 +20,7 @@ struct sf_operation {
   pthread_mutex_t mutex;
   pthread_cond_t finished;
   bool is_done;
-  bool is_released;              /* by the submitter: it is not queued any more */
+  bool is_released;              /* by the submitter: it will not be queued */
   void (*cancel)(void *context); /* NULL: none, or it was called */
   void (*release_context)(void *context);
   void *cancel_context;
@@ -49,13 +50,13 @@ sf_code sf_operation_create(sf_completion_queue *queue, void *user_data, sf_oper
   return SF_OK;
 }
 
-/* In a fork's child nothing finishes any more, and the mutex may be held by a thread that is not there. */
+/* In a fork's child no operation finishes, and the mutex may be held by a thread that does not exist there. */
 static sf_code check_process(const sf_operation *operation, sf_error *error) {
   return sf_process_check(operation->process, "the operation", error);
 }
 
-/* False, and nothing locked, in a fork's child. */
-static bool lock_here(sf_operation *operation) {
+/* False, without locking, in a fork's child. */
+static bool try_lock(sf_operation *operation) {
   if (check_process(operation, NULL) != SF_OK)
     return false;
   pthread_mutex_lock(&operation->mutex);
@@ -73,7 +74,7 @@ static void free_outcome(sf_outcome *outcome) {
   *outcome = (sf_outcome){0};
 }
 
-static void drop_reference(sf_operation *operation) {
+static void release_reference(sf_operation *operation) {
   if (atomic_fetch_sub_explicit(&operation->references, 1, memory_order_acq_rel) != 1)
     return;
   free_outcome(&operation->outcome);
@@ -85,7 +86,9 @@ static void drop_reference(sf_operation *operation) {
 }
 
 void sf_operation_complete(sf_operation *operation, sf_code code, const sf_error *error, const sf_outcome *outcome) {
+  SF_ASSERT(outcome == NULL || outcome->value == NULL || outcome->kind->free != NULL);
   pthread_mutex_lock(&operation->mutex);
+  SF_ASSERT(!operation->is_done);
   operation->code = code;
   if (error != NULL)
     operation->error = *error;
@@ -95,7 +98,7 @@ void sf_operation_complete(sf_operation *operation, sf_code code, const sf_error
   bool holds_context = operation->cancel != NULL;
   operation->cancel = NULL;
   pthread_cond_broadcast(&operation->finished);
-  /* Within the mutex, so that a submitter that sees it done and lets go finds it in the queue to take out. */
+  /* With the mutex held: a submitter that sees it done and releases it has to find it in the queue, to remove it. */
   bool wakes = operation->queue != NULL && !operation->is_released &&
                sf_completion_queue_push(operation->queue, &operation->link);
   pthread_mutex_unlock(&operation->mutex);
@@ -103,7 +106,7 @@ void sf_operation_complete(sf_operation *operation, sf_code code, const sf_error
     sf_completion_queue_wake(operation->queue);
   if (holds_context)
     operation->release_context(operation->cancel_context);
-  drop_reference(operation);
+  release_reference(operation);
 }
 
 void sf_operation_on_cancel(sf_operation *operation, void (*cancel)(void *context), void (*release)(void *context),
@@ -118,8 +121,8 @@ const sf_cancellation *sf_operation_cancellation(const sf_operation *operation) 
 }
 
 void sf_operation_discard(sf_operation *operation) {
-  drop_reference(operation);
-  drop_reference(operation); // NOLINT(clang-analyzer-unix.Malloc): there were two
+  release_reference(operation);
+  release_reference(operation); // NOLINT(clang-analyzer-unix.Malloc): of two
 }
 
 bool sf_operation_is_done(const sf_operation *operation) {
@@ -128,7 +131,7 @@ bool sf_operation_is_done(const sf_operation *operation) {
 
 bool sf_operation_wait(sf_operation *operation, int64_t timeout_ms) {
   struct timespec deadline = sf_deadline_after(timeout_ms > 0 ? timeout_ms : 0);
-  if (!lock_here(operation))
+  if (!try_lock(operation))
     return false;
   while (!operation->is_done && timeout_ms != 0)
     if (!sf_condition_wait(&operation->finished, &operation->mutex, timeout_ms < 0 ? NULL : &deadline))
@@ -139,7 +142,7 @@ bool sf_operation_wait(sf_operation *operation, int64_t timeout_ms) {
 }
 
 void sf_operation_cancel(sf_operation *operation) {
-  if (!lock_here(operation))
+  if (!try_lock(operation))
     return;
   void (*cancel)(void *) = operation->cancel;
   operation->cancel = NULL;
@@ -177,13 +180,13 @@ void sf_operation_release(sf_operation *operation) {
   if (operation->queue != NULL)
     sf_completion_queue_remove(operation->queue, &operation->link);
   pthread_mutex_unlock(&operation->mutex);
-  drop_reference(operation);
+  release_reference(operation);
 }
 
 void *sf_operation_take(sf_operation *operation, const sf_outcome_kind *kind, size_t *count) {
   void *value = NULL;
   size_t counted = 0;
-  if (lock_here(operation)) {
+  if (try_lock(operation)) {
     if (operation->outcome.kind == kind && operation->outcome.value != NULL) {
       value = operation->outcome.value;
       counted = operation->outcome.count;
@@ -198,7 +201,7 @@ void *sf_operation_take(sf_operation *operation, const sf_outcome_kind *kind, si
 
 size_t sf_operation_count(const sf_operation *operation, const sf_outcome_kind *kind) {
   sf_operation *locked = (sf_operation *)(uintptr_t)operation;
-  if (!lock_here(locked))
+  if (!try_lock(locked))
     return 0;
   size_t count = locked->outcome.kind == kind ? locked->outcome.count : 0;
   pthread_mutex_unlock(&locked->mutex);
@@ -206,7 +209,7 @@ size_t sf_operation_count(const sf_operation *operation, const sf_outcome_kind *
 }
 
 typedef struct job {
-  sf_task task; /* first: the executor hands it back */
+  sf_task task; /* first: the executor passes it to run_job */
   sf_executor *executor;
   sf_operation *operation;
   const sf_job_functions *functions;
@@ -222,8 +225,8 @@ static void run_job(sf_task *task) {
   sf_code code = sf_cancellation_check(cancellation, &error);
   if (code == SF_OK)
     code = running->functions->run(running->context, cancellation, &outcome, &error);
-  /* Before whoever waits goes on, and before the context lets its reader go: the last reference should go elsewhere than
-   * on the executor's own thread. */
+  /* Before the operation is completed, and before the context ends the job of its reader: the last reference to an executor
+   * should be released by the submitter, which can wait for its threads to end, and not by one of them. */
   sf_executor_release(running->executor);
   running->functions->free_context(running->context);
   sf_operation_complete(running->operation, code, &error, &outcome);

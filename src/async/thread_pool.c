@@ -1,15 +1,16 @@
 #include "async/thread_pool.h"
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "base/time.h"
 
 #include <errno.h>
 
-/* A thread that had nothing to do for so long ends. */
+/* A thread that finds no task for so long ends. */
 #define IDLE_MILLISECONDS 5000
-/* Threads beyond the widest client's, for clients that have nothing running: one reader whose storage hangs can occupy as
- * many as it may use, but not keep others from loading. */
+/* Loading threads beyond the widest client's bound, for clients with no task running: a reader whose storage hangs occupies
+ * as many threads as its bound, but does not keep others from loading. */
 #define SPARE_LOADERS 16
 
 typedef struct lane lane;
@@ -21,7 +22,7 @@ typedef struct worker {
   struct worker *previous;
   struct worker *next_idle; /* in the stack of sleeping ones */
   bool is_asleep;           /* in that stack */
-  bool ends_pool;           /* the last client left on this thread */
+  bool ends_pool;           /* the last client was removed by this thread */
   pthread_cond_t wake;
   struct timespec idle_until;
 } worker;
@@ -31,14 +32,14 @@ struct lane {
   sf_pool_share *ready; /* a ring: whose task is next */
   atomic_uint num_ready;
   worker *workers;
-  worker *asleep; /* a stack: who slept last is woken first, and those that are not needed end */
+  worker *asleep; /* a stack: the last to sleep is woken first, so that threads that are not needed end */
   uint32_t num_threads;
   uint32_t max_threads;
   atomic_uint num_queued; /* changed with the lock held */
   uint32_t num_running;
-  uint32_t num_idle;         /* threads that look for a task or wait for one */
-  uint32_t num_awake;        /* of these; one at most */
-  atomic_uint num_submitted; /* tasks, changed with the lock held */
+  uint32_t num_idle;         /* threads without a task, awake or asleep */
+  uint32_t num_awake;        /* of these, those in stay_awake_locked: at most one */
+  atomic_uint num_submitted; /* tasks ever, changed with the lock held; the awake thread watches it */
 };
 
 struct sf_thread_pool {
@@ -46,12 +47,12 @@ struct sf_thread_pool {
   uint32_t nice;
   sf_pool_client *clients;
   bool is_ending;
-  bool has_ended; /* `ended` is a thread that ended for want of work, and was not joined yet */
+  bool has_ended; /* `ended` is a thread that retired and was not joined yet */
   pthread_t ended;
   lane lanes[SF_NUM_LANES];
 };
 
-/* All that is global. */
+/* The pools of the process, and the lock that guards them and all in them. */
 static struct {
   pthread_mutex_t mutex;
   sf_thread_pool *pools;
@@ -65,7 +66,7 @@ static void unlock_registry(void) {
   pthread_mutex_unlock(&registry.mutex);
 }
 
-/* The parent's threads are not here, and what they worked on is left as it is. */
+/* In a fork's child, which has none of the parent's threads: their pools stay in memory as they are. */
 static void begin_child(void) {
   registry.pools = NULL;
   unlock_registry();
@@ -75,9 +76,8 @@ static void watch_forks(void) {
   pthread_atfork(lock_registry, unlock_registry, begin_child);
 }
 
-/* From here to the next line of this kind: with the lock held. -------------------------------------------------------- */
-
-static void link_ready(lane *to, sf_pool_share *share) {
+static void link_ready_locked(lane *to, sf_pool_share *share) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   if (to->ready == NULL)
     to->ready = share->next = share->previous = share;
   else {
@@ -89,7 +89,8 @@ static void link_ready(lane *to, sf_pool_share *share) {
   atomic_fetch_add_explicit(&to->num_ready, 1, memory_order_relaxed);
 }
 
-static void unlink_ready(lane *from, sf_pool_share *share) {
+static void unlink_ready_locked(lane *from, sf_pool_share *share) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   share->previous->next = share->next;
   share->next->previous = share->previous;
   if (from->ready == share)
@@ -98,16 +99,18 @@ static void unlink_ready(lane *from, sf_pool_share *share) {
   atomic_fetch_sub_explicit(&from->num_ready, 1, memory_order_relaxed);
 }
 
-/* After the share's numbers changed. */
-static void update_ready(lane *of, sf_pool_share *share) {
+/* After the share's counts changed. */
+static void update_ready_locked(lane *of, sf_pool_share *share) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   bool is_ready = share->num_queued > 0 && share->num_running < share->max_running;
   if (is_ready && !share->is_ready)
-    link_ready(of, share);
+    link_ready_locked(of, share);
   else if (!is_ready && share->is_ready)
-    unlink_ready(of, share);
+    unlink_ready_locked(of, share);
 }
 
-static void wake_one(lane *of) {
+static void wake_one_locked(lane *of) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   worker *woken = of->asleep;
   if (woken == NULL)
     return;
@@ -116,23 +119,25 @@ static void wake_one(lane *of) {
   pthread_cond_signal(&woken->wake);
 }
 
-static sf_task *take_task(lane *from, sf_pool_share **owner) {
+static sf_task *take_task_locked(lane *from, sf_pool_share **owner) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   sf_pool_share *share = from->ready;
   if (share == NULL)
     return NULL;
-  from->ready = share->next; /* the next client's turn */
+  from->ready = share->next; /* round robin */
   sf_task *task = share->first;
   share->first = task->next;
   share->num_queued--;
   share->num_running++;
   from->num_queued--;
   from->num_running++;
-  update_ready(from, share);
+  update_ready_locked(from, share);
   *owner = share;
   return task;
 }
 
-static void put_task(lane *to, sf_pool_share *share, sf_task *task, bool is_first) {
+static void put_task_locked(lane *to, sf_pool_share *share, sf_task *task, bool is_first) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   if (share->first == NULL) {
     task->next = NULL;
     share->first = share->last = task;
@@ -146,16 +151,18 @@ static void put_task(lane *to, sf_pool_share *share, sf_task *task, bool is_firs
   }
   share->num_queued++;
   to->num_queued++;
-  update_ready(to, share);
+  update_ready_locked(to, share);
 }
 
-static void go_to_sleep(worker *self) {
+static void go_to_sleep_locked(worker *self) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   self->next_idle = self->own->asleep;
   self->own->asleep = self;
   self->is_asleep = true;
 }
 
-static void take_off_stack(worker *self) {
+static void take_off_stack_locked(worker *self) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   worker **link = &self->own->asleep;
   while (*link != self)
     link = &(*link)->next_idle;
@@ -163,9 +170,10 @@ static void take_off_stack(worker *self) {
   self->is_asleep = false;
 }
 
-/* Who scans for one search is often wanted for the next at once: then waking up would take a good part of what a search
- * takes. So one thread stays awake for a little. Lets go of the lock meanwhile. */
-static void stay_awake(lane *own) {
+/* The next search often follows at once, and waking a thread takes a good part of the time of a short search: one thread
+ * of the lane stays awake for a little. Releases the lock meanwhile. */
+static void stay_awake_locked(lane *own) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   unsigned seen = atomic_load_explicit(&own->num_submitted, memory_order_relaxed);
   own->num_awake++;
   unlock_registry();
@@ -174,30 +182,33 @@ static void stay_awake(lane *own) {
   own->num_awake--;
 }
 
-/* May return for no reason; false when the thread has nothing to wait for any more. */
-static bool wait_for_task(worker *self) {
+/* Releases the lock meanwhile. May return without a task; false when the thread has to end. */
+static bool wait_for_task_locked(worker *self) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   lane *own = self->own;
   if (own->ready == NULL && own == &own->pool->lanes[SF_LANE_SCAN] && own->num_awake == 0 && !own->pool->is_ending)
-    stay_awake(own);
+    stay_awake_locked(own);
   if (own->pool->is_ending)
     return false;
   if (own->ready != NULL)
     return true;
-  go_to_sleep(self);
-  bool is_over = !sf_condition_wait(&self->wake, &registry.mutex, &self->idle_until);
+  go_to_sleep_locked(self);
+  bool has_timed_out = !sf_condition_wait(&self->wake, &registry.mutex, &self->idle_until);
   if (self->is_asleep)
-    take_off_stack(self);
-  return !is_over || own->ready != NULL;
+    take_off_stack_locked(self);
+  return !has_timed_out || own->ready != NULL;
 }
 
-static bool is_idle(const sf_pool_client *client) {
+static bool is_idle_locked(const sf_pool_client *client) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   for (size_t i = 0; i < SF_NUM_LANES; i++)
     if (client->shares[i].num_queued > 0 || client->shares[i].num_running > 0)
       return false;
   return true;
 }
 
-static void set_widths(sf_thread_pool *pool) {
+static void set_widths_locked(sf_thread_pool *pool) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   for (size_t i = 0; i < SF_NUM_LANES; i++) {
     pool->lanes[i].max_threads = 0;
     for (const sf_pool_client *client = pool->clients; client != NULL; client = client->next)
@@ -206,14 +217,15 @@ static void set_widths(sf_thread_pool *pool) {
   }
 }
 
-/* Takes a client out; true when it was the last, and the pool ends. */
-static bool remove_client(sf_pool_client *client) {
+/* True when it was the last client, and the pool ends. */
+static bool remove_client_locked(sf_pool_client *client) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   sf_thread_pool *pool = client->pool;
   sf_pool_client **link = &pool->clients;
   while (*link != client)
     link = &(*link)->next;
   *link = client->next;
-  set_widths(pool);
+  set_widths_locked(pool);
   if (pool->clients != NULL)
     return false;
   sf_thread_pool **place = &registry.pools;
@@ -222,9 +234,9 @@ static bool remove_client(sf_pool_client *client) {
   *place = pool->next;
   pool->is_ending = true;
   for (size_t i = 0; i < SF_NUM_LANES; i++) {
-    atomic_fetch_add_explicit(&pool->lanes[i].num_submitted, 1, memory_order_release); /* for who stays awake */
+    atomic_fetch_add_explicit(&pool->lanes[i].num_submitted, 1, memory_order_release); /* for the awake thread */
     while (pool->lanes[i].asleep != NULL)
-      wake_one(&pool->lanes[i]);
+      wake_one_locked(&pool->lanes[i]);
   }
   return true;
 }
@@ -234,22 +246,24 @@ static void free_client(sf_pool_client *client) {
   free(client);
 }
 
-static void end_task(worker *self, sf_pool_share *share) {
+static void end_task_locked(worker *self, sf_pool_share *share) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   sf_pool_client *client = share->client;
   share->num_running--;
   self->own->num_running--;
-  update_ready(self->own, share);
-  if (!client->is_leaving || !is_idle(client))
+  update_ready_locked(self->own, share);
+  if (!client->is_leaving || !is_idle_locked(client))
     return;
   if (client->is_awaited)
     pthread_cond_signal(&client->ended);
   else {
-    self->ends_pool = remove_client(client);
+    self->ends_pool = remove_client_locked(client);
     free_client(client);
   }
 }
 
-static void link_worker(lane *to, worker *added) {
+static void link_worker_locked(lane *to, worker *added) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   added->next = to->workers;
   if (added->next != NULL)
     added->next->previous = added;
@@ -257,14 +271,17 @@ static void link_worker(lane *to, worker *added) {
   to->num_threads++;
 }
 
-static void unlink_worker(worker *removed) {
+static void unlink_worker_locked(worker *removed) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   *(removed->previous != NULL ? &removed->previous->next : &removed->own->workers) = removed->next;
   if (removed->next != NULL)
     removed->next->previous = removed->previous;
   removed->own->num_threads--;
 }
 
-static worker *worker_here(const sf_thread_pool *pool) {
+/* The calling thread's, or NULL where it is not of the pool. */
+static worker *find_this_worker_locked(const sf_thread_pool *pool) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   for (size_t i = 0; i < SF_NUM_LANES; i++)
     for (worker *next = pool->lanes[i].workers; next != NULL; next = next->next)
       if (pthread_equal(next->thread, pthread_self()))
@@ -272,14 +289,12 @@ static worker *worker_here(const sf_thread_pool *pool) {
   return NULL;
 }
 
-/* From here on: without the lock. ---------------------------------------------------------------------------------- */
-
 static void free_worker(worker *freed) {
   pthread_cond_destroy(&freed->wake);
   free(freed);
 }
 
-/* Joins the threads of a pool that ends, but for the one that is here, and frees it. */
+/* Joins the threads of a pool that ends, but the calling one, and frees the pool. Without the lock. */
 static void join_and_free(sf_thread_pool *pool) {
   if (pool->has_ended)
     pthread_join(pool->ended, NULL);
@@ -294,13 +309,14 @@ static void join_and_free(sf_thread_pool *pool) {
   free(pool);
 }
 
-/* A thread ends for want of work, with the lock held, which it lets go of. It joins the one that did so before it: at most
- * one is left, for the next or for the pool's end. */
-static void retire(worker *self) {
+/* Ends a thread that found no task, and releases the lock. It joins the thread that retired before it, so that at most one
+ * is not joined: the next one, or the end of the pool, does. */
+static void retire_locked(worker *self) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   sf_thread_pool *pool = self->own->pool;
   bool has_previous = pool->has_ended;
   pthread_t previous = pool->ended;
-  unlink_worker(self);
+  unlink_worker_locked(self);
   pool->ended = self->thread;
   pool->has_ended = true;
   unlock_registry();
@@ -322,7 +338,7 @@ static void *run_worker(void *argument) {
     sf_task *task;
     self->idle_until = sf_deadline_after(IDLE_MILLISECONDS);
     own->num_idle++;
-    while ((task = take_task(own, &share)) == NULL && wait_for_task(self))
+    while ((task = take_task_locked(own, &share)) == NULL && wait_for_task_locked(self))
       ;
     own->num_idle--;
     if (task == NULL)
@@ -330,10 +346,10 @@ static void *run_worker(void *argument) {
     unlock_registry();
     task->run(task);
     lock_registry();
-    end_task(self, share);
+    end_task_locked(self, share);
   }
   if (!pool->is_ending) {
-    retire(self);
+    retire_locked(self);
     return NULL;
   }
   bool ends_pool = self->ends_pool;
@@ -345,8 +361,9 @@ static void *run_worker(void *argument) {
   return NULL;
 }
 
-/* With the lock held. False, with errno set, when there can't be one more. */
-static bool start_worker(lane *to, const sf_pool_share *share) {
+/* False, with errno set, when there can't be one more thread. */
+static bool start_worker_locked(lane *to, const sf_pool_share *share) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   bool may_use_spare = share->num_running == 0 && share->num_queued == 0 && to == &to->pool->lanes[SF_LANE_LOAD];
   if (to->num_threads >= to->max_threads + (may_use_spare ? SPARE_LOADERS : 0))
     return false;
@@ -359,7 +376,7 @@ static bool start_worker(lane *to, const sf_pool_share *share) {
   started->own = to;
   int failure = sf_thread_start(&started->thread, run_worker, started);
   if (failure == 0)
-    link_worker(to, started);
+    link_worker_locked(to, started);
   else {
     free_worker(started);
     errno = failure;
@@ -371,17 +388,19 @@ bool sf_pool_submit(sf_pool_client *client, sf_lane lane_index, sf_task *task, b
   lane *to = &client->pool->lanes[lane_index];
   sf_pool_share *share = &client->shares[lane_index];
   lock_registry();
-  bool served = to->num_idle > to->num_queued || share->num_running + share->num_queued >= share->max_running ||
-                start_worker(to, share) || to->num_threads > 0;
-  if (served) {
+  /* An idle thread takes it; or the client's bound keeps it waiting in any case; or a new thread takes it; or it waits for
+   * any thread of the lane. */
+  bool is_queued = to->num_idle > to->num_queued || share->num_running + share->num_queued >= share->max_running ||
+                   start_worker_locked(to, share) || to->num_threads > 0;
+  if (is_queued) {
     bool wakes = to->num_awake <= to->num_queued;
-    put_task(to, share, task, is_first);
+    put_task_locked(to, share, task, is_first);
     atomic_fetch_add_explicit(&to->num_submitted, 1, memory_order_release);
     if (wakes)
-      wake_one(to);
+      wake_one_locked(to);
   }
   unlock_registry();
-  return served;
+  return is_queued;
 }
 
 uint32_t sf_pool_idle(sf_pool_client *client, sf_lane lane_index) {
@@ -414,8 +433,9 @@ void sf_pool_offer_cpu(const sf_pool_client *client, sf_lane lane_index) {
     sf_thread_offer_cpu();
 }
 
-/* With the lock held: the pool with that nice value, made where there is none; NULL when memory is out. */
-static sf_thread_pool *find_pool(uint32_t nice) {
+/* The pool with that nice value, made where there is none; NULL when memory is out. */
+static sf_thread_pool *find_pool_locked(uint32_t nice) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   for (sf_thread_pool *pool = registry.pools; pool != NULL; pool = pool->next)
     if (pool->nice == nice)
       return pool;
@@ -438,12 +458,12 @@ sf_code sf_pool_enter(sf_pool_client *client, uint32_t nice, sf_error *error) {
   for (size_t i = 0; i < SF_NUM_LANES; i++)
     client->shares[i].client = client;
   lock_registry();
-  sf_thread_pool *pool = find_pool(nice);
+  sf_thread_pool *pool = find_pool_locked(nice);
   if (pool != NULL) {
     client->pool = pool;
     client->next = pool->clients;
     pool->clients = client;
-    set_widths(pool);
+    set_widths_locked(pool);
   }
   unlock_registry();
   if (pool != NULL)
@@ -456,15 +476,16 @@ void sf_pool_leave(sf_pool_client *client) {
   sf_thread_pool *pool = client->pool;
   lock_registry();
   client->is_leaving = true;
-  worker *here = worker_here(pool);
-  client->is_awaited = here == NULL;
-  while (here == NULL && !is_idle(client))
+  worker *self = find_this_worker_locked(pool);
+  client->is_awaited = self == NULL;
+  while (self == NULL && !is_idle_locked(client))
     pthread_cond_wait(&client->ended, &registry.mutex);
-  bool is_gone = is_idle(client);
-  bool ends_pool = is_gone && remove_client(client); /* not here: the task that runs is a client's */
+  bool is_gone = is_idle_locked(client);
+  bool ends_pool =
+      is_gone && remove_client_locked(client); /* not on a thread of the pool: it runs another client's task */
   unlock_registry();
   if (is_gone)
     free_client(client);
-  if (ends_pool && here == NULL)
+  if (ends_pool && self == NULL)
     join_and_free(pool);
 }

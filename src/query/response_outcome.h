@@ -3,6 +3,7 @@
 #define SF_QUERY_RESPONSE_OUTCOME_H
 
 #include "async/operation.h"
+#include "shardyfusion/search.h"
 
 /* What an operation is completed with; the response is the operation's from then on. */
 sf_outcome sf_search_response_outcome(sf_search_response *response);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/time.h"
+#include "shardyfusion/build.h"
 #include "storage/s3/options.h"
 #include "writer/root_runs.h"
 

@@ -1,6 +1,7 @@
 /* Making another of the published manifests the live one. */
 #include "async/operation.h"
 #include "reader/options.h"
+#include "shardyfusion/build.h"
 #include "snapshot/publish.h"
 #include "snapshot/reference.h"
 #include "snapshot/snapshot.h"

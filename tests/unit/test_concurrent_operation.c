@@ -5,6 +5,8 @@
 #include "base/thread.h"
 #include "query/response.h"
 #include "query/response_outcome.h"
+#include "shardyfusion/build.h"
+#include "shardyfusion/reader.h"
 
 #include <cmocka_includes.h>
 #include <poll.h>

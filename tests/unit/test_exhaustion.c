@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "formats/shard_writer.h"
+#include "shardyfusion/build.h"
 #include "support/reader_fixture.h"
 #include "support/scratch.h"
 #include "writer/kmeans/kmeans.h"
