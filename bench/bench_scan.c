@@ -272,7 +272,7 @@ static bool measure(const char *line, const sf_vector_segment *segment, const sf
     return false;
   sf_vector_segment searched = *segment;
   if (strcmp(what, "scan") == 0)
-    searched.codes = codes[metric];
+    searched.quantized = codes[metric];
   else if (strcmp(what, "float32") != 0)
     return false;
   measure_scan(&searched, queries + query * dim, dim, conventions[metric], num_threads, top_k);

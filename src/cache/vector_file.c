@@ -69,9 +69,9 @@ static void describe_mapping(const uint8_t *bytes, const sf_vector_file_header *
   };
   if (layout->has_quantized) {
     const void *centre = bytes + layout->centre;
-    file->segment.codes = (sf_quantized){.metric = (sf_metric)header->metric, .centre = centre};
+    file->segment.quantized = (sf_quantized){.metric = (sf_metric)header->metric, .centre = centre};
     for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
-      file->segment.codes.groups[kind] = bytes + layout->codes[kind];
+      file->segment.quantized.groups[kind] = bytes + layout->groups[kind];
   }
   file->row_ids = row_ids;
   file->num_not_finite = header->num_not_finite;
@@ -210,13 +210,13 @@ sf_code sf_vector_file_write_rows(sf_vector_file_writer *writer, uint64_t first_
 }
 
 /* Room for groups of codes, a number at a time. */
-typedef struct coding_buffer {
+typedef struct group_buffer {
   size_t capacity; /* groups of each kind */
   float *centre;
   uint8_t *groups[SF_QUANTIZED_KINDS];
-} coding_buffer;
+} group_buffer;
 
-static sf_code write_groups(sf_vector_file_writer *writer, const float *vectors, const coding_buffer *buffer,
+static sf_code write_groups(sf_vector_file_writer *writer, const float *vectors, const group_buffer *buffer,
                             sf_error *error) {
   const sf_vector_file_header *header = &writer->header;
   const sf_metric metric = (sf_metric)header->metric;
@@ -229,16 +229,16 @@ static sf_code write_groups(sf_vector_file_writer *writer, const float *vectors,
       uint64_t group_size = sf_quantized_group_size(kind, header->dim, metric);
       SF_TRY(sf_write_at(writer->file.descriptor, writer->file.path, buffer->groups[kind],
                          (size_t)(sf_quantized_num_groups(count) * group_size),
-                         writer->layout.codes[kind] + row / SF_QUANTIZED_GROUP_ROWS * group_size, error));
+                         writer->layout.groups[kind] + row / SF_QUANTIZED_GROUP_ROWS * group_size, error));
     }
   }
   return SF_OK;
 }
 
-static bool make_buffer(const sf_vector_file_header *header, coding_buffer *buffer) {
+static bool make_buffer(const sf_vector_file_header *header, group_buffer *buffer) {
   uint64_t largest = sf_quantized_group_size(SF_QUANTIZED_4BIT, header->dim, (sf_metric)header->metric);
-  *buffer = (coding_buffer){.capacity = QUANTIZED_BYTES / (size_t)largest + 1,
-                            .centre = sf_calloc(header->dim, sizeof(float))};
+  *buffer = (group_buffer){.capacity = QUANTIZED_BYTES / (size_t)largest + 1,
+                           .centre = sf_calloc(header->dim, sizeof(float))};
   for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
     buffer->groups[kind] =
         sf_calloc(buffer->capacity, (size_t)sf_quantized_group_size(kind, header->dim, (sf_metric)header->metric));
@@ -246,7 +246,7 @@ static bool make_buffer(const sf_vector_file_header *header, coding_buffer *buff
          buffer->groups[SF_QUANTIZED_4BIT] != NULL;
 }
 
-static void free_buffer(coding_buffer *buffer) {
+static void free_buffer(group_buffer *buffer) {
   free(buffer->centre);
   for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
     free(buffer->groups[kind]);
@@ -255,7 +255,7 @@ static void free_buffer(coding_buffer *buffer) {
 /* Of the vectors that were just written. */
 static sf_code write_quantized(sf_vector_file_writer *writer, const float *vectors, sf_error *error) {
   const sf_vector_file_header *header = &writer->header;
-  coding_buffer buffer;
+  group_buffer buffer;
   sf_code code = SF_OK;
   if (make_buffer(header, &buffer)) {
     sf_quantized_choose_centre(vectors, (size_t)header->num_rows, header->dim, (sf_metric)header->metric,
@@ -271,7 +271,7 @@ static sf_code write_quantized(sf_vector_file_writer *writer, const float *vecto
   return code;
 }
 
-static sf_code add_codes(sf_vector_file_writer *writer, sf_error *error) {
+static sf_code add_quantized(sf_vector_file_writer *writer, sf_error *error) {
   size_t length = (size_t)writer->layout.row_ids; /* the vectors lie in front of it */
   if (!writer->layout.has_quantized)
     return SF_OK;
@@ -303,7 +303,7 @@ static sf_code complete(sf_vector_file_writer *writer, sf_error *error) {
   header->num_not_finite = writer->statistics.num_not_finite;
   header->max_norm = writer->statistics.max_norm;
   bool has_excluded = header->num_not_finite > 0;
-  SF_TRY(add_codes(writer, error));
+  SF_TRY(add_quantized(writer, error));
   if (has_excluded)
     SF_TRY(sf_write_at(writer->file.descriptor, path, writer->excluded, (size_t)(header->num_rows + 7) / 8,
                        writer->layout.excluded, error));

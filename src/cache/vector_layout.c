@@ -20,7 +20,7 @@ static bool place_quantized(uint64_t *end, uint64_t num_rows, uint32_t dim, sf_m
     return false;
   for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
     if (!place(end, sf_quantized_num_groups(num_rows), sf_quantized_group_size(kind, dim, metric),
-               &layout->codes[kind]))
+               &layout->groups[kind]))
       return false;
   return true;
 }

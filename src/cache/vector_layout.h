@@ -33,7 +33,7 @@ typedef struct sf_vector_layout {
   uint64_t norms;
   uint64_t row_ids;
   uint64_t centre; /* of the codes */
-  uint64_t codes[SF_QUANTIZED_KINDS];
+  uint64_t groups[SF_QUANTIZED_KINDS];
   uint64_t excluded;
   uint64_t file_size;
 } sf_vector_layout;

@@ -16,7 +16,7 @@ enum {
 sf_code sf_quantized_pass_init(sf_quantized_pass *filter, const sf_query_vector *query_vector,
                                const sf_vector_segment *segment, sf_error *error) {
   const sf_quantized *codes =
-      segment->lazy_quantized != NULL ? sf_lazy_quantized_get(segment->lazy_quantized) : &segment->codes;
+      segment->lazy_quantized != NULL ? sf_lazy_quantized_get(segment->lazy_quantized) : &segment->quantized;
   *filter = (sf_quantized_pass){
       .segment = segment, .codes = codes, .kernels = query_vector->kernels, .dim = query_vector->dim};
   if (codes == NULL || codes->centre == NULL || codes->metric != sf_scorings[query_vector->score_convention].metric)

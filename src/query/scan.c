@@ -180,7 +180,7 @@ static float find_key(struct scan *scan, size_t row) {
   float key;
   float scratch;
   float *keys = &key;
-  if (segment->lazy_norms == NULL || sf_scan_is_by_distance(query)) {
+  if (segment->lazy_norms == NULL || sf_query_is_of_differences(query)) {
     sf_approximate_distances(&query, 1, segment->vectors + row * query->dim, 1, inverse_norm, &keys);
     return key;
   }
@@ -370,7 +370,7 @@ static void scan_chunk(struct scan *const *scans, size_t count, size_t begin, si
   block.num_queries = count;
   for (size_t i = 0; i < count; i++)
     block.queries[i] = scans[i]->part->query;
-  bool is_lazy = block.segment->lazy_norms != NULL && !sf_scan_is_by_distance(block.queries[0]);
+  bool is_lazy = block.segment->lazy_norms != NULL && !sf_query_is_of_differences(block.queries[0]);
   double max_norm = is_lazy ? find_distances_and_norms(&block) : find_distances_by_known_norms(&block);
   for (size_t i = 0; i < count; i++) {
     if (max_norm > scans[i]->max_norm)

@@ -13,7 +13,7 @@ static size_t divide_up(size_t dividend, size_t divisor) {
 }
 
 static size_t wanted_bytes(const sf_vector_segment *segment, size_t bytes_left) {
-  bool has_quantized = segment->codes.centre != NULL || segment->lazy_quantized != NULL;
+  bool has_quantized = segment->quantized.centre != NULL || segment->lazy_quantized != NULL;
   if (!has_quantized)
     return SF_LEAST_TASK_BYTES;
   size_t wanted = bytes_left / PARTS_OF_THE_REST;

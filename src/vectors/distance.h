@@ -1,8 +1,9 @@
 /*
- * Distance kernels. The fast ones work in float32 and are picked once, at load, by what the CPU has; the exact ones
- * work in float64 in a fixed order of operations, so that a score is the same on every CPU and with every kernel.
+ * Kernels: the inner loops of a scan, one table of them for each kind of CPU (kernels.c). The fast ones work in float32 and
+ * are picked once, by what the CPU has; the exact ones work in float64 in a fixed order of operations, so that a score has the
+ * same bits on every CPU and with every kernel.
  *
- * A search scans with a fast kernel and scores what comes near with the exact one: sf_dot_error_bound and
+ * A search scans with fast kernels and scores its candidates with the exact ones: sf_dot_error_bound and
  * sf_squared_l2_error_bound say how far a fast result can be from the exact one.
  */
 #ifndef SF_VECTORS_DISTANCE_H
@@ -16,18 +17,16 @@
 typedef void (*sf_rows_kernel)(const float *query, const float *rows, size_t num_rows, size_t dim, float *results);
 
 enum { SF_SHARED_QUERIES = 4 };
-/* The same for several queries, bit for bit what the rows kernel gives for each: a component is loaded once for all of
- * them. `results` has room for num_rows behind each of its pointers, two of which may be the same where their queries
- * are. */
+/* The same for several queries, with the bits of the rows kernel: a component is loaded once for all of them. Each of
+ * `results` has room for num_rows; two of them may be the same where their queries are. */
 typedef void (*sf_shared_kernel)(const float *const queries[SF_SHARED_QUERIES], const float *rows, size_t num_rows,
                                  size_t dim, float *const results[SF_SHARED_QUERIES]);
 
-/* Σ qᵢxᵢ and Σ xᵢ² of each row while it is in the CPU's own cache: what the rows kernel gives for the query, and for the row
- * itself. */
+/* Σ qᵢxᵢ and Σ xᵢ² of each row in one pass, with the bits that the rows kernel has for the query and for the row itself. */
 typedef void (*sf_dots_and_norms_kernel)(const float *query, const float *rows, size_t num_rows, size_t dim,
                                          float *dots, float *squared_norms);
 
-/* Σ xᵢ² of each of `num_rows` contiguous rows in float64: with every kernel the bits that sf_exact_squared_norm gives. */
+/* Σ xᵢ² of each of `num_rows` contiguous rows in float64, with the bits of sf_exact_squared_norm. */
 typedef void (*sf_norms_kernel)(const float *rows, size_t num_rows, size_t dim, double *results);
 
 /*
@@ -40,36 +39,36 @@ enum { SF_TILE_ROWS = 6, SF_TILE_COLUMNS = 16 };
 typedef void (*sf_tile_kernel)(const float *const *rows, const float *panel, size_t num_columns, size_t dim,
                                float *results);
 
-/* Kinds of codes (src/vectors/codes.h): of two bits a component, and of four. */
+/* Quantized vectors (quantized.h): two bits a component, and four. */
 typedef enum sf_quantized_kind { SF_QUANTIZED_2BIT, SF_QUANTIZED_4BIT, SF_QUANTIZED_KINDS } sf_quantized_kind;
 
-/* A row that was coded, less the centre. Where its squared norm is not at most SF_CODED_NORM_MAX², it was not. */
+/* A row less the centre, quantized. Where its squared norm is not at most SF_QUANTIZED_NORM_MAX², it was not quantized. */
 typedef struct sf_quantized_row {
   double squared_norm;
   float scales[SF_QUANTIZED_KINDS];
   double squared_residues[SF_QUANTIZED_KINDS];
 } sf_quantized_row;
 
-/* Norms within which codes serve, of vectors, distances and queries. */
+/* The range of norms, of vectors, differences and queries, within which the bounds of quantized vectors hold. */
 #define SF_QUANTIZED_NORM_MIN 1e-15
 #define SF_QUANTIZED_NORM_MAX 1e15
 
-/* Codes factor · row − centre in both kinds, into the groups that `blocks` lie in the first blocks of: at the row's own first
- * bytes. All sums are in float32, in some order; the same bits with every kernel. */
+/* Quantizes factor · row − centre to both kinds. `blocks` points to the row's bytes in the first block of a group of each
+ * kind. All sums are in float32, in one order: the same bits with every kernel. */
 typedef void (*sf_quantize_row_kernel)(const float *row, const float *centre, size_t dim, float factor,
-                                       uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded);
+                                       uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *quantized);
 
-/* What of a query is compared with codes of one kind, for all groups the same. */
+/* A query as it is compared with quantized vectors of one kind. */
 typedef struct sf_quantized_comparison {
   const int8_t *components; /* e, and zeros up to a multiple of 16 */
-  int32_t offset;           /* −16 Σ eᵢ for long codes c = n + 8, −3 Σ eᵢ for short ones c = n + 1.5 */
+  int32_t offset;           /* −16 Σ eᵢ for 4-bit codes c = n + 8, −3 Σ eᵢ for 2-bit codes c = n + 1.5 */
   float base;
   float half_step;
   float slack;
   float norm;
 } sf_quantized_comparison;
 
-/* Groups of codes of one kind, one behind the other. */
+/* Consecutive groups of one kind. */
 typedef struct sf_quantized_groups {
   const uint8_t *first;
   size_t count;
@@ -78,12 +77,12 @@ typedef struct sf_quantized_groups {
 } sf_quantized_groups;
 
 /*
- * For each group of 16 rows a mask whose bit r says that row r may be within the limit: where
- * base (+ squared norm, for codes that have it) − scale · (half_step · (2e·c + offset) + slack) − norm · error ≤ limit, or is
- * NaN. These numbers themselves go to `bounds`, unless it is NULL.
+ * For each group of 16 rows a mask: bit r is set unless row r is certainly farther than the threshold. A row's lower bound is
+ * base (+ squared norm, for groups that have it) − scale · (half_step · (2e·c + offset) + slack) − norm · error; the bit is
+ * set where that is ≤ threshold, or NaN. The bounds are stored in `bounds`, unless it is NULL.
  */
 typedef void (*sf_quantized_kernel)(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
-                                    float limit, uint16_t *masks, float *bounds);
+                                    float threshold, uint16_t *masks, float *bounds);
 
 typedef struct sf_kernels {
   const char *name;          /* "portable", "avx2", "avx512", "avx512vnni", "neon" */
@@ -93,16 +92,16 @@ typedef struct sf_kernels {
   sf_dots_and_norms_kernel dots_and_norms;
   sf_norms_kernel exact_squared_norms;
   sf_tile_kernel dot_tile;
-  size_t panel_columns; /* what dot_tile keeps in registers at once */
+  size_t panel_columns; /* columns that dot_tile keeps in registers */
   sf_quantize_row_kernel quantize_row;
   sf_quantized_kernel find_near_quantized[SF_QUANTIZED_KINDS];
-  /* NULL: there is none, and queries are taken one by one. */
+  /* NULL: none; queries are compared one by one. */
   sf_shared_kernel dot_shared;
   sf_shared_kernel squared_l2_shared;
 } sf_kernels;
 
 /* The kernels in use: the best that the CPU supports, or what SHARDYFUSION_KERNEL in the environment names (a name that
- * is unknown or unsupported is ignored). Picked on first use; later calls give the same, from any thread. */
+ * is unknown or unsupported is ignored). Picked on first use; later calls return the same. Any thread. */
 const sf_kernels *sf_kernels_get(void);
 
 /* All kernels that were compiled in, best first, NULL at the end; supported or not. For tests and benchmarks. */

@@ -11,11 +11,11 @@
 
 enum {
   CHUNK_BYTES = 256 * 1024,
-  WHOLE_ROWS = 16,         /* windows and groups of codes then end together */
-  TOUCHED_BYTES = 1 << 16, /* what Linux maps around a page that is touched, in its default setting */
+  WHOLE_ROWS = 16,         /* so that chunks end where groups of quantized vectors do */
+  TOUCHED_BYTES = 1 << 16, /* what Linux maps around a page that is touched, by default */
 };
 
-enum { UNKNOWN, BEING_FOUND, KNOWN };
+enum { UNKNOWN, BEING_COMPUTED, KNOWN };
 
 struct sf_lazy_norms {
   const float *vectors;
@@ -23,10 +23,11 @@ struct sf_lazy_norms {
   size_t dim;
   const uint8_t *excluded; /* NULL: none */
   float *inverse_norms;    /* NULL: not wanted */
-  double *max_norms;       /* of each window */
-  /* Of each window. Who takes it from UNKNOWN to BEING_FOUND writes what lies above, and then releases it as KNOWN. */
+  double *max_norms;       /* one for each chunk */
+  /* One for each chunk. The thread that takes it from UNKNOWN to BEING_COMPUTED writes the chunk's norms, and then stores
+   * KNOWN with release. */
   atomic_uchar *states;
-  _Atomic uint64_t num_not_finite; /* of the windows that are KNOWN */
+  _Atomic uint64_t num_not_finite; /* in chunks that are KNOWN */
 };
 
 size_t sf_rows_per_chunk(size_t dim) {
@@ -47,10 +48,10 @@ sf_lazy_norms *sf_lazy_norms_create(const float *vectors, size_t num_rows, size_
   if (norms == NULL)
     return NULL;
   *norms = (sf_lazy_norms){.vectors = vectors, .num_rows = num_rows, .dim = dim, .excluded = excluded};
-  size_t windows = sf_num_chunks(norms->num_rows, norms->dim);
+  size_t num_chunks = sf_num_chunks(norms->num_rows, norms->dim);
   norms->inverse_norms = wants_inverse_norms ? sf_calloc(num_rows, sizeof(float)) : NULL;
-  norms->max_norms = sf_calloc(windows, sizeof(double));
-  norms->states = sf_calloc(windows, sizeof(*norms->states)); /* all UNKNOWN */
+  norms->max_norms = sf_calloc(num_chunks, sizeof(double));
+  norms->states = sf_calloc(num_chunks, sizeof(*norms->states)); /* all UNKNOWN */
   if ((wants_inverse_norms && norms->inverse_norms == NULL) || norms->max_norms == NULL || norms->states == NULL) {
     sf_lazy_norms_free(norms);
     return NULL;
@@ -68,9 +69,9 @@ void sf_lazy_norms_free(sf_lazy_norms *norms) {
 }
 
 /*
- * Vectors in a mapped file come page by page, and a page that isn't mapped yet stops the CPU's reading ahead. Touching
- * a window's pages before its vectors are read makes one pass at the speed of memory, and costs next to nothing where
- * they are mapped. (Asking the system for it with MADV_POPULATE_READ takes twice as long: it looks at every page.)
+ * A page of the mapped file that is not mapped yet stops the CPU's prefetching. Touching a chunk's pages before its vectors
+ * are read makes the pass as fast as memory is, and costs next to nothing where they are mapped already.
+ * (MADV_POPULATE_READ was tried: it takes twice as long, since it visits every page.)
  */
 static void touch_pages(const float *vectors, size_t length) {
   const volatile uint8_t *bytes = (const volatile uint8_t *)vectors;
@@ -78,7 +79,7 @@ static void touch_pages(const float *vectors, size_t length) {
     (void)bytes[offset];
 }
 
-/* Whatever the thread's floating-point environment makes of denormal numbers: what is found holds for other threads. */
+/* By the bits: the result is stored for other threads, which may treat denormal numbers differently. */
 static bool is_zero(const float *vector, size_t dim) {
   for (size_t i = 0; i < dim; i++) {
     uint32_t bits;
@@ -89,8 +90,8 @@ static bool is_zero(const float *vector, size_t dim) {
   return true;
 }
 
-/* A norm that float32 can't be trusted with; of a row that is not finite, which has none, NaN. */
-static double find_exactly(const sf_lazy_norms *norms, size_t row, float *inverse_norm) {
+/* In float64, for norms outside the range of float32 sums. NaN for a row that is not finite. */
+static double compute_exactly(const sf_lazy_norms *norms, size_t row, float *inverse_norm) {
   const float *vector = norms->vectors + row * norms->dim;
   double squared_norm = sf_exact_squared_norm(vector, norms->dim);
   sf_inverses_of_squared_norms(&squared_norm, 1, inverse_norm);
@@ -104,12 +105,12 @@ static bool is_excluded(const sf_lazy_norms *norms, size_t row) {
 }
 
 /*
- * Of rows whose norms are in float32; gives the largest norm, or a little more. One is trusted where flushing denormal
- * numbers to zero, which may lose 2·dim·FLT_MIN, is far below its own rounding, and where it can't have overflowed. Rows
- * that are not finite are seen to be so on the way, and counted.
+ * From squared norms in float32. A squared norm is trusted where flushing denormal numbers to zero, which may lose
+ * 2·dim·FLT_MIN, is far below its own rounding, and where no sum can have overflowed. Returns an upper bound of the norms, and
+ * counts rows that are not finite.
  */
-static double find_inverses(const sf_lazy_norms *norms, size_t begin, size_t count, const float *squared_norms,
-                            float *inverse_norms, uint64_t *num_not_finite) {
+static double compute_inverses(const sf_lazy_norms *norms, size_t begin, size_t count, const float *squared_norms,
+                               float *inverse_norms, uint64_t *num_not_finite) {
   const float least = 1e-29F * (float)norms->dim;
   const float most = 1e36F;
   float largest = 0;
@@ -121,63 +122,63 @@ static double find_inverses(const sf_lazy_norms *norms, size_t begin, size_t cou
   }
   for (size_t i = 0; i < count; i++) {
     if (inverse_norms[i] == -1) {
-      double norm = find_exactly(norms, begin + i, &inverse_norms[i]);
+      double norm = compute_exactly(norms, begin + i, &inverse_norms[i]);
       largest_exact = norm > largest_exact ? norm : largest_exact;
       *num_not_finite += isnan(norm) && !is_excluded(norms, begin + i);
     }
   }
-  /* s ≥ |x|²(1 − e), of which the last is what flushing may have lost */
+  /* The sum s is at least |x|²(1 − e); 2⁻²⁸ covers what flushing may have lost. */
   double error = sf_dot_error_bound(norms->dim, 1, 1) + 0x1p-28;
   double norm = error < 0.5 ? sqrt((double)largest / (1 - error)) : INFINITY;
   return norm > largest_exact ? norm : largest_exact;
 }
 
-static double find_out(const sf_lazy_norms *norms, size_t window, const float *query, float *dots, float *inverse_norms,
-                       uint64_t *num_not_finite) {
+static double compute_chunk(const sf_lazy_norms *norms, size_t chunk, const float *query, float *dots,
+                            float *inverse_norms, uint64_t *num_not_finite) {
   float squared_norms[SF_MAX_CHUNK_ROWS];
   size_t rows = sf_rows_per_chunk(norms->dim);
-  size_t begin = window * rows;
+  size_t begin = chunk * rows;
   size_t count = norms->num_rows - begin < rows ? norms->num_rows - begin : rows;
   const float *vectors = norms->vectors + begin * norms->dim;
   touch_pages(vectors, count * norms->dim * sizeof(float));
   sf_kernels_get()->dots_and_norms(query, vectors, count, norms->dim, dots, squared_norms);
-  return find_inverses(norms, begin, count, squared_norms, inverse_norms, num_not_finite);
+  return compute_inverses(norms, begin, count, squared_norms, inverse_norms, num_not_finite);
 }
 
-sf_chunk_norms sf_lazy_norms_of_chunk(sf_lazy_norms *norms, size_t window, const float *query, float *dots,
+sf_chunk_norms sf_lazy_norms_of_chunk(sf_lazy_norms *norms, size_t chunk, const float *query, float *dots,
                                       float *scratch) {
-  atomic_uchar *state = &norms->states[window];
-  float *kept = norms->inverse_norms == NULL ? NULL : norms->inverse_norms + window * sf_rows_per_chunk(norms->dim);
+  atomic_uchar *state = &norms->states[chunk];
+  float *kept = norms->inverse_norms == NULL ? NULL : norms->inverse_norms + chunk * sf_rows_per_chunk(norms->dim);
   if (atomic_load_explicit(state, memory_order_acquire) == KNOWN)
-    return (sf_chunk_norms){kept, norms->max_norms[window], false};
+    return (sf_chunk_norms){kept, norms->max_norms[chunk], false};
   unsigned char unknown = UNKNOWN;
-  bool is_mine =
-      atomic_compare_exchange_strong_explicit(state, &unknown, BEING_FOUND, memory_order_relaxed, memory_order_relaxed);
-  float *found = is_mine && kept != NULL ? kept : scratch;
+  bool is_mine = atomic_compare_exchange_strong_explicit(state, &unknown, BEING_COMPUTED, memory_order_relaxed,
+                                                         memory_order_relaxed);
+  float *computed = is_mine && kept != NULL ? kept : scratch;
   uint64_t num_not_finite = 0;
-  double max_norm = find_out(norms, window, query, dots, found, &num_not_finite);
+  double max_norm = compute_chunk(norms, chunk, query, dots, computed, &num_not_finite);
   if (is_mine) {
     if (num_not_finite > 0)
       atomic_fetch_add_explicit(&norms->num_not_finite, num_not_finite, memory_order_relaxed);
-    norms->max_norms[window] = max_norm;
+    norms->max_norms[chunk] = max_norm;
     atomic_store_explicit(state, KNOWN, memory_order_release);
   }
-  return (sf_chunk_norms){kept == NULL ? NULL : found, max_norm, true};
+  return (sf_chunk_norms){kept == NULL ? NULL : computed, max_norm, true};
 }
 
 sf_chunk_norms sf_lazy_norms_of_row(sf_lazy_norms *norms, size_t row, const float *query, float *dot, float *scratch) {
   const sf_kernels *kernels = sf_kernels_get();
   const float *vector = norms->vectors + row * norms->dim;
-  size_t window = row / sf_rows_per_chunk(norms->dim);
+  size_t chunk = row / sf_rows_per_chunk(norms->dim);
   float *kept = norms->inverse_norms == NULL ? NULL : norms->inverse_norms + row;
-  if (atomic_load_explicit(&norms->states[window], memory_order_acquire) == KNOWN) {
+  if (atomic_load_explicit(&norms->states[chunk], memory_order_acquire) == KNOWN) {
     kernels->dot(query, vector, 1, norms->dim, dot);
-    return (sf_chunk_norms){kept, norms->max_norms[window], true};
+    return (sf_chunk_norms){kept, norms->max_norms[chunk], true};
   }
   float squared_norm;
   kernels->dots_and_norms(query, vector, 1, norms->dim, dot, &squared_norm);
   uint64_t ignored = 0;
-  double max_norm = find_inverses(norms, row, 1, &squared_norm, scratch, &ignored);
+  double max_norm = compute_inverses(norms, row, 1, &squared_norm, scratch, &ignored);
   return (sf_chunk_norms){kept == NULL ? NULL : scratch, max_norm, true};
 }
 
@@ -188,7 +189,7 @@ uint64_t sf_lazy_norms_num_not_finite(const sf_lazy_norms *norms) {
 void sf_lazy_norms_complete(sf_lazy_norms *norms, const sf_cancellation *cancellation) {
   float dots[SF_MAX_CHUNK_ROWS];
   float scratch[SF_MAX_CHUNK_ROWS];
-  size_t windows = sf_num_chunks(norms->num_rows, norms->dim);
-  for (size_t i = 0; i < windows && !sf_cancellation_requested(cancellation); i++)
-    (void)sf_lazy_norms_of_chunk(norms, i, norms->vectors, dots, scratch); /* any query will do */
+  size_t num_chunks = sf_num_chunks(norms->num_rows, norms->dim);
+  for (size_t i = 0; i < num_chunks && !sf_cancellation_requested(cancellation); i++)
+    (void)sf_lazy_norms_of_chunk(norms, i, norms->vectors, dots, scratch); /* any query would do */
 }

@@ -1,9 +1,9 @@
 /*
- * Codes that are made by and by, where vectors are searched in place: a window of rows (see lazy_norms.h) is coded when a
- * scan comes by for the second time, so that who searches only once pays nothing for it. They lie in a file without a name
- * beside the cache, mapped: memory that the system can take back. Where that can't be made there are no codes.
+ * Quantized vectors of rows that are searched in a mapped file, made chunk by chunk (see lazy_norms.h): the second scan of a
+ * chunk quantizes it, so that a process that searches only once does not pay for it. They are stored in a mapped file without
+ * a name, in pages that the system can write out and take back. Without such a file there are none, and scans read float32.
  *
- * For any number of threads at once. None waits: a window that another thread is at has no codes yet.
+ * For any number of threads at once, none of which waits: while one thread quantizes a chunk, others scan its float32.
  */
 #ifndef SF_VECTORS_LAZY_QUANTIZED_H
 #define SF_VECTORS_LAZY_QUANTIZED_H
@@ -14,7 +14,7 @@
 
 typedef struct sf_lazy_quantized sf_lazy_quantized;
 
-/* Whether there are enough vectors for codes, and windows that end with their groups. */
+/* Whether there are enough vectors to be worth quantizing, and chunks end where groups do. */
 bool sf_lazy_quantized_serve(size_t num_rows, uint32_t dim);
 
 /* Opens an empty file without a name, at or beside `location`, that is removed when its last descriptor is closed. The
@@ -26,20 +26,20 @@ typedef sf_code (*sf_open_nameless_file)(const char *location, int *descriptor, 
 sf_lazy_quantized *sf_lazy_quantized_create(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
                                             const uint8_t *excluded, sf_open_nameless_file open_file,
                                             const char *location);
-void sf_lazy_quantized_free(sf_lazy_quantized *codes); /* NULL is allowed */
+void sf_lazy_quantized_free(sf_lazy_quantized *lazy); /* NULL is allowed */
 
-/* NULL until the first window is coded. Only groups of windows that are coded may be looked at. */
-const sf_quantized *sf_lazy_quantized_get(const sf_lazy_quantized *codes);
-bool sf_lazy_quantized_has(const sf_lazy_quantized *codes, size_t window);
+/* NULL until the first chunk is quantized. Only groups of chunks that have been quantized may be read. */
+const sf_quantized *sf_lazy_quantized_get(const sf_lazy_quantized *lazy);
+bool sf_lazy_quantized_has(const sf_lazy_quantized *lazy, size_t chunk);
 
-/* Notes that a scan came by, or codes the window. */
-void sf_lazy_quantized_visit(sf_lazy_quantized *codes, size_t window);
+/* Called after a scan of the chunk's float32 vectors: the second call quantizes the chunk. */
+void sf_lazy_quantized_visit(sf_lazy_quantized *lazy, size_t chunk);
 
-/* How many rows are not finite, of the windows that are coded; those that are never a result aside. Counted for SF_METRIC_L2,
- * which needs no norms: for the others those find out (lazy_norms.h), and this is 0. */
-uint64_t sf_lazy_quantized_num_not_finite(const sf_lazy_quantized *codes);
+/* How many rows are not finite, in chunks that are quantized; excluded rows do not count. Counted where the metric needs no
+ * norms; elsewhere lazy_norms.h counts them, and this is 0. */
+uint64_t sf_lazy_quantized_num_not_finite(const sf_lazy_quantized *lazy);
 
-/* Codes every window, until it is cancelled. */
-void sf_lazy_quantized_complete(sf_lazy_quantized *codes, const sf_cancellation *cancellation);
+/* Quantizes every chunk, until it is cancelled. */
+void sf_lazy_quantized_complete(sf_lazy_quantized *lazy, const sf_cancellation *cancellation);
 
 #endif

@@ -32,8 +32,7 @@ typedef struct sf_scoring {
   bool is_of_differences;
   bool is_normalised; /* rows and query count as scaled to length 1: the rows' inverse norms are needed */
   bool is_root;       /* the score is the square root of what the approximate distance approximates */
-  /* The two below: NULL where is_of_differences, whose error is relative (sf_squared_l2_error_bound). */
-  /* Turns products of rows with the compared vector into approximate distances, in place. */
+  /* This and the next: NULL where is_of_differences, whose error is relative (sf_squared_l2_error_bound). Turns products of rows with the compared vector into approximate distances, in place. */
   void (*distances_of_dots)(const float *inverse_norms, size_t count, float *dots);
   /* |score − (1 + approximate distance)| is at most this for rows with norms of at most max_norm. */
   double (*error_bound)(const struct sf_query_vector *query_vector, double max_norm);

@@ -1,6 +1,6 @@
 /*
- * Coding a row: sixteen components at a time in the compilers' own vectors, compiled once for each kind of CPU, into as many
- * registers as it takes there. No addition depends on that, so that the result doesn't either.
+ * Quantizing a row: sixteen components at a time in the compilers' own vectors, compiled once for each kind of CPU, into as many
+ * registers as it takes there. The order of the additions does not depend on that, and so neither do the bits.
  */
 #ifndef SF_VECTORS_QUANTIZE_ROW_H
 #define SF_VECTORS_QUANTIZE_ROW_H
@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Registers that a caller may not have: but nothing here is called, all of it is inlined. */
+/* Warns of vectors wider than the baseline's registers as arguments; but nothing here is called, all of it is inlined. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 #define SF_QUANTIZED_INLINE static inline __attribute__((always_inline))
@@ -38,7 +38,7 @@ SF_QUANTIZED_INLINE sf_quantized_floats sf_load_lanes(const float *components, s
   return lanes;
 }
 
-/* Components from `begin` on of the row less the centre. Behind the last both are zero. */
+/* Components from `begin` on of the row less the centre. From dim on both are zero. */
 SF_QUANTIZED_INLINE sf_quantized_floats sf_load_row(const sf_quantize_row_input *row, size_t begin) {
   size_t count = row->dim - begin;
   return sf_load_lanes(row->components + begin, count) * row->factor - sf_load_lanes(row->centre + begin, count);
@@ -85,12 +85,12 @@ SF_QUANTIZED_INLINE float sf_measure_row(const sf_quantize_row_input *row, doubl
   return largest_of_all;
 }
 
-/* What rounding a row leaves. n is code − zero. */
+/* Rounding a row to one kind. n is code − zero. */
 typedef struct sf_rounding {
   float scale;
   float inverse_scale;
   float zero;
-  float most; /* code */
+  float most; /* the largest code */
   sf_quantized_floats squared_residues;
 } sf_rounding;
 
@@ -101,7 +101,7 @@ SF_QUANTIZED_INLINE sf_rounding sf_rounding_of(sf_quantized_kind kind, float sca
                        .most = kind == SF_QUANTIZED_2BIT ? 3 : 15};
 }
 
-/* Codes of the first `count` of sixteen components, one a byte. */
+/* The codes of the first `count` of sixteen components, one to a byte; adds up their squared remainders. */
 SF_QUANTIZED_INLINE sf_quantized_bytes_of_lanes sf_round_lanes(sf_rounding *rounding, sf_quantized_floats components,
                                                                size_t count) {
   const float integers_only = 0x1.8p23F; /* float32 has no fractions where this is added */
@@ -115,16 +115,16 @@ SF_QUANTIZED_INLINE sf_quantized_bytes_of_lanes sf_round_lanes(sf_rounding *roun
   return __builtin_convertvector(__builtin_convertvector(codes, sf_quantized_integers), sf_quantized_bytes_of_lanes);
 }
 
-/* Four codes to a byte, into a block: the bytes of this row. */
-SF_QUANTIZED_INLINE void sf_pack_short_lanes(sf_quantized_bytes_of_lanes lanes, uint8_t *block) {
+/* Four codes to a byte, into the row's bytes of a block. */
+SF_QUANTIZED_INLINE void sf_pack_2bit_lanes(sf_quantized_bytes_of_lanes lanes, uint8_t *block) {
   uint32_t fours[SF_QUANTIZED_LANES / sizeof(uint32_t)];
   memcpy(fours, &lanes, sizeof(fours));
   uint32_t packed = fours[0] | fours[1] << 2 | fours[2] << 4 | fours[3] << 6;
   memcpy(block, &packed, sizeof(packed));
 }
 
-/* Two codes to a byte, into one block or two: the bytes of this row. */
-SF_QUANTIZED_INLINE void sf_pack_long_lanes(sf_quantized_bytes_of_lanes lanes, size_t count, uint8_t *block) {
+/* Two codes to a byte, into the row's bytes of one block or two. */
+SF_QUANTIZED_INLINE void sf_pack_4bit_lanes(sf_quantized_bytes_of_lanes lanes, size_t count, uint8_t *block) {
   uint32_t fours[SF_QUANTIZED_LANES / sizeof(uint32_t)];
   memcpy(fours, &lanes, sizeof(fours));
   uint32_t packed = fours[0] | fours[1] << 4;
@@ -136,10 +136,10 @@ SF_QUANTIZED_INLINE void sf_pack_long_lanes(sf_quantized_bytes_of_lanes lanes, s
 }
 
 /*
- * Long codes end half a step beyond the largest component, unless that makes |n| large, by which the query's own rounding
- * counts: |n| ≤ |x − centre| / scale + √dim / 2. Short ones have nearly the scale that is best for components which are
- * distributed normally (Max, "Quantizing for Minimum Distortion", 1960), and end with the largest component at the latest.
- * There is nothing to tell apart in a row that is below what float32 is trusted with.
+ * The 4-bit scale puts the largest component half a step inside the last code, but is at least |x − centre| / (3.5√dim): the
+ * query's own rounding is multiplied by |n| ≤ |x − centre| / scale + √dim / 2. The 2-bit scale is nearly the best one for
+ * normally distributed components (Max, "Quantizing for Minimum Distortion", 1960), but the last code never lies beyond the
+ * largest component. A row below the range that float32 is trusted with has the scale 0.
  */
 SF_QUANTIZED_INLINE void sf_choose_scales(float largest, double squared_norm, size_t dim,
                                           float scales[SF_QUANTIZED_KINDS]) {
@@ -152,27 +152,28 @@ SF_QUANTIZED_INLINE void sf_choose_scales(float largest, double squared_norm, si
 }
 
 SF_QUANTIZED_INLINE void sf_quantize_row_inline(const float *components, const float *centre, size_t dim, float factor,
-                                                uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded) {
+                                                uint8_t *const blocks[SF_QUANTIZED_KINDS],
+                                                sf_quantized_row *quantized) {
   const sf_quantize_row_input row = {components, centre, dim, factor};
-  *coded = (sf_quantized_row){0};
-  float largest = sf_measure_row(&row, &coded->squared_norm);
-  if (!(coded->squared_norm <= SF_QUANTIZED_NORM_MAX * SF_QUANTIZED_NORM_MAX))
+  *quantized = (sf_quantized_row){0};
+  float largest = sf_measure_row(&row, &quantized->squared_norm);
+  if (!(quantized->squared_norm <= SF_QUANTIZED_NORM_MAX * SF_QUANTIZED_NORM_MAX))
     return;
-  sf_choose_scales(largest, coded->squared_norm, dim, coded->scales);
-  sf_rounding to_short = sf_rounding_of(SF_QUANTIZED_2BIT, coded->scales[SF_QUANTIZED_2BIT]);
-  sf_rounding to_long = sf_rounding_of(SF_QUANTIZED_4BIT, coded->scales[SF_QUANTIZED_4BIT]);
+  sf_choose_scales(largest, quantized->squared_norm, dim, quantized->scales);
+  sf_rounding to_2bit = sf_rounding_of(SF_QUANTIZED_2BIT, quantized->scales[SF_QUANTIZED_2BIT]);
+  sf_rounding to_4bit = sf_rounding_of(SF_QUANTIZED_4BIT, quantized->scales[SF_QUANTIZED_4BIT]);
   for (size_t begin = 0; begin < dim; begin += SF_QUANTIZED_LANES) {
     sf_quantized_floats lanes = sf_load_row(&row, begin);
-    sf_quantized_bytes_of_lanes short_codes = sf_round_lanes(&to_short, lanes, dim - begin);
-    sf_quantized_bytes_of_lanes long_codes = sf_round_lanes(&to_long, lanes, dim - begin);
-    sf_pack_short_lanes(short_codes, blocks[SF_QUANTIZED_2BIT] +
-                                         begin / sf_quantized_block_dims(SF_QUANTIZED_2BIT) * SF_QUANTIZED_BLOCK_BYTES);
-    sf_pack_long_lanes(long_codes, dim - begin,
+    sf_quantized_bytes_of_lanes codes_2bit = sf_round_lanes(&to_2bit, lanes, dim - begin);
+    sf_quantized_bytes_of_lanes codes_4bit = sf_round_lanes(&to_4bit, lanes, dim - begin);
+    sf_pack_2bit_lanes(codes_2bit, blocks[SF_QUANTIZED_2BIT] +
+                                       begin / sf_quantized_block_dims(SF_QUANTIZED_2BIT) * SF_QUANTIZED_BLOCK_BYTES);
+    sf_pack_4bit_lanes(codes_4bit, dim - begin,
                        blocks[SF_QUANTIZED_4BIT] +
                            begin / sf_quantized_block_dims(SF_QUANTIZED_4BIT) * SF_QUANTIZED_BLOCK_BYTES);
   }
-  coded->squared_residues[SF_QUANTIZED_2BIT] = sf_quantized_sum_of_lanes(to_short.squared_residues);
-  coded->squared_residues[SF_QUANTIZED_4BIT] = sf_quantized_sum_of_lanes(to_long.squared_residues);
+  quantized->squared_residues[SF_QUANTIZED_2BIT] = sf_quantized_sum_of_lanes(to_2bit.squared_residues);
+  quantized->squared_residues[SF_QUANTIZED_4BIT] = sf_quantized_sum_of_lanes(to_4bit.squared_residues);
 }
 
 #endif

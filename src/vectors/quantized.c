@@ -9,7 +9,7 @@
 enum {
   SAMPLED_ROWS = 1024,
   MOST_OF_QUERY = 127,
-  MAX_DIM = 1 << 16, /* up to here no sum of products of two codes, or of 64 times them, leaves int32 */
+  MAX_DIM = 1 << 16, /* up to which no sum of products of codes, or of 64 times them, leaves int32 */
 };
 
 /* More than the few roundings that a term of a bound sees, relative to it. */
@@ -25,7 +25,7 @@ uint64_t sf_quantized_group_size(sf_quantized_kind kind, uint32_t dim, sf_metric
 
 /* ---------------------------------------------------------------------------------------------------------- Vectors */
 
-/* What a row of that norm is multiplied with before it is coded; NAN for one that isn't. */
+/* What a row of that norm is multiplied with before it is quantized; NAN for one that is not quantized. */
 static float factor_of(double squared_norm, const sf_scoring *scoring) {
   double norm = sqrt(squared_norm);
   if (scoring->is_normalised)
@@ -58,11 +58,11 @@ void sf_quantized_choose_centre(const float *vectors, size_t num_rows, uint32_t 
     centre[i] /= (float)num_added;
 }
 
-/* Where a group has its numbers. */
+/* A group's numbers, one for each row. */
 typedef struct group_numbers {
   float *scales;
   float *errors;
-  float *squared_norms; /* NULL: it has none */
+  float *squared_norms; /* NULL: none */
 } group_numbers;
 
 static group_numbers numbers_of(sf_quantized_kind kind, uint8_t *group, uint32_t dim, const sf_scoring *scoring) {
@@ -78,29 +78,30 @@ static void set_unknown(const group_numbers *numbers, size_t row) {
     numbers->squared_norms[row] = 0;
 }
 
-/* Where squares are so small that float32 flushes them, the sum of them says nothing of what is below this. */
+/* An error below this does not show in a float32 sum of squares, which are flushed to zero. */
 static double least_error(uint32_t dim) {
   return SF_QUANTIZED_NORM_MIN + 1e-18 * sqrt((double)dim);
 }
 
 /*
- * A component of r is computed from one of x by four roundings: of the factor, its product, the difference and what is
- * left, each of something that is at most |x| + |centre|. Twice their norm and more, 2⁻¹⁶(|x| + |centre|), covers that,
- * and what comparing rounds of scale·(q·n).
+ * A component of r is computed from one of x with four roundings: of the factor, the product, the difference and the
+ * remainder, each of a number that is at most |x| + |centre|. 2⁻¹⁶(|x| + |centre|), more than twice their sum, covers these
+ * and the roundings of scale·(q·n) in a comparison.
  */
-static void set_numbers(const sf_quantized_row *coded, sf_quantized_kind kind, size_t row, uint32_t dim,
+static void set_numbers(const sf_quantized_row *quantized, sf_quantized_kind kind, size_t row, uint32_t dim,
                         double norm_of_centre, const group_numbers *numbers) {
   double relative = sf_dot_error_bound((size_t)dim + 4, 1, 1);
-  if (!(coded->squared_norm <= SF_QUANTIZED_NORM_MAX * SF_QUANTIZED_NORM_MAX) || isinf(relative)) {
+  if (!(quantized->squared_norm <= SF_QUANTIZED_NORM_MAX * SF_QUANTIZED_NORM_MAX) || isinf(relative)) {
     set_unknown(numbers, row);
     return;
   }
-  double residue = sqrt(coded->squared_residues[kind]) * (1 + relative);
-  double norm = sqrt(coded->squared_norm) * (1 + relative) + 2 * norm_of_centre; /* at least |x| + |centre| */
-  numbers->scales[row] = coded->scales[kind];
+  double residue = sqrt(quantized->squared_residues[kind]) * (1 + relative);
+  double norm = sqrt(quantized->squared_norm) * (1 + relative) + 2 * norm_of_centre; /* at least |x| + |centre| */
+  numbers->scales[row] = quantized->scales[kind];
   numbers->errors[row] = (float)((residue + 0x1p-16 * norm + least_error(dim)) * (1 + SLACK));
   if (numbers->squared_norms != NULL) {
-    double least = coded->squared_norm * (1 - 2 * relative - 2 * SLACK) - SF_QUANTIZED_NORM_MIN * SF_QUANTIZED_NORM_MIN;
+    double least =
+        quantized->squared_norm * (1 - 2 * relative - 2 * SLACK) - SF_QUANTIZED_NORM_MIN * SF_QUANTIZED_NORM_MIN;
     numbers->squared_norms[row] = (float)fmax(0, least);
   }
 }
@@ -116,13 +117,13 @@ static void make_group(const float *vectors, size_t count, uint32_t dim, const s
   for (size_t row = 0; row < SF_QUANTIZED_GROUP_ROWS; row++) {
     uint8_t *const blocks[SF_QUANTIZED_KINDS] = {groups[SF_QUANTIZED_2BIT] + row * ROW_BYTES,
                                                  groups[SF_QUANTIZED_4BIT] + row * ROW_BYTES};
-    sf_quantized_row coded = {.squared_norm = NAN};
+    sf_quantized_row quantized = {.squared_norm = NAN};
     float factor = row < count ? factor_of(squared_norms[row], scoring) : NAN;
     if (!isnan(factor))
-      kernels->quantize_row(vectors + row * dim, centre, dim, factor, blocks, &coded);
+      kernels->quantize_row(vectors + row * dim, centre, dim, factor, blocks, &quantized);
     for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++) {
       group_numbers numbers = numbers_of(kind, groups[kind], dim, scoring);
-      set_numbers(&coded, kind, row, dim, norm_of_centre, &numbers);
+      set_numbers(&quantized, kind, row, dim, norm_of_centre, &numbers);
     }
   }
 }
@@ -172,12 +173,13 @@ static double round_query(int8_t *components, const float *vector, uint32_t dim,
   return sqrt(squared_residue);
 }
 
-bool sf_quantized_query_init(sf_quantized_query *query, const float *vector, uint32_t dim, const sf_quantized *codes) {
-  const sf_scoring *scoring = sf_scoring_of_metric(codes->metric);
+bool sf_quantized_query_init(sf_quantized_query *query, const float *vector, uint32_t dim,
+                             const sf_quantized *quantized) {
+  const sf_scoring *scoring = sf_scoring_of_metric(quantized->metric);
   double largest = 0;
   double squared_norm = 0;
   for (uint32_t i = 0; i < dim; i++) {
-    double value = component_of(vector, codes->centre, scoring, i);
+    double value = component_of(vector, quantized->centre, scoring, i);
     largest = fabs(value) > largest ? fabs(value) : largest;
     squared_norm += value * value;
   }
@@ -186,14 +188,14 @@ bool sf_quantized_query_init(sf_quantized_query *query, const float *vector, uin
     return false;
   float step = largest < SF_QUANTIZED_NORM_MIN ? 0 : (float)(largest / (double)MOST_OF_QUERY);
   int32_t sum;
-  double residue = round_query(query->components, vector, dim, scoring, codes->centre, step, &sum);
+  double residue = round_query(query->components, vector, dim, scoring, quantized->centre, step, &sum);
   double base;
   if (scoring->is_of_differences) {
     base = squared_norm * (1 - 2 * SLACK) - SF_QUANTIZED_NORM_MIN * SF_QUANTIZED_NORM_MIN;
   } else {
-    double norm_of_centre = sqrt(sf_exact_squared_norm(codes->centre, dim));
+    double norm_of_centre = sqrt(sf_exact_squared_norm(quantized->centre, dim));
     double length = scoring->is_normalised ? 1 : 0; /* of what a scaled query's own roundings are multiplied with */
-    base = -sf_exact_dot(vector, codes->centre, dim) - SLACK * norm * (norm_of_centre + length);
+    base = -sf_exact_dot(vector, quantized->centre, dim) - SLACK * norm * (norm_of_centre + length);
   }
   /* 2q·x in a squared distance */
   double factor = scoring->is_of_differences ? 2 : 1;

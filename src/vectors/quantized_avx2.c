@@ -1,4 +1,4 @@
-/* Codes, with AVX2. */
+/* Quantized vectors with AVX2: products of bytes, summed in pairs of 16 bits. */
 #include "vectors/quantize_row.h"
 
 #if defined(__x86_64__)
@@ -24,23 +24,23 @@ AVX2_INLINE __m256i spread(const int8_t *components) {
   return _mm256_set1_epi32(four);
 }
 
-AVX2_INLINE __m256i load(const uint8_t *codes) {
-  return _mm256_loadu_si256((const __m256i *)(const void *)codes);
+AVX2_INLINE __m256i load(const uint8_t *packed) {
+  return _mm256_loadu_si256((const __m256i *)(const void *)packed);
 }
 
 /* Products of one code of every byte, from bit `shift` on, summed in pairs. */
-AVX2_INLINE __m256i products_of(__m256i codes, int shift, int8_t bits, const int8_t *components) {
-  __m256i shifted = _mm256_and_si256(_mm256_srli_epi16(codes, shift), _mm256_set1_epi8(bits));
+AVX2_INLINE __m256i products_of(__m256i packed, int shift, int8_t bits, const int8_t *components) {
+  __m256i shifted = _mm256_and_si256(_mm256_srli_epi16(packed, shift), _mm256_set1_epi8(bits));
   return _mm256_maddubs_epi16(shifted, spread(components));
 }
 
 /* Of eight rows: two sums each, of what the components give in pairs. */
-AVX2_INLINE __m256i products_of_block(sf_quantized_kind kind, __m256i codes, const int8_t *components) {
+AVX2_INLINE __m256i products_of_block(sf_quantized_kind kind, __m256i packed, const int8_t *components) {
   if (kind == SF_QUANTIZED_4BIT)
-    return _mm256_add_epi16(products_of(codes, 0, 15, components), products_of(codes, 4, 15, components + PART));
-  __m256i lower = _mm256_add_epi16(products_of(codes, 0, 3, components), products_of(codes, 2, 3, components + PART));
-  __m256i upper = _mm256_add_epi16(products_of(codes, 4, 3, components + 2 * PART),
-                                   products_of(codes, 6, 3, components + 3 * PART));
+    return _mm256_add_epi16(products_of(packed, 0, 15, components), products_of(packed, 4, 15, components + PART));
+  __m256i lower = _mm256_add_epi16(products_of(packed, 0, 3, components), products_of(packed, 2, 3, components + PART));
+  __m256i upper = _mm256_add_epi16(products_of(packed, 4, 3, components + 2 * PART),
+                                   products_of(packed, 6, 3, components + 3 * PART));
   return _mm256_add_epi16(lower, upper);
 }
 
@@ -56,17 +56,18 @@ AVX2_INLINE __m256 bounds_of_rows(const sf_quantized_comparison *comparison, __m
   return _mm256_fnmadd_ps(_mm256_set1_ps(comparison->norm), _mm256_loadu_ps(numbers + ROWS), least);
 }
 
-/* A bit for each row; NaN is within every limit. */
-AVX2_INLINE unsigned near_rows(__m256 bounds, __m256 limits) {
-  return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(bounds, limits, _CMP_NGT_UQ));
+/* A bit for each row; NaN is never above the threshold. */
+AVX2_INLINE unsigned near_rows(__m256 bounds, __m256 thresholds) {
+  return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(bounds, thresholds, _CMP_NGT_UQ));
 }
 
 AVX2_INLINE void find_near_quantized(sf_quantized_kind kind, const sf_quantized_comparison *comparison,
-                                     const sf_quantized_groups *groups, float limit, uint16_t *masks, float *bounds) {
+                                     const sf_quantized_groups *groups, float threshold, uint16_t *masks,
+                                     float *bounds) {
   const bool has_squared_norms = groups->has_squared_norms;
   const size_t num_blocks = sf_quantized_blocks(kind, groups->dim);
   const __m256i ones = _mm256_set1_epi16(1);
-  const __m256 limits = _mm256_set1_ps(limit);
+  const __m256 thresholds = _mm256_set1_ps(threshold);
   const uint8_t *group = groups->first;
   for (size_t i = 0; i < groups->count; i++, group += sf_quantized_bytes(num_blocks, has_squared_norms)) {
     __m256i first = _mm256_setzero_si256();
@@ -77,10 +78,10 @@ AVX2_INLINE void find_near_quantized(sf_quantized_kind kind, const sf_quantized_
       __m256i second_pairs = _mm256_setzero_si256();
       for (; block < end; block++) {
         const int8_t *components = comparison->components + block * sf_quantized_block_dims(kind);
-        const uint8_t *codes = group + block * SF_QUANTIZED_BLOCK_BYTES;
-        first_pairs = _mm256_add_epi16(first_pairs, products_of_block(kind, load(codes), components));
+        const uint8_t *packed = group + block * SF_QUANTIZED_BLOCK_BYTES;
+        first_pairs = _mm256_add_epi16(first_pairs, products_of_block(kind, load(packed), components));
         second_pairs = _mm256_add_epi16(
-            second_pairs, products_of_block(kind, load(codes + SF_QUANTIZED_BLOCK_BYTES / 2), components));
+            second_pairs, products_of_block(kind, load(packed + SF_QUANTIZED_BLOCK_BYTES / 2), components));
       }
       first = _mm256_add_epi32(first, _mm256_madd_epi16(first_pairs, ones));
       second = _mm256_add_epi32(second, _mm256_madd_epi16(second_pairs, ones));
@@ -88,7 +89,7 @@ AVX2_INLINE void find_near_quantized(sf_quantized_kind kind, const sf_quantized_
     const float *numbers = sf_quantized_numbers(group, num_blocks);
     __m256 first_bounds = bounds_of_rows(comparison, first, numbers, has_squared_norms);
     __m256 second_bounds = bounds_of_rows(comparison, second, numbers + REGISTER_ROWS, has_squared_norms);
-    masks[i] = (uint16_t)(near_rows(first_bounds, limits) | near_rows(second_bounds, limits) << REGISTER_ROWS);
+    masks[i] = (uint16_t)(near_rows(first_bounds, thresholds) | near_rows(second_bounds, thresholds) << REGISTER_ROWS);
     if (bounds == NULL)
       continue;
     _mm256_storeu_ps(bounds + i * ROWS, first_bounds);
@@ -97,18 +98,18 @@ AVX2_INLINE void find_near_quantized(sf_quantized_kind kind, const sf_quantized_
 }
 
 AVX2 void sf_find_near_2bit_avx2(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
-                                 float limit, uint16_t *masks, float *bounds) {
-  find_near_quantized(SF_QUANTIZED_2BIT, comparison, groups, limit, masks, bounds);
+                                 float threshold, uint16_t *masks, float *bounds) {
+  find_near_quantized(SF_QUANTIZED_2BIT, comparison, groups, threshold, masks, bounds);
 }
 
 AVX2 void sf_find_near_4bit_avx2(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
-                                 float limit, uint16_t *masks, float *bounds) {
-  find_near_quantized(SF_QUANTIZED_4BIT, comparison, groups, limit, masks, bounds);
+                                 float threshold, uint16_t *masks, float *bounds) {
+  find_near_quantized(SF_QUANTIZED_4BIT, comparison, groups, threshold, masks, bounds);
 }
 
 AVX2 void sf_quantize_row_avx2(const float *row, const float *centre, size_t dim, float factor,
-                               uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded) {
-  sf_quantize_row_inline(row, centre, dim, factor, blocks, coded);
+                               uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *quantized) {
+  sf_quantize_row_inline(row, centre, dim, factor, blocks, quantized);
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* Codes, with the instructions of AVX-512 VNNI: four products of bytes and their sum at once. */
+/* Quantized vectors with AVX-512 VNNI: four products of bytes and their sum in one instruction. */
 #include "vectors/quantize_row.h"
 
 #if defined(__x86_64__)
@@ -19,12 +19,12 @@ VNNI_INLINE __m512i spread(const int8_t *components) {
 }
 
 /* Some bits of every byte, where they lie. */
-VNNI_INLINE __m512i bits_of(__m512i codes, uint32_t bits) {
-  return _mm512_and_si512(codes, _mm512_set1_epi32((int32_t)(bits * 0x01010101U)));
+VNNI_INLINE __m512i bits_of(__m512i packed, uint32_t bits) {
+  return _mm512_and_si512(packed, _mm512_set1_epi32((int32_t)(bits * 0x01010101U)));
 }
 
-/* Four sums, since one alone would wait for its last addition. That codes need not be shifted makes some of them too large, by
- * a power of two. */
+/* Four sums, since one alone would wait for its last addition. Codes are not shifted down, so that some of the sums are too
+ * large by a power of two. */
 typedef struct group_sums {
   __m512i parts[4];
 } group_sums;
@@ -38,11 +38,11 @@ VNNI_INLINE group_sums no_sums(void) {
 VNNI_INLINE __m512i products_of_2bit(const int8_t *components, const uint8_t *group, size_t num_blocks) {
   group_sums sums = no_sums();
   for (size_t block = 0; block < num_blocks; block++) {
-    __m512i codes = _mm512_loadu_si512(group);
-    sums.parts[0] = _mm512_dpbusd_epi32(sums.parts[0], bits_of(codes, 0x03), spread(components));
-    sums.parts[1] = _mm512_dpbusd_epi32(sums.parts[1], bits_of(codes, 0x0C), spread(components + PART));
-    sums.parts[2] = _mm512_dpbusd_epi32(sums.parts[2], bits_of(codes, 0x30), spread(components + 2 * PART));
-    sums.parts[3] = _mm512_dpbusd_epi32(sums.parts[3], bits_of(codes, 0xC0), spread(components + 3 * PART));
+    __m512i packed = _mm512_loadu_si512(group);
+    sums.parts[0] = _mm512_dpbusd_epi32(sums.parts[0], bits_of(packed, 0x03), spread(components));
+    sums.parts[1] = _mm512_dpbusd_epi32(sums.parts[1], bits_of(packed, 0x0C), spread(components + PART));
+    sums.parts[2] = _mm512_dpbusd_epi32(sums.parts[2], bits_of(packed, 0x30), spread(components + 2 * PART));
+    sums.parts[3] = _mm512_dpbusd_epi32(sums.parts[3], bits_of(packed, 0xC0), spread(components + 3 * PART));
     components += 4 * PART;
     group += SF_QUANTIZED_BLOCK_BYTES;
   }
@@ -52,9 +52,10 @@ VNNI_INLINE __m512i products_of_2bit(const int8_t *components, const uint8_t *gr
 }
 
 VNNI_INLINE void add_4bit_block(group_sums *sums, size_t which, const int8_t *components, const uint8_t *block) {
-  __m512i codes = _mm512_loadu_si512(block);
-  sums->parts[which] = _mm512_dpbusd_epi32(sums->parts[which], bits_of(codes, 0x0F), spread(components));
-  sums->parts[2 + which] = _mm512_dpbusd_epi32(sums->parts[2 + which], bits_of(codes, 0xF0), spread(components + PART));
+  __m512i packed = _mm512_loadu_si512(block);
+  sums->parts[which] = _mm512_dpbusd_epi32(sums->parts[which], bits_of(packed, 0x0F), spread(components));
+  sums->parts[2 + which] =
+      _mm512_dpbusd_epi32(sums->parts[2 + which], bits_of(packed, 0xF0), spread(components + PART));
 }
 
 /* e·c of sixteen rows. */
@@ -74,13 +75,14 @@ VNNI_INLINE __m512i products_of_4bit(const int8_t *components, const uint8_t *gr
 }
 
 VNNI_INLINE void find_near_quantized(sf_quantized_kind kind, const sf_quantized_comparison *comparison,
-                                     const sf_quantized_groups *groups, float limit, uint16_t *masks, float *bounds) {
+                                     const sf_quantized_groups *groups, float threshold, uint16_t *masks,
+                                     float *bounds) {
   const bool has_squared_norms = groups->has_squared_norms;
   const size_t num_blocks = sf_quantized_blocks(kind, groups->dim);
   const __m512 half_step = _mm512_set1_ps(comparison->half_step);
   const __m512 slack = _mm512_set1_ps(comparison->slack);
   const __m512 norm = _mm512_set1_ps(comparison->norm);
-  const __m512 limits = _mm512_set1_ps(limit);
+  const __m512 thresholds = _mm512_set1_ps(threshold);
   const __m512i offset = _mm512_set1_epi32(comparison->offset);
   const uint8_t *group = groups->first;
   for (size_t i = 0; i < groups->count; i++, group += sf_quantized_bytes(num_blocks, has_squared_norms)) {
@@ -95,23 +97,23 @@ VNNI_INLINE void find_near_quantized(sf_quantized_kind kind, const sf_quantized_
     least = _mm512_fnmadd_ps(norm, _mm512_loadu_ps(numbers + ROWS), least);
     if (bounds != NULL)
       _mm512_storeu_ps(bounds + i * ROWS, least);
-    masks[i] = (uint16_t)_mm512_cmp_ps_mask(least, limits, _CMP_NGT_UQ); /* NaN is within every limit */
+    masks[i] = (uint16_t)_mm512_cmp_ps_mask(least, thresholds, _CMP_NGT_UQ); /* NaN is never above the threshold */
   }
 }
 
 VNNI void sf_find_near_2bit_avx512vnni(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
-                                       float limit, uint16_t *masks, float *bounds) {
-  find_near_quantized(SF_QUANTIZED_2BIT, comparison, groups, limit, masks, bounds);
+                                       float threshold, uint16_t *masks, float *bounds) {
+  find_near_quantized(SF_QUANTIZED_2BIT, comparison, groups, threshold, masks, bounds);
 }
 
 VNNI void sf_find_near_4bit_avx512vnni(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
-                                       float limit, uint16_t *masks, float *bounds) {
-  find_near_quantized(SF_QUANTIZED_4BIT, comparison, groups, limit, masks, bounds);
+                                       float threshold, uint16_t *masks, float *bounds) {
+  find_near_quantized(SF_QUANTIZED_4BIT, comparison, groups, threshold, masks, bounds);
 }
 
 VNNI void sf_quantize_row_avx512vnni(const float *row, const float *centre, size_t dim, float factor,
-                                     uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded) {
-  sf_quantize_row_inline(row, centre, dim, factor, blocks, coded);
+                                     uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *quantized) {
+  sf_quantize_row_inline(row, centre, dim, factor, blocks, quantized);
 }
 
 #endif

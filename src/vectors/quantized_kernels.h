@@ -1,45 +1,45 @@
-/* What makes codes and compares a query with them: kernels, one for each kind of CPU that has instructions of its own for
- * it; and where things lie in a group. */
+/* Kernels that quantize rows and compare a query with quantized vectors, one for each kind of CPU with instructions for it; and
+ * the offsets within a group. */
 #ifndef SF_VECTORS_QUANTIZED_KERNELS_H
 #define SF_VECTORS_QUANTIZED_KERNELS_H
 
 #include "vectors/quantized.h"
 
 void sf_quantize_row_portable(const float *row, const float *centre, size_t dim, float factor,
-                              uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded);
+                              uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *quantized);
 void sf_find_near_2bit_portable(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
-                                float limit, uint16_t *masks, float *bounds);
+                                float threshold, uint16_t *masks, float *bounds);
 void sf_find_near_4bit_portable(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
-                                float limit, uint16_t *masks, float *bounds);
+                                float threshold, uint16_t *masks, float *bounds);
 #if defined(__x86_64__)
 void sf_quantize_row_avx2(const float *row, const float *centre, size_t dim, float factor,
-                          uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded);
-void sf_find_near_2bit_avx2(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups, float limit,
-                            uint16_t *masks, float *bounds);
-void sf_find_near_4bit_avx2(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups, float limit,
-                            uint16_t *masks, float *bounds);
+                          uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *quantized);
+void sf_find_near_2bit_avx2(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                            float threshold, uint16_t *masks, float *bounds);
+void sf_find_near_4bit_avx2(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                            float threshold, uint16_t *masks, float *bounds);
 void sf_quantize_row_avx512vnni(const float *row, const float *centre, size_t dim, float factor,
-                                uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded);
+                                uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *quantized);
 void sf_find_near_2bit_avx512vnni(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
-                                  float limit, uint16_t *masks, float *bounds);
+                                  float threshold, uint16_t *masks, float *bounds);
 void sf_find_near_4bit_avx512vnni(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
-                                  float limit, uint16_t *masks, float *bounds);
+                                  float threshold, uint16_t *masks, float *bounds);
 #endif
 #if defined(__aarch64__)
 void sf_quantize_row_neon(const float *row, const float *centre, size_t dim, float factor,
-                          uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded);
-void sf_find_near_2bit_neon(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups, float limit,
-                            uint16_t *masks, float *bounds);
-void sf_find_near_4bit_neon(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups, float limit,
-                            uint16_t *masks, float *bounds);
+                          uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *quantized);
+void sf_find_near_2bit_neon(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                            float threshold, uint16_t *masks, float *bounds);
+void sf_find_near_4bit_neon(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                            float threshold, uint16_t *masks, float *bounds);
 #endif
 
-/* What a code is less its n. */
+/* The code that stands for n = 0. */
 static inline float sf_quantized_zero(sf_quantized_kind kind) {
   return kind == SF_QUANTIZED_2BIT ? 1.5F : 8;
 }
 
-/* Components of a block. */
+/* How many components a block of 64 bytes holds for each row. */
 static inline size_t sf_quantized_block_dims(sf_quantized_kind kind) {
   return kind == SF_QUANTIZED_2BIT ? 16 : 8;
 }
@@ -48,10 +48,10 @@ static inline size_t sf_quantized_blocks(sf_quantized_kind kind, size_t dim) {
   return (dim + sf_quantized_block_dims(kind) - 1) / sf_quantized_block_dims(kind);
 }
 
-/* Scales, errors and squared norms of a group, one behind the other. */
+/* Where a group's scales are; its errors and squared norms follow. */
 static inline const float *sf_quantized_numbers(const uint8_t *group, size_t num_blocks) {
-  const void *behind_codes = group + num_blocks * SF_QUANTIZED_BLOCK_BYTES; /* groups lie at multiples of 64 bytes */
-  return behind_codes;
+  const void *numbers = group + num_blocks * SF_QUANTIZED_BLOCK_BYTES; /* groups lie at multiples of 64 bytes */
+  return numbers;
 }
 
 static inline size_t sf_quantized_bytes(size_t num_blocks, bool has_squared_norms) {

@@ -1,4 +1,4 @@
-/* Codes, with NEON. */
+/* Quantized vectors with NEON. */
 #include "vectors/quantize_row.h"
 
 #if defined(__aarch64__)
@@ -28,22 +28,22 @@ typedef struct part_sums {
   int16x8_t second;
 } part_sums;
 
-static inline void add_codes(part_sums *sums, uint8x16_t codes, uint8_t bits, const int8_t *components) {
-  int8x16_t of_bits = vreinterpretq_s8_u8(vandq_u8(codes, vdupq_n_u8(bits)));
+static inline void add_codes(part_sums *sums, uint8x16_t packed, uint8_t bits, const int8_t *components) {
+  int8x16_t of_bits = vreinterpretq_s8_u8(vandq_u8(packed, vdupq_n_u8(bits)));
   sums->first = vmlal_s8(sums->first, vget_low_s8(of_bits), spread(components));
   sums->second = vmlal_s8(sums->second, vget_high_s8(of_bits), spread(components));
 }
 
-static inline void add_block(sf_quantized_kind kind, part_sums *sums, uint8x16_t codes, const int8_t *components) {
+static inline void add_block(sf_quantized_kind kind, part_sums *sums, uint8x16_t packed, const int8_t *components) {
   if (kind == SF_QUANTIZED_4BIT) {
-    add_codes(sums, codes, 15, components);
-    add_codes(sums, vshrq_n_u8(codes, 4), 15, components + PART);
+    add_codes(sums, packed, 15, components);
+    add_codes(sums, vshrq_n_u8(packed, 4), 15, components + PART);
     return;
   }
-  add_codes(sums, codes, 3, components);
-  add_codes(sums, vshrq_n_u8(codes, 2), 3, components + PART);
-  add_codes(sums, vshrq_n_u8(codes, 4), 3, components + 2 * PART);
-  add_codes(sums, vshrq_n_u8(codes, 6), 3, components + 3 * PART);
+  add_codes(sums, packed, 3, components);
+  add_codes(sums, vshrq_n_u8(packed, 2), 3, components + PART);
+  add_codes(sums, vshrq_n_u8(packed, 4), 3, components + 2 * PART);
+  add_codes(sums, vshrq_n_u8(packed, 6), 3, components + 3 * PART);
 }
 
 /* e·c. */
@@ -79,14 +79,15 @@ static inline float32x4_t bounds_of_part(const sf_quantized_comparison *comparis
   return vfmsq_f32(least, vdupq_n_f32(comparison->norm), vld1q_f32(numbers + ROWS));
 }
 
-/* A bit for each row; NaN is within every limit. */
-static inline unsigned near_rows(float32x4_t bounds, float32x4_t limits) {
+/* A bit for each row; NaN is never above the threshold. */
+static inline unsigned near_rows(float32x4_t bounds, float32x4_t thresholds) {
   static const uint32_t bits[PART_ROWS] = {1, 2, 4, 8};
-  return vaddvq_u32(vbicq_u32(vld1q_u32(bits), vcgtq_f32(bounds, limits)));
+  return vaddvq_u32(vbicq_u32(vld1q_u32(bits), vcgtq_f32(bounds, thresholds)));
 }
 
 static inline void find_near_quantized(sf_quantized_kind kind, const sf_quantized_comparison *comparison,
-                                       const sf_quantized_groups *groups, float limit, uint16_t *masks, float *bounds) {
+                                       const sf_quantized_groups *groups, float threshold, uint16_t *masks,
+                                       float *bounds) {
   const bool has_squared_norms = groups->has_squared_norms;
   const size_t num_blocks = sf_quantized_blocks(kind, groups->dim);
   const uint8_t *group = groups->first;
@@ -97,7 +98,7 @@ static inline void find_near_quantized(sf_quantized_kind kind, const sf_quantize
     unsigned mask = 0;
     for (size_t part = 0; part < PARTS; part++) {
       float32x4_t of_part = bounds_of_part(comparison, products[part], numbers + part * PART_ROWS, has_squared_norms);
-      mask |= near_rows(of_part, vdupq_n_f32(limit)) << (part * PART_ROWS);
+      mask |= near_rows(of_part, vdupq_n_f32(threshold)) << (part * PART_ROWS);
       if (bounds != NULL)
         vst1q_f32(bounds + i * ROWS + part * PART_ROWS, of_part);
     }
@@ -105,19 +106,19 @@ static inline void find_near_quantized(sf_quantized_kind kind, const sf_quantize
   }
 }
 
-void sf_find_near_2bit_neon(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups, float limit,
-                            uint16_t *masks, float *bounds) {
-  find_near_quantized(SF_QUANTIZED_2BIT, comparison, groups, limit, masks, bounds);
+void sf_find_near_2bit_neon(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                            float threshold, uint16_t *masks, float *bounds) {
+  find_near_quantized(SF_QUANTIZED_2BIT, comparison, groups, threshold, masks, bounds);
 }
 
-void sf_find_near_4bit_neon(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups, float limit,
-                            uint16_t *masks, float *bounds) {
-  find_near_quantized(SF_QUANTIZED_4BIT, comparison, groups, limit, masks, bounds);
+void sf_find_near_4bit_neon(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
+                            float threshold, uint16_t *masks, float *bounds) {
+  find_near_quantized(SF_QUANTIZED_4BIT, comparison, groups, threshold, masks, bounds);
 }
 
 void sf_quantize_row_neon(const float *row, const float *centre, size_t dim, float factor,
-                          uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *coded) {
-  sf_quantize_row_inline(row, centre, dim, factor, blocks, coded);
+                          uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *quantized) {
+  sf_quantize_row_inline(row, centre, dim, factor, blocks, quantized);
 }
 
 #endif

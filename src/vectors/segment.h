@@ -1,5 +1,5 @@
 /*
- * A segment: rows whose vectors lie contiguously in memory, and what is known of them beside the components: norms, a
+ * A segment: rows whose vectors are contiguous in memory, and what is known of them beside the components: norms, a
  * bitmap of excluded rows, quantized vectors. The unit that a scan works on; a shard has one or several.
  */
 #ifndef SF_VECTORS_SEGMENT_H
@@ -26,8 +26,9 @@ typedef struct sf_vector_segment {
   /* Computes both kinds of norms chunk by chunk in the first scan: then inverse_norms is NULL and max_norm infinite. NULL:
    * they are known, or not needed. */
   sf_lazy_norms *lazy_norms;
-  /* Quantized vectors of these rows, among others, from number first_quantized on. Zero-initialised: none. */
-  sf_quantized codes;
+  /* Quantized vectors of these rows, and perhaps of others: this segment's begin at row first_quantized of them.
+   * Zero-initialised: none. */
+  sf_quantized quantized;
   size_t first_quantized;
   sf_lazy_quantized *lazy_quantized; /* quantizes chunk by chunk; then first_quantized is 0. NULL: not lazy */
 } sf_vector_segment;

@@ -5,19 +5,18 @@
 #include <math.h>
 
 enum {
-  BATCH_ROWS = 512,      /* whose norms lie on the stack */
-  CHUNK_BYTES = 1 << 20, /* of vectors between two looks at the cancellation */
+  BATCH_ROWS = 512,      /* norms on the stack */
+  CHUNK_BYTES = 1 << 20, /* of vectors between two checks of the cancellation */
 };
 
 static bool is_set(const uint8_t *bits, uint64_t index) {
   return (bits[index / 8] >> (index % 8) & 1) != 0;
 }
 
-/* What is excluded counts as zero. The squares of finite float32 can't overflow float64, so that only what is not
- * finite shows as such. Roots are rounded correctly, and so in the order of their squares: the largest square has the
- * largest root. */
-static void look_at(sf_vector_statistics *statistics, double *squared_norms, size_t count, uint64_t first_row,
-                    uint8_t *excluded) {
+/* Excluded rows count as zero. Squares of finite float32 can't overflow float64: a sum is finite exactly if its row is. Roots
+ * are rounded correctly, and so keep the order of their squares: the largest square has the largest root. */
+static void add_norms(sf_vector_statistics *statistics, double *squared_norms, size_t count, uint64_t first_row,
+                      uint8_t *excluded) {
   double largest = 0;
   for (size_t i = 0; i < count; i++) {
     uint64_t row = first_row + i;
@@ -37,7 +36,7 @@ static void add_batch(sf_vector_statistics *statistics, const float *vectors, ui
                       size_t dim, uint8_t *excluded, float *inverse_norms) {
   double squared_norms[BATCH_ROWS];
   sf_kernels_get()->exact_squared_norms(vectors, count, dim, squared_norms);
-  look_at(statistics, squared_norms, count, first_row, excluded);
+  add_norms(statistics, squared_norms, count, first_row, excluded);
   if (inverse_norms != NULL)
     sf_inverses_of_squared_norms(squared_norms, count, inverse_norms);
 }
@@ -54,11 +53,11 @@ static size_t smaller(size_t a, size_t b) {
 sf_code sf_vector_statistics_add(sf_vector_statistics *statistics, const float *vectors, uint64_t first_row,
                                  size_t count, size_t dim, uint8_t *excluded, float *inverse_norms,
                                  const sf_cancellation *cancellation, sf_error *error) {
-  size_t window_rows = rows_per_chunk(dim);
-  for (size_t window = 0; window < count; window += window_rows) {
+  size_t chunk_rows = rows_per_chunk(dim);
+  for (size_t chunk = 0; chunk < count; chunk += chunk_rows) {
     SF_TRY(sf_cancellation_check(cancellation, error));
-    size_t end = smaller(window + window_rows, count);
-    for (size_t row = window; row < end; row += BATCH_ROWS)
+    size_t end = smaller(chunk + chunk_rows, count);
+    for (size_t row = chunk; row < end; row += BATCH_ROWS)
       add_batch(statistics, vectors + row * dim, first_row + row, smaller(end - row, BATCH_ROWS), dim, excluded,
                 inverse_norms == NULL ? NULL : inverse_norms + row);
   }

@@ -163,9 +163,9 @@ static void add_codes(struct problem *problem, sf_metric metric, uint64_t *rando
     coded[i] = random_component(random);
   memcpy(coded + segment->first_quantized * dim, problem->vectors, problem->num_rows * dim * sizeof(float));
   problem->centre = exact_size(dim * sizeof(float));
-  segment->codes = (sf_quantized){.metric = metric, .centre = problem->centre};
+  segment->quantized = (sf_quantized){.metric = metric, .centre = problem->centre};
   for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
-    segment->codes.groups[kind] = problem->groups[kind] =
+    segment->quantized.groups[kind] = problem->groups[kind] =
         exact_size(num_groups * (size_t)sf_quantized_group_size(kind, dim, metric));
   sf_quantized_choose_centre(coded, num_codes, dim, metric, problem->centre);
   sf_quantized_make_groups(coded, num_codes, dim, metric, problem->centre, problem->groups);
@@ -177,7 +177,7 @@ static void add_lazy_quantized(struct problem *problem, sf_metric metric, uint64
   char path[PATH_SIZE];
   sf_vector_segment *segment = &problem->segment;
   sf_lazy_quantized_free(segment->lazy_quantized);
-  segment->codes = (sf_quantized){0};
+  segment->quantized = (sf_quantized){0};
   segment->first_quantized = 0;
   segment->lazy_quantized = sf_lazy_quantized_create(problem->vectors, problem->num_rows, (uint32_t)problem->dim,
                                                      metric, NULL, sf_scratch_file_open, path_of(path, "shard_00000"));

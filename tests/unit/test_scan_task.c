@@ -9,7 +9,7 @@ static const float something;
 static sf_vector_segment segment_of(size_t num_rows, bool is_coded) {
   sf_vector_segment segment = {.num_rows = num_rows};
   if (is_coded)
-    segment.codes.centre = &something;
+    segment.quantized.centre = &something;
   return segment;
 }
 

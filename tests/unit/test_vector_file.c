@@ -130,7 +130,7 @@ static void vectors_that_are_worth_it_have_codes(void **state) {
     assert_int_equal(sf_vector_file_finish(writer, NULL), SF_OK);
     assert_int_equal(sf_vector_file_map(folder(), SF_VECTOR_FILE_NAME, &of, &usable, &file, NULL), SF_OK);
     assert_true(usable);
-    const sf_quantized *codes = &file.segment.codes;
+    const sf_quantized *codes = &file.segment.quantized;
     assert_int_equal(codes->metric, of.metric);
     sf_quantized_choose_centre(vectors, MANY_ROWS, LONG_DIM, of.metric, centre);
     assert_memory_equal(codes->centre, centre, sizeof(centre));
@@ -366,12 +366,12 @@ static void sections_are_aligned_and_do_not_overlap(void **state) {
     uint64_t end = layout.row_ids + rows * 8;
     assert_int_equal(layout.has_quantized, rows * DIM * sizeof(float) >= 65536);
     if (layout.has_quantized) {
-      assert_int_equal(layout.centre % 64 + layout.codes[0] % 64 + layout.codes[1] % 64, 0);
+      assert_int_equal(layout.centre % 64 + layout.groups[0] % 64 + layout.groups[1] % 64, 0);
       assert_true(layout.centre >= end);
       end = layout.centre + DIM * sizeof(float);
       for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++) {
-        assert_true(layout.codes[kind] >= end);
-        end = layout.codes[kind] + (rows + 15) / 16 * sf_quantized_group_size(kind, DIM, SF_METRIC_COSINE);
+        assert_true(layout.groups[kind] >= end);
+        end = layout.groups[kind] + (rows + 15) / 16 * sf_quantized_group_size(kind, DIM, SF_METRIC_COSINE);
       }
     }
     assert_true(layout.excluded >= end);

@@ -221,7 +221,7 @@ static sf_code add_decoded_page(sf_lance_segments *segments, const sf_shard_para
       .first_row = fragment->first_row + page->first_row,
       .num_rows = num_rows,
       .max_norm = file->max_norm,
-      .codes = file->codes,
+      .quantized = file->quantized,
       .first_quantized = begin,
   };
   uint8_t *excluded;
