@@ -18,7 +18,7 @@
 #define FOLDER_NONE                                                                                                    \
   { .folder = SF_FOLDER_NONE, .lock = -1 }
 
-/* Says that it is about the cache: nobody knows its files by their names. */
+/* Names the cache, since its files' names mean nothing to a user. */
 static sf_code explain(sf_code code, sf_error *error) {
   return code == SF_ERROR ? sf_error_prefix(error, "local cache") : code;
 }
@@ -32,8 +32,8 @@ static sf_code refuse(const sf_folder *folder, const char *reason, sf_error *err
       folder->path, (unsigned long)folder->owner, reason, (unsigned long)geteuid());
 }
 
-/* What another user could have made, or could write to, is not trusted. The folder that this one really lies in is asked
- * for by "..", whatever links its path goes through. */
+/* A folder that another user could have made, or can write to, is not trusted. Its parent is opened by "..", since its path
+ * may go through symbolic links. */
 static sf_code check_owner(const sf_folder *folder, sf_error *error) {
   struct stat status;
   struct stat above;
@@ -48,7 +48,7 @@ static sf_code check_owner(const sf_folder *folder, sf_error *error) {
   return SF_OK;
 }
 
-/* A link to a folder is whose it is to say where the cache lies. */
+/* The owner of a symbolic link decides where the cache is, and so has to be trusted. */
 static sf_code check_link(const sf_folder *root, sf_error *error) {
   struct stat status;
   if (!root->is_link || lstat(root->path, &status) != 0 || status.st_uid == geteuid() || status.st_uid == 0)
@@ -117,8 +117,8 @@ sf_code sf_cache_folder_open(const char *path, bool make, bool *found, sf_cache_
   return code;
 }
 
-/* Unlocked by name, for closing gives the lock back only with the last copy of the descriptor: a child that was forked in
- * between has one. */
+/* Unlocks before it closes: closing releases the lock only with the last copy of the descriptor, and a child that was forked
+ * meanwhile has one. */
 void sf_cache_folder_close(sf_cache_folder *folder) {
   if (folder->lock >= 0) {
     flock(folder->lock, LOCK_UN);
@@ -153,7 +153,7 @@ sf_code sf_cache_folder_matches(const sf_cache_folder *folder, const char *db_ur
   *matches = code == SF_OK && member_is(identity.root, "db_url", db_url) &&
              member_is(identity.root, "checkpoint_id", checkpoint_id);
   sf_json_free(&identity);
-  return code == SF_OUT_OF_MEMORY_ERROR ? code : SF_OK; /* one that does not parse is another's */
+  return code == SF_OUT_OF_MEMORY_ERROR ? code : SF_OK; /* an identity that does not parse is another shard's */
 }
 
 static sf_code make_identity(const char *db_url, const char *checkpoint_id, sf_buffer *text, sf_error *error) {
@@ -175,7 +175,7 @@ static sf_code write_identity(const sf_folder *folder, const char *db_url, const
 
 /* ----------------------------------------------------------------------------------------------------------- Removing */
 
-/* Files that are being written hold a lock of flock's. What can't be looked at for want of descriptors is left alone. */
+/* Partial downloads are locked with flock. Without a descriptor to ask with, a file counts as locked. */
 static bool is_locked(const sf_folder *folder, const char *name) {
   int descriptor = openat(folder->descriptor, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (descriptor < 0)

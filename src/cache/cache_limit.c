@@ -11,7 +11,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/* What st_blocks counts (POSIX leaves it open; every system that this runs on agrees). */
+/* The unit of st_blocks (POSIX leaves it open; every system that this runs on agrees). */
 #define BLOCK_BYTES 512
 
 typedef struct cached_shard {

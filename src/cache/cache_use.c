@@ -4,6 +4,7 @@
 #include "cache/cache_use.h"
 
 #include "base/array.h"
+#include "base/assert.h"
 #include "base/files.h"
 #include "base/memory.h"
 #include "base/thread.h"
@@ -18,7 +19,7 @@
 
 /* ------------------------------------------------------------------------------------------------- Names and locks */
 
-/* "shard.<16 hexadecimal digits>.db", and what begins with it. */
+/* "shard.<16 hexadecimal digits>.db", and names that begin with it. */
 static size_t length_of_download(const char *name) {
   const size_t prefix = strlen("shard.");
   const size_t digits = 16;
@@ -39,8 +40,8 @@ static bool read_shard_number(const char *name, uint64_t *number) {
   return true;
 }
 
-/* Neighbouring shards have neighbouring bytes, whose locks the system keeps as one. Two files with one hash are taken for
- * one, which keeps either longer than need be. */
+/* Neighbouring shards have neighbouring bytes, whose locks the system stores as one. Two files with one hash share a byte, which
+ * only keeps each of them longer than necessary. */
 static uint64_t byte_of(const char *name) {
   const uint64_t hashed = (uint64_t)1 << 62;
   uint64_t number;
@@ -83,12 +84,12 @@ typedef struct held_byte {
   size_t count;
 } held_byte;
 
-/* What is in use below one root. */
+/* The bytes that are held below one root. */
 typedef struct root_locks {
   struct root_locks *next;
   char *path;
-  int descriptor; /* of the file of locks; -1: none */
-  dev_t device;   /* and which file that is */
+  int descriptor; /* of cache.lock; -1: none */
+  dev_t device;   /* of that file */
   ino_t inode;
   held_byte *held; /* ascending */
   size_t num_held;
@@ -126,9 +127,8 @@ void sf_cache_users_free(sf_cache_users *users) {
   free(users);
 }
 
-/* All below: with the mutex held. */
-
-static root_locks *find_root(const sf_cache_users *users, const char *path) {
+static root_locks *find_root_locked(const sf_cache_users *users, const char *path) {
+  SF_ASSERT_LOCKED(&users->mutex);
   root_locks *locks = users->roots;
   while (locks != NULL && strcmp(locks->path, path) != 0)
     locks = locks->next;
@@ -136,8 +136,8 @@ static root_locks *find_root(const sf_cache_users *users, const char *path) {
 }
 
 /* NULL when memory is out. */
-static root_locks *find_or_add_root(sf_cache_users *users, const char *path) {
-  root_locks *locks = find_root(users, path);
+static root_locks *find_or_add_root_locked(sf_cache_users *users, const char *path) {
+  root_locks *locks = find_root_locked(users, path);
   if (locks != NULL)
     return locks;
   locks = sf_calloc(1, sizeof(*locks));
@@ -157,10 +157,11 @@ static bool is_still_there(const root_locks *locks, const sf_folder *root) {
          locks->inode == found.st_ino && locks->device == found.st_dev;
 }
 
-/* Where somebody removed the file, the locks of all that is in use are taken again in the new one. */
-static sf_code renew(root_locks *locks, const sf_folder *root, sf_error *error) {
+/* If the file was removed, makes it again, and takes the locks again. */
+static sf_code renew_locked(const sf_cache_users *users, root_locks *locks, const sf_folder *root, sf_error *error) {
   int descriptor;
   struct stat status;
+  SF_ASSERT_LOCKED(&users->mutex);
   if (is_still_there(locks, root))
     return SF_OK;
   SF_TRY(open_locks(root, &descriptor, error));
@@ -174,7 +175,7 @@ static sf_code renew(root_locks *locks, const sf_folder *root, sf_error *error) 
   return SF_OK;
 }
 
-/* Where the byte is among those that are held, or belongs. */
+/* The index of the byte among those that are held, or where it would be inserted. */
 static size_t find_held(const root_locks *locks, uint64_t byte) {
   size_t low = 0;
   size_t high = locks->num_held;
@@ -188,8 +189,9 @@ static size_t find_held(const root_locks *locks, uint64_t byte) {
   return low;
 }
 
-/* *held says whether it is. */
-static sf_code hold(root_locks *locks, uint64_t byte, bool *held, sf_error *error) {
+/* *held says whether the byte is locked now. */
+static sf_code hold_locked(const sf_cache_users *users, root_locks *locks, uint64_t byte, bool *held, sf_error *error) {
+  SF_ASSERT_LOCKED(&users->mutex);
   size_t at = find_held(locks, byte);
   if (at < locks->num_held && locks->held[at].byte == byte) {
     locks->held[at].count++;
@@ -207,8 +209,11 @@ static sf_code hold(root_locks *locks, uint64_t byte, bool *held, sf_error *erro
   return SF_OK;
 }
 
-static void let_go(root_locks *locks, uint64_t byte) {
+static void release_locked(const sf_cache_users *users, root_locks *locks, uint64_t byte) {
+  SF_ASSERT_LOCKED(&users->mutex);
+  SF_ASSERT(locks != NULL);
   size_t at = find_held(locks, byte);
+  SF_ASSERT(at < locks->num_held && locks->held[at].byte == byte);
   if (--locks->held[at].count > 0)
     return;
   (void)lock_byte(locks->descriptor, byte, F_UNLCK, false);
@@ -219,17 +224,18 @@ static void let_go(root_locks *locks, uint64_t byte) {
 static sf_code hold_in_root(sf_cache_users *users, const sf_folder *root, const char *name, bool *held,
                             sf_error *error) {
   pthread_mutex_lock(&users->mutex);
-  root_locks *locks = find_or_add_root(users, root->path);
-  sf_code code = locks == NULL ? sf_fail_memory(error, "uses of the cache") : renew(locks, root, error);
+  root_locks *locks = find_or_add_root_locked(users, root->path);
+  sf_code code = locks == NULL ? sf_fail_memory(error, "uses of the cache") : renew_locked(users, locks, root, error);
   if (code == SF_OK)
-    code = hold(locks, byte_of(name), held, error);
+    code = hold_locked(users, locks, byte_of(name), held, error);
   pthread_mutex_unlock(&users->mutex);
   return code;
 }
 
 /* --------------------------------------------------------------------------------------------------------------- Uses */
 
-/* The time of `shard.use` is now; with `make`, in a folder that is made where it is missing. As far as that can be done: it only orders what may be evicted. */
+/* Sets the time of `shard.use`; with `make`, makes the folder and the file where they are missing. Failures are ignored: the
+ * time only orders what is evicted. */
 static void note_use(const sf_folder *root, const char *name, bool make) {
   sf_folder folder;
   bool found;
@@ -245,7 +251,7 @@ static void note_use(const sf_folder *root, const char *name, bool make) {
   sf_folder_close(&folder);
 }
 
-/* Opens the root that a folder lies in; where it can't be made, whoever needs it will say why. */
+/* Opens the root of a folder. Where it can't be made *found is false, and the code that needs it reports why. */
 static sf_code open_root(const char *folder_path, bool *found, sf_folder *root, sf_error *error) {
   char *path = sf_folder_of(folder_path);
   if (path == NULL)
@@ -299,7 +305,7 @@ void sf_cache_use_end(sf_cache_use *use) {
     sf_folder_close(&root);
   }
   pthread_mutex_lock(&use->users->mutex);
-  let_go(find_root(use->users, use->path), byte_of(name));
+  release_locked(use->users, find_root_locked(use->users, use->path), byte_of(name));
   pthread_mutex_unlock(&use->users->mutex);
   free(use->path);
   *use = (sf_cache_use){0};
@@ -311,7 +317,7 @@ bool sf_cache_last_used(const sf_folder *root, const char *name, struct timespec
   bool found;
   if (sf_folder_open_in(root, name, &found, &folder, NULL) != SF_OK || !found)
     return false;
-  /* A folder whose maker was killed before it used it was last used when it was made. */
+  /* Without shard.use (its process was killed at once), the time when the folder was made. */
   found = fstatat(folder.descriptor, SF_CACHE_USE_NAME, &status, AT_SYMLINK_NOFOLLOW) == 0 ||
           fstat(folder.descriptor, &status) == 0;
   sf_folder_close(&folder);
@@ -359,7 +365,7 @@ static void unlock(int descriptor) {
   close(descriptor);
 }
 
-static bool remove_locked(const sf_folder *root, const char *name) {
+static bool remove_alone(const sf_folder *root, const char *name) {
   sf_folder folder;
   bool found;
   if (sf_folder_open_in(root, name, &found, &folder, NULL) != SF_OK || !found)
@@ -378,7 +384,7 @@ static bool remove_locked(const sf_folder *root, const char *name) {
 bool sf_cache_evict(const sf_folder *root, int claims, const char *name) {
   if (!sf_cache_claim(claims, name))
     return false;
-  bool removed = remove_locked(root, name);
+  bool removed = remove_alone(root, name);
   sf_cache_unclaim(claims, name);
   return removed;
 }

@@ -12,7 +12,7 @@
 
 #define MAX_TRIES 100
 
-/* Opens the root beside whose folders something is to be made. */
+/* Opens the root of `cache_dir`. */
 static sf_code open_root(const char *cache_dir, bool make, bool *found, sf_folder *root, sf_error *error) {
   char *path = sf_folder_of(cache_dir);
   if (path == NULL)
@@ -22,9 +22,9 @@ static sf_code open_root(const char *cache_dir, bool make, bool *found, sf_folde
   return code;
 }
 
-/* A folder that nobody holds is locked while it is removed: whoever has just made it then finds it gone. A file is one that
- * somebody was about to unlink. */
-static bool remove_rest(const sf_folder *root, const char *name, void *unused) {
+/* A folder is locked while it is removed, so that a process that has just made it does not use it. A file is one whose process
+ * was killed before it unlinked it. */
+static bool remove_leftover(const sf_folder *root, const char *name, void *unused) {
   struct stat status;
   (void)unused;
   if (strstr(name, SF_SCRATCH_INFIX) == NULL || fstatat(root->descriptor, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
@@ -42,12 +42,12 @@ static bool remove_rest(const sf_folder *root, const char *name, void *unused) {
   return true;
 }
 
-void sf_scratch_remove_rests(const char *cache_dir) {
+void sf_scratch_remove_leftovers(const char *cache_dir) {
   sf_folder root;
   bool found;
   if (open_root(cache_dir, false, &found, &root, NULL) != SF_OK || !found)
     return;
-  (void)sf_folder_list(&root, remove_rest, NULL, NULL);
+  (void)sf_folder_list(&root, remove_leftover, NULL, NULL);
   sf_folder_close(&root);
 }
 
@@ -59,7 +59,7 @@ static bool is_there(const sf_scratch_folder *folder) {
          held.st_dev == found.st_dev;
 }
 
-/* One try; *held is false when another process took the new folder for a rest before it was locked. */
+/* One try; *held is false when another process removed the new folder before it was locked. */
 static sf_code make_locked(const char *cache_dir, sf_scratch_folder *folder, bool *held, sf_error *error) {
   *held = false;
   *folder = (sf_scratch_folder){.path = sf_format("%s" SF_SCRATCH_INFIX "XXXXXX", cache_dir), .lock = -1};
@@ -85,7 +85,7 @@ sf_code sf_scratch_folder_make(const char *cache_dir, sf_scratch_folder *folder,
   sf_folder root;
   bool found;
   bool held = false;
-  sf_scratch_remove_rests(cache_dir);
+  sf_scratch_remove_leftovers(cache_dir);
   sf_code code = open_root(cache_dir, true, &found, &root, error);
   if (code != SF_OK)
     return code;

@@ -16,7 +16,7 @@
 #error "vector files are mapped as they are: little-endian machines only"
 #endif
 
-/* Codes that are written at a time. */
+/* Bytes of quantized vectors that are written at a time. */
 enum { QUANTIZED_BYTES = 256 * 1024 };
 
 static uint64_t hash_identity(const sf_vector_file_identity *identity) {
@@ -34,7 +34,7 @@ static uint64_t hash_header(const sf_vector_file_header *header) {
   return XXH3_64bits(&copy, sizeof(copy));
 }
 
-/* Whether the header is whole and says what is wanted. Its offsets follow from its numbers and are not stored. */
+/* Whether the header is whole and of the wanted identity. The sections' offsets follow from its numbers and are not stored. */
 static bool header_fits(const sf_vector_file_header *header, const sf_vector_file_identity *identity,
                         uint64_t file_size, sf_vector_layout *layout) {
   if (memcmp(header->magic, SF_VECTOR_FILE_MAGIC, sizeof(header->magic)) != 0 ||
@@ -144,7 +144,7 @@ uint64_t sf_vector_file_size(const sf_vector_file_identity *identity, uint64_t n
   return sf_vector_layout_compute(num_rows, identity->dim, identity->metric, true, &layout) ? layout.file_size : 0;
 }
 
-/* One temporary name for all: whoever writes holds the folder's lock. */
+/* One temporary name for all writers: only one holds the folder's lock. */
 static sf_code open_writer(sf_vector_file_writer *writer, const sf_folder *folder, const char *name, sf_error *error) {
   const uint64_t size = writer->layout.file_size;
   writer->excluded = sf_calloc((size_t)(writer->header.num_rows + 7) / 8, 1);
@@ -209,7 +209,7 @@ sf_code sf_vector_file_write_rows(sf_vector_file_writer *writer, uint64_t first_
   return write_statistics(writer, first_row, vectors, count, error);
 }
 
-/* Room for groups of codes, a number at a time. */
+/* Room for some groups of each kind. */
 typedef struct group_buffer {
   size_t capacity; /* groups of each kind */
   float *centre;
@@ -263,7 +263,7 @@ static sf_code write_quantized(sf_vector_file_writer *writer, const float *vecto
     code = sf_write_at(writer->file.descriptor, writer->file.path, buffer.centre, header->dim * sizeof(float),
                        writer->layout.centre, error);
   } else {
-    code = sf_fail_memory(error, "codes of vectors");
+    code = sf_fail_memory(error, "quantized vectors");
   }
   if (code == SF_OK)
     code = write_groups(writer, vectors, &buffer, error);
@@ -272,7 +272,7 @@ static sf_code write_quantized(sf_vector_file_writer *writer, const float *vecto
 }
 
 static sf_code add_quantized(sf_vector_file_writer *writer, sf_error *error) {
-  size_t length = (size_t)writer->layout.row_ids; /* the vectors lie in front of it */
+  size_t length = (size_t)writer->layout.row_ids; /* the vectors come before it */
   if (!writer->layout.has_quantized)
     return SF_OK;
   uint8_t *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, writer->file.descriptor, 0);
@@ -285,7 +285,7 @@ static sf_code add_quantized(sf_vector_file_writer *writer, sf_error *error) {
   return code;
 }
 
-/* The checksum of all that follows the header, over the pages that were just written. */
+/* The checksum of all bytes after the header, over the pages that were just written. */
 static sf_code checksum_data(sf_vector_file_writer *writer, uint64_t *checksum, sf_error *error) {
   size_t length = (size_t)writer->layout.file_size;
   uint8_t *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, writer->file.descriptor, 0);

@@ -5,10 +5,10 @@
 #include <string.h>
 
 /* Storage that may recover and work that was given up stay what they are; all else is the shard's failure. */
-static sf_code name_shard(const sf_shard_params *source, sf_code code, sf_error *error) {
+static sf_code name_shard(const sf_shard_params *params, sf_code code, sf_error *error) {
   if (code == SF_OK || code == SF_CANCELLED_ERROR || code == SF_OUT_OF_MEMORY_ERROR || sf_code_retryable(code))
     return code;
-  sf_error_prefix(error, "shard %u (%s)", (unsigned)source->db_id, source->db_url);
+  sf_error_prefix(error, "shard %u (%s)", (unsigned)params->db_id, params->db_url);
   return code;
 }
 
@@ -19,9 +19,9 @@ sf_code sf_shard_format_check(const char *name, sf_error *error) {
 }
 
 /* The only format to look for; NULL: any. What the manifest says settles it. */
-static sf_code choose_format(const sf_shard_params *source, const char **name, sf_error *error) {
-  const char *said = source->manifest_format;
-  const char *asked = source->format_name;
+static sf_code choose_format(const sf_shard_params *params, const char **name, sf_error *error) {
+  const char *said = params->manifest_format;
+  const char *asked = params->format_name;
   if (said != NULL && asked != NULL && strcmp(said, asked) != 0)
     return sf_fail(error, SF_DB_ADAPTER_ERROR, "expected shard_format %s, as the manifest's backend says, found %s",
                    said, asked);
@@ -29,10 +29,10 @@ static sf_code choose_format(const sf_shard_params *source, const char **name, s
   return SF_OK;
 }
 
-static sf_code fail_missing(const sf_shard_params *source, const char *format, sf_error *error) {
+static sf_code fail_missing(const sf_shard_params *params, const char *format, sf_error *error) {
   return sf_fail(error, SF_DB_ADAPTER_ERROR,
                  "the shard is missing: expected shard.db or vector_index.lance/ at %s%s below %s, found neither%s%s",
-                 source->key, source->is_unified ? "/ or its vector/" : "", source->storage->root,
+                 params->key, params->is_unified ? "/ or its vector/" : "", params->storage->root,
                  format != NULL ? " of the format " : "", format != NULL ? format : "");
 }
 
@@ -49,19 +49,19 @@ static void add_refusal(sf_error *first, const sf_error *failure) {
  * Opens the shard by the first format that can read what lies there. Key-value data may lie beside vectors: a shard.db that
  * is no sqlite-vec database is passed over where there is a dataset. The first failure is told where no format will do.
  */
-static sf_code open_found(const sf_shard_params *source, const sf_cancellation *cancellation, sf_shard **shard,
+static sf_code open_found(const sf_shard_params *params, const sf_cancellation *cancellation, sf_shard **shard,
                           sf_error *error) {
   const char *name = NULL;
   sf_error first;
   sf_error_clear(&first);
-  SF_TRY(choose_format(source, &name, error));
+  SF_TRY(choose_format(params, &name, error));
   for (size_t i = 0; i < SF_NUM_FORMATS; i++) {
     bool detected = false;
     sf_error failure;
     sf_error_clear(&failure);
     if (name != NULL && strcmp(name, sf_formats[i]->name) != 0)
       continue;
-    sf_code code = sf_formats[i]->detect(source, cancellation, &detected, &failure);
+    sf_code code = sf_formats[i]->detect(params, cancellation, &detected, &failure);
     if (code == SF_ERROR) {
       add_refusal(&first, &failure);
       continue;
@@ -69,7 +69,7 @@ static sf_code open_found(const sf_shard_params *source, const sf_cancellation *
     if (code == SF_OK && !detected)
       continue;
     if (code == SF_OK)
-      code = sf_formats[i]->open(source, cancellation, shard, &failure);
+      code = sf_formats[i]->open(params, cancellation, shard, &failure);
     if (code == SF_OK)
       return SF_OK;
     if (first.code == SF_OK || code != SF_DB_ADAPTER_ERROR)
@@ -78,19 +78,19 @@ static sf_code open_found(const sf_shard_params *source, const sf_cancellation *
       break;
   }
   if (first.code == SF_OK)
-    return fail_missing(source, name, error);
+    return fail_missing(params, name, error);
   if (error != NULL)
     *error = first;
   return first.code;
 }
 
 /* Where file descriptors run out, other shards' idle connections are closed for it. */
-sf_code sf_shard_open(const sf_shard_params *source, const sf_cancellation *cancellation, sf_shard **shard,
+sf_code sf_shard_open(const sf_shard_params *params, const sf_cancellation *cancellation, sf_shard **shard,
                       sf_error *error) {
-  sf_code code = open_found(source, cancellation, shard, error);
-  if (code == SF_POOL_EXHAUSTED_ERROR && sf_shard_resources_shrink(source->resources))
-    code = open_found(source, cancellation, shard, error);
-  return name_shard(source, code, error);
+  sf_code code = open_found(params, cancellation, shard, error);
+  if (code == SF_POOL_EXHAUSTED_ERROR && sf_shard_resources_shrink(params->resources))
+    code = open_found(params, cancellation, shard, error);
+  return name_shard(params, code, error);
 }
 
 void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation) {

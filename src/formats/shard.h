@@ -46,9 +46,9 @@ typedef struct sf_shard_params {
 typedef struct sf_shard_format {
   const char *name; /* "sqlite-vec", "lance" */
   /* Whether the shard is of this format, by what lies at its key. */
-  sf_code (*detect)(const sf_shard_params *source, const sf_cancellation *cancellation, bool *detected,
+  sf_code (*detect)(const sf_shard_params *params, const sf_cancellation *cancellation, bool *detected,
                     sf_error *error);
-  sf_code (*open)(const sf_shard_params *source, const sf_cancellation *cancellation, sf_shard **shard,
+  sf_code (*open)(const sf_shard_params *params, const sf_cancellation *cancellation, sf_shard **shard,
                   sf_error *error);
   /* Ids and payloads of rows (ascending or not, none excluded). May be called by several threads at once. */
   sf_code (*fetch_rows)(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error);
@@ -95,7 +95,7 @@ uint64_t sf_shard_num_rows(const sf_shard *shard);
 sf_code sf_shard_format_check(const char *name, sf_error *error);
 
 /* Finds the format and opens. Every failure that is the shard's own is SF_DB_ADAPTER_ERROR and names its db_url. */
-sf_code sf_shard_open(const sf_shard_params *source, const sf_cancellation *cancellation, sf_shard **shard,
+sf_code sf_shard_open(const sf_shard_params *params, const sf_cancellation *cancellation, sf_shard **shard,
                       sf_error *error);
 /* Finds out now what the first search would, so that it is as fast as later ones. Stops when it is cancelled. */
 void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation);

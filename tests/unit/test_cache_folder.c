@@ -422,7 +422,7 @@ static void links_beside_the_cache_are_not_followed_when_rests_are_removed(void 
   put_text("cache/shard_00003.scratch-dead/file", "rest");
   assert_int_equal(symlink(path_of(target, "elsewhere"), path_of(path, "cache/shard_00005.scratch-link")), 0);
   assert_int_equal(symlink(target, path_of(path, "cache/shard_00003.scratch-dead/link")), 0);
-  sf_scratch_remove_rests(folder_path());
+  sf_scratch_remove_leftovers(folder_path());
   assert_int_not_equal(access(path_of(path, "cache/shard_00003.scratch-dead"), F_OK), 0);
   struct stat status;
   assert_int_not_equal(lstat(path_of(path, "cache/shard_00005.scratch-link"), &status), 0);

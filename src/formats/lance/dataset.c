@@ -7,8 +7,8 @@
 /* A deletion file has at most 4 bytes for each row of a fragment, and fragments at most 2^32 rows. */
 #define MAX_DELETION_BYTES ((size_t)1 << 30)
 
-char *sf_lance_dataset_root(const sf_shard_params *source) {
-  return sf_format("%s%s/vector_index.lance", source->key, source->is_unified ? "/vector" : "");
+char *sf_lance_dataset_root(const sf_shard_params *params) {
+  return sf_format("%s%s/vector_index.lance", params->key, params->is_unified ? "/vector" : "");
 }
 
 typedef struct newest_version {

@@ -8,7 +8,7 @@
 #include "formats/shard.h"
 
 /* "<key>/vector_index.lance", one folder deeper where vectors lie beside key-value data. For the caller to free. */
-char *sf_lance_dataset_root(const sf_shard_params *source);
+char *sf_lance_dataset_root(const sf_shard_params *params);
 
 /* Whether there is a dataset: a manifest in `_versions/`. */
 sf_code sf_lance_dataset_exists(sf_storage *storage, const char *root, const sf_cancellation *cancellation,

@@ -20,19 +20,19 @@ static lance_shard *lance_of(sf_shard *shard) {
   return (lance_shard *)shard;
 }
 
-static sf_code lance_detect(const sf_shard_params *source, const sf_cancellation *cancellation, bool *detected,
+static sf_code lance_detect(const sf_shard_params *params, const sf_cancellation *cancellation, bool *detected,
                             sf_error *error) {
-  char *root = sf_lance_dataset_root(source);
+  char *root = sf_lance_dataset_root(params);
   if (root == NULL)
     return sf_fail_memory(error, "key of a shard");
-  sf_code code = sf_lance_dataset_exists(source->storage, root, cancellation, detected, error);
+  sf_code code = sf_lance_dataset_exists(params->storage, root, cancellation, detected, error);
   free(root);
   return code;
 }
 
 /* What opening a data file needs to know. */
 typedef struct file_opener {
-  const sf_shard_params *source;
+  const sf_shard_params *params;
   const lance_shard *shard;
   const sf_lance_manifest *manifest;
   const sf_cancellation *cancellation;
@@ -46,11 +46,11 @@ static sf_code open_data_file(const Sf__Lance__DataFile *file, void *user_data, 
   sf_code code;
   if (key == NULL || name == NULL)
     code = sf_fail_memory(error, "key of a data file");
-  else if (sf_lance_storage_is_local(opener->source->storage))
-    code = sf_lance_object_open(opener->source->storage, key, name, file->file_size_bytes, opener->cancellation, object,
+  else if (sf_lance_storage_is_local(opener->params->storage))
+    code = sf_lance_object_open(opener->params->storage, key, name, file->file_size_bytes, opener->cancellation, object,
                                 error);
   else
-    code = sf_lance_mirror_open(opener->source, opener->manifest, file, key, name, opener->cancellation, object, error);
+    code = sf_lance_mirror_open(opener->params, opener->manifest, file, key, name, opener->cancellation, object, error);
   free(key);
   free(name);
   return code;
@@ -67,23 +67,23 @@ static sf_code open_fragments(lance_shard *shard, const file_opener *opener, sf_
     shard->num_fragments = i + 1;
     fragment->first_row = first_row;
     file_opener copy = *opener;
-    SF_TRY(sf_lance_fragment_open(opener->source->storage, shard->root, opener->manifest, message->fragments[i],
+    SF_TRY(sf_lance_fragment_open(opener->params->storage, shard->root, opener->manifest, message->fragments[i],
                                   open_data_file, &copy, opener->cancellation, fragment, error));
     if (__builtin_add_overflow(first_row, fragment->num_rows, &first_row))
       return SF_LANCE_BAD(error, "the fragments have more than 2^64 rows");
-    SF_TRY(sf_lance_segments_add(&shard->vectors, opener->source, fragment, opener->cancellation, error));
+    SF_TRY(sf_lance_segments_add(&shard->vectors, opener->params, fragment, opener->cancellation, error));
   }
   return SF_OK;
 }
 
-static sf_code load(lance_shard *shard, const sf_shard_params *source, const sf_cancellation *cancellation,
+static sf_code load(lance_shard *shard, const sf_shard_params *params, const sf_cancellation *cancellation,
                     sf_error *error) {
   sf_lance_manifest manifest = {0};
-  sf_code code = sf_lance_dataset_manifest(source->storage, shard->root, cancellation, &manifest, error);
-  if (code == SF_OK && manifest.dim != source->dim)
-    code = SF_LANCE_BAD(error, "column vector: expected dimension %u, found %u", source->dim, manifest.dim);
+  sf_code code = sf_lance_dataset_manifest(params->storage, shard->root, cancellation, &manifest, error);
+  if (code == SF_OK && manifest.dim != params->dim)
+    code = SF_LANCE_BAD(error, "column vector: expected dimension %u, found %u", params->dim, manifest.dim);
   if (code == SF_OK) {
-    file_opener opener = {source, shard, &manifest, cancellation};
+    file_opener opener = {params, shard, &manifest, cancellation};
     code = open_fragments(shard, &opener, error);
   }
   sf_lance_manifest_free(&manifest);
@@ -104,50 +104,50 @@ static void lance_close(sf_shard *closed) {
 /* What Lance's own engine gives for a distance. */
 enum { CONVENTIONS = 1 << SF_SCORE_COSINE | 1 << SF_SCORE_SQUARED_L2 | 1 << SF_SCORE_ONE_MINUS_DOT };
 
-static void describe(lance_shard *shard, const sf_shard_params *source) {
+static void describe(lance_shard *shard, const sf_shard_params *params) {
   shard->base = (sf_shard){
       .format = &sf_lance_format,
-      .db_id = source->db_id,
-      .dim = source->dim,
+      .db_id = params->db_id,
+      .dim = params->dim,
       .segments = shard->vectors.segments,
       .num_segments = shard->vectors.num_segments,
       .num_rows = shard->vectors.num_rows,
       .num_not_finite = shard->vectors.num_not_finite,
       .first_not_finite = shard->vectors.first_not_finite,
   };
-  (void)sf_score_convention_of(source->metric, CONVENTIONS, &shard->base.score_convention);
+  (void)sf_score_convention_of(params->metric, CONVENTIONS, &shard->base.score_convention);
 }
 
 /* Of a shard that is searched in place only quantized vectors go beside the cache. A cache that is refused is so all the
  * same; one that can't be looked at shows when it is needed. */
-static sf_code use_cache(lance_shard *shard, const sf_shard_params *source, sf_error *error) {
+static sf_code use_cache(lance_shard *shard, const sf_shard_params *params, sf_error *error) {
   sf_error failure;
-  if (source->verify_only)
+  if (params->verify_only)
     return SF_OK;
-  if (!sf_lance_storage_is_local(source->storage))
-    return sf_cache_use_folder(source->resources->cache_users, source->cache_dir, &shard->vectors.use, error);
-  if (sf_cache_check(source->cache_dir, &failure) != SF_CONFIG_VALIDATION_ERROR)
+  if (!sf_lance_storage_is_local(params->storage))
+    return sf_cache_use_folder(params->resources->cache_users, params->cache_dir, &shard->vectors.use, error);
+  if (sf_cache_check(params->cache_dir, &failure) != SF_CONFIG_VALIDATION_ERROR)
     return SF_OK;
   if (error != NULL)
     *error = failure;
   return SF_CONFIG_VALIDATION_ERROR;
 }
 
-static sf_code lance_open(const sf_shard_params *source, const sf_cancellation *cancellation, sf_shard **opened,
+static sf_code lance_open(const sf_shard_params *params, const sf_cancellation *cancellation, sf_shard **opened,
                           sf_error *error) {
   lance_shard *shard = sf_calloc(1, sizeof(*shard));
   if (shard == NULL)
     return sf_fail_memory(error, "shard");
-  shard->root = sf_lance_dataset_root(source);
-  shard->name = sf_format("shard %u (%s)", (unsigned)source->db_id, source->db_url);
+  shard->root = sf_lance_dataset_root(params);
+  shard->name = sf_format("shard %u (%s)", (unsigned)params->db_id, params->db_url);
   sf_code code;
   if (shard->root == NULL || shard->name == NULL)
     code = sf_fail_memory(error, "shard");
   else
-    code = use_cache(shard, source, error);
+    code = use_cache(shard, params, error);
   if (code == SF_OK)
-    code = load(shard, source, cancellation, error);
-  describe(shard, source);
+    code = load(shard, params, cancellation, error);
+  describe(shard, params);
   if (code == SF_OK)
     *opened = &shard->base;
   else

@@ -276,20 +276,20 @@ static sf_code map_cached_mirror(const sf_shard_params *params, const char *name
 }
 
 /* A mirror that goes when it is closed, beside the cache's folder. */
-static sf_code make_nameless_mirror(const sf_shard_params *source, const sf_lance_object *object,
+static sf_code make_nameless_mirror(const sf_shard_params *params, const sf_lance_object *object,
                                     const range_list *list, const sf_cancellation *cancellation,
                                     sf_lance_mirror_mapping *mirror, sf_error *error) {
   int descriptor = -1;
   struct stat status;
   bool usable = false;
-  sf_scratch_remove_rests(source->cache_dir);
-  SF_TRY(sf_scratch_file_open(source->cache_dir, &descriptor, error));
-  sf_code code = fill_mirror(descriptor, source->cache_dir, object, list, cancellation, error);
+  sf_scratch_remove_leftovers(params->cache_dir);
+  SF_TRY(sf_scratch_file_open(params->cache_dir, &descriptor, error));
+  sf_code code = fill_mirror(descriptor, params->cache_dir, object, list, cancellation, error);
   if (code == SF_OK && fstat(descriptor, &status) == 0)
     code = map_mirror(descriptor, (uint64_t)status.st_size, sf_lance_object_size(object), &usable, mirror, error);
   if (code == SF_OK && !usable)
     code = sf_fail(error, SF_ERROR, "local cache: a file beside %s does not hold what was just written to it",
-                   source->cache_dir);
+                   params->cache_dir);
   close(descriptor);
   return code;
 }
@@ -297,23 +297,23 @@ static sf_code make_nameless_mirror(const sf_shard_params *source, const sf_lanc
 /* ---------------------------------------------------------------------------------------------------------- Opening */
 
 /* Looks at the file itself, and mirrors what is to be mirrored of it. */
-static sf_code mirror_file(const sf_shard_params *source, const sf_lance_manifest *manifest,
+static sf_code mirror_file(const sf_shard_params *params, const sf_lance_manifest *manifest,
                            const Sf__Lance__DataFile *message, sf_lance_object *object, const char *name,
                            const sf_cancellation *cancellation, sf_lance_mirror_mapping *mirror, sf_error *error) {
   sf_lance_data_file file;
   range_list list = {0};
   SF_TRY(sf_lance_data_file_open(object, cancellation, &file, error));
-  sf_code code = choose_ranges(&file, manifest, message, source->verify_only, cancellation, &list, error);
-  if (code == SF_OK && source->verify_only)
-    code = make_nameless_mirror(source, object, &list, cancellation, mirror, error);
+  sf_code code = choose_ranges(&file, manifest, message, params->verify_only, cancellation, &list, error);
+  if (code == SF_OK && params->verify_only)
+    code = make_nameless_mirror(params, object, &list, cancellation, mirror, error);
   else if (code == SF_OK)
-    code = make_cached_mirror(source, name, object, &list, cancellation, mirror, error);
+    code = make_cached_mirror(params, name, object, &list, cancellation, mirror, error);
   free(list.ranges);
   sf_lance_data_file_close(&file);
   return code;
 }
 
-sf_code sf_lance_mirror_open(const sf_shard_params *source, const sf_lance_manifest *manifest,
+sf_code sf_lance_mirror_open(const sf_shard_params *params, const sf_lance_manifest *manifest,
                              const Sf__Lance__DataFile *file, const char *key, const char *name,
                              const sf_cancellation *cancellation, sf_lance_object **object, sf_error *error) {
   char cached_name[SF_LANCE_CACHE_NAME_SIZE];
@@ -321,12 +321,12 @@ sf_code sf_lance_mirror_open(const sf_shard_params *source, const sf_lance_manif
   uint64_t size = file->file_size_bytes;
   bool usable;
   sf_lance_cache_name(name, "mirror", cached_name);
-  SF_TRY(map_cached_mirror(source, cached_name, size, &usable, &mirror, error));
+  SF_TRY(map_cached_mirror(params, cached_name, size, &usable, &mirror, error));
   if (!usable) {
     sf_lance_object *remote;
-    SF_TRY(sf_lance_object_open(source->storage, key, name, size, cancellation, &remote, error));
+    SF_TRY(sf_lance_object_open(params->storage, key, name, size, cancellation, &remote, error));
     size = sf_lance_object_size(remote);
-    SF_TRY(mirror_file(source, manifest, file, remote, cached_name, cancellation, &mirror, error));
+    SF_TRY(mirror_file(params, manifest, file, remote, cached_name, cancellation, &mirror, error));
   }
-  return sf_lance_object_open_mirrored(source->storage, key, name, size, &mirror, object, error);
+  return sf_lance_object_open_mirrored(params->storage, key, name, size, &mirror, object, error);
 }

@@ -17,9 +17,9 @@
 /* The part of a file that is not vectors is mirrored as well up to this size. */
 #define SF_LANCE_SMALL_REST ((uint64_t)4 << 20)
 
-/* Opens a data file through its mirror, which is made where it is missing. With source->verify_only, the whole file is
+/* Opens a data file through its mirror, which is made where it is missing. With params->verify_only, the whole file is
  * fetched into a file that has no name. */
-sf_code sf_lance_mirror_open(const sf_shard_params *source, const sf_lance_manifest *manifest,
+sf_code sf_lance_mirror_open(const sf_shard_params *params, const sf_lance_manifest *manifest,
                              const Sf__Lance__DataFile *file, const char *key, const char *name,
                              const sf_cancellation *cancellation, sf_lance_object **object, sf_error *error);
 

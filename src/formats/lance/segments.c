@@ -31,21 +31,21 @@ static sf_code append(sf_lance_segments *segments, const sf_vector_segment *segm
 }
 
 /* Distances between points need none. */
-static sf_code add_lazy_norms(sf_vector_segment *segment, const sf_shard_params *source, sf_error *error) {
-  const sf_scoring *scoring = sf_scoring_of_metric(source->metric);
+static sf_code add_lazy_norms(sf_vector_segment *segment, const sf_shard_params *params, sf_error *error) {
+  const sf_scoring *scoring = sf_scoring_of_metric(params->metric);
   if (scoring->is_of_differences)
     return SF_OK;
   segment->lazy_norms =
-      sf_lazy_norms_create(segment->vectors, segment->num_rows, source->dim, scoring->is_normalised, segment->excluded);
+      sf_lazy_norms_create(segment->vectors, segment->num_rows, params->dim, scoring->is_normalised, segment->excluded);
   return segment->lazy_norms != NULL ? SF_OK : sf_fail_memory(error, "norms of vectors");
 }
 
-static sf_code add_lazy_quantized(sf_vector_segment *segment, const sf_shard_params *source, sf_error *error) {
-  if (!sf_lazy_quantized_serve(segment->num_rows, source->dim))
+static sf_code add_lazy_quantized(sf_vector_segment *segment, const sf_shard_params *params, sf_error *error) {
+  if (!sf_lazy_quantized_serve(segment->num_rows, params->dim))
     return SF_OK;
-  segment->lazy_quantized = sf_lazy_quantized_create(segment->vectors, segment->num_rows, source->dim, source->metric,
-                                                     segment->excluded, sf_scratch_file_open, source->cache_dir);
-  return segment->lazy_quantized != NULL ? SF_OK : sf_fail_memory(error, "codes of vectors");
+  segment->lazy_quantized = sf_lazy_quantized_create(segment->vectors, segment->num_rows, params->dim, params->metric,
+                                                     segment->excluded, sf_scratch_file_open, params->cache_dir);
+  return segment->lazy_quantized != NULL ? SF_OK : sf_fail_memory(error, "quantized vectors");
 }
 
 /* In a bitmap as it is made here: of num_rows / 8 + 1 bytes, with zeros behind the last row. */
@@ -89,7 +89,7 @@ static sf_code exclude_not_finite(const float *vectors, size_t num_rows, size_t 
 }
 
 /* A page whose vectors are searched in the mapped file. */
-static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_params *source,
+static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_params *params,
                               const sf_lance_fragment *fragment, const sf_lance_vector_page *page,
                               const sf_cancellation *cancellation, sf_error *error) {
   size_t num_rows = (size_t)page->page->num_rows;
@@ -108,16 +108,16 @@ static sf_code add_plain_page(sf_lance_segments *segments, const sf_shard_params
   sf_lance_deletions_mark(&fragment->deletions, page->page->first_row, num_rows, excluded);
   size_t num_deleted = count_bits(excluded, num_rows);
   SF_TRY(sf_lance_vector_page_nulls(page, cancellation, excluded, error));
-  if (!sf_quantized_is_worth_it(num_rows, source->dim))
-    SF_TRY(exclude_not_finite(vectors, num_rows, source->dim, excluded, cancellation, error));
+  if (!sf_quantized_is_worth_it(num_rows, params->dim))
+    SF_TRY(exclude_not_finite(vectors, num_rows, params->dim, excluded, cancellation, error));
   size_t num_excluded = count_bits(excluded, num_rows);
   segments->num_not_finite += num_excluded - num_deleted;
   segment.excluded = num_excluded > 0 ? excluded : NULL;
   segments->num_rows += num_rows - num_excluded;
   SF_TRY(append(segments, &segment, error));
   sf_vector_segment *added = &segments->segments[segments->num_segments - 1];
-  SF_TRY(add_lazy_quantized(added, source, error));
-  return add_lazy_norms(added, source, error);
+  SF_TRY(add_lazy_quantized(added, params, error));
+  return add_lazy_norms(added, params, error);
 }
 
 /* ---------------------------------------------------------------------------------------------------- Decoded pages */
@@ -185,17 +185,17 @@ static sf_code make_vector_file(void *context, const sf_folder *folder, const sf
                               cancellation, error);
 }
 
-static sf_code map_decoded(const sf_shard_params *source, const sf_lance_fragment *fragment, uint64_t num_rows,
+static sf_code map_decoded(const sf_shard_params *params, const sf_lance_fragment *fragment, uint64_t num_rows,
                            const sf_cancellation *cancellation, sf_vector_file *file, sf_error *error) {
   const sf_lance_object *object = fragment->vectors.file->object;
   decoded_file decoded = {.fragment = fragment, .num_rows = num_rows};
-  sf_cached_vectors vectors = {.place = sf_shard_cache_place(source),
+  sf_cached_vectors vectors = {.place = sf_shard_cache_place(params),
                                .name = decoded.name,
-                               .identity = {.db_url = source->db_url,
-                                            .checkpoint_id = source->checkpoint_id,
+                               .identity = {.db_url = params->db_url,
+                                            .checkpoint_id = params->checkpoint_id,
                                             .source_size = sf_lance_object_size(object),
-                                            .dim = source->dim,
-                                            .metric = source->metric},
+                                            .dim = params->dim,
+                                            .metric = params->metric},
                                .context = &decoded,
                                .make = make_vector_file};
   decoded.identity = &vectors.identity;
@@ -204,19 +204,19 @@ static sf_code map_decoded(const sf_shard_params *source, const sf_lance_fragmen
   SF_TRY(sf_cached_vectors_open(&vectors, cancellation, file, error));
   if (file->segment.num_rows == num_rows)
     return SF_OK;
-  sf_fail(error, SF_ERROR, "local cache: %s/%s: expected %llu rows, found %zu", source->cache_dir, decoded.name,
+  sf_fail(error, SF_ERROR, "local cache: %s/%s: expected %llu rows, found %zu", params->cache_dir, decoded.name,
           (unsigned long long)num_rows, file->segment.num_rows);
   sf_vector_file_unmap(file);
   return SF_ERROR;
 }
 
 /* Rows [begin, begin + num_rows) of a vector file as the segment of a page. */
-static sf_code add_decoded_page(sf_lance_segments *segments, const sf_shard_params *source,
+static sf_code add_decoded_page(sf_lance_segments *segments, const sf_shard_params *params,
                                 const sf_lance_fragment *fragment, const sf_lance_page *page,
                                 const sf_vector_segment *file, size_t begin, sf_error *error) {
   size_t num_rows = (size_t)page->num_rows;
   sf_vector_segment segment = {
-      .vectors = file->vectors + begin * source->dim,
+      .vectors = file->vectors + begin * params->dim,
       .inverse_norms = file->inverse_norms != NULL ? file->inverse_norms + begin : NULL,
       .first_row = fragment->first_row + page->first_row,
       .num_rows = num_rows,
@@ -238,7 +238,7 @@ static sf_code add_decoded_page(sf_lance_segments *segments, const sf_shard_para
   return append(segments, &segment, error);
 }
 
-static sf_code add_file(sf_lance_segments *segments, const sf_shard_params *source, const sf_lance_fragment *fragment,
+static sf_code add_file(sf_lance_segments *segments, const sf_shard_params *params, const sf_lance_fragment *fragment,
                         const sf_cancellation *cancellation, const sf_vector_file **file, sf_error *error) {
   static const sf_vector_file none = {0};
   *file = &none;
@@ -250,8 +250,8 @@ static sf_code add_file(sf_lance_segments *segments, const sf_shard_params *sour
     return sf_fail_memory(error, "vector files");
   segments->decoded = files;
   if (segments->use.users == NULL)
-    SF_TRY(sf_cache_use_folder(source->resources->cache_users, source->cache_dir, &segments->use, error));
-  SF_TRY(map_decoded(source, fragment, num_rows, cancellation, &files[segments->num_decoded], error));
+    SF_TRY(sf_cache_use_folder(params->resources->cache_users, params->cache_dir, &segments->use, error));
+  SF_TRY(map_decoded(params, fragment, num_rows, cancellation, &files[segments->num_decoded], error));
   *file = &files[segments->num_decoded++];
   return SF_OK;
 }
@@ -325,23 +325,23 @@ static sf_code look_at_vectors(sf_lance_segments *segments, const sf_lance_fragm
   return SF_OK;
 }
 
-sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_params *source,
+sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_params *params,
                               const sf_lance_fragment *fragment, const sf_cancellation *cancellation, sf_error *error) {
-  if (source->verify_only)
+  if (params->verify_only)
     return look_at_vectors(segments, fragment, cancellation, error);
   const sf_vector_file *file;
   size_t begin = 0;
-  SF_TRY(add_file(segments, source, fragment, cancellation, &file, error));
+  SF_TRY(add_file(segments, params, fragment, cancellation, &file, error));
   advise_plain_pages(fragment);
   for (size_t i = 0; i < fragment->vectors.num_pages; i++) {
     const sf_lance_vector_page *page = &fragment->vector_pages[i];
     if (page->kind == SF_LANCE_VECTORS_NULL)
       SF_TRY(count_null_page(segments, fragment, page->page, error));
     if (page->kind == SF_LANCE_VECTORS_PLAIN)
-      SF_TRY(add_plain_page(segments, source, fragment, page, cancellation, error));
+      SF_TRY(add_plain_page(segments, params, fragment, page, cancellation, error));
     if (page->kind != SF_LANCE_VECTORS_ENCODED)
       continue;
-    SF_TRY(add_decoded_page(segments, source, fragment, page->page, &file->segment, begin, error));
+    SF_TRY(add_decoded_page(segments, params, fragment, page->page, &file->segment, begin, error));
     begin += (size_t)page->page->num_rows;
   }
   return SF_OK;

@@ -23,7 +23,7 @@ typedef struct sf_lance_segments {
 
 /* Adds a fragment's vectors. With `verify_only` everything is read and decoded, but neither kept nor put into the
  * cache. Zero-initialise `segments`; free whatever happened. */
-sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_params *source,
+sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_params *params,
                               const sf_lance_fragment *fragment, const sf_cancellation *cancellation, sf_error *error);
 void sf_lance_segments_free(sf_lance_segments *segments);
 

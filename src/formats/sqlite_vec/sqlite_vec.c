@@ -40,19 +40,19 @@ static sqlite_vec_shard *sqlite_vec_of(sf_shard *shard) {
 /* Where shard.db may lie: at the shard's key, or in `vector/` beside key-value data that are no SQLite database. */
 static const char *const places[] = {"shard.db", "vector/shard.db"};
 
-static size_t num_places(const sf_shard_params *source) {
-  return source->is_unified ? 2 : 1;
+static size_t num_places(const sf_shard_params *params) {
+  return params->is_unified ? 2 : 1;
 }
 
-static sf_code sqlite_vec_detect(const sf_shard_params *source, const sf_cancellation *cancellation, bool *detected,
+static sf_code sqlite_vec_detect(const sf_shard_params *params, const sf_cancellation *cancellation, bool *detected,
                                  sf_error *error) {
   *detected = false;
-  for (size_t i = 0; i < num_places(source) && !*detected; i++) {
-    char *key = sf_format("%s/%s", source->key, places[i]);
+  for (size_t i = 0; i < num_places(params) && !*detected; i++) {
+    char *key = sf_format("%s/%s", params->key, places[i]);
     if (key == NULL)
       return sf_fail_memory(error, "key of a shard");
     sf_object_info info;
-    sf_code code = sf_storage_head(source->storage, key, cancellation, detected, &info, error);
+    sf_code code = sf_storage_head(params->storage, key, cancellation, detected, &info, error);
     free(key);
     if (code != SF_OK)
       return code;
@@ -61,29 +61,29 @@ static sf_code sqlite_vec_detect(const sf_shard_params *source, const sf_cancell
 }
 
 /* A download that is not there yet needs room. Where that is not bounded, nothing is asked. */
-static sf_code make_room_for_download(const sf_shard_params *source, const char *key, const char *download_path,
+static sf_code make_room_for_download(const sf_shard_params *params, const char *key, const char *download_path,
                                       const sf_cancellation *cancellation, sf_error *error) {
   struct stat status;
   sf_object_info info;
   bool found;
-  if (source->max_cache_bytes == 0 || lstat(download_path, &status) == 0)
+  if (params->max_cache_bytes == 0 || lstat(download_path, &status) == 0)
     return SF_OK;
-  SF_TRY(sf_storage_head(source->storage, key, cancellation, &found, &info, error));
+  SF_TRY(sf_storage_head(params->storage, key, cancellation, &found, &info, error));
   if (found)
-    sf_cache_make_room(source->cache_dir, source->max_cache_bytes, info.size);
+    sf_cache_make_room(params->cache_dir, params->max_cache_bytes, info.size);
   return SF_OK;
 }
 
 /* The folder becomes this shard's before anything is downloaded into it: whoever makes it so removes what was there. In one
  * that is this shard's already nothing is written. */
-static sf_code claim_cache_folder(const sf_shard_params *source, const sf_cancellation *cancellation, sf_error *error) {
+static sf_code claim_cache_folder(const sf_shard_params *params, const sf_cancellation *cancellation, sf_error *error) {
   sf_cache_folder folder;
   bool found;
   bool matches;
-  SF_TRY(sf_cache_folder_open(source->cache_dir, true, &found, &folder, error));
-  sf_code code = sf_cache_folder_matches(&folder, source->db_url, source->checkpoint_id, &matches, error);
+  SF_TRY(sf_cache_folder_open(params->cache_dir, true, &found, &folder, error));
+  sf_code code = sf_cache_folder_matches(&folder, params->db_url, params->checkpoint_id, &matches, error);
   if (code == SF_OK && !matches)
-    code = sf_cache_folder_lock(&folder, source->db_url, source->checkpoint_id, cancellation, error);
+    code = sf_cache_folder_lock(&folder, params->db_url, params->checkpoint_id, cancellation, error);
   sf_cache_folder_close(&folder);
   return code;
 }
@@ -91,46 +91,46 @@ static sf_code claim_cache_folder(const sf_shard_params *source, const sf_cancel
 /* Where a download goes: under a name of the shard's own, so that a path never comes to name another's. It is held before
  * it is there: a newer snapshot's shard may take the folder over while this one is still searched. What is verified is read
  * from the storage, whatever the cache holds. */
-static sf_code choose_download_path(const sf_shard_params *source, sqlite_vec_shard *shard,
+static sf_code choose_download_path(const sf_shard_params *params, sqlite_vec_shard *shard,
                                     const sf_cancellation *cancellation, char **path, sf_error *error) {
   char name[DOWNLOAD_NAME_SIZE];
   snprintf(name, sizeof(name), "shard.%016llx.db",
-           (unsigned long long)XXH3_64bits(source->db_url, strlen(source->db_url)));
-  if (source->verify_only) {
-    SF_TRY(sf_scratch_folder_make(source->cache_dir, &shard->scratch, error));
+           (unsigned long long)XXH3_64bits(params->db_url, strlen(params->db_url)));
+  if (params->verify_only) {
+    SF_TRY(sf_scratch_folder_make(params->cache_dir, &shard->scratch, error));
     *path = sf_format("%s/shard.db", shard->scratch.path);
   } else {
-    SF_TRY(sf_cache_use_file(source->resources->cache_users, source->cache_dir, name, &shard->download, error));
-    SF_TRY(claim_cache_folder(source, cancellation, error));
-    *path = sf_format("%s/%s", source->cache_dir, name);
+    SF_TRY(sf_cache_use_file(params->resources->cache_users, params->cache_dir, name, &shard->download, error));
+    SF_TRY(claim_cache_folder(params, cancellation, error));
+    *path = sf_format("%s/%s", params->cache_dir, name);
   }
   return *path != NULL ? SF_OK : sf_fail_memory(error, "path of a shard");
 }
 
 /* Where shard.db lies on this machine: in place, or in the cache after a download. */
-static sf_code localize(const sf_shard_params *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
+static sf_code localize(const sf_shard_params *params, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
                         sf_error *error) {
   char *download_path = NULL;
   bool found = false;
-  const bool is_remote = source->storage->vtable->is_remote;
-  sf_code code = is_remote ? choose_download_path(source, shard, cancellation, &download_path, error) : SF_OK;
-  for (size_t i = 0; i < num_places(source) && code == SF_OK && !found; i++) {
-    char *key = sf_format("%s/%s", source->key, places[i]);
+  const bool is_remote = params->storage->vtable->is_remote;
+  sf_code code = is_remote ? choose_download_path(params, shard, cancellation, &download_path, error) : SF_OK;
+  for (size_t i = 0; i < num_places(params) && code == SF_OK && !found; i++) {
+    char *key = sf_format("%s/%s", params->key, places[i]);
     code = key == NULL ? sf_fail_memory(error, "key of a shard") : SF_OK;
-    if (code == SF_OK && is_remote && !source->verify_only)
-      code = make_room_for_download(source, key, download_path, cancellation, error);
+    if (code == SF_OK && is_remote && !params->verify_only)
+      code = make_room_for_download(params, key, download_path, cancellation, error);
     if (code == SF_OK)
-      code = sf_storage_local_file(source->storage, key, download_path, cancellation, &found, &shard->path, error);
+      code = sf_storage_local_file(params->storage, key, download_path, cancellation, &found, &shard->path, error);
     free(key);
   }
   if (code == SF_OK && !found)
     code = sf_fail(error, SF_DB_ADAPTER_ERROR, "the shard is missing: expected an object at %s/shard.db, found none",
-                   source->key);
+                   params->key);
   free(download_path);
   return code;
 }
 
-static sf_code identify(const sf_shard_params *source, const char *path, sf_vector_file_identity *identity,
+static sf_code identify(const sf_shard_params *params, const char *path, sf_vector_file_identity *identity,
                         sf_error *error) {
   struct stat status;
   if (stat(path, &status) != 0)
@@ -140,12 +140,12 @@ static sf_code identify(const sf_shard_params *source, const char *path, sf_vect
 #else
   const struct timespec modified = status.st_mtim;
 #endif
-  *identity = (sf_vector_file_identity){.db_url = source->db_url,
-                                        .checkpoint_id = source->checkpoint_id,
+  *identity = (sf_vector_file_identity){.db_url = params->db_url,
+                                        .checkpoint_id = params->checkpoint_id,
                                         .source_size = (uint64_t)status.st_size,
                                         .source_modified = (int64_t)modified.tv_sec * 1000000000 + modified.tv_nsec,
-                                        .dim = source->dim,
-                                        .metric = source->metric};
+                                        .dim = params->dim,
+                                        .metric = params->metric};
   return SF_OK;
 }
 
@@ -220,12 +220,12 @@ static sf_code make_vector_file(void *context, const sf_folder *folder, const sf
 }
 
 /* How many rows there are, and so how much room their file takes, shows only when the tables are decoded. */
-static sf_code load_vectors(const sf_shard_params *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
+static sf_code load_vectors(const sf_shard_params *params, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
                             sf_error *error) {
   sf_vector_file_identity identity;
-  SF_TRY(identify(source, shard->path, &identity, error));
-  decoding pass = {.params = source, .path = shard->path, .identity = &identity};
-  const sf_cached_vectors vectors = {.place = sf_shard_cache_place(source),
+  SF_TRY(identify(params, shard->path, &identity, error));
+  decoding pass = {.params = params, .path = shard->path, .identity = &identity};
+  const sf_cached_vectors vectors = {.place = sf_shard_cache_place(params),
                                      .name = SF_VECTOR_FILE_NAME,
                                      .identity = identity,
                                      .context = &pass,
@@ -233,11 +233,11 @@ static sf_code load_vectors(const sf_shard_params *source, sqlite_vec_shard *sha
   return sf_cached_vectors_open(&vectors, cancellation, &shard->file, error);
 }
 
-static sf_code check_shard(const sf_shard_params *source, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
+static sf_code check_shard(const sf_shard_params *params, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
                            sf_error *error) {
   sf_vector_file_identity identity;
-  SF_TRY(identify(source, shard->path, &identity, error));
-  decoding pass = {.params = source, .path = shard->path, .identity = &identity, .looked_at = &shard->base};
+  SF_TRY(identify(params, shard->path, &identity, error));
+  decoding pass = {.params = params, .path = shard->path, .identity = &identity, .looked_at = &shard->base};
   return decode(&pass, cancellation, error);
 }
 
@@ -253,12 +253,12 @@ static void sqlite_vec_close(sf_shard *closed) {
   free(shard);
 }
 
-static void describe(const sf_shard_params *source, sf_score_convention score_convention, sqlite_vec_shard *shard) {
+static void describe(const sf_shard_params *params, sf_score_convention score_convention, sqlite_vec_shard *shard) {
   shard->base.format = &sf_sqlite_vec_format;
-  shard->base.db_id = source->db_id;
-  shard->base.dim = source->dim;
+  shard->base.db_id = params->db_id;
+  shard->base.dim = params->dim;
   shard->base.score_convention = score_convention;
-  shard->connections = sf_shard_resources_of(source->resources, &sf_sqlite_vec_format);
+  shard->connections = sf_shard_resources_of(params->resources, &sf_sqlite_vec_format);
 }
 
 static void describe_vectors(sqlite_vec_shard *shard) {
@@ -268,26 +268,26 @@ static void describe_vectors(sqlite_vec_shard *shard) {
   shard->base.num_rows = shard->file.segment.num_rows - shard->file.num_not_finite;
 }
 
-static sf_code sqlite_vec_open(const sf_shard_params *source, const sf_cancellation *cancellation, sf_shard **opened,
+static sf_code sqlite_vec_open(const sf_shard_params *params, const sf_cancellation *cancellation, sf_shard **opened,
                                sf_error *error) {
   sf_score_convention score_convention;
-  if (!sf_score_convention_of(source->metric, SF_VEC0_CONVENTIONS, &score_convention))
+  if (!sf_score_convention_of(params->metric, SF_VEC0_CONVENTIONS, &score_convention))
     return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard.db: expected metric cosine or l2, found %s",
-                   sf_metric_name(source->metric));
+                   sf_metric_name(params->metric));
   sqlite_vec_shard *shard = sf_calloc(1, sizeof(*shard));
   if (shard == NULL)
     return sf_fail_memory(error, "shard");
-  describe(source, score_convention, shard);
-  shard->name = sf_format("shard %u (%s)", (unsigned)source->db_id, source->db_url);
+  describe(params, score_convention, shard);
+  shard->name = sf_format("shard %u (%s)", (unsigned)params->db_id, params->db_url);
   sf_code code = shard->name == NULL ? sf_fail_memory(error, "shard") : SF_OK;
-  if (code == SF_OK && !source->verify_only)
-    code = sf_cache_use_folder(source->resources->cache_users, source->cache_dir, &shard->use, error);
+  if (code == SF_OK && !params->verify_only)
+    code = sf_cache_use_folder(params->resources->cache_users, params->cache_dir, &shard->use, error);
   if (code == SF_OK)
-    code = localize(source, shard, cancellation, error);
-  if (code == SF_OK && source->verify_only)
-    code = check_shard(source, shard, cancellation, error);
+    code = localize(params, shard, cancellation, error);
+  if (code == SF_OK && params->verify_only)
+    code = check_shard(params, shard, cancellation, error);
   else if (code == SF_OK) {
-    code = load_vectors(source, shard, cancellation, error);
+    code = load_vectors(params, shard, cancellation, error);
     describe_vectors(shard);
   }
   if (code == SF_OK)
