@@ -1,4 +1,4 @@
-/* A cursor over bytes that are not trusted: every read is checked against the end, and none casts a pointer. */
+/* A cursor over untrusted bytes, little-endian: every read is checked against the end, and needs no alignment. */
 #ifndef SF_BASE_BYTES_H
 #define SF_BASE_BYTES_H
 
@@ -21,7 +21,7 @@ static inline size_t sf_cursor_remaining(const sf_cursor *cursor) {
   return cursor->length - cursor->position;
 }
 
-/* The next `count` bytes, or NULL (and no move) when fewer are left. */
+/* The next `count` bytes; NULL, without moving, when fewer are left. */
 static inline const uint8_t *sf_cursor_take(sf_cursor *cursor, size_t count) {
   if (count > sf_cursor_remaining(cursor))
     return NULL;

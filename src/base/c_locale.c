@@ -5,7 +5,7 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static locale_t c_locale;
 
-/* Kept to the end of the process. */
+/* Never freed. */
 static void make_locale(void) {
   c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
 }

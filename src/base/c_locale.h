@@ -1,4 +1,5 @@
-/* Numbers as text are read and written with the decimal point of the thread's locale; files have it as C does. */
+/* The C locale, for numbers in files: the standard library reads and writes them with the decimal point of the thread's
+ * locale. */
 #ifndef SF_BASE_C_LOCALE_H
 #define SF_BASE_C_LOCALE_H
 

@@ -2,13 +2,13 @@
 
 #include <sched.h>
 
-/* Whoever waits sees a request as const, for it must not make one; its hooks are no part of that promise. A cancellation
- * is never an object that is const by itself. */
+/* Work gets a const cancellation, because it must not request one itself; adding hooks is allowed. No cancellation is defined
+ * const. */
 static sf_cancellation *with_hooks(const sf_cancellation *cancellation) {
   return (sf_cancellation *)(uintptr_t)cancellation;
 }
 
-/* Held for a few instructions, or for wake-ups; zero-initialised, which a mutex portably can't be. */
+/* A spin lock: it is held for a few instructions or for wake-ups, and a mutex can't portably be zero-initialised. */
 static void lock_hooks(sf_cancellation *cancellation) {
   while (atomic_exchange_explicit(&cancellation->hooks_locked, true, memory_order_acquire))
     sched_yield();

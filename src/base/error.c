@@ -3,7 +3,7 @@
 #include "base/utf8.h"
 #include "shardyfusion.h"
 
-#undef sf_fail /* which the analyser sees as macros */
+#undef sf_fail /* macros for the analyser */
 #undef sf_fail_memory
 
 #include <errno.h>
@@ -68,8 +68,8 @@ void sf_replace_unprintable(char *text) {
   }
 }
 
-/* Messages quote what callers and files gave, of any length: of a long one, the beginning and the end are kept, which say the
- * object and what was found. */
+/* Messages quote callers and files at any length. Of a long message the beginning, which names the object, and the end, which
+ * says what was found, are kept. */
 enum { MAX_LENGTH = 700, END_LENGTH = 250 };
 
 static void shorten(char *message, const char *text, size_t length) {
@@ -84,7 +84,7 @@ static void shorten(char *message, const char *text, size_t length) {
   snprintf(message + head, sizeof(((sf_error *)NULL)->message) - head, "…%s", end);
 }
 
-/* `text` is the message and lies elsewhere. */
+/* `text` must not be the error's own message. */
 static void set_message(sf_error *error, sf_code code, const char *text) {
   size_t length = strlen(text);
   error->code = code;

@@ -1,4 +1,8 @@
-/* Errors: a code is returned, the caller's sf_error says which object, what was expected and what was found. */
+/*
+ * Errors: functions return a code, and fill the caller's sf_error (NULL: none wanted) with a message that says which object,
+ * what was expected and what was found. Codes, their names and which of them may be retried are one table,
+ * SF_ERROR_TABLE in shardyfusion/error.h.
+ */
 #ifndef SF_BASE_ERROR_H
 #define SF_BASE_ERROR_H
 
@@ -15,14 +19,14 @@
  * The arguments may point into `error` itself. */
 sf_code sf_fail(sf_error *error, sf_code code, const char *format, ...) SF_PRINTF(3, 4);
 
-/* Messages quote files and servers: what strict readers can't decode, or a terminal would obey, becomes '?'. */
+/* Replaces with '?' what is not UTF-8 and what a terminal would interpret, for messages that quote files and servers. */
 void sf_replace_unprintable(char *text);
 
-/* For allocations that returned NULL: `what` names what they were for. */
+/* Reports an allocation that returned NULL; `what` names its purpose. */
 sf_code sf_fail_memory(sf_error *error, const char *what);
 
-/* The code for a call of the system's that failed: SF_OUT_OF_MEMORY_ERROR for ENOMEM, SF_POOL_EXHAUSTED_ERROR, which may be
- * tried again, where this process or the system has no file descriptors left, else `otherwise`. */
+/* The code for a system call that failed: SF_OUT_OF_MEMORY_ERROR for ENOMEM, SF_POOL_EXHAUSTED_ERROR, which may be retried,
+ * where this process or the system has no file descriptors left, else `otherwise`. */
 sf_code sf_errno_code(int error_number, sf_code otherwise);
 
 /* Puts "context: " before the message of an error that is already set; returns its code. */
@@ -34,7 +38,7 @@ sf_code sf_error_recode(sf_error *error, sf_code code);
 void sf_error_clear(sf_error *error);
 
 #if defined(__clang_analyzer__)
-/* The analyser looks at one file at a time: it has to be told that these do return the code that they are given. */
+/* The analyser sees one file at a time, and does not know that these return the code that they are given. */
 #define sf_fail(error, code, ...) ((void)(sf_fail)(error, code, __VA_ARGS__), (code))
 #define sf_fail_memory(error, what) ((void)(sf_fail_memory)(error, what), SF_OUT_OF_MEMORY_ERROR)
 #endif

@@ -89,22 +89,6 @@ sf_code sf_make_folders_as(const char *path, unsigned mode, sf_error *error) {
   return code;
 }
 
-sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t length, uint64_t offset,
-                    sf_error *error) {
-  const char *next = bytes;
-  while (length > 0) {
-    ssize_t written = pwrite(descriptor, next, length, (off_t)offset);
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written < 0)
-      return sf_fail_to_write(error, descriptor, path, offset + length, errno);
-    next += written;
-    offset += (uint64_t)written;
-    length -= (size_t)written;
-  }
-  return SF_OK;
-}
-
 sf_code sf_open_nameless(const char *prefix, int *descriptor, sf_error *error) {
   char *path = sf_format("%sXXXXXX", prefix);
   if (path == NULL)
@@ -121,7 +105,7 @@ sf_code sf_open_nameless(const char *prefix, int *descriptor, sf_error *error) {
 
 void sf_advise_scan(const void *bytes, size_t length) {
 #if defined(MADV_HUGEPAGE)
-  const size_t large_page = (size_t)2 << 20; /* less is not worth a mapping's being split */
+  const size_t large_page = (size_t)2 << 20; /* for less, splitting the mapping costs more */
   uintptr_t in_page = (uintptr_t)bytes % (uintptr_t)sysconf(_SC_PAGESIZE);
   if (length >= large_page)
     (void)madvise((void *)((uintptr_t)bytes - in_page), length + in_page, MADV_HUGEPAGE);

@@ -11,7 +11,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/* For all to read and for the owner to write, whatever the umask: what others may write to is nobody's own. */
+/* All may read, only the owner may write, whatever the umask: files that others can write can't be trusted. */
 #define FOLDER_MODE 0755
 #define FILE_MODE 0644
 
@@ -26,7 +26,7 @@ static sf_code fail_in(const sf_folder *folder, const char *action, const char *
 
 /* ------------------------------------------------------------------------------------------------------------ Folders */
 
-/* Takes over the descriptor and the path, either of which may be missing. */
+/* Takes over the descriptor and the path (NULL: memory was out). */
 static sf_code take_folder(int descriptor, char *path, sf_folder *folder, sf_error *error) {
   struct stat status;
   sf_code code = SF_OK;
@@ -43,7 +43,7 @@ static sf_code take_folder(int descriptor, char *path, sf_folder *folder, sf_err
   return code;
 }
 
-/* What openat made of a folder's name. Linux says ENOTDIR of a link that it is not to follow, others ELOOP. */
+/* After open or openat failed. For a link that is not followed, Linux has ENOTDIR, other systems ELOOP. */
 static sf_code fail_to_open(int parent, const char *name, const char *path, int error_number, bool *found,
                             sf_error *error) {
   struct stat status;
@@ -125,7 +125,7 @@ static bool is_trusted(const sf_folder *folder, const struct stat *status) {
          (status->st_uid == geteuid() || status->st_uid == 0 || status->st_uid == folder->owner);
 }
 
-/* O_NONBLOCK: a FIFO must not hold us up. */
+/* O_NONBLOCK: opening a FIFO must not wait for its writer. */
 sf_code sf_folder_open_file(const sf_folder *folder, const char *name, int *descriptor, struct stat *status,
                             sf_error *error) {
   *descriptor = -1;

@@ -1,10 +1,10 @@
-/* Digits of base 16, of either case. */
+/* Hexadecimal digits, of either case. */
 #ifndef SF_BASE_HEXADECIMAL_H
 #define SF_BASE_HEXADECIMAL_H
 
 #include <stdbool.h>
 
-/* 0 to 15; −1 for what is no digit. */
+/* 0 to 15; -1 for other characters. */
 static inline int sf_hexadecimal_digit(int character) {
   if (character >= '0' && character <= '9')
     return character - '0';

@@ -30,7 +30,7 @@ sf_code sf_json_parse(const char *text, size_t length, sf_json_dialect dialect, 
   *json = (sf_json){0};
   if (length >= INT_MAX)
     return sf_fail(error, code, "%s: expected at most %d bytes of JSON, found %zu", what, INT_MAX - 1, length);
-  const char *zero = memchr(text, '\0', length); /* which jansson passes over behind a number */
+  const char *zero = memchr(text, '\0', length); /* jansson ignores it after a number */
   if (zero != NULL)
     return sf_fail(error, code, "%s: expected JSON: byte %zu: a zero byte", what, (size_t)(zero - text));
   sf_code outcome = sf_json_screen(text, length, dialect == SF_JSON_WITH_NAN, &changed, &depth);
@@ -82,7 +82,7 @@ const json_t *sf_json_member(const json_t *object, const char *name) {
   return json_is_null(member) ? NULL : member;
 }
 
-/* As much as there is room for. */
+/* Fails where there is no more room. */
 static int append_shown(const char *bytes, size_t size, void *data) {
   sf_json_shown *shown = data;
   size_t length = strlen(shown->text);

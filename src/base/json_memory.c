@@ -1,5 +1,5 @@
 /*
- * Memory for jansson while it reads.
+ * Memory for jansson while it parses.
  *
  * jansson (2.13 to 2.15) does not check whether its scanner's buffer could grow (lex_save in its load.c): when that
  * allocation fails, a character is left out. A member "sharding_strategy" was read as "sharding_stratgy", and the scanner
@@ -7,8 +7,8 @@
  * allocation fail here. While a thread parses, what jansson allocates comes from the document's blocks; when there is no
  * memory for another one, longjmp leaves the parser, and the blocks are freed as they are.
  *
- * jansson's allocation functions are one setting for the whole process. Ours pass on to those that they replaced whatever
- * is not asked for by a thread that parses here, so that others in the process use jansson as before.
+ * jansson's allocation functions are one setting for the whole process. Ours pass calls of threads that are not parsing here
+ * on to the functions that they replaced, so that jansson works as before for the rest of the process.
  */
 #include "base/json_memory.h"
 
@@ -30,7 +30,7 @@ struct sf_json_block {
   _Alignas(max_align_t) unsigned char bytes[];
 };
 
-/* A parse under way. */
+/* A parse that is running. */
 typedef struct parse {
   sf_json_memory *memory;
   jmp_buf out_of_memory;
@@ -94,7 +94,7 @@ static void take_over(void) {
   json_set_alloc_funcs(allocate, release);
 }
 
-/* What the hashes of members' names begin with: from the system's random numbers. */
+/* Seeds jansson's hash tables from the system's random numbers. */
 static void set_seed(void) {
   json_object_seed(0);
 }
@@ -119,7 +119,7 @@ const json_t *sf_json_memory_load(sf_json_memory *memory, const char *text, size
   if (*is_out)
     return NULL;
   pthread_once(&once, set_seed);
-  /* Each time: another part of the program may have set functions of its own meanwhile. */
+  /* Each time, because another part of the program may have set its functions meanwhile. */
   take_over();
   const json_t *root = load(&under_way, text, length, failure, is_out);
   sf_c_locale_leave(previous);

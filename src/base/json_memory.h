@@ -1,4 +1,4 @@
-/* Where the values of a JSON document lie: blocks that are freed together. */
+/* The memory of a JSON document: blocks that are freed together. */
 #ifndef SF_BASE_JSON_MEMORY_H
 #define SF_BASE_JSON_MEMORY_H
 
@@ -13,8 +13,8 @@ typedef struct sf_json_memory {
   sf_json_block *blocks; /* the newest first */
 } sf_json_memory;
 
-/* json_loadb with all it allocates in `memory`; in the C locale, whatever that of the process. NULL with *is_out where an
- * allocation failed; other failures are described in `failure`. */
+/* json_loadb with all of its allocations in `memory`, in the C locale. NULL on failure: *is_out where an allocation failed, else
+ * `failure` describes it. */
 const json_t *sf_json_memory_load(sf_json_memory *memory, const char *text, size_t length, json_error_t *failure,
                                   bool *is_out);
 

@@ -20,7 +20,7 @@ typedef struct screen {
   size_t deepest;
 } screen;
 
-/* Where a place of the text lies in the changed copy. */
+/* The position in the changed copy of a position in the text; NULL when memory is out. */
 static char *writable(screen *screened, const char *at) {
   size_t length = (size_t)(screened->end - screened->text);
   if (screened->changed == NULL)
@@ -29,7 +29,7 @@ static char *writable(screen *screened, const char *at) {
   return screened->changed == NULL ? NULL : screened->changed + (at - screened->text);
 }
 
-/* A value in the place of a longer one, with blanks behind it. */
+/* Replaces a value by a shorter one, padded with blanks. */
 static void put_value(screen *screened, const char *at, size_t length, const char *value) {
   char *to = writable(screened, at);
   if (to == NULL)
@@ -76,7 +76,7 @@ static bool is_of_a_word(char character) {
          (character >= 'A' && character <= 'Z') || character == '-' || character == '+' || character == '.';
 }
 
-/* A number or a name, as far as no other character parts it: what is neither stays as it is. */
+/* A maximal run of characters of numbers and names; left as it is where it is neither. */
 static const char *screen_word(screen *screened, const char *at) {
   const char *end = at;
   while (end < screened->end && is_of_a_word(*end))

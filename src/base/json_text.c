@@ -94,7 +94,7 @@ static sf_json_text take(const char **next, const char *end) {
   return (sf_json_text){.data = begin, .length = (size_t)(*next - begin)};
 }
 
-/* Where the next member or element begins: `end` behind the last. */
+/* Where the next member or element begins; `end` after the last. */
 static const char *find_next(const sf_json_parts *parts) {
   const char *next = sf_json_skip_blanks(parts->next, parts->end);
   if (next < parts->end && *next == ',')
@@ -159,7 +159,7 @@ static uint32_t read_unicode_escape(const char **at, const char *end) {
   return 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
 }
 
-/* The character that the escape at `*at`, a backslash, stands for. */
+/* The character of the escape at `*at`, a backslash. */
 static uint32_t read_escape(const char **at, const char *end) {
   static const char letters[] = "bfnrt";
   static const char meanings[] = "\b\f\n\r\t";

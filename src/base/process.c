@@ -19,7 +19,7 @@ sf_code sf_process_check(long made_in, const char *what, sf_error *error) {
 
 uint32_t sf_usable_cpus(void) {
 #if defined(__linux__)
-  cpu_set_t bound_to; /* fails where there are more than 1024 */
+  cpu_set_t bound_to; /* of 1024 CPUs: the call fails where there are more */
   if (sched_getaffinity(0, sizeof(bound_to), &bound_to) == 0 && CPU_COUNT(&bound_to) > 0)
     return (uint32_t)CPU_COUNT(&bound_to);
 #endif

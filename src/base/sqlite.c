@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The page cache of one connection, in KiB (negative: KiB rather than pages). Only winners' rows come through it. */
+/* The page cache of a connection is 256 KiB (negative: in KiB, not pages): it only reads the rows of results. */
 #define SETTINGS "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-256"
 
 /* Some calls return SQLITE_NOMEM and leave the connection without an error (sqlite3_deserialize); others return
@@ -23,14 +23,14 @@ static bool says_out_of_memory(sqlite3 *database, int status) {
 sf_code sf_sqlite_fail(sqlite3 *database, int status, const char *what, const char *action, sf_code code,
                        sf_error *error) {
   bool out_of_memory = says_out_of_memory(database, status);
-  /* SQLite says so of some corrupt schemas, too. An allocation that failed has set errno, which begins as 0 when a database
-   * is opened; nothing that SQLite does afterwards sets it again. */
+  /* SQLite returns the same for some corrupt schemas. A failed allocation has set errno, which is set to 0 before a database is
+   * opened; nothing that SQLite does afterwards changes it. */
   if (out_of_memory && errno == ENOMEM)
     return sf_fail_memory(error, what);
   if (out_of_memory)
     return sf_fail(error, code, "%s: %s: expected a sound database, found one that SQLite has no memory for", what,
                    action);
-  /* Only of a file that can't be opened is the system's error the last one. */
+  /* Only for a file that can't be opened is the system's error of this call. */
   if ((status & 0xFF) == SQLITE_CANTOPEN && sf_errno_is_exhaustion(sqlite3_system_errno(database)))
     return sf_fail_errno(error, "open", what, sqlite3_system_errno(database));
   if ((status & 0xFF) == SQLITE_INTERRUPT)
@@ -54,9 +54,9 @@ static int at_most_int(uint64_t value) {
   return value < INT_MAX ? (int)value : INT_MAX;
 }
 
-/* Pages that point at one another in circles would be read without end, and lengths in cells or computed values could
- * ask for any memory. A row takes some bytes of the file and, in any statement here, some ten instructions; a value is
- * no longer than the file, but for text that is converted from UTF-16. */
+/* A hostile database could have pages in a cycle, which are read without end, and lengths that ask for any memory. A row takes
+ * some bytes of the file and, in any statement here, about ten instructions; a value is no longer than the file, but for
+ * text that is converted from UTF-16. */
 static void bound(sqlite3 *database, uint64_t size) {
   const uint64_t slack = 1000000;
   sqlite3_progress_handler(database, at_most_int(size * 32 + slack), stop_statement, NULL);
@@ -66,7 +66,7 @@ static void bound(sqlite3 *database, uint64_t size) {
 
 static sf_code harden(sqlite3 *database, uint64_t size, const char *what, sf_code code, sf_error *error) {
   bound(database, size);
-  sqlite3_drop_modules(database, NULL); /* a virtual table can't be used, whatever sqlite_master calls it */
+  sqlite3_drop_modules(database, NULL); /* no virtual table of the schema can be used */
   sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   sqlite3_db_config(database, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
   sqlite3_db_config(database, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
@@ -74,7 +74,7 @@ static sf_code harden(sqlite3 *database, uint64_t size, const char *what, sf_cod
   return status == SQLITE_OK ? SF_OK : sf_sqlite_fail(database, status, what, "can't open the database", code, error);
 }
 
-/* Puts a path into a file: URI, where '?', '#' and '%' mean something. */
+/* The file: URI of a path, with '?', '#' and '%' escaped. */
 static char *uri_of_path(const char *path) {
   sf_buffer uri = {0};
   bool made = sf_buffer_append_text(&uri, "file:");

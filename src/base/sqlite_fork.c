@@ -3,9 +3,9 @@
 #include <pthread.h>
 #include <stddef.h>
 
-/* SQLite's static mutexes, each before those that SQLite takes while it holds it: a file is opened under OPEN (shared
- * caches); the name of a temporary file is made under VFS1, with random bytes, whose generator looks for its VFS under
- * MAIN; pages are allocated under LRU; and everything allocates, under MEM. */
+/* SQLite's static mutexes in its own lock order: OPEN is held while a file is opened (shared caches); VFS1 while a temporary
+ * file is named with random bytes, whose generator looks up its VFS under MAIN; LRU while pages are allocated; MEM by
+ * every allocation. */
 static const int mutexes[] = {
     SQLITE_MUTEX_STATIC_OPEN, SQLITE_MUTEX_STATIC_VFS2, SQLITE_MUTEX_STATIC_VFS3,
     SQLITE_MUTEX_STATIC_VFS1, SQLITE_MUTEX_STATIC_PRNG, SQLITE_MUTEX_STATIC_MAIN,
@@ -24,7 +24,7 @@ static void leave(void) {
 }
 
 static void prepare(void) {
-  sqlite3_initialize(); /* its own locks are dynamic ones, and can't be taken here: none is in use any more after it */
+  sqlite3_initialize(); /* takes dynamic locks, which can't be taken here; after it, none is in use */
   pthread_atfork(enter, leave, leave);
 }
 

@@ -101,7 +101,8 @@ enum { NICEST = 19 };
 /* Each thread has a nice value of its own here, and 0 means the calling one (setpriority(2), "C library/kernel
  * differences"). */
 void sf_thread_lower_priority(uint32_t nice) {
-  int wanted = getpriority(PRIO_PROCESS, (id_t)getpid()) + (int)nice; /* from the first thread's, not the starter's */
+  int wanted = getpriority(PRIO_PROCESS, (id_t)getpid()) +
+               (int)nice; /* from the main thread's value, not the starting thread's */
   if (nice > 0 && getpriority(PRIO_PROCESS, 0) < wanted)
     setpriority(PRIO_PROCESS, 0, wanted < NICEST ? wanted : NICEST);
 }
@@ -114,3 +115,19 @@ void sf_thread_lower_priority(uint32_t nice) {
 #endif
 }
 #endif
+
+/* A fork's child inherits the count without the threads: it may start fewer, never more. */
+static atomic_uint num_helpers;
+
+bool sf_helper_thread_start(pthread_t *thread, void *(*run)(void *), void *argument) {
+  bool starts = atomic_fetch_add_explicit(&num_helpers, 1, memory_order_relaxed) < SF_MAX_HELPER_THREADS &&
+                sf_thread_start(thread, run, argument) == 0;
+  if (!starts)
+    atomic_fetch_sub_explicit(&num_helpers, 1, memory_order_relaxed);
+  return starts;
+}
+
+void sf_helper_thread_join(pthread_t thread) {
+  pthread_join(thread, NULL);
+  atomic_fetch_sub_explicit(&num_helpers, 1, memory_order_relaxed);
+}

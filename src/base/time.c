@@ -19,7 +19,7 @@ double sf_wall_clock_seconds(void) {
 struct timespec sf_deadline_after(int64_t timeout_ms) {
   struct timespec deadline;
   clock_gettime(SF_CONDITION_CLOCK, &deadline);
-  /* A century is as good as for ever, and can't overflow. */
+  /* A longer timeout could overflow. */
   const int64_t century_ms = (int64_t)100 * 366 * 86400 * 1000;
   if (timeout_ms > century_ms)
     timeout_ms = century_ms;
@@ -48,7 +48,7 @@ static int days_in_month(int year, int month) {
   return month == 2 && leap ? 29 : days[month - 1];
 }
 
-/* Text that is read from its front. */
+/* Text that is left to read. */
 typedef struct reading {
   const char *next;
   const char *end;

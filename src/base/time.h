@@ -7,17 +7,17 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Nanoseconds of a clock that never jumps; only differences mean something. */
+/* Nanoseconds of a clock that never jumps; only differences have a meaning. */
 uint64_t sf_monotonic_nanoseconds(void);
 
 /* Seconds since 1970-01-01T00:00:00Z. */
 double sf_wall_clock_seconds(void);
 
-/* Reads ISO 8601 "YYYY-MM-DDTHH:MM:SS[.fraction](Z|±HH:MM)" of `length` characters into seconds since 1970; a space may
- * stand for the T, and no zone means UTC. False when it is anything else. */
+/* Reads ISO 8601 "YYYY-MM-DDTHH:MM:SS[.fraction](Z|±HH:MM)" of `length` bytes into seconds since 1970. A space may replace
+ * the T; without a zone it is UTC. False for anything else. */
 bool sf_parse_timestamp(const char *text, size_t length, double *seconds);
 
-/* Now + timeout_ms for pthread_cond_timedwait on a condition made by sf_condition_init. */
+/* Now + timeout_ms, for sf_condition_wait. */
 struct timespec sf_deadline_after(int64_t timeout_ms);
 
 #endif

@@ -1,6 +1,5 @@
 #include "cache/cache_limit.h"
 
-#include "base/array.h"
 #include "base/files.h"
 #include "base/memory.h"
 #include "cache/cache_folder.h"

@@ -3,7 +3,6 @@
 #endif
 #include "cache/cache_use.h"
 
-#include "base/array.h"
 #include "base/assert.h"
 #include "base/files.h"
 #include "base/memory.h"

@@ -3,7 +3,7 @@
 
 #include "cli/table.h"
 
-#include "base/array.h"
+#include "base/memory.h"
 
 #include "cli/json_text.h"
 

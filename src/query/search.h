@@ -7,7 +7,7 @@
 #ifndef SF_QUERY_SEARCH_H
 #define SF_QUERY_SEARCH_H
 
-#include "base/event.h"
+#include "base/report.h"
 #include "query/served_snapshot.h"
 #include "shardyfusion/search.h"
 

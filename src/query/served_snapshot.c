@@ -1,6 +1,6 @@
 #include "query/served_snapshot.h"
 
-#include "base/log.h"
+#include "base/report.h"
 #include "base/thread.h"
 #include "base/time.h"
 #include "cache/cache_limit.h"

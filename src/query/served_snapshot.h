@@ -6,7 +6,7 @@
 #define SF_QUERY_SERVED_SNAPSHOT_H
 
 #include "async/executor.h"
-#include "base/event.h"
+#include "base/report.h"
 #include "formats/shard.h"
 #include "query/scan_registry.h"
 #include "snapshot/snapshot.h"

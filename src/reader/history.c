@@ -3,7 +3,7 @@
  * `_CURRENT` is, to mark the live one; without it, or with a malformed one, none is live.
  */
 #include "async/operation.h"
-#include "base/block.h"
+#include "base/memory.h"
 #include "reader/options.h"
 #include "snapshot/reference.h"
 #include "snapshot/snapshot.h"

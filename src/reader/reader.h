@@ -13,8 +13,7 @@
 #define SF_READER_READER_H
 
 #include "async/operation.h"
-#include "base/event.h"
-#include "base/log.h"
+#include "base/report.h"
 #include "base/thread.h"
 #include "query/search.h"
 

@@ -1,6 +1,6 @@
 /* The served snapshot, its shards and the reader's health, as results of one block each. */
 #include "base/assert.h"
-#include "base/block.h"
+#include "base/memory.h"
 #include "base/time.h"
 #include "reader/reader.h"
 
@@ -91,4 +91,16 @@ sf_code sf_reader_health(sf_reader *reader, double staleness_threshold_seconds, 
   *health = describe_health_locked(reader, staleness_threshold_seconds);
   pthread_mutex_unlock(&reader->mutex);
   return *health != NULL ? SF_OK : sf_fail_memory(error, "health");
+}
+
+const char *sf_health_status_name(sf_health_status status) {
+  switch (status) {
+  case SF_HEALTHY:
+    return "healthy";
+  case SF_DEGRADED:
+    return "degraded";
+  case SF_UNHEALTHY:
+    return "unhealthy";
+  }
+  return "unknown";
 }

@@ -1,6 +1,6 @@
 #include "snapshot/snapshot.h"
 
-#include "base/array.h"
+#include "base/memory.h"
 
 #include "snapshot/reference.h"
 

@@ -2,8 +2,7 @@
 #ifndef SF_SNAPSHOT_SNAPSHOT_H
 #define SF_SNAPSHOT_SNAPSHOT_H
 
-#include "base/event.h"
-#include "base/log.h"
+#include "base/report.h"
 #include "routing/router.h"
 #include "snapshot/manifest.h"
 #include "snapshot/npy.h"

@@ -1,6 +1,6 @@
 #include "storage/storage.h"
 
-#include "base/array.h"
+#include "base/memory.h"
 #include "storage/s3/shown.h"
 
 #include <string.h>

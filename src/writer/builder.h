@@ -2,7 +2,7 @@
 #ifndef SF_WRITER_BUILDER_H
 #define SF_WRITER_BUILDER_H
 
-#include "base/log.h"
+#include "base/report.h"
 #include "snapshot/run_record.h"
 #include "writer/assign.h"
 #include "writer/driver.h"

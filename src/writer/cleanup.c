@@ -1,7 +1,7 @@
 /* Removing what no manifest refers to. */
 #include "async/operation.h"
-#include "base/log.h"
 #include "base/options.h"
+#include "base/report.h"
 #include "base/time.h"
 #include "shardyfusion/build.h"
 #include "storage/s3/options.h"

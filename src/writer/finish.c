@@ -1,6 +1,5 @@
 /* Finishing a build: complete shards, artifacts, the manifest, `_CURRENT`; in this order. */
 #include "async/operation.h"
-#include "base/block.h"
 #include "base/memory.h"
 #include "base/time.h"
 #include "writer/builder.h"

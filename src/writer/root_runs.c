@@ -1,6 +1,6 @@
 #include "writer/root_runs.h"
 
-#include "base/array.h"
+#include "base/memory.h"
 #include "snapshot/reference.h"
 #include "snapshot/run_record.h"
 #include "snapshot/snapshot.h"

@@ -1,6 +1,5 @@
 #include "writer/spool.h"
 
-#include "base/array.h"
 #include "base/files.h"
 #include "base/memory.h"
 

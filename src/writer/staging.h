@@ -5,7 +5,7 @@
 #ifndef SF_WRITER_STAGING_H
 #define SF_WRITER_STAGING_H
 
-#include "base/log.h"
+#include "base/report.h"
 #include "writer/new_folders.h"
 
 typedef struct sf_staging {

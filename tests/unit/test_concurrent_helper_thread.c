@@ -1,5 +1,5 @@
 /* Helpers: as many as a process may have, and again when they have ended. */
-#include "base/helper_thread.h"
+#include "base/thread.h"
 
 #include <cmocka_includes.h>
 

@@ -1,7 +1,7 @@
 #include "formats/lance/fetch_ranges.h"
 
 #include "base/files.h"
-#include "base/helper_thread.h"
+#include "base/thread.h"
 
 #define PIECE_LENGTH ((uint64_t)2 << 20)
 #define MAX_THREADS 8

@@ -1,7 +1,7 @@
 #include "formats/lance/rows.h"
 
-#include "base/helper_thread.h"
 #include "base/json.h"
+#include "base/thread.h"
 #include "base/utf8.h"
 #include "formats/row_failures.h"
 

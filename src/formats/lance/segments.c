@@ -1,7 +1,7 @@
 #include "formats/lance/segments.h"
 
-#include "base/array.h"
 #include "base/files.h"
+#include "base/memory.h"
 #include "cache/scratch_folder.h"
 #include "formats/formats.h"
 #include "formats/lance/cache_names.h"

@@ -5,7 +5,7 @@
 #ifndef SF_STORAGE_S3_CREDENTIALS_H
 #define SF_STORAGE_S3_CREDENTIALS_H
 
-#include "base/log.h"
+#include "base/report.h"
 #include "storage/s3/http.h"
 #include "storage/s3/settings.h"
 

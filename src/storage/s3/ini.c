@@ -1,6 +1,6 @@
 #include "storage/s3/ini.h"
 
-#include "base/array.h"
+#include "base/memory.h"
 
 #include <openssl/crypto.h>
 #include <string.h>

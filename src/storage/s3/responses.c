@@ -1,6 +1,6 @@
 #include "storage/s3/responses.h"
 
-#include "base/array.h"
+#include "base/memory.h"
 #include "storage/s3/shown.h"
 #include "storage/s3/uri.h"
 #include "storage/s3/xml.h"

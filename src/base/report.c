@@ -1,16 +1,18 @@
-/* The public enums' names, as the format and the interfaces spell them. */
-#include "shardyfusion.h"
+#include "base/report.h"
 
-const char *sf_health_status_name(sf_health_status status) {
-  switch (status) {
-  case SF_HEALTHY:
-    return "healthy";
-  case SF_DEGRADED:
-    return "degraded";
-  case SF_UNHEALTHY:
-    return "unhealthy";
-  }
-  return "unknown";
+#include <stdarg.h>
+#include <stdio.h>
+
+void sf_log_message(const sf_log *log, sf_log_level level, const char *format, ...) {
+  if (log == NULL || log->callback == NULL)
+    return;
+  char message[sizeof(((sf_error *)NULL)->message) + 256];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(message, sizeof(message), format, arguments);
+  va_end(arguments);
+  sf_replace_unprintable(message);
+  log->callback(level, message, log->user_data);
 }
 
 const char *sf_event_type_name(sf_event_type type) {

@@ -1,5 +1,6 @@
+/* Writing files: at offsets, with disk space reserved ahead, and written back early. */
 #if defined(__linux__)
-#define _GNU_SOURCE /* fallocate */
+#define _GNU_SOURCE /* fallocate, sync_file_range */
 #endif
 #include "base/files.h"
 
@@ -10,7 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* Bytes that are written at a time where there is no call for it. */
+/* Bytes that are written at a time where disk space can't be allocated. */
 enum { ZEROS = 64 * 1024 };
 
 static bool is_full(int error_number) {
@@ -26,7 +27,31 @@ sf_code sf_fail_to_write(sf_error *error, int descriptor, const char *path, uint
                  path, (unsigned long long)needed, (unsigned long long)available, strerror(error_number));
 }
 
-/* 0, or an errno. One that is_unsupported knows: this file system can't. */
+sf_code sf_write_at(int descriptor, const char *path, const void *bytes, size_t length, uint64_t offset,
+                    sf_error *error) {
+  const char *next = bytes;
+  while (length > 0) {
+    ssize_t written = pwrite(descriptor, next, length, (off_t)offset);
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written < 0)
+      return sf_fail_to_write(error, descriptor, path, offset + length, errno);
+    next += written;
+    offset += (uint64_t)written;
+    length -= (size_t)written;
+  }
+  return SF_OK;
+}
+
+void sf_begin_writeback(int descriptor) {
+#if defined(__linux__)
+  (void)sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);
+#else
+  (void)descriptor;
+#endif
+}
+
+/* 0, or an errno; one of is_unsupported's where the file system can't allocate. */
 static int allocate(int descriptor, uint64_t offset, uint64_t length) {
   if (length > INT64_MAX || offset > INT64_MAX - length)
     return EFBIG;
