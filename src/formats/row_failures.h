@@ -1,4 +1,4 @@
-/* What is wrong with the rows of a shard that is verified: the first failure, and how many there are. */
+/* The failures of a shard's rows when it is verified: the first one, and how many there are. */
 #ifndef SF_FORMATS_ROW_FAILURES_H
 #define SF_FORMATS_ROW_FAILURES_H
 
@@ -23,7 +23,7 @@ static inline sf_code sf_row_failures_add(sf_row_failures *failures, sf_code out
   return outcome;
 }
 
-/* Fails where some were noted. */
+/* Fails if any was added. */
 static inline sf_code sf_row_failures_report(const sf_row_failures *failures, sf_error *error) {
   if (failures->count == 0)
     return SF_OK;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* Storage that may recover and work that was given up stay what they are; all else is the shard's failure. */
+/* Failures of storage that may recover, of memory and by cancellation keep their code; all others become the shard's. */
 static sf_code name_shard(const sf_shard_params *params, sf_code code, sf_error *error) {
   if (code == SF_OK || code == SF_CANCELLED_ERROR || code == SF_OUT_OF_MEMORY_ERROR || sf_code_retryable(code))
     return code;
@@ -18,7 +18,7 @@ sf_code sf_shard_format_check(const char *name, sf_error *error) {
              : sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "shard_format: expected the name of one, found %s", name);
 }
 
-/* The only format to look for; NULL: any. What the manifest says settles it. */
+/* The only format to look for; NULL: any. The manifest decides, where it names one. */
 static sf_code choose_format(const sf_shard_params *params, const char **name, sf_error *error) {
   const char *said = params->manifest_format;
   const char *asked = params->format_name;
@@ -36,8 +36,8 @@ static sf_code fail_missing(const sf_shard_params *params, const char *format, s
                  format != NULL ? " of the format " : "", format != NULL ? format : "");
 }
 
-/* A store that does not let itself be listed refuses to say of an object that it is missing: another format may be there all
- * the same. */
+/* A store that does not allow listing refuses to say that an object is missing: the shard may be of another format all the
+ * same. */
 static void add_refusal(sf_error *first, const sf_error *failure) {
   if (first->code == SF_OK)
     *first = *failure;
@@ -46,8 +46,8 @@ static void add_refusal(sf_error *first, const sf_error *failure) {
 }
 
 /*
- * Opens the shard by the first format that can read what lies there. Key-value data may lie beside vectors: a shard.db that
- * is no sqlite-vec database is passed over where there is a dataset. The first failure is told where no format will do.
+ * Opens the shard with the first format that is detected and opens. Key-value data may be stored beside vectors: a shard.db
+ * that is no sqlite-vec database is skipped where there is a Lance dataset. If no format opens, the first failure is reported.
  */
 static sf_code open_found(const sf_shard_params *params, const sf_cancellation *cancellation, sf_shard **shard,
                           sf_error *error) {

@@ -1,5 +1,5 @@
 /*
- * A shard: vectors to scan, and the ids and payloads of the rows that win, whatever its format (formats.h has the table of
+ * A shard: vectors to scan, and ids and payloads of the rows that are results, whatever its format (formats.h has the table of
  * them).
  */
 #ifndef SF_FORMATS_SHARD_H
@@ -11,53 +11,53 @@
 
 typedef struct sf_shard sf_shard;
 
-/* Where a winner's id and payload go: called once for each row asked for, in order. Everything is copied. `payload`
+/* Receives the id and payload of each row that was asked for, in order. It copies them. `payload`
  * NULL: none. Returns false when memory is out. */
 typedef struct sf_row_sink {
   bool (*add)(struct sf_row_sink *sink, sf_id_type id_type, int64_t id_integer, const char *id_string, size_t id_length,
               const char *payload, size_t payload_length);
 } sf_row_sink;
 
-/* What the shards of a reader share (connections, for one). Outlives every shard that was opened with it. */
+/* State that the shards of a reader share (connections, for one). Outlives every shard that was opened with it. */
 typedef struct sf_shard_resources sf_shard_resources;
 
 sf_code sf_shard_resources_create(sf_shard_resources **resources, sf_error *error);
 void sf_shard_resources_free(sf_shard_resources *resources); /* NULL is allowed */
 
-/* What there is to know before a shard is opened. All borrowed; only storage and resources are needed once it is open. */
+/* How a shard is opened. All borrowed; only storage and resources have to outlive the open shard. */
 typedef struct sf_shard_params {
   sf_storage *storage;
   sf_shard_resources *resources;
   uint32_t db_id;
-  const char *db_url;        /* as the manifest has it: what messages name */
+  const char *db_url;        /* as the manifest has it; messages name it */
   const char *key;           /* db_url as a key below the storage's root */
   const char *checkpoint_id; /* NULL: none */
   const char *cache_dir;     /* `<local_root>/shard_<db_id>`; may not exist yet */
   uint32_t dim;
   sf_metric metric;
   const char *format_name;     /* the only format to look for; NULL: any */
-  const char *manifest_format; /* the format that the shard has, as the manifest says; NULL: it doesn't */
-  uint64_t max_cache_bytes;    /* what the local cache may take of the disk; 0: no bound */
-  bool is_unified;             /* key-value data with vectors beside it: Lance data lies in `vector/` */
+  const char *manifest_format; /* the format that the manifest names; NULL: none */
+  uint64_t max_cache_bytes;    /* of the whole local cache; 0: no bound */
+  bool is_unified;             /* key-value data with vectors beside it: Lance data is in `vector/` */
   bool verify_only; /* read the shard itself, whatever the cache holds, and leave the cache alone; the shard that
                                 this opens can be verified, but not searched */
 } sf_shard_params;
 
 typedef struct sf_shard_format {
   const char *name; /* "sqlite-vec", "lance" */
-  /* Whether the shard is of this format, by what lies at its key. */
+  /* Whether the shard is of this format, by the objects below its key. */
   sf_code (*detect)(const sf_shard_params *params, const sf_cancellation *cancellation, bool *detected,
                     sf_error *error);
   sf_code (*open)(const sf_shard_params *params, const sf_cancellation *cancellation, sf_shard **shard,
                   sf_error *error);
   /* Ids and payloads of rows (ascending or not, none excluded). May be called by several threads at once. */
   sf_code (*fetch_rows)(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error);
-  /* Reads all that a search could need, not only what opening looked at. */
+  /* Reads all that a search could need, beyond what opening has read. */
   sf_code (*verify)(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);
   void (*close)(sf_shard *shard);
   const struct sf_shard_writer_format *writer; /* NULL: shards of the format can't be written */
-  /* What the format keeps for all shards of a reader, connections for one, and closing what of it is idle (false: nothing
-   * was). All NULL: it keeps nothing. */
+  /* State for all shards of a reader, connections for one. shrink_resources closes what is idle; false: nothing was. All NULL:
+   * there is none. */
   sf_code (*create_resources)(void **resources, sf_error *error);
   void (*free_resources)(void *resources);
   bool (*shrink_resources)(void *resources);
@@ -74,7 +74,7 @@ static inline void sf_note_row(sf_noted_rows *noted, uint64_t row) {
     noted->rows[noted->count++] = row;
 }
 
-/* What every open shard begins with. Immutable once open. */
+/* The first member of every open shard. Immutable once open. */
 struct sf_shard {
   const sf_shard_format *format;
   uint32_t db_id;
@@ -87,7 +87,8 @@ struct sf_shard {
   sf_noted_rows first_not_finite; /* with verify_only: some of them */
 };
 
-/* The same two with what searches found out since, where vectors are searched in place. Any thread. */
+/* The same two, with the rows that scans have found not to be finite since, where vectors are searched in place. Any
+ * thread. */
 uint64_t sf_shard_num_not_finite(const sf_shard *shard);
 uint64_t sf_shard_num_rows(const sf_shard *shard);
 
@@ -97,7 +98,8 @@ sf_code sf_shard_format_check(const char *name, sf_error *error);
 /* Finds the format and opens. Every failure that is the shard's own is SF_DB_ADAPTER_ERROR and names its db_url. */
 sf_code sf_shard_open(const sf_shard_params *params, const sf_cancellation *cancellation, sf_shard **shard,
                       sf_error *error);
-/* Finds out now what the first search would, so that it is as fast as later ones. Stops when it is cancelled. */
+/* Computes norms and quantized vectors that the first searches would, so that they are as fast as later ones. Stops when it is
+ * cancelled. */
 void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation);
 sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error);
 sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);

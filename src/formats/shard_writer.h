@@ -3,14 +3,14 @@
  * sf_shard_writer_format in its row of the table (formats.h).
  *
  * A writer belongs to one thread at a time. It keeps a few MiB, whatever the number of rows; ids and payloads that a
- * format needs together at the end may be spooled to files in the folder, and are gone when it is finished.
+ * format needs together at the end may be spooled to files in the folder, and are removed when it finishes.
  */
 #ifndef SF_FORMATS_SHARD_WRITER_H
 #define SF_FORMATS_SHARD_WRITER_H
 
 #include "formats/shard.h"
 
-/* A row to write. All borrowed for the call that takes it; checked before: finite, UTF-8, a JSON object. */
+/* A row to write. Borrowed for the call; the caller has checked it: finite, UTF-8, a JSON object. */
 typedef struct sf_shard_row {
   const float *vector; /* dim */
   sf_id_type id_type;
@@ -22,7 +22,7 @@ typedef struct sf_shard_row {
 } sf_shard_row;
 
 typedef struct sf_shard_writer_options {
-  const char *directory; /* exists and is empty: what is in it when the writer has finished is the shard */
+  const char *directory; /* exists and is empty; the shard's files are made in it */
   uint32_t db_id;        /* for messages */
   uint32_t dim;
   sf_metric metric;
@@ -38,11 +38,11 @@ typedef struct sf_shard_writer_format {
   sf_code (*add)(sf_shard_writer *writer, const sf_shard_row *rows, size_t count, sf_error *error);
   /* Completes the shard: its files are whole, closed and on disk (fsync). Nothing may be added after it. */
   sf_code (*finish)(sf_shard_writer *writer, sf_error *error);
-  /* Frees. Of a writer that has not finished, the folder holds rests, which are the caller's to remove. */
+  /* Frees. A writer that has not finished leaves files in the folder, which the caller removes. */
   void (*free)(sf_shard_writer *writer);
 } sf_shard_writer_format;
 
-/* What every writer begins with. */
+/* The first member of every writer. */
 struct sf_shard_writer {
   const sf_shard_writer_format *format;
 };

@@ -58,14 +58,6 @@ float sf_highest_distance_of_score(const sf_distance_bounds *bounds, double scor
   return float32_above(score - 1 + bounds->error + FLOAT64_SLACK * (1 + fabs(score) + bounds->error));
 }
 
-const float *sf_compared_vector(const sf_query_vector *query_vector) {
-  return sf_scorings[query_vector->score_convention].is_normalised ? query_vector->scaled : query_vector->query;
-}
-
-bool sf_query_is_of_differences(const sf_query_vector *query_vector) {
-  return sf_scorings[query_vector->score_convention].is_of_differences;
-}
-
 /* Several queries at once, by a shared kernel. Unused places get the last query again, which costs less than reading the rows
  * for one query alone. */
 static void compare_shared(const sf_query_vector *const *query_vectors, size_t num_queries, const float *rows,

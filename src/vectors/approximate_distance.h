@@ -24,12 +24,6 @@ double sf_highest_score_of_distance(const sf_distance_bounds *bounds, float dist
 /* No row with this score or a lower one has a greater approximate distance (it may be NaN, unknown). */
 float sf_highest_distance_of_score(const sf_distance_bounds *bounds, double score);
 
-/* Whether the distance is of differences (L2 and its square), which needs no norms. */
-bool sf_query_is_of_differences(const sf_query_vector *query_vector);
-
-/* The vector that the kernels compare with the rows: the query, for cosine scaled to length 1. */
-const float *sf_compared_vector(const sf_query_vector *query_vector);
-
 /* Turns dot products of rows with the compared vector into approximate distances, in place; not for differences. */
 void sf_distances_of_dots(const sf_query_vector *query_vector, const float *inverse_norms, size_t count, float *dots);
 

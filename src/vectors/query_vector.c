@@ -22,3 +22,11 @@ void sf_query_vector_init(sf_query_vector *query_vector, const float *query, uin
 double sf_exact_score(const sf_query_vector *query_vector, const float *row) {
   return sf_scorings[query_vector->score_convention].exact_score(query_vector, row);
 }
+
+const float *sf_compared_vector(const sf_query_vector *query_vector) {
+  return sf_scorings[query_vector->score_convention].is_normalised ? query_vector->scaled : query_vector->query;
+}
+
+bool sf_query_is_of_differences(const sf_query_vector *query_vector) {
+  return sf_scorings[query_vector->score_convention].is_of_differences;
+}

@@ -20,6 +20,12 @@ typedef struct sf_query_vector {
 void sf_query_vector_init(sf_query_vector *query_vector, const float *query, uint32_t dim,
                           sf_score_convention score_convention, float *scaled_storage);
 
+/* Whether the distance is of differences (L2 and its square), which needs no norms. */
+bool sf_query_is_of_differences(const sf_query_vector *query_vector);
+
+/* The vector that the kernels compare with the rows: the query, for cosine scaled to length 1. */
+const float *sf_compared_vector(const sf_query_vector *query_vector);
+
 /* The exact score of one row, whose components must be finite, in float64: the same on every CPU. */
 double sf_exact_score(const sf_query_vector *query_vector, const float *row);
 

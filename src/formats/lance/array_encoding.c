@@ -4,7 +4,7 @@
 
 typedef Sf__Lance__ArrayEncoding array_tree;
 
-/* What reading a page needs, together. */
+/* Everything that reading a page needs. */
 typedef struct page_reader {
   const sf_lance_column *column;
   const sf_lance_page *page;

@@ -8,7 +8,7 @@
 #include "formats/lance/data_file.h"
 #include "formats/lance/page_cache.h"
 
-/* String `row` of the page. NULL: `*is_null`. `string` lies in the cache's buffers, until the next call with it. */
+/* String `row` of the page. NULL: `*is_null`. `string` is in the cache's buffers, until the next call with it. */
 sf_code sf_lance_array_string(const sf_lance_column *column, const sf_lance_page *page, uint64_t row,
                               sf_lance_page_cache *cache, bool *is_null, sf_lance_bytes *string, sf_error *error);
 

@@ -5,7 +5,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-/* A stretch of bytes that somebody else owns. */
+/* Borrowed bytes. */
 typedef struct sf_lance_bytes {
   const uint8_t *data;
   size_t length;

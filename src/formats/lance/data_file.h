@@ -29,7 +29,7 @@ sf_code sf_lance_data_file_open(sf_lance_object *object, const sf_cancellation *
                                 sf_error *error);
 void sf_lance_data_file_close(sf_lance_data_file *file);
 
-/* One page of a column. Its buffers lie within the file. */
+/* One page of a column. Its buffers are within the file. */
 typedef struct sf_lance_page {
   uint64_t first_row; /* in the file */
   uint64_t num_rows;

@@ -7,7 +7,7 @@
 #include "formats/lance/vector_column.h"
 #include "formats/shard.h"
 
-/* "<key>/vector_index.lance", one folder deeper where vectors lie beside key-value data. For the caller to free. */
+/* "<key>/vector_index.lance", one folder deeper where vectors are stored beside key-value data. The caller frees it. */
 char *sf_lance_dataset_root(const sf_shard_params *params);
 
 /* Whether there is a dataset: a manifest in `_versions/`. */

@@ -1,6 +1,6 @@
 #include "formats/lance/decoders.h"
 
-/* In which order the eight rows of eight lie in a block: the transposition of the FastLanes paper, section 3. */
+/* The order of the eight rows of eight in a block: the transposition of the FastLanes paper, section 3. */
 static const unsigned row_group_order[8] = {0, 4, 2, 6, 1, 5, 3, 7};
 
 static bool is_value_width(unsigned bits) {
@@ -16,7 +16,7 @@ static void store(uint8_t *bytes, size_t size, uint64_t value) {
     bytes[i] = (uint8_t)(value >> 8 * i);
 }
 
-/* Bits [position, position + width) of one lane, whose words lie `stride` bytes apart. */
+/* Bits [position, position + width) of one lane, whose words are `stride` bytes apart. */
 static uint64_t lane_bits(const uint8_t *lane, size_t stride, size_t word_size, unsigned position, unsigned width) {
   unsigned word_bits = (unsigned)word_size * 8;
   unsigned word = position / word_bits;

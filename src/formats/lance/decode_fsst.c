@@ -25,7 +25,7 @@ sf_code sf_lance_fsst_table_parse(sf_lance_bytes serialized, sf_lance_fsst_table
   return SF_OK;
 }
 
-/* How long the string is when decoded; checks every code. */
+/* The length of the decoded string; checks every code. */
 static sf_code decoded_length(const sf_lance_fsst_table *table, sf_lance_bytes compressed, size_t *length,
                               sf_error *error) {
   *length = 0;

@@ -5,11 +5,11 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-/* What a scheme makes of one byte at the most: an LZ4 match length grows by 255 a byte (block format, "Matches"); a
+/* The most bytes that a scheme makes of one: an LZ4 match length grows by 255 a byte (block format, "Matches"); a
  * Zstandard block of 4 bytes stands for 128 KiB at the most (RFC 8878, section 3.1.1.2). */
 #define LZ4_MAX_EXPANSION 255
 #define ZSTD_MAX_EXPANSION (128 * 1024 / 4)
-/* For frame headers and what is not worth counting. */
+/* For frame headers and other constants. */
 #define EXPANSION_SLACK 1024
 
 static size_t expansion_limit(size_t length, size_t factor) {
@@ -93,7 +93,7 @@ static sf_code decompress_zstd_sized(sf_lance_bytes compressed, sf_buffer *decom
 }
 
 /* Newer writers put the size before the frames, older ones don't, and nothing says which it was: a frame begins with
- * its magic number, and the reserved bit of the byte behind that is 0 (RFC 8878, section 3.1.1.1.1.4). */
+ * its magic number, and the reserved bit of the next byte is 0 (RFC 8878, section 3.1.1.1.1.4). */
 static sf_code decompress_zstd(sf_lance_bytes compressed, sf_buffer *decompressed, sf_error *error) {
   if (compressed.length == 0) /* as older writers have empty values */
     return sf_buffer_reserve(decompressed, 0) ? SF_OK : sf_fail_memory(error, "Zstandard");

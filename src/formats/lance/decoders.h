@@ -26,8 +26,8 @@ sf_code sf_lance_decode_inline_bitpacking(sf_lance_bytes packed, unsigned value_
 sf_code sf_lance_decode_out_of_line_bitpacking(sf_lance_bytes packed, unsigned value_bits, uint64_t packed_bits,
                                                size_t num_values, uint8_t *values, sf_error *error);
 
-/* Value `index` of values packed one behind the other without any order but their own, least significant bit first, as
- * file version 2.0 has them; `is_signed` extends the sign. */
+/* Value `index` of values packed one after the other, least significant bit first, as file version 2.0 has
+ * them; `is_signed` extends the sign. */
 sf_code sf_lance_bit_packed_value(sf_lance_bytes packed, uint64_t first_bit, unsigned packed_bits, bool is_signed,
                                   uint64_t *value, sf_error *error);
 
@@ -36,7 +36,7 @@ sf_code sf_lance_bit_packed_value(sf_lance_bytes packed, uint64_t first_bit, uns
 #define SF_LANCE_FSST_TABLE_SIZE ((size_t)(8 + 256 * 8 + 256))
 
 typedef struct sf_lance_fsst_table {
-  bool enabled; /* false: the writer found the input too small, and stored it as it is */
+  bool enabled; /* false: the writer found the input too small, and stored it uncompressed */
   unsigned num_symbols;
   const uint8_t *symbols; /* 8 bytes each; borrowed from the serialized table */
   const uint8_t *lengths; /* 1 to 8 */
@@ -62,7 +62,7 @@ sf_code sf_lance_decode_byte_stream_split(sf_lance_bytes streams, size_t value_s
 /* ---------------------------------------------------------------------------------------------- General compression */
 typedef enum sf_lance_scheme { SF_LANCE_LZ4 = 1, SF_LANCE_ZSTD = 2 } sf_lance_scheme;
 
-/* Appends what `compressed` holds. A size that the scheme could not reach from so few bytes is refused before anything
+/* Appends the decompressed bytes. A size that the scheme could not reach from so few bytes is refused before anything
  * is allocated. */
 sf_code sf_lance_decompress(uint32_t scheme, sf_lance_bytes compressed, sf_buffer *decompressed, sf_error *error);
 

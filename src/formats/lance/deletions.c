@@ -29,7 +29,7 @@ static bool sub_bytes(sf_lance_bytes bytes, uint64_t offset, uint64_t length, sf
   return true;
 }
 
-/* The footer lies before its length and the magic at the end. */
+/* The footer is followed by its length and the magic, at the end. */
 static sf_code find_footer(sf_lance_bytes file, sf_lance_bytes *footer, size_t *root, sf_error *error) {
   size_t trailer = sizeof(arrow_magic) + 4;
   if (file.length < 8 + trailer || memcmp(file.data, arrow_magic, sizeof(arrow_magic)) != 0 ||
@@ -61,7 +61,7 @@ static sf_code check_schema(sf_lance_bytes footer, size_t root, sf_error *error)
   return SF_OK;
 }
 
-/* The only record batch: its header, and the body behind it. */
+/* The only record batch: its header, and the body after it. */
 static sf_code find_batch(sf_lance_bytes file, sf_lance_bytes footer, size_t root, sf_lance_bytes *message,
                           size_t *batch, sf_lance_bytes *body, sf_error *error) {
   const uint8_t *blocks;

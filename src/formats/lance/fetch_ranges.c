@@ -13,7 +13,7 @@ typedef struct fetch {
   int descriptor;
   const char *path;
   const sf_cancellation *cancellation;
-  pthread_mutex_t mutex; /* guards what follows */
+  pthread_mutex_t mutex; /* guards the fields after it */
   size_t range;          /* the next piece begins here */
   uint64_t offset_in_range;
   sf_code code; /* of the first failure */

@@ -16,7 +16,7 @@ bool sf_lance_flatbuffer_root(sf_lance_bytes buffer, size_t *table) {
   return follow(buffer, 0, table);
 }
 
-/* Where a field's value lies; 0 where it is not there. */
+/* The offset of a field's value; 0 where it is missing. */
 static bool find_field(sf_lance_bytes buffer, size_t table, unsigned index, size_t size, size_t *position) {
   *position = 0;
   if (!holds(buffer, table, 4))

@@ -7,7 +7,7 @@
 
 #include "formats/lance/bytes.h"
 
-/* The table that the buffer begins with. False when it lies outside. */
+/* The table that the buffer begins with. False when it is outside of the buffer. */
 bool sf_lance_flatbuffer_root(sf_lance_bytes buffer, size_t *table);
 
 /* A scalar of `size` bytes in field `index`, or `absent` where the field is not there. */

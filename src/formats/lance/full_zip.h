@@ -13,7 +13,7 @@
 
 #include "lance_page_layout.pb-c.h"
 
-/* Fails on what the three columns can't have: repetition, lists. */
+/* Fails on layouts that the three columns can't have: repetition, lists. */
 sf_code sf_lance_full_zip_check(const Sf__Lance__FullZipLayout *layout, uint64_t num_rows, sf_error *error);
 
 /* Bytes of a control word. */
@@ -22,7 +22,7 @@ size_t sf_lance_full_zip_control_size(const Sf__Lance__FullZipLayout *layout);
 /* Bytes of an integer in the second buffer, of `length` bytes in all. */
 sf_code sf_lance_full_zip_index_size(uint64_t length, uint64_t num_rows, size_t *size, sf_error *error);
 
-/* Takes one value of variable width apart. `zipped` is what lies between where it begins and where the next does. */
+/* Parses one value of variable width. `zipped` are the bytes from its beginning to the next one's. */
 sf_code sf_lance_full_zip_value(const Sf__Lance__FullZipLayout *layout, sf_lance_bytes zipped, bool *is_null,
                                 sf_lance_bytes *value, sf_error *error);
 

@@ -1,4 +1,7 @@
-/* Shards of the LanceDB backend: a Lance dataset, vector_index.lance/. */
+/*
+ * Shards of the LanceDB backend: a Lance dataset, vector_index.lance/, of the file versions 2.0 to 2.2. Plain float32 pages are
+ * scanned in the mapped data file, or in its mirror in the local cache; encoded pages are decoded into a vector file first.
+ */
 #include "cache/cache_folder.h"
 #include "formats/formats.h"
 #include "formats/lance/mirror.h"
@@ -8,14 +11,14 @@
 
 typedef struct lance_shard {
   sf_shard base;
-  char *name; /* "shard 3 (s3://…)": what messages begin with */
+  char *name; /* "shard 3 (s3://…)", before messages */
   char *root; /* key of the dataset's folder */
   sf_lance_fragment *fragments;
   size_t num_fragments;
   sf_lance_segments vectors;
 } lance_shard;
 
-/* Every sf_shard of this format is the first member of a lance_shard. */
+/* An sf_shard of this format is the first member of a lance_shard. */
 static lance_shard *lance_of(sf_shard *shard) {
   return (lance_shard *)shard;
 }
@@ -30,7 +33,7 @@ static sf_code lance_detect(const sf_shard_params *params, const sf_cancellation
   return code;
 }
 
-/* What opening a data file needs to know. */
+/* The context of open_data_file. */
 typedef struct file_opener {
   const sf_shard_params *params;
   const lance_shard *shard;
@@ -101,7 +104,7 @@ static void lance_close(sf_shard *closed) {
   free(shard);
 }
 
-/* What Lance's own engine gives for a distance. */
+/* How Lance's own engine states distances. */
 enum { CONVENTIONS = 1 << SF_SCORE_COSINE | 1 << SF_SCORE_SQUARED_L2 | 1 << SF_SCORE_ONE_MINUS_DOT };
 
 static void describe(lance_shard *shard, const sf_shard_params *params) {
@@ -118,8 +121,8 @@ static void describe(lance_shard *shard, const sf_shard_params *params) {
   (void)sf_score_convention_of(params->metric, CONVENTIONS, &shard->base.score_convention);
 }
 
-/* Of a shard that is searched in place only quantized vectors go beside the cache. A cache that is refused is so all the
- * same; one that can't be looked at shows when it is needed. */
+/* A shard that is searched in place stores only quantized vectors, beside the cache. A cache directory that is not trusted is
+ * refused all the same; other failures of it show when it is needed. */
 static sf_code use_cache(lance_shard *shard, const sf_shard_params *params, sf_error *error) {
   sf_error failure;
   if (params->verify_only)
@@ -155,7 +158,7 @@ static sf_code lance_open(const sf_shard_params *params, const sf_cancellation *
   return code;
 }
 
-/* Failures that are not the shard's own stay what they are. */
+/* Failures that are not the shard's own keep their message. */
 static sf_code name_shard(const lance_shard *shard, sf_code code, sf_error *error) {
   if (code == SF_OK || code == SF_CANCELLED_ERROR || code == SF_OUT_OF_MEMORY_ERROR || sf_code_retryable(code))
     return code;

@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
-/* Deletion files, stable row ids, v2 files, table config, base paths, no transaction file. What the higher ones stand
- * for (values that lie elsewhere, data in a write-ahead log) would be missing from the answers. */
+/* Deletion files, stable row ids, v2 files, table config, base paths, no transaction file. Data behind the higher
+ * flags (values stored elsewhere, a write-ahead log) would be missing from the results. */
 #define KNOWN_READER_FLAGS 0x3Fu
 
 /* u64 position of the message, two u16 versions, "LANC"; at the position, a u32 length before the message. */

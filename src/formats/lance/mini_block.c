@@ -10,7 +10,7 @@ struct sf_lance_chunk_mark {
   uint64_t offset;
 };
 
-/* Fills in what a chunk's word says; the last chunk has what is left. */
+/* The sizes in a chunk's word; the last chunk has the rest of the values. */
 static void read_word(const sf_lance_chunk_table *table, sf_lance_chunk_place *place) {
   uint64_t word = sf_lance_load(table->words.data + place->index * table->word_size, table->word_size);
   place->length = ((word >> 4) + 1) * ALIGNMENT;

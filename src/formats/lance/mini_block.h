@@ -15,10 +15,10 @@
 
 #include "formats/lance/values.h"
 
-/* What the four bits can say. */
+/* The largest number in the four bits. */
 #define SF_LANCE_MAX_CHUNK_VALUES ((size_t)32768)
 
-/* Where the chunks of a page lie. */
+/* The chunks of a page. */
 typedef struct sf_lance_chunk_table {
   sf_lance_bytes words; /* borrowed */
   size_t word_size;     /* 2 or 4 */
@@ -41,7 +41,7 @@ sf_code sf_lance_chunk_table_init(sf_lance_chunk_table *table, sf_lance_bytes wo
                                   uint64_t data_length, sf_error *error);
 void sf_lance_chunk_table_free(sf_lance_chunk_table *table);
 
-/* The chunk that has a value, which must be below num_values; or the one behind `place`, false at the end. */
+/* The chunk that has a value, which must be below num_values; or the one after `place`; false at the end. */
 void sf_lance_chunk_table_find(const sf_lance_chunk_table *table, uint64_t value, sf_lance_chunk_place *place);
 void sf_lance_chunk_table_first(const sf_lance_chunk_table *table, sf_lance_chunk_place *place);
 bool sf_lance_chunk_table_next(const sf_lance_chunk_table *table, sf_lance_chunk_place *place);
@@ -65,7 +65,7 @@ sf_code sf_lance_chunk_levels(const Sf__Lance__CompressiveEncoding *encoding, co
  * null. */
 sf_code sf_lance_check_layers(const uint32_t *layers, size_t num_layers, bool *nullable, sf_error *error);
 
-/* Fails on what the three columns can't have: repetition, and a layout that contradicts itself or its page. */
+/* Fails on layouts that the three columns can't have: repetition, and a layout that contradicts itself or its page. */
 sf_code sf_lance_mini_block_check(const Sf__Lance__MiniBlockLayout *layout, uint64_t num_rows, sf_error *error);
 
 #endif

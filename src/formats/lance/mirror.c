@@ -3,7 +3,6 @@
 #include "base/files.h"
 #include "cache/scratch_folder.h"
 #include "formats/formats.h"
-#include "formats/lance/cache_names.h"
 #include "formats/lance/data_file.h"
 #include "formats/lance/fetch_ranges.h"
 
@@ -98,7 +97,7 @@ static sf_code map_mirror(int descriptor, uint64_t file_size, uint64_t size, boo
   return code;
 }
 
-/* A mirror of the cache: which object's, and what of it is fetched where it has to be made. */
+/* A mirror in the cache: its object, and the ranges to fetch where it has to be made. */
 typedef struct cached_mirror {
   const char *name;
   uint64_t size;
@@ -172,7 +171,7 @@ static sf_code add_vector_ranges(const sf_lance_data_file *file, uint32_t column
   return code;
 }
 
-/* What of the file is to be fetched. */
+/* The ranges to fetch. */
 static sf_code choose_ranges(const sf_lance_data_file *file, const sf_lance_manifest *manifest,
                              const Sf__Lance__DataFile *message, bool everything, const sf_cancellation *cancellation,
                              range_list *list, sf_error *error) {
@@ -275,7 +274,7 @@ static sf_code map_cached_mirror(const sf_shard_params *params, const char *name
   return params->verify_only || size == 0 ? SF_OK : sf_cached_file_map(&file, usable, error);
 }
 
-/* A mirror that goes when it is closed, beside the cache's folder. */
+/* A mirror in a nameless file beside the cache's folder, which is removed when it is closed. */
 static sf_code make_nameless_mirror(const sf_shard_params *params, const sf_lance_object *object,
                                     const range_list *list, const sf_cancellation *cancellation,
                                     sf_lance_mirror_mapping *mirror, sf_error *error) {
@@ -296,7 +295,7 @@ static sf_code make_nameless_mirror(const sf_shard_params *params, const sf_lanc
 
 /* ---------------------------------------------------------------------------------------------------------- Opening */
 
-/* Looks at the file itself, and mirrors what is to be mirrored of it. */
+/* Reads the file's tables from the storage, and mirrors the ranges that a search reads. */
 static sf_code mirror_file(const sf_shard_params *params, const sf_lance_manifest *manifest,
                            const Sf__Lance__DataFile *message, sf_lance_object *object, const char *name,
                            const sf_cancellation *cancellation, sf_lance_mirror_mapping *mirror, sf_error *error) {

@@ -3,9 +3,9 @@
  * the file, fetched by ranges, several at a time; or the whole file, where the rest is so small that fetching ids and
  * payloads for winners would cost more.
  *
- * A mirror is a sparse file with the bytes that it has at their own offsets. Behind them, at a multiple of 8, follow
- * the ranges (pairs of u64) and a trailer that tells their number and a checksum, verified when the mirror is mapped.
- * It is written beside, synced and renamed.
+ * A mirror is a sparse file with the bytes that it has at their own offsets. After them, at a multiple of 8, follow
+ * the ranges (pairs of u64) and a trailer with their number and a checksum, which is verified when the mirror is mapped
+ * (docs/cache-format.md).
  */
 #ifndef SF_FORMATS_LANCE_MIRROR_H
 #define SF_FORMATS_LANCE_MIRROR_H

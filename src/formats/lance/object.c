@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 struct sf_lance_object {
   char *name;
@@ -257,4 +259,10 @@ sf_code sf_lance_object_read(const sf_lance_object *object, uint64_t offset, uin
     return sf_fail_memory(error, object->name);
   slice->bytes.data = slice->owned;
   return sf_lance_object_copy(object, offset, length, cancellation, slice->owned, error);
+}
+
+void sf_lance_cache_name(const char *name, const char *kind, char cache_name[SF_LANCE_CACHE_NAME_SIZE]) {
+  XXH128_hash_t hash = XXH3_128bits(name, strlen(name));
+  snprintf(cache_name, SF_LANCE_CACHE_NAME_SIZE, "lance-%016llx%016llx.%s", (unsigned long long)hash.high64,
+           (unsigned long long)hash.low64, kind);
 }

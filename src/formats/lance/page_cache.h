@@ -1,4 +1,4 @@
-/* What somebody who reads value after value keeps between them. Not shared between threads. */
+/* State that is kept between values by a caller that reads many of them. Not shared between threads. */
 #ifndef SF_FORMATS_LANCE_PAGE_CACHE_H
 #define SF_FORMATS_LANCE_PAGE_CACHE_H
 
@@ -7,7 +7,7 @@
 
 typedef struct sf_lance_page_cache {
   const sf_cancellation *cancellation;
-  /* What the last value points into. */
+  /* The memory of the last value. */
   sf_lance_slice value;
   sf_buffer string;
   /* The last buffer of a 2.0 page that had to be decompressed. */

@@ -4,7 +4,7 @@
 
 #include "formats/lance/bytes.h"
 
-/* Checks all of a serialized bitmap, and counts what is in it. */
+/* Checks all of a serialized bitmap, and counts its members. */
 sf_code sf_lance_roaring_check(sf_lance_bytes bitmap, uint64_t *cardinality, sf_error *error);
 
 /* Sets bit i of `bits` where first + i is in the (checked) bitmap, for i below count. */

@@ -8,7 +8,7 @@
 /* Rows that are read from a storage wait for it, several at a time. */
 #define MAX_THREADS 8
 
-/* What a thread needs to read rows: a cache for each column. */
+/* The state of a thread that reads rows: a cache for each column. */
 typedef struct row_reader {
   sf_lance_page_cache ids;
   sf_lance_page_cache payloads;
@@ -82,8 +82,8 @@ typedef struct parallel_fetch {
   const sf_lance_rows *from;
   const uint64_t *rows;
   size_t count;
-  row_text *texts;       /* by row; what they point to is owned */
-  pthread_mutex_t mutex; /* guards what follows */
+  row_text *texts;       /* by row; owns their bytes */
+  pthread_mutex_t mutex; /* guards the fields after it */
   size_t next;
   sf_code code; /* of the first failure */
   sf_error error;

@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "cache/scratch_folder.h"
 #include "formats/formats.h"
-#include "formats/lance/cache_names.h"
 #include "vectors/vector_statistics.h"
 
 #include <math.h>
@@ -30,7 +29,7 @@ static sf_code append(sf_lance_segments *segments, const sf_vector_segment *segm
   return SF_OK;
 }
 
-/* Distances between points need none. */
+/* Distances of differences need no norms. */
 static sf_code add_lazy_norms(sf_vector_segment *segment, const sf_shard_params *params, sf_error *error) {
   const sf_scoring *scoring = sf_scoring_of_metric(params->metric);
   if (scoring->is_of_differences)
@@ -48,7 +47,7 @@ static sf_code add_lazy_quantized(sf_vector_segment *segment, const sf_shard_par
   return segment->lazy_quantized != NULL ? SF_OK : sf_fail_memory(error, "quantized vectors");
 }
 
-/* In a bitmap as it is made here: of num_rows / 8 + 1 bytes, with zeros behind the last row. */
+/* In a bitmap as it is made here: of num_rows / 8 + 1 bytes, with zeros after the last row. */
 static size_t count_bits(const uint8_t *bits, size_t num_rows) {
   size_t count = 0;
   for (size_t i = 0; i < num_rows / 8 + 1; i++)
@@ -57,7 +56,7 @@ static size_t count_bits(const uint8_t *bits, size_t num_rows) {
 }
 
 static uint64_t length_of_vectors(const sf_lance_vector_page *page) {
-  return page->page->num_rows * page->dim * sizeof(float); /* lies within the page's buffer */
+  return page->page->num_rows * page->dim * sizeof(float); /* is within the page's buffer */
 }
 
 /* From the first of the pages that are searched in place to the last, as one: each range that is advised by itself costs
@@ -78,10 +77,10 @@ static void advise_plain_pages(const sf_lance_fragment *fragment) {
       first == NULL ? NULL
                     : sf_lance_object_mapped(first->column->file->object, first->offset, length_of_vectors(first));
   if (begin != NULL)
-    sf_advise_scan(begin, (size_t)(end - first->offset)); /* the object lies in one mapping */
+    sf_advise_scan(begin, (size_t)(end - first->offset)); /* the object is one mapping */
 }
 
-/* Of so few rows that looking at them costs nothing: those of others show when they are searched (sf_shard_num_not_finite). */
+/* For few rows, where it costs nothing; in other pages scans find the rows that are not finite (sf_shard_num_not_finite). */
 static sf_code exclude_not_finite(const float *vectors, size_t num_rows, size_t dim, uint8_t *excluded,
                                   const sf_cancellation *cancellation, sf_error *error) {
   sf_vector_statistics statistics = {0};
@@ -164,7 +163,7 @@ static uint64_t count_encoded_rows(const sf_lance_fragment *fragment) {
   return num_rows;
 }
 
-/* A vector file of the cache, and what it is made of. */
+/* A vector file of the cache, and the pages that it is made from. */
 typedef struct decoded_file {
   const sf_lance_fragment *fragment;
   uint64_t num_rows;
@@ -256,43 +255,43 @@ static sf_code add_file(sf_lance_segments *segments, const sf_shard_params *para
   return SF_OK;
 }
 
-/* Rows of a page that is only looked at. */
-typedef struct looking {
+/* A page of a shard that is only verified. */
+typedef struct checking {
   size_t dim;
   const uint8_t *deleted;
   uint64_t first_row; /* of the page, in the shard */
   uint64_t num_not_finite;
   sf_noted_rows *first_not_finite;
   const sf_cancellation *cancellation;
-} looking;
+} checking;
 
-static sf_code look_at_rows(uint64_t first_row, const float *values, size_t count, void *user_data, sf_error *error) {
-  looking *look = user_data;
-  SF_TRY(sf_cancellation_check(look->cancellation, error));
-  uint64_t num_not_finite = sf_count_not_finite(values, count, look->dim, look->deleted, first_row);
+static sf_code check_rows(uint64_t first_row, const float *values, size_t count, void *user_data, sf_error *error) {
+  checking *check = user_data;
+  SF_TRY(sf_cancellation_check(check->cancellation, error));
+  uint64_t num_not_finite = sf_count_not_finite(values, count, check->dim, check->deleted, first_row);
   for (size_t i = 0; i < count && num_not_finite > 0; i++)
-    if (sf_count_not_finite(values + i * look->dim, 1, look->dim, look->deleted, first_row + i) > 0)
-      sf_note_row(look->first_not_finite, look->first_row + first_row + i);
-  look->num_not_finite += num_not_finite;
+    if (sf_count_not_finite(values + i * check->dim, 1, check->dim, check->deleted, first_row + i) > 0)
+      sf_note_row(check->first_not_finite, check->first_row + first_row + i);
+  check->num_not_finite += num_not_finite;
   return SF_OK;
 }
 
-/* Reads what a search would read, and keeps only the counts. */
-static sf_code look_at_page(sf_lance_segments *segments, const sf_lance_fragment *fragment,
-                            const sf_lance_vector_page *page, const sf_cancellation *cancellation, sf_error *error) {
+/* Reads the bytes that a search would, and keeps only the counts. */
+static sf_code check_page(sf_lance_segments *segments, const sf_lance_fragment *fragment,
+                          const sf_lance_vector_page *page, const sf_cancellation *cancellation, sf_error *error) {
   size_t num_rows = (size_t)page->page->num_rows;
   uint8_t *deleted = sf_calloc(num_rows / 8 + 1, 1);
   if (deleted == NULL)
     return sf_fail_memory(error, "a bitmap of rows");
   sf_lance_deletions_mark(&fragment->deletions, page->page->first_row, num_rows, deleted);
-  looking look = {.dim = page->dim,
-                  .deleted = deleted,
-                  .first_row = fragment->first_row + page->page->first_row,
-                  .first_not_finite = &segments->first_not_finite,
-                  .cancellation = cancellation};
-  sf_code code = sf_lance_vector_page_decode(page, cancellation, look_at_rows, &look, error);
-  segments->num_rows += num_rows - count_bits(deleted, num_rows) - look.num_not_finite;
-  segments->num_not_finite += look.num_not_finite;
+  checking check = {.dim = page->dim,
+                    .deleted = deleted,
+                    .first_row = fragment->first_row + page->page->first_row,
+                    .first_not_finite = &segments->first_not_finite,
+                    .cancellation = cancellation};
+  sf_code code = sf_lance_vector_page_decode(page, cancellation, check_rows, &check, error);
+  segments->num_rows += num_rows - count_bits(deleted, num_rows) - check.num_not_finite;
+  segments->num_not_finite += check.num_not_finite;
   free(deleted);
   return code;
 }
@@ -313,14 +312,14 @@ static sf_code count_null_page(sf_lance_segments *segments, const sf_lance_fragm
   return SF_OK;
 }
 
-static sf_code look_at_vectors(sf_lance_segments *segments, const sf_lance_fragment *fragment,
-                               const sf_cancellation *cancellation, sf_error *error) {
+static sf_code check_vectors(sf_lance_segments *segments, const sf_lance_fragment *fragment,
+                             const sf_cancellation *cancellation, sf_error *error) {
   for (size_t i = 0; i < fragment->vectors.num_pages; i++) {
     const sf_lance_vector_page *page = &fragment->vector_pages[i];
     if (page->kind == SF_LANCE_VECTORS_NULL)
       SF_TRY(count_null_page(segments, fragment, page->page, error));
     else
-      SF_TRY(look_at_page(segments, fragment, page, cancellation, error));
+      SF_TRY(check_page(segments, fragment, page, cancellation, error));
   }
   return SF_OK;
 }
@@ -328,7 +327,7 @@ static sf_code look_at_vectors(sf_lance_segments *segments, const sf_lance_fragm
 sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_params *params,
                               const sf_lance_fragment *fragment, const sf_cancellation *cancellation, sf_error *error) {
   if (params->verify_only)
-    return look_at_vectors(segments, fragment, cancellation, error);
+    return check_vectors(segments, fragment, cancellation, error);
   const sf_vector_file *file;
   size_t begin = 0;
   SF_TRY(add_file(segments, params, fragment, cancellation, &file, error));

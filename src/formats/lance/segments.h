@@ -1,4 +1,4 @@
-/* The vectors of a fragment as segments to scan: in place where they lie as they are, else decoded into the cache. */
+/* The vectors of a fragment as segments to scan: in place where they are plain float32, else decoded into the cache. */
 #ifndef SF_FORMATS_LANCE_SEGMENTS_H
 #define SF_FORMATS_LANCE_SEGMENTS_H
 
@@ -10,12 +10,12 @@ typedef struct sf_lance_segments {
   sf_vector_segment *segments; /* by first_row */
   size_t num_segments;
   size_t capacity;
-  /* What they point into, besides the mapped data files. */
+  /* The memory of the segments, besides the mapped data files. */
   void **owned;
   size_t num_owned;
   sf_vector_file *decoded;
   size_t num_decoded;
-  sf_cache_use use;  /* of the cache's folder, from when something lies there */
+  sf_cache_use use;  /* of the cache's folder, once a file is in it */
   uint64_t num_rows; /* live ones */
   uint64_t num_not_finite;
   sf_noted_rows first_not_finite; /* with verify_only */

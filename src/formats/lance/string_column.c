@@ -8,7 +8,7 @@
 
 #include <pthread.h>
 
-/* What is kept of a page of versions 2.1 and 2.2. */
+/* The parts of a page of versions 2.1 and 2.2 that are read once and kept. */
 typedef struct string_page {
   bool ready;
   bool has_fsst;
@@ -26,7 +26,7 @@ typedef struct string_page {
 struct sf_lance_string_column {
   sf_lance_column column;
   string_page *pages;
-  pthread_mutex_t mutex; /* guards what makes a page ready; a ready page no longer changes */
+  pthread_mutex_t mutex; /* guards pages that are not ready; a ready page no longer changes */
 };
 
 static void string_page_free(string_page *page) {
@@ -231,7 +231,7 @@ static sf_code get_from_mini_block(const sf_lance_column *column, const sf_lance
 
 /* --------------------------------------------------------------------------------------------------------- Full zip */
 
-/* Undoes what was done to a single value: general compression, or FSST. */
+/* Decodes a single value: general compression, or FSST. */
 static sf_code finish_value(const sf_lance_page *page, const string_page *kept, sf_lance_page_cache *cache,
                             sf_lance_bytes *string, sf_error *error) {
   const Sf__Lance__CompressiveEncoding *encoding = page->layout->full_zip->value_compression;

@@ -226,7 +226,7 @@ static size_t offset_size_of(const Sf__Lance__Variable *variable) {
   return bits == 32 || bits == 64 ? (size_t)bits / 8 : 0;
 }
 
-/* Takes the general compression off a string encoding; `*bytes` then lies in strings->decompressed. */
+/* Takes the general compression off a string encoding; `*bytes` then is strings->decompressed. */
 static sf_code unwrap_general(const encoding_tree **encoding, sf_lance_bytes *bytes, sf_lance_strings *strings,
                               sf_error *error) {
   if (*encoding == NULL || (*encoding)->compression_case != SF__LANCE__COMPRESSIVE_ENCODING__COMPRESSION_GENERAL)

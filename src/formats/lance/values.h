@@ -13,7 +13,7 @@
 /* More are in no chunk of ours: at most run values, run lengths and two bitmaps. */
 #define SF_LANCE_MAX_BUFFERS 8
 
-/* "flat", "run-length" …: what messages call an encoding. `encoding` may be NULL. */
+/* "flat", "run-length" …: the name of an encoding in messages. `encoding` may be NULL. */
 const char *sf_lance_encoding_name(const Sf__Lance__CompressiveEncoding *encoding);
 
 /* Bits of one decoded value of fixed width; 0: the encoding makes none, or doesn't say. */
@@ -24,13 +24,13 @@ sf_code sf_lance_decode_values(const Sf__Lance__CompressiveEncoding *encoding, c
                                size_t num_buffers, size_t num_values, size_t value_size, uint8_t *values,
                                sf_error *error);
 
-/* Strings that lie one behind the other, string i in [offset i, offset i + 1) of `bytes`. */
+/* Consecutive strings, string i in [offset i, offset i + 1) of `bytes`. */
 typedef struct sf_lance_strings {
   sf_lance_bytes bytes;
   const uint8_t *offsets; /* num_strings + 1 integers of offset_size bytes; not checked */
   size_t offset_size;     /* 4 or 8 */
   size_t num_strings;
-  sf_buffer decompressed; /* what they point into, where the block was compressed */
+  sf_buffer decompressed; /* owns them, where the block was compressed */
 } sf_lance_strings;
 
 /* A block of strings, such as a dictionary: u32 bits of an offset, u32 start of the bytes, offsets, bytes; twice as
@@ -39,7 +39,7 @@ sf_code sf_lance_decode_string_block(const Sf__Lance__CompressiveEncoding *encod
                                      uint64_t num_strings, sf_lance_strings *strings, sf_error *error);
 
 /* A mini-block chunk of strings: offsets from the chunk's own beginning, then the bytes. Sees through FSST and general
- * compression; what FSST makes of a string is left to the caller. */
+ * compression; the caller decodes FSST. */
 sf_code sf_lance_decode_string_chunk(const Sf__Lance__CompressiveEncoding *encoding, sf_lance_bytes buffer,
                                      size_t num_strings, sf_lance_strings *strings, sf_error *error);
 

@@ -253,7 +253,7 @@ static sf_code erase_nulls(const sf_lance_vector_page *vectors, const sf_lance_c
   return code;
 }
 
-/* Decodes a chunk's vectors behind those that the batch has already. */
+/* Appends a chunk's decoded vectors to the batch. */
 static sf_code decode_chunk(const sf_lance_vector_page *vectors, const sf_lance_chunk_place *place,
                             sf_lance_bytes bytes, float *values, sf_error *error) {
   const Sf__Lance__MiniBlockLayout *layout = vectors->page->layout->mini_block;
@@ -269,7 +269,7 @@ static sf_code decode_chunk(const sf_lance_vector_page *vectors, const sf_lance_
   return erase_nulls(vectors, &chunk, place->num_values, values, error);
 }
 
-/* Makes room for `rows` rows more in the batch, by giving on what it has, and by growing it. */
+/* Makes room for `rows` rows more in the batch, by passing on its rows, and by growing it. */
 static sf_code make_room(const sf_lance_vector_page *vectors, batch_sink *sink, size_t rows, uint64_t *first_row,
                          size_t *num_rows, sf_error *error) {
   if (*num_rows > 0 && *num_rows + rows > sink->capacity) {

@@ -97,5 +97,5 @@ sf_code sf_lance_wire_unpack(const ProtobufCMessageDescriptor *descriptor, sf_la
 
 void sf_lance_wire_free(void *message) {
   if (message != NULL)
-    protobuf_c_message_free_unpacked(message, NULL); /* whose own allocator frees with free(), too */
+    protobuf_c_message_free_unpacked(message, NULL); /* its own allocator frees with free(), too */
 }

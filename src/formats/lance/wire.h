@@ -8,7 +8,7 @@
 
 /*
  * Unpacks a message with protobuf-c, which recurses as deep as the input asks it to and merges repeated messages in
- * quadratic time. So the input is looked through first: more than 32 messages inside one another, or the same single
+ * quadratic time. So the input is checked first: more than 32 messages inside one another, or the same single
  * message twice (which no writer does), is refused. Memory is bounded by the message's length.
  *
  * `what` begins the message of a failure. The caller frees with sf_lance_wire_free.

@@ -114,7 +114,7 @@ static void adjust_nulls(sf_lance_string_page_writer *page, uint64_t null_adjust
   }
 }
 
-/* A string larger than a page leaves no more memory behind than pages take. */
+/* After a string larger than a page, no more memory is kept than for a page. */
 static void empty(sf_buffer *buffer) {
   buffer->length = 0;
   if (buffer->capacity > STRING_PAGE_BYTES + 1)
@@ -145,7 +145,7 @@ sf_code sf_lance_string_pages_flush(sf_lance_string_page_writer *page, sf_lance_
   return SF_OK;
 }
 
-/* All at once: a buffer that grows would come to take twice what a page needs. */
+/* All at once: a growing buffer would end up twice as large as a page. */
 static bool reserve(sf_lance_string_page_writer *page) {
   return sf_buffer_reserve(&page->ends, STRING_PAGE_ROWS * sizeof(uint64_t)) &&
          sf_buffer_reserve(&page->bytes, STRING_PAGE_BYTES);

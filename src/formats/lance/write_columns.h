@@ -15,7 +15,7 @@ typedef struct sf_lance_vector_page_writer {
 sf_code sf_lance_vector_pages_init(sf_lance_vector_page_writer *page, uint32_t dim, sf_error *error);
 void sf_lance_vector_pages_free(sf_lance_vector_page_writer *page);
 
-/* Adds a vector; a page that is full goes into the file. */
+/* Adds a vector; a full page is written to the file. */
 sf_code sf_lance_vector_pages_add(sf_lance_vector_page_writer *page, const float *vector, sf_lance_file_writer *file,
                                   sf_error *error);
 /* Writes the page as it is, if there are rows in it. */
@@ -30,7 +30,7 @@ typedef struct sf_lance_string_page_writer {
 
 void sf_lance_string_pages_free(sf_lance_string_page_writer *page);
 
-/* Adds a string; NULL: a null. A page that is full goes into the file before. */
+/* Adds a string; NULL: a null. A full page is written to the file before. */
 sf_code sf_lance_string_pages_add(sf_lance_string_page_writer *page, sf_lance_column_role column, const char *text,
                                   size_t length, sf_lance_file_writer *file, sf_error *error);
 sf_code sf_lance_string_pages_flush(sf_lance_string_page_writer *page, sf_lance_column_role column,

@@ -137,7 +137,7 @@ sf_code sf_lance_file_add_page(sf_lance_file_writer *writer, sf_lance_column_rol
   return append_page(column, &page, encoding, error);
 }
 
-/* Where a piece of the file's end lies, as the tables have it. */
+/* The offset and size of a part of the file's end, as the tables have it. */
 static sf_code append_piece(sf_lance_file_writer *writer, sf_lance_bytes piece, sf_buffer *table, sf_error *error) {
   if (!sf_lance_append_integer(table, writer->position, 8) || !sf_lance_append_integer(table, piece.length, 8))
     return sf_fail_memory(error, "a table of a data file");

@@ -1,6 +1,6 @@
 /*
  * Writes a Lance data file of version 2.0 (data_file.h says how one is laid out): pages as they come, of any column, and
- * behind them what tells where they are. What is kept until then is some hundred bytes a page.
+ * after them the tables of their offsets. Until then some hundred bytes are kept for each page.
  */
 #ifndef SF_FORMATS_LANCE_WRITE_FILE_H
 #define SF_FORMATS_LANCE_WRITE_FILE_H
@@ -10,7 +10,7 @@
 
 #include "lance_array_encoding.pb-c.h"
 
-/* Where buffers begin: what Lance aligns them to, and enough for float32 to be read where they lie. */
+/* Where buffers begin: what Lance aligns them to, and enough to read float32 in place. */
 #define SF_LANCE_ALIGNMENT 64
 
 typedef struct sf_lance_written_column {
@@ -33,10 +33,10 @@ sf_code sf_lance_file_add_page(sf_lance_file_writer *writer, sf_lance_column_rol
                                size_t num_buffers, uint64_t num_rows, Sf__Lance__ArrayEncoding *encoding,
                                sf_error *error);
 
-/* Writes what comes behind the pages, the schema's message among it, and syncs. *size says how long the file is. */
+/* Writes the parts after the pages, the schema's message among them, and syncs. *size is the length of the file. */
 sf_code sf_lance_file_finish(sf_lance_file_writer *writer, sf_lance_bytes schema, uint64_t *size, sf_error *error);
 
-/* Closes the file, and frees. Whatever happened before, also nothing but zeroes. */
+/* Closes the file, and frees. After any outcome; all zeros are allowed. */
 void sf_lance_file_close(sf_lance_file_writer *writer);
 
 /* Appends a message's bytes. */

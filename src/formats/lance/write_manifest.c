@@ -14,7 +14,7 @@
 /* How a field's values lay in the first file version. */
 enum { PLAIN = 1, OF_VARIABLE_LENGTH = 2 };
 
-/* The schema, with what its messages point to. */
+/* The schema, with the messages that it points to. */
 typedef struct written_schema {
   Sf__Lance__Field fields[SF_LANCE_NUM_COLUMNS];
   Sf__Lance__Field *pointers[SF_LANCE_NUM_COLUMNS];
@@ -54,7 +54,7 @@ sf_code sf_lance_append_file_descriptor(sf_buffer *buffer, uint32_t dim, uint64_
   return sf_lance_append_message(buffer, &descriptor, error);
 }
 
-/* The fragment of all rows. `data_file` and `pointer` are what it points to. */
+/* The fragment of all rows. It points to `data_file` and `pointer`. */
 static void describe_fragment(const sf_lance_written_file *file, char *name, Sf__Lance__DataFile *data_file,
                               Sf__Lance__DataFile **pointer, Sf__Lance__Fragment *fragment) {
   static int32_t numbers[SF_LANCE_NUM_COLUMNS] = {0, 1, 2}; /* of the fields, and of their columns */

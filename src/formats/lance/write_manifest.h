@@ -1,4 +1,4 @@
-/* Writes what makes a data file a dataset: the schema in both, and the manifest of version 1. */
+/* Makes a data file a dataset: writes the schema of both, and the manifest of version 1. */
 #ifndef SF_FORMATS_LANCE_WRITE_MANIFEST_H
 #define SF_FORMATS_LANCE_WRITE_MANIFEST_H
 

@@ -1,5 +1,6 @@
 #include "formats/sqlite_vec/connection_pool.h"
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "base/thread.h"
 
@@ -17,7 +18,7 @@ struct sf_connection_pool {
 /* Idle connections of all pools. File descriptors are the process's, so this is, too. */
 static atomic_size_t idle_in_process;
 
-/* The share of the process's descriptors that one in `divisor` is. */
+/* One in `divisor` of the process's descriptors. */
 static size_t share_of_descriptors(size_t divisor) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
@@ -47,16 +48,17 @@ static void close_connection(sf_connection *connection) {
   free(connection);
 }
 
-/* With the mutex held. */
-static void unlink_connection(sf_connection_pool *pool, sf_connection *connection) {
+static void unlink_connection_locked(sf_connection_pool *pool, sf_connection *connection) {
+  SF_ASSERT_LOCKED(&pool->mutex);
+  SF_ASSERT(pool->num_idle > 0);
   connection->previous->next = connection->next;
   connection->next->previous = connection->previous;
   pool->num_idle--;
   atomic_fetch_sub_explicit(&idle_in_process, 1, memory_order_relaxed);
 }
 
-/* With the mutex held. */
-static void link_connection(sf_connection_pool *pool, sf_connection *connection) {
+static void link_connection_locked(sf_connection_pool *pool, sf_connection *connection) {
+  SF_ASSERT_LOCKED(&pool->mutex);
   connection->next = pool->idle.next;
   connection->previous = &pool->idle;
   connection->next->previous = connection;
@@ -85,26 +87,26 @@ static sf_code open_connection(const void *owner, const char *path, sf_connectio
   return code;
 }
 
-/* The most recently used idle connection of an owner, taken out of the list; NULL: there is none. */
+/* Removes the most recently used idle connection of an owner from the list; NULL: there is none. */
 static sf_connection *take_idle(sf_connection_pool *pool, const void *owner) {
   pthread_mutex_lock(&pool->mutex);
   sf_connection *found = pool->idle.next;
   while (found != &pool->idle && found->owner != owner)
     found = found->next;
   if (found != &pool->idle)
-    unlink_connection(pool, found);
+    unlink_connection_locked(pool, found);
   else
     found = NULL;
   pthread_mutex_unlock(&pool->mutex);
   return found;
 }
 
-/* The least recently used one of any owner, taken out of the list, when more than `most` are idle; NULL: none. */
+/* Removes the least recently used connection of any owner from the list if more than `most` are idle; NULL: no more are. */
 static sf_connection *take_oldest(sf_connection_pool *pool, size_t most) {
   pthread_mutex_lock(&pool->mutex);
   sf_connection *oldest = pool->num_idle > most ? pool->idle.previous : NULL;
   if (oldest != NULL)
-    unlink_connection(pool, oldest);
+    unlink_connection_locked(pool, oldest);
   pthread_mutex_unlock(&pool->mutex);
   return oldest;
 }
@@ -133,7 +135,7 @@ sf_code sf_connection_pool_acquire(sf_connection_pool *pool, const void *owner, 
 
 void sf_connection_pool_release(sf_connection_pool *pool, sf_connection *connection) {
   pthread_mutex_lock(&pool->mutex);
-  link_connection(pool, connection);
+  link_connection_locked(pool, connection);
   pthread_mutex_unlock(&pool->mutex);
   bool is_crowded = atomic_load_explicit(&idle_in_process, memory_order_relaxed) > share_of_descriptors(4);
   sf_connection *oldest = take_oldest(pool, is_crowded ? 0 : pool->max_idle);
@@ -149,10 +151,7 @@ void sf_connection_pool_forget(sf_connection_pool *pool, const void *owner) {
 void sf_connection_pool_free(sf_connection_pool *pool) {
   if (pool == NULL)
     return;
-  for (sf_connection *next; (next = pool->idle.next) != &pool->idle;) {
-    unlink_connection(pool, next); // NOLINT(clang-analyzer-unix.Malloc): the one before is out of the list
-    close_connection(next);
-  }
+  (void)sf_connection_pool_shrink(pool);
   pthread_mutex_destroy(&pool->mutex);
   free(pool);
 }

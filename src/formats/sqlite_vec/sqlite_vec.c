@@ -1,4 +1,7 @@
-/* Shards of the sqlite-vec backend: shard.db. */
+/*
+ * Shards of the sqlite-vec backend: shard.db, read with plain SQLite. Its vectors are decoded once into a vector file of the
+ * local cache, which is mapped and scanned; ids and payloads are queried from the database itself, by row id.
+ */
 #include "cache/cache_folder.h"
 #include "cache/cache_limit.h"
 #include "cache/cache_use.h"
@@ -28,16 +31,16 @@ typedef struct sqlite_vec_shard {
   sf_cache_use use;                /* of the cache's folder */
   sf_cache_use download;           /* of the file that was downloaded into it */
   sf_scratch_folder scratch;       /* of a download that is only verified, removed with the shard */
-  char *name;                      /* "shard 3 (s3://…)": what messages begin with */
+  char *name;                      /* "shard 3 (s3://…)", before messages */
   sf_vector_file file;
 } sqlite_vec_shard;
 
-/* Every sf_shard of this format is the first member of a sqlite_vec_shard. */
+/* An sf_shard of this format is the first member of a sqlite_vec_shard. */
 static sqlite_vec_shard *sqlite_vec_of(sf_shard *shard) {
   return (sqlite_vec_shard *)shard;
 }
 
-/* Where shard.db may lie: at the shard's key, or in `vector/` beside key-value data that are no SQLite database. */
+/* Where shard.db may be: at the shard's key, or in `vector/` beside key-value data that are no SQLite database. */
 static const char *const places[] = {"shard.db", "vector/shard.db"};
 
 static size_t num_places(const sf_shard_params *params) {
@@ -60,7 +63,7 @@ static sf_code sqlite_vec_detect(const sf_shard_params *params, const sf_cancell
   return SF_OK;
 }
 
-/* A download that is not there yet needs room. Where that is not bounded, nothing is asked. */
+/* Makes room for a download that does not exist yet. Without a bound, the storage is not asked for its size. */
 static sf_code make_room_for_download(const sf_shard_params *params, const char *key, const char *download_path,
                                       const sf_cancellation *cancellation, sf_error *error) {
   struct stat status;
@@ -74,8 +77,8 @@ static sf_code make_room_for_download(const sf_shard_params *params, const char 
   return SF_OK;
 }
 
-/* The folder becomes this shard's before anything is downloaded into it: whoever makes it so removes what was there. In one
- * that is this shard's already nothing is written. */
+/* The folder has to belong to this shard before anything is downloaded into it, since claiming it removes other files. Where it
+ * does, nothing is written. */
 static sf_code claim_cache_folder(const sf_shard_params *params, const sf_cancellation *cancellation, sf_error *error) {
   sf_cache_folder folder;
   bool found;
@@ -88,9 +91,9 @@ static sf_code claim_cache_folder(const sf_shard_params *params, const sf_cancel
   return code;
 }
 
-/* Where a download goes: under a name of the shard's own, so that a path never comes to name another's. It is held before
- * it is there: a newer snapshot's shard may take the folder over while this one is still searched. What is verified is read
- * from the storage, whatever the cache holds. */
+/* A download has a name that depends on the shard's URL, so that a path that is open never comes to name another shard's file. It
+ * is held before it exists: a newer snapshot's shard may claim the folder while this one is still searched. To verify a shard,
+ * it is read from the storage, whatever the cache holds. */
 static sf_code choose_download_path(const sf_shard_params *params, sqlite_vec_shard *shard,
                                     const sf_cancellation *cancellation, char **path, sf_error *error) {
   char name[DOWNLOAD_NAME_SIZE];
@@ -107,7 +110,7 @@ static sf_code choose_download_path(const sf_shard_params *params, sqlite_vec_sh
   return *path != NULL ? SF_OK : sf_fail_memory(error, "path of a shard");
 }
 
-/* Where shard.db lies on this machine: in place, or in the cache after a download. */
+/* The path of shard.db on this machine: in place, or in the cache after a download. */
 static sf_code localize(const sf_shard_params *params, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
                         sf_error *error) {
   char *download_path = NULL;
@@ -149,15 +152,14 @@ static sf_code identify(const sf_shard_params *params, const char *path, sf_vect
   return SF_OK;
 }
 
-/* Where a decoded row goes. */
 static sf_code write_rows(uint64_t first_row, const float *vectors, const int64_t *row_ids, size_t count,
                           void *user_data, sf_error *error) {
   return sf_vector_file_write_rows(user_data, first_row, vectors, row_ids, count, error);
 }
 
-/* Verification keeps nothing of the vectors but whether they are numbers. */
-static sf_code look_at_rows(uint64_t first_row, const float *vectors, const int64_t *row_ids, size_t count,
-                            void *user_data, sf_error *error) {
+/* Verification only counts rows that are not finite. */
+static sf_code check_rows(uint64_t first_row, const float *vectors, const int64_t *row_ids, size_t count,
+                          void *user_data, sf_error *error) {
   (void)first_row, (void)error;
   sf_shard *shard = user_data;
   uint64_t num_not_finite = sf_count_not_finite(vectors, count, shard->dim, NULL, 0);
@@ -169,13 +171,13 @@ static sf_code look_at_rows(uint64_t first_row, const float *vectors, const int6
   return SF_OK;
 }
 
-/* What a pass over the tables of shard.db is for: a vector file, or (with NULL) a look at every row. */
+/* A pass over the tables of shard.db: it writes a vector file to `folder`, or (with NULL) only checks every row. */
 typedef struct decoding {
   const sf_shard_params *params;
   const char *path;
   const sf_vector_file_identity *identity;
   const sf_folder *folder;
-  sf_shard *looked_at;
+  sf_shard *checked;
   sqlite3 *database;
   sf_vec0_rows rows;
 } decoding;
@@ -197,8 +199,8 @@ static sf_code decode_tables(decoding *pass, const sf_cancellation *cancellation
     code = sf_vector_file_write(pass->folder, SF_VECTOR_FILE_NAME, identity, pass->rows.count, fill_vector_file, pass,
                                 cancellation, error);
   } else {
-    pass->looked_at->num_rows = pass->rows.count;
-    code = sf_vec0_read(pass->database, identity->dim, &pass->rows, cancellation, look_at_rows, pass->looked_at, error);
+    pass->checked->num_rows = pass->rows.count;
+    code = sf_vec0_read(pass->database, identity->dim, &pass->rows, cancellation, check_rows, pass->checked, error);
   }
   sf_vec0_rows_free(&pass->rows);
   return code;
@@ -219,7 +221,7 @@ static sf_code make_vector_file(void *context, const sf_folder *folder, const sf
   return decode(pass, cancellation, error);
 }
 
-/* How many rows there are, and so how much room their file takes, shows only when the tables are decoded. */
+/* The number of rows, and so the size of their file, is known only once the tables have been read. */
 static sf_code load_vectors(const sf_shard_params *params, sqlite_vec_shard *shard, const sf_cancellation *cancellation,
                             sf_error *error) {
   sf_vector_file_identity identity;
@@ -237,7 +239,7 @@ static sf_code check_shard(const sf_shard_params *params, sqlite_vec_shard *shar
                            sf_error *error) {
   sf_vector_file_identity identity;
   SF_TRY(identify(params, shard->path, &identity, error));
-  decoding pass = {.params = params, .path = shard->path, .identity = &identity, .looked_at = &shard->base};
+  decoding pass = {.params = params, .path = shard->path, .identity = &identity, .checked = &shard->base};
   return decode(&pass, cancellation, error);
 }
 

@@ -1,4 +1,4 @@
-/* Ids and payloads. */
+/* Ids and payloads: of the rows of a result, and all of them to verify a shard. */
 #include "formats/sqlite_vec/vec0_rows.h"
 
 #include "base/json.h"
@@ -39,7 +39,7 @@ static sf_code read_id(sqlite3 *database, sqlite3_stmt *statement, int64_t row_i
   return found ? take_text(statement, 0, row_id, text, length, error) : SF_OK;
 }
 
-/* A payload's text, as SQLite gives it of a value of any type: whether it is JSON is for whoever decodes it to say. */
+/* A payload's text, by SQLite's conversion of any type. Whether it is JSON shows when it is decoded. */
 static sf_code read_payload(sqlite3 *database, sqlite3_stmt *statement, int64_t row_id, const char **text,
                             size_t *length, sf_error *error) {
   bool found;
@@ -109,7 +109,7 @@ static sf_code check_integrity(sqlite3 *database, sf_error *error) {
     code = sf_sqlite_text(row, 0, "shard.db", &verdict, &length, error);
     /* The virtual table's module is not here, which is as it should be. */
     if (code == SF_OK && strcmp(verdict, "ok") != 0 && strstr(verdict, "no such module") == NULL)
-      /* Pages that there was no memory for are among what SQLite finds; an allocation that failed leaves errno. */
+      /* SQLite also reports pages that it had no memory for; a failed allocation leaves errno. */
       code = sf_fail(error, sf_errno_code(errno, SF_DB_ADAPTER_ERROR), "shard.db: %s", verdict);
   }
   if (code == SF_OK && status != SQLITE_DONE)
@@ -150,7 +150,7 @@ static sf_code check_payload(sqlite3_stmt *row, sf_error *error) {
   return sf_json_check_object(text, length, named, SF_DB_ADAPTER_ERROR, error);
 }
 
-/* Checks all rows: what is wrong with some is noted in `failures`. */
+/* Checks all rows, and adds those that are malformed to `failures`. */
 static sf_code check_each(sqlite3 *database, const char *sql, sf_code (*check)(sqlite3_stmt *row, sf_error *error),
                           const sf_cancellation *cancellation, sf_row_failures *failures, sf_error *error) {
   sqlite3_stmt *row;

@@ -1,11 +1,11 @@
-/* The ids and payloads beside a vec0 table. */
+/* The ids and payloads that are stored beside a vec0 table. */
 #ifndef SF_FORMATS_SQLITE_VEC_VEC0_ROWS_H
 #define SF_FORMATS_SQLITE_VEC_VEC0_ROWS_H
 
 #include "formats/shard.h"
 #include "formats/sqlite_vec/connection_pool.h"
 
-/* Gives one row's id and payload to the sink. Without an entry in vec_id_map, the row id is the id. */
+/* Passes one row's id and payload to the sink. Without an entry in vec_id_map, the row id is the id. */
 sf_code sf_vec0_fetch_row(const sf_connection *connection, int64_t row_id, sf_row_sink *sink, sf_error *error);
 
 /* Checks the whole database file, every id and every payload. */

@@ -1,4 +1,4 @@
-/* What a shard.db says of itself: the length in its header, its tables, and the declaration of its virtual table. */
+/* Checks a shard.db before it is read: the length in its header, its tables, and the declaration of its virtual table. */
 #include "formats/sqlite_vec/vec0_tables.h"
 
 #include "base/memory.h"
@@ -48,7 +48,7 @@ sf_code sf_vec0_check_length(const char *path, sf_error *error) {
   return check_header(header, (uint64_t)status.st_size, error);
 }
 
-/* The number in brackets behind "float" in "embedding float[100]", or 0. */
+/* The number in brackets after "float" in "embedding float[100]", or 0. */
 static unsigned long declared_dim(const char *declaration) {
   const char *bracket = strchr(declaration, '[');
   if (bracket == NULL || bracket - declaration < 5 || strncasecmp(bracket - 5, "float", 5) != 0)
@@ -61,7 +61,7 @@ static bool is_word_character(char character) {
          (character >= '0' && character <= '9') || character == '_';
 }
 
-/* The word behind "distance_metric=", or "l2", which vec0 takes where there is none. */
+/* The word after "distance_metric=", or "l2", the default of vec0. */
 static void declared_metric(const char *declaration, char *name, size_t size) {
   static const char option[] = "distance_metric";
   const char *found = declaration;

@@ -60,7 +60,7 @@ static sf_code read_chunk(sqlite3_stmt *row, chunk *read, sf_error *error) {
   return read_blob(row, 3, read->id, read->size * 8, &read->row_ids, error);
 }
 
-/* Steps to the next chunk; *more is false behind the last. */
+/* Steps to the next chunk; *more is false after the last. */
 static sf_code next_chunk(sqlite3 *database, sqlite3_stmt *row, const sf_cancellation *cancellation, bool *more,
                           chunk *read, sf_error *error) {
   SF_TRY(sf_cancellation_check(cancellation, error));
@@ -107,7 +107,7 @@ static sf_code count_slots(const chunk *from, uint64_t *slots_left, sf_error *er
   return SF_OK;
 }
 
-/* Goes over all chunks; `ids` collects the rows from the first on that is out of order. */
+/* Reads all chunks; `ids` collects the rows from the first one that is out of order. */
 static sf_code survey_chunks(sqlite3 *database, uint64_t slots_left, const sf_cancellation *cancellation,
                              sf_vec0_rows *rows, sf_buffer *ids, sf_error *error) {
   sqlite3_stmt *row = NULL;
@@ -150,7 +150,7 @@ sf_code sf_vec0_survey(sqlite3 *database, uint32_t dim, uint64_t file_size, cons
   sf_buffer ids = {0};
   sf_code code = survey_chunks(database, most_slots, cancellation, rows, &ids, error);
   if (code == SF_OK && !rows->ascending) {
-    /* Out of order is rare enough to look again, this time collecting from the first row on. */
+    /* Rows out of order are rare enough to read the chunks again, and then to collect from the first row on. */
     ids.length = 0;
     *rows = (sf_vec0_rows){.ascending = false};
     code = survey_chunks(database, most_slots, cancellation, rows, &ids, error);
@@ -203,7 +203,7 @@ static uint64_t position_of(const transfer *to, uint64_t place) {
   return to->rows->ascending ? place : to->rows->positions[place];
 }
 
-/* Hands over the rows of a chunk, as many together as belong behind one another. */
+/* Passes on the rows of a chunk, as many at once as are consecutive. */
 static sf_code transfer_chunk(transfer *to, const chunk *from, const uint8_t *vectors, sf_error *error) {
   const size_t row_bytes = (size_t)to->dim * sizeof(float);
   size_t pending = 0;

@@ -152,7 +152,7 @@ sf_code sf_vec0_chunk_writer_add(sf_vec0_chunk_writer *writer, const float *vect
 sf_code sf_vec0_chunk_writer_finish(sf_vec0_chunk_writer *writer, sf_error *error) {
   if (writer->pending == 0)
     return SF_OK;
-  /* Unused slots are zero, whatever the chunk before had there. */
+  /* Unused slots are zero, not the chunk before's. */
   memset(writer->piece + writer->pending * writer->dim, 0, (writer->piece_rows - writer->pending) * row_bytes(writer));
   return write_piece(writer, error);
 }

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Nobody reads it before it is finished, and what a killed build leaves is removed: no journal, no syncing in between. */
+/* The file is not read before it is finished, and a killed build's files are removed: no journal, and no syncing in between. */
 static const char settings[] = "PRAGMA page_size=%d; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
                                "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;";
 
@@ -26,7 +26,7 @@ typedef struct sqlite_vec_writer {
   sf_shard_writer base;
   char *directory;
   char *path; /* of shard.db */
-  char *what; /* "shard 3": what messages begin with */
+  char *what; /* "shard 3", before messages */
   sqlite3 *database;
   int descriptor;        /* of shard.db, to sync it by; -1: none */
   uint64_t written_back; /* rows whose vectors the system was told to write */
@@ -49,7 +49,7 @@ static sf_code run(const sqlite_vec_writer *writer, const char *sql, sf_error *e
   return status == SQLITE_OK ? SF_OK : fail(writer, status, error);
 }
 
-/* Vectors lie in chains of pages, which large pages make short; small shards would waste most of theirs. */
+/* Vectors are stored in chains of pages, which large pages make short; small shards would waste most of a large page. */
 static int choose_page_size(uint32_t dim) {
   size_t chunk_bytes = (size_t)SF_VEC0_CHUNK_SIZE * dim * sizeof(float);
   return chunk_bytes >= (size_t)1 << 20 ? 16384 : 4096;
@@ -87,7 +87,7 @@ static void sqlite_vec_free(sf_shard_writer *freed) {
   sqlite3_finalize(writer->insert_payload);
   sqlite3_close(writer->database);
   if (writer->descriptor >= 0)
-    close(writer->descriptor); /* after SQLite, whose locks it would let go */
+    close(writer->descriptor); /* after SQLite's: closing a descriptor releases the process's POSIX locks */
   sf_buffer_free(&writer->id);
   free(writer->directory);
   free(writer->path);

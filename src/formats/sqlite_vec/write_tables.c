@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-/* Before the virtual table, and behind it: in the order in which the format's first writer makes them. */
+/* Before and after the virtual table, in the order in which the format's first writer makes them. */
 static const char tables_before[] = "CREATE TABLE kv (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID;";
 
 /* `rowid PRIMARY KEY` without INTEGER is vec0's own: an ordinary column beside the hidden _rowid_, with an index. */

@@ -12,7 +12,7 @@
 
 extern const sf_shard_writer_format sf_sqlite_vec_writer;
 
-/* Slots of a chunk: what vec0 takes where its declaration names no chunk_size. */
+/* Slots of a chunk: the default of vec0. */
 #define SF_VEC0_CHUNK_SIZE 1024
 
 /* Makes all tables, empty. Messages begin with `what`. */
@@ -38,7 +38,7 @@ typedef struct sf_vec0_chunk_writer {
 sf_code sf_vec0_chunk_writer_open(sf_vec0_chunk_writer *writer, sqlite3 *database, uint32_t dim, const char *what,
                                   sf_error *error);
 sf_code sf_vec0_chunk_writer_add(sf_vec0_chunk_writer *writer, const float *vector, sf_error *error);
-/* Writes what is pending. */
+/* Writes the rows that are still buffered. */
 sf_code sf_vec0_chunk_writer_finish(sf_vec0_chunk_writer *writer, sf_error *error);
 /* A zeroed writer is allowed. */
 void sf_vec0_chunk_writer_close(sf_vec0_chunk_writer *writer);

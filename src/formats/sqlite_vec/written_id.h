@@ -12,11 +12,11 @@
 typedef struct sf_written_id {
   sf_id_type type;
   int64_t integer;    /* SF_ID_INTEGER */
-  const char *string; /* SF_ID_STRING: borrowed from the text, `length` bytes, no NUL behind them */
+  const char *string; /* SF_ID_STRING: borrowed from the text, `length` bytes, without a NUL */
   size_t length;
 } sf_written_id;
 
-/* False, and nothing written, unless the whole text is of that spelling. What it reads is what JSON would. */
+/* False, and nothing is written, unless the whole text is of that spelling. The result is the one of a JSON parser. */
 bool sf_written_id_read(const char *text, size_t length, sf_written_id *id);
 
 /* Appends an id in that spelling; what is not printable ASCII stays UTF-8, and is escaped where JSON asks for it. False

@@ -1,3 +1,4 @@
+/* The encodings of fixed-width values that need no state: run lengths, and byte-stream split. */
 #include "formats/lance/decoders.h"
 
 sf_code sf_lance_decode_rle(sf_lance_bytes values, size_t value_size, sf_lance_bytes lengths, size_t length_size,
@@ -20,5 +21,17 @@ sf_code sf_lance_decode_rle(sf_lance_bytes values, size_t value_size, sf_lance_b
   }
   if (done != num_values)
     return SF_LANCE_BAD(error, "run lengths: expected %zu values, found %zu", num_values, done);
+  return SF_OK;
+}
+
+sf_code sf_lance_decode_byte_stream_split(sf_lance_bytes streams, size_t value_size, size_t num_values, uint8_t *values,
+                                          sf_error *error) {
+  size_t expected;
+  if (value_size == 0 || !sf_multiply_size(value_size, num_values, &expected) || streams.length != expected)
+    return SF_LANCE_BAD(error, "byte-stream split: %zu bytes don't hold %zu values of %zu bytes", streams.length,
+                        num_values, value_size);
+  for (size_t i = 0; i < num_values; i++)
+    for (size_t byte = 0; byte < value_size; byte++)
+      values[i * value_size + byte] = streams.data[byte * num_values + i];
   return SF_OK;
 }
