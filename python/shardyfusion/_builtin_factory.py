@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
+from shardyfusion._builtin_format import BuiltinFormat
 from shardyfusion._lazy import dataclasses, pathlib
 from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError
@@ -16,14 +17,9 @@ if TYPE_CHECKING:
     from shardyfusion.vector.async_reader import AsyncShardedVectorReader
 
 
-class BuiltinReaderFactory:
+class BuiltinReaderFactory(BuiltinFormat):
     """Restricts a reader to one shard format. When it is passed as `reader_factory`, the library opens and searches the
     shards itself. When it is called, for example by a custom factory that wraps the result, it opens a single shard."""
-
-    shard_format: ClassVar[str]
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
 
     async def __call__(
         self, *, db_url: str, local_dir: pathlib.Path, index_config: VectorIndexConfig, manifest: ParsedManifest

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shardyfusion import _core
-from shardyfusion._lazy import logging, types, values
+from shardyfusion._lazy import lazy_module, logging
+from shardyfusion._paths import path_option
 from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError
 from shardyfusion.metrics import MetricEvent, MetricsCollector
@@ -15,9 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import timedelta
 
+    from shardyfusion import _types as types
+    from shardyfusion import _values as values
     from shardyfusion._types import VectorReaderHealth, VectorShardDetail, VectorSnapshotInfo
     from shardyfusion.credentials import CredentialProvider
     from shardyfusion.s3 import S3ConnectionOptions
+else:
+    types = lazy_module("shardyfusion._types")
+    values = lazy_module("shardyfusion._values")
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _MAX_COUNT = 2**31 - 1
@@ -28,23 +34,6 @@ _MAX_NICE = 19
 def warn(message: str, *arguments: object) -> None:
     """Logs a warning."""
     logging.getLogger("shardyfusion").warning(message, *arguments)
-
-
-def path_option(name: str, value: Any) -> str:
-    """Checks a path or URL and expands a leading `~`."""
-    try:
-        path = os.fsdecode(value)
-        is_text = bool(path) and "\0" not in path and bool(path.encode())
-    except (TypeError, UnicodeError):
-        path, is_text = "", False
-    if not is_text:
-        raise ConfigValidationError(f"{name}: expected a path or URL that UTF-8 has and no NUL, found {describe(value)}")
-    if path != "~" and not path.startswith("~/"):
-        return path
-    home = os.path.expanduser(path)
-    if home == path:
-        raise ConfigValidationError(f"{name}: expected HOME to name the home folder of {describe(path)}, found none")
-    return home
 
 
 def _count(name: str, value: int | None, minimum: int, maximum: int = _MAX_COUNT) -> int:

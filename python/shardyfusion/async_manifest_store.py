@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from shardyfusion import _core
 from shardyfusion._lazy import asyncio, json
-from shardyfusion._options import path_option
+from shardyfusion._paths import path_option
 from shardyfusion._runtime import queue_of
 from shardyfusion._store import AsyncManifestStore
 from shardyfusion.errors import ManifestParseError, ManifestStoreError

@@ -47,7 +47,7 @@ class WriterStorageConfig:
 
     def validate(self) -> None:
         """Raises `ConfigValidationError` if a setting is invalid. So does `validate` of the other classes."""
-        from shardyfusion._options import path_option
+        from shardyfusion._paths import path_option
 
         path_option("s3_prefix", self.s3_prefix)
 
@@ -67,7 +67,7 @@ class WriterOutputConfig:
     local_root: str | os.PathLike[str] = field(default_factory=_default_local_root)
 
     def validate(self) -> None:
-        from shardyfusion._options import path_option
+        from shardyfusion._paths import path_option
 
         require("output.db_path_template", "db={db_id:05d}", self.db_path_template)
         require("output.shard_prefix", "shards", self.shard_prefix)

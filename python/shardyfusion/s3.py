@@ -83,7 +83,7 @@ def core_options(
     connection: S3ConnectionOptions | None, credential_provider: CredentialProvider | None
 ) -> dict[str, Any]:
     """Checks the options and converts them for the extension; empty if all come from the environment."""
-    from shardyfusion._options import path_option
+    from shardyfusion._paths import path_option
 
     if credential_provider is not None and not callable(getattr(credential_provider, "resolve", None)):
         raise ConfigValidationError(f"credential_provider: expected resolve(), found {describe(credential_provider)}")

@@ -6,7 +6,9 @@
 #ifndef SF_PYTHON_ARROW_H
 #define SF_PYTHON_ARROW_H
 
-#include "rows.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct ArrowSchema {
   const char *format;

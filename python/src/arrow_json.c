@@ -1,5 +1,7 @@
 /* JSON objects from the values of columns. */
 #include "arrow.h"
+#include "object.h"
+#include "python.h"
 
 #include <math.h>
 #include <string.h>

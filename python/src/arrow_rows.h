@@ -3,6 +3,7 @@
 #define SF_PYTHON_ARROW_ROWS_H
 
 #include "arrow.h"
+#include "rows.h"
 
 /* Columns by their place in the schema; absent ones are -1. */
 typedef struct sf_py_arrow_selection {

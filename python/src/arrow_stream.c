@@ -1,6 +1,9 @@
 #include "arrow_stream.h"
 
+#include "arrow.h"
 #include "arrow_rows.h"
+#include "errors.h"
+#include "object.h"
 
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* Decimals, dates and times of columns as text, as Python's str() has them. Nothing here touches Python. */
 #include "arrow.h"
+#include "python.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,17 +1,19 @@
 /*
  * Builder: rows from Python objects to a snapshot.
  *
- * All that can take long, and all that waits for storage, is done by a thread of the library, which notes how far it is. The
- * calling thread waits for it without the GIL; it looks for signals (Ctrl-C) and calls the caller's `progress` periodically.
- * Either can stop the build.
+ * Whatever can take long, or waits for storage, runs on a thread of the library, which records its progress. The calling
+ * thread waits for it without the GIL; it checks for signals (Ctrl-C) and calls the caller's `progress` periodically. Either
+ * can stop the build.
  *
- * Whoever adds or finishes claims the builder first: the iterators and sequences that rows come from are the caller's code,
- * which may come back here.
+ * A call that adds or finishes claims the builder first: the iterators and sequences that rows come from are the caller's
+ * code, which may call the builder again.
  */
 #ifndef SF_PYTHON_BUILDER_H
 #define SF_PYTHON_BUILDER_H
 
-#include "rows.h"
+#include "python.h"
+
+#include <shardyfusion/build.h>
 
 #include <pthread.h>
 
@@ -31,13 +33,13 @@ typedef struct sf_py_builder {
   PyObject_HEAD
   sf_builder *builder; /* NULL: closed */
   PyObject *sink;      /* outlives the library's builder */
-  PyObject *progress;  /* NULL: none to call */
+  PyObject *progress;  /* NULL: no callback */
   PyObject *attributes[SF_PY_NUM_ATTRIBUTES];
   sf_executor *executor; /* whose thread does the work */
   pthread_mutex_t mutex; /* guards `latest` */
   bool has_mutex;
   sf_build_progress latest;
-  uint64_t news; /* counts what came to `latest`; guarded, too */
+  uint64_t news; /* counts the updates of `latest`; guarded, too */
   bool is_busy;  /* claimed */
   long process;
   size_t dim;
@@ -53,23 +55,5 @@ void sf_py_builder_release(sf_py_builder *self);
  * stopped it, or its error. The operation has ended then; it is the caller's to release in either case. */
 int sf_py_builder_wait(sf_py_builder *self, sf_code code, sf_operation *operation, sf_error *error);
 void sf_py_builder_release_operation(sf_operation *operation); /* without the GIL; NULL is allowed */
-
-/* builder_rows.c: the methods that add rows. */
-PyObject *sf_py_builder_add_records(PyObject *self, PyObject *args);
-PyObject *sf_py_builder_add_stream(PyObject *self, PyObject *args);
-PyObject *sf_py_builder_add_array(PyObject *self, PyObject *args);
-PyObject *sf_py_builder_train(PyObject *self, PyObject *vectors);
-
-/* builder_options.c: what write_sharded gives, and what keeps it alive. */
-typedef struct sf_py_build_options {
-  sf_build_options options;
-  float *centroids;
-  float *hyperplanes;
-  PyObject *texts; /* a list: what the options' texts point into */
-} sf_py_build_options;
-
-/* Reads the dictionary; -1 with an exception set. Released in either case by the caller. */
-int sf_py_build_options_read(const sf_py_state *state, PyObject *given, sf_py_build_options *read);
-void sf_py_build_options_release(sf_py_build_options *read);
 
 #endif

@@ -1,5 +1,7 @@
-/* The options of a build, from the dictionary that write_sharded makes. */
-#include "builder.h"
+#include "builder_options.h"
+
+#include "arguments.h"
+#include "errors.h"
 #include "vector.h"
 
 #include <string.h>

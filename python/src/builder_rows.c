@@ -1,7 +1,10 @@
-/* Rows of a builder: from records, from Arrow streams, from arrays. */
+#include "builder_rows.h"
+
 #include "array.h"
 #include "arrow_stream.h"
 #include "builder.h"
+#include "errors.h"
+#include "rows.h"
 
 /* ---------------------------------------------------------------------------------------------------------- Adding rows */
 

@@ -1,5 +1,6 @@
-/* Scores and ids as one contiguous array that NumPy and others take over the buffer protocol, without a copy. */
-#include "result.h"
+#include "column.h"
+
+#include "object.h"
 
 typedef struct column {
   PyObject_HEAD

@@ -1,5 +1,7 @@
-/* Exceptions, made from the library's one table of errors. */
-#include "module.h"
+/* The exception types are made from the library's table of errors, SF_ERROR_TABLE. */
+#include "errors.h"
+
+#include "object.h"
 
 #include <stdarg.h>
 #include <string.h>

@@ -2,7 +2,9 @@
 #ifndef SF_PYTHON_NUMBERS_H
 #define SF_PYTHON_NUMBERS_H
 
-#include "module.h"
+#include "python.h"
+
+#include <shardyfusion/types.h>
 
 typedef enum sf_py_number_kind { SF_PY_FLOAT, SF_PY_SIGNED, SF_PY_UNSIGNED } sf_py_number_kind;
 

@@ -1,10 +1,45 @@
-/* What works on a root: opening a reader, the history, single objects. */
+#include "open.h"
+
+#include "errors.h"
 #include "operation.h"
 #include "reader.h"
+#include "s3.h"
+#include "sink.h"
 
 #include <string.h>
 
-/* What every function here takes, and gives to the library. */
+static PyObject *take_reader(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
+  return sf_py_reader_new(state, sf_operation_take_reader(operation), self->sink);
+}
+
+static PyObject *take_history(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
+  (void)state, (void)self;
+  size_t count;
+  sf_published_manifest *manifests = sf_operation_take_history(operation, &count);
+  PyObject *list = PyList_New((Py_ssize_t)count);
+  for (size_t i = 0; list != NULL && i < count; i++) {
+    const sf_published_manifest *manifest = sf_published_manifest_at(manifests, i);
+    PyObject *row = Py_BuildValue("(sssO)", manifest->ref, manifest->run_id, manifest->published_at,
+                                  manifest->is_live ? Py_True : Py_False);
+    if (row == NULL)
+      Py_CLEAR(list);
+    else
+      PyList_SetItem(list, (Py_ssize_t)i, row);
+  }
+  sf_free(manifests);
+  return list;
+}
+
+static PyObject *take_object(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
+  (void)state, (void)self;
+  size_t length;
+  void *bytes = sf_operation_take_object(operation, &length);
+  PyObject *object = PyBytes_FromStringAndSize(bytes, (Py_ssize_t)length);
+  sf_free(bytes);
+  return object;
+}
+
+/* The arguments that every function here takes, and the library's options from them. */
 typedef struct root_call {
   PyObject *target[2]; /* queue or None, future */
   const char *root;
@@ -15,7 +50,7 @@ typedef struct root_call {
 } root_call;
 
 /* Makes the operation and the options; NULL with an exception set. */
-static sf_py_operation *begin(const sf_py_state *state, sf_py_kind kind, root_call *call) {
+static sf_py_operation *begin(const sf_py_state *state, sf_py_take take, root_call *call) {
   if ((call->target[0] != Py_None && Py_TYPE(call->target[0]) != state->queue_type) ||
       Py_TYPE(call->sink) != state->sink_type) {
     PyErr_SetString(PyExc_TypeError, "expected a completion queue (or None), a future, a root and a sink");
@@ -26,13 +61,13 @@ static sf_py_operation *begin(const sf_py_state *state, sf_py_kind kind, root_ca
     return NULL;
   call->options.s3 = call->s3 != NULL && call->s3 != Py_None ? &call->s3_options : NULL;
   sf_py_sink_attach(call->sink, &call->options);
-  sf_py_operation *operation = sf_py_operation_new(state, kind, call->target[0], call->target[1]);
+  sf_py_operation *operation = sf_py_operation_new(state, take, call->target[0], call->target[1]);
   if (operation != NULL)
     operation->sink = Py_NewRef(call->sink);
   return operation;
 }
 
-PyObject *sf_py_open(PyObject *module, PyObject *args, PyObject *kwargs) {
+static PyObject *open_reader(PyObject *module, PyObject *args, PyObject *kwargs) {
   static const char *const names[] = {"queue",
                                       "future",
                                       "root",
@@ -67,7 +102,7 @@ PyObject *sf_py_open(PyObject *module, PyObject *args, PyObject *kwargs) {
   manifest.bytes = bytes.buf;
   manifest.length = (size_t)bytes.len;
   options->manifest = manifest.ref != NULL ? &manifest : NULL;
-  sf_py_operation *operation = begin(PyModule_GetState(module), SF_PY_OPEN, &call);
+  sf_py_operation *operation = begin(PyModule_GetState(module), take_reader, &call);
   sf_operation *submitted = NULL;
   sf_error error;
   sf_code code = SF_ERROR;
@@ -78,14 +113,14 @@ PyObject *sf_py_open(PyObject *module, PyObject *args, PyObject *kwargs) {
   return operation == NULL ? NULL : sf_py_operation_submitted(operation, call.target[0], submitted, code, &error);
 }
 
-PyObject *sf_py_history(PyObject *module, PyObject *args, PyObject *kwargs) {
+static PyObject *history(PyObject *module, PyObject *args, PyObject *kwargs) {
   static const char *const names[] = {"queue", "future", "root", "sink", "limit", "s3", NULL};
   root_call call = {.options = SF_READER_OPTIONS_INIT};
   Py_ssize_t limit = 0;
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsO|$nO:history", (char **)(uintptr_t)names, &call.target[0],
                                    &call.target[1], &call.root, &call.sink, &limit, &call.s3))
     return NULL;
-  sf_py_operation *operation = begin(PyModule_GetState(module), SF_PY_HISTORY, &call);
+  sf_py_operation *operation = begin(PyModule_GetState(module), take_history, &call);
   if (operation == NULL)
     return NULL;
   sf_operation *submitted = NULL;
@@ -95,14 +130,14 @@ PyObject *sf_py_history(PyObject *module, PyObject *args, PyObject *kwargs) {
   return sf_py_operation_submitted(operation, call.target[0], submitted, code, &error);
 }
 
-PyObject *sf_py_read_object(PyObject *module, PyObject *args, PyObject *kwargs) {
+static PyObject *read_object(PyObject *module, PyObject *args, PyObject *kwargs) {
   static const char *const names[] = {"queue", "future", "root", "sink", "reference", "s3", NULL};
   root_call call = {.options = SF_READER_OPTIONS_INIT};
   const char *reference = NULL;
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsO|$sO:read_object", (char **)(uintptr_t)names, &call.target[0],
                                    &call.target[1], &call.root, &call.sink, &reference, &call.s3))
     return NULL;
-  sf_py_operation *operation = begin(PyModule_GetState(module), SF_PY_READ_OBJECT, &call);
+  sf_py_operation *operation = begin(PyModule_GetState(module), take_object, &call);
   if (operation == NULL)
     return NULL;
   sf_operation *submitted = NULL;
@@ -112,7 +147,7 @@ PyObject *sf_py_read_object(PyObject *module, PyObject *args, PyObject *kwargs) 
   return sf_py_operation_submitted(operation, call.target[0], submitted, code, &error);
 }
 
-PyObject *sf_py_check_manifest(PyObject *module, PyObject *args) {
+static PyObject *check_manifest(PyObject *module, PyObject *args) {
   Py_buffer bytes;
   const char *name;
   sf_error error;
@@ -126,4 +161,14 @@ PyObject *sf_py_check_manifest(PyObject *module, PyObject *args) {
   if (code != SF_OK)
     return sf_py_raise(PyModule_GetState(module), &error);
   Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {{"open", SF_PY_METHOD(open_reader), METH_VARARGS | METH_KEYWORDS, NULL},
+                                  {"history", SF_PY_METHOD(history), METH_VARARGS | METH_KEYWORDS, NULL},
+                                  {"read_object", SF_PY_METHOD(read_object), METH_VARARGS | METH_KEYWORDS, NULL},
+                                  {"check_manifest", check_manifest, METH_VARARGS, NULL},
+                                  {NULL, NULL, 0, NULL}};
+
+int sf_py_add_open(PyObject *module) {
+  return PyModule_AddFunctions(module, functions);
 }

@@ -1,7 +1,10 @@
 #include "operation.h"
 
-#include "reader.h"
-#include "result.h"
+#include "errors.h"
+#include "object.h"
+#include "s3.h"
+
+#include <shardyfusion/reader.h>
 
 #include <unistd.h>
 
@@ -20,75 +23,6 @@ struct sf_py_queue {
   bool is_abandoned;
 };
 
-/* What an operation gave, as a new reference; NULL with an exception set when that can't be made. ------------------- */
-
-static PyObject *take_batch(const sf_py_state *state, sf_operation *operation, size_t count) {
-  PyObject *list = PyList_New((Py_ssize_t)count);
-  sf_search_response **responses = PyMem_Calloc(count, sizeof(sf_search_response *));
-  if (list == NULL || responses == NULL) {
-    PyMem_Free(responses);
-    Py_XDECREF(list);
-    return PyErr_NoMemory();
-  }
-  sf_operation_take_responses(operation, responses, count);
-  for (size_t i = 0; i < count; i++) {
-    PyObject *response = list == NULL ? NULL : sf_py_response_new(state, responses[i]);
-    if (list == NULL)
-      sf_search_response_free(responses[i]);
-    else if (response == NULL)
-      Py_CLEAR(list);
-    else
-      PyList_SetItem(list, (Py_ssize_t)i, response);
-  }
-  PyMem_Free(responses);
-  return list;
-}
-
-static PyObject *take_history(sf_operation *operation) {
-  size_t count;
-  sf_published_manifest *manifests = sf_operation_take_history(operation, &count);
-  PyObject *list = PyList_New((Py_ssize_t)count);
-  for (size_t i = 0; list != NULL && i < count; i++) {
-    const sf_published_manifest *manifest = sf_published_manifest_at(manifests, i);
-    PyObject *row = Py_BuildValue("(sssO)", manifest->ref, manifest->run_id, manifest->published_at,
-                                  manifest->is_live ? Py_True : Py_False);
-    if (row == NULL)
-      Py_CLEAR(list);
-    else
-      PyList_SetItem(list, (Py_ssize_t)i, row);
-  }
-  sf_free(manifests);
-  return list;
-}
-
-static PyObject *take_object(sf_operation *operation) {
-  size_t length;
-  void *bytes = sf_operation_take_object(operation, &length);
-  PyObject *object = PyBytes_FromStringAndSize(bytes, (Py_ssize_t)length);
-  sf_free(bytes);
-  return object;
-}
-
-static PyObject *take_outcome(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
-  switch (self->kind) {
-  case SF_PY_OPEN:
-    return sf_py_reader_new(state, sf_operation_take_reader(operation), self->sink);
-  case SF_PY_SEARCH:
-    return sf_py_response_new(state, sf_operation_take_response(operation));
-  case SF_PY_BATCH_SEARCH:
-    return take_batch(state, operation, self->count);
-  case SF_PY_REFRESH:
-    return PyBool_FromLong(sf_operation_refresh_changed(operation));
-  case SF_PY_HISTORY:
-    return take_history(operation);
-  case SF_PY_READ_OBJECT:
-    return take_object(operation);
-  case SF_PY_CLOSE:
-    break;
-  }
-  return Py_NewRef(Py_None);
-}
-
 /* The library's operation, which is the caller's from here on; NULL where another thread took it. */
 static sf_operation *take_operation(sf_py_operation *self) {
   sf_operation *operation;
@@ -99,17 +33,17 @@ static sf_operation *take_operation(sf_py_operation *self) {
   return operation;
 }
 
-/* Lets go of the library's operation. One that is still under way is cancelled, and waited for where it works with what
- * we hold; a fork's child leaves what its parent started alone. */
+/* Releases the library's operation. One that is in flight on a root is cancelled, and waited for: the library uses the sink
+ * until it ends. (A reader holds the sink as long.) A fork's child leaves its parent's operations alone. */
 static void drop_operation(sf_py_operation *self) {
   sf_operation *operation = take_operation(self);
   if (operation == NULL || self->process != (long)getpid())
     return;
   Py_BEGIN_ALLOW_THREADS
-  if (self->sink != NULL) {
+  if (self->reader == NULL) {
     sf_operation_cancel(operation);
     sf_operation_wait(operation, -1);
-    sf_reader_free(sf_operation_take_reader(operation));
+    sf_reader_free(sf_operation_take_reader(operation)); /* here: the release may leave it to a thread of the library */
   }
   sf_operation_release(operation);
   Py_END_ALLOW_THREADS
@@ -128,8 +62,7 @@ static void unlink_operation(sf_py_operation *self) {
 
 /* Raises what it failed with: the exception of a credential provider unchanged, else the library's error. */
 static PyObject *raise_failure(const sf_py_state *state, const sf_py_operation *self, const sf_error *error) {
-  PyObject *sink = self->reader != NULL ? ((sf_py_reader *)self->reader)->sink : self->sink;
-  PyObject *failure = sink == NULL ? NULL : sf_py_sink_take_failure(sink, error);
+  PyObject *failure = self->sink == NULL ? NULL : sf_py_sink_take_failure(self->sink, error);
   if (failure == NULL)
     return sf_py_raise(state, error);
   PyErr_SetObject((PyObject *)Py_TYPE(failure), failure);
@@ -151,7 +84,7 @@ static PyObject *finish(sf_py_operation *self) {
   is_cancelled = self->is_cancelled;
   SF_PY_END_LOCK;
   if (code == SF_OK)
-    outcome = take_outcome(state, self, operation);
+    outcome = self->take(state, self, operation);
   else if (code == SF_CANCELLED_ERROR && !is_cancelled)
     outcome = sf_py_fail(state, SF_READER_STATE_ERROR, "the reader was closed while the operation was in flight");
   else
@@ -193,7 +126,7 @@ static int resolve(const sf_py_state *state, PyObject *future, PyObject *outcome
 
 /* Operation. ------------------------------------------------------------------------------------------------------ */
 
-sf_py_operation *sf_py_operation_new(const sf_py_state *state, sf_py_kind kind, PyObject *queue, PyObject *future) {
+sf_py_operation *sf_py_operation_new(const sf_py_state *state, sf_py_take take, PyObject *queue, PyObject *future) {
   if (queue == Py_None && sf_py_is_providing()) {
     sf_py_fail(state, SF_READER_STATE_ERROR, "the resolve() of a credential provider can't wait for a reader");
     return NULL;
@@ -201,7 +134,7 @@ sf_py_operation *sf_py_operation_new(const sf_py_state *state, sf_py_kind kind, 
   sf_py_operation *self = (sf_py_operation *)PyType_GenericAlloc(state->operation_type, 0);
   if (self == NULL)
     return NULL;
-  self->kind = kind;
+  self->take = take;
   self->future = queue == Py_None ? NULL : Py_NewRef(future);
   self->process = (long)getpid();
   return self;

@@ -1,5 +1,9 @@
 #include "query.h"
 
+#include "arguments.h"
+#include "errors.h"
+#include "object.h"
+
 /* Whether an exception is one that says that the argument is not what it should be. */
 static bool is_argument_error(void) {
   return PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_ValueError) ||

@@ -2,7 +2,9 @@
 #ifndef SF_PYTHON_QUERY_H
 #define SF_PYTHON_QUERY_H
 
-#include "vector.h"
+#include "state.h"
+
+#include <shardyfusion/search.h>
 
 /* A mapping of routing variables as JSON text: a new reference, NULL with an exception set. */
 PyObject *sf_py_dump_context(PyObject *context);

@@ -1,8 +1,12 @@
-/* Reader: searches, refreshes, closes, each as an operation that a loop hears of or a thread waits for. */
+/* Reader: searches, refreshes and closes, each as an operation that a loop is told of or a thread waits for. */
 #include "reader.h"
 
+#include "errors.h"
+#include "object.h"
 #include "operation.h"
 #include "query.h"
+#include "response.h"
+#include "vector.h"
 
 #include <unistd.h>
 
@@ -49,6 +53,58 @@ static void dealloc(PyObject *object) {
   sf_py_gc_free(object);
 }
 
+/* ---------------------------------------------------------------------------------------- Results of operations */
+
+static PyObject *take_response(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
+  (void)self;
+  return sf_py_response_new(state, sf_operation_take_response(operation));
+}
+
+static PyObject *take_batch(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
+  size_t count = self->count;
+  PyObject *list = PyList_New((Py_ssize_t)count);
+  sf_search_response **responses = PyMem_Calloc(count, sizeof(sf_search_response *));
+  if (list == NULL || responses == NULL) {
+    PyMem_Free(responses);
+    Py_XDECREF(list);
+    return PyErr_NoMemory();
+  }
+  sf_operation_take_responses(operation, responses, count);
+  for (size_t i = 0; i < count; i++) {
+    PyObject *response = list == NULL ? NULL : sf_py_response_new(state, responses[i]);
+    if (list == NULL)
+      sf_search_response_free(responses[i]);
+    else if (response == NULL)
+      Py_CLEAR(list);
+    else
+      PyList_SetItem(list, (Py_ssize_t)i, response);
+  }
+  PyMem_Free(responses);
+  return list;
+}
+
+static PyObject *take_changed(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
+  (void)state, (void)self;
+  return PyBool_FromLong(sf_operation_refresh_changed(operation));
+}
+
+static PyObject *take_nothing(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
+  (void)state, (void)self, (void)operation;
+  return Py_NewRef(Py_None);
+}
+
+/* ------------------------------------------------------------------------------------------------------ Searching */
+
+/* An operation of the reader that is not submitted yet. */
+static sf_py_operation *begin(PyObject *object, sf_py_take take, PyObject *const *target) {
+  sf_py_operation *operation = sf_py_operation_new(sf_py_state_of(object), take, target[0], target[1]);
+  if (operation == NULL)
+    return NULL;
+  operation->reader = Py_NewRef(object);
+  operation->sink = Py_NewRef(((sf_py_reader *)object)->sink);
+  return operation;
+}
+
 /* Submission, with or without the GIL. */
 typedef sf_code (*submit_function)(sf_reader *reader, const void *what, size_t count, sf_completion_queue *queue,
                                    void *user_data, sf_operation **operation, sf_error *error);
@@ -64,13 +120,12 @@ static sf_code submit_batch(sf_reader *reader, const void *requests, size_t coun
   return sf_reader_batch_search_submit(reader, requests, count, queue, user_data, operation, error);
 }
 
-static PyObject *submit(PyObject *object, PyObject *const *target, sf_py_kind kind, submit_function function,
+static PyObject *submit(PyObject *object, PyObject *const *target, sf_py_take take, submit_function function,
                         const sf_search_request *requests, size_t count) {
   sf_py_reader *self = (sf_py_reader *)object;
-  sf_py_operation *operation = sf_py_operation_new(sf_py_state_of(object), kind, target[0], target[1]);
+  sf_py_operation *operation = begin(object, take, target);
   if (operation == NULL)
     return NULL;
-  operation->reader = Py_NewRef(object);
   operation->count = count;
   sf_completion_queue *queue = sf_py_operation_target(target[0]);
   sf_operation *submitted = NULL;
@@ -108,7 +163,7 @@ static PyObject *search(PyObject *object, PyObject *const *args, Py_ssize_t coun
     return NULL;
   if (sf_py_routing_read(state, &args[SHARD_IDS], &request, &routing) == 0) {
     sf_py_vectors_request(&vectors, 0, &request);
-    operation = submit(object, args, SF_PY_SEARCH, submit_search, &request, 1);
+    operation = submit(object, args, take_response, submit_search, &request, 1);
     sf_py_routing_release(&routing);
   }
   sf_py_vectors_release(&vectors);
@@ -139,7 +194,7 @@ static PyObject *batch_search(PyObject *object, PyObject *const *args, Py_ssize_
   if (sf_py_routing_read(state, &args[SHARD_IDS], &common, &routing) == 0) {
     sf_search_request *requests = make_requests(&vectors, &common);
     if (requests != NULL)
-      operation = submit(object, args, SF_PY_BATCH_SEARCH, submit_batch, requests, vectors.count);
+      operation = submit(object, args, take_batch, submit_batch, requests, vectors.count);
     PyMem_Free(requests);
     sf_py_routing_release(&routing);
   }
@@ -147,7 +202,7 @@ static PyObject *batch_search(PyObject *object, PyObject *const *args, Py_ssize_
   return operation;
 }
 
-/* Ids as a list of ints; they are freed. */
+/* Ids as a list of ints; frees them. */
 static PyObject *list_shard_ids(uint32_t *shard_ids, size_t count) {
   PyObject *list = PyList_New((Py_ssize_t)count);
   for (size_t i = 0; list != NULL && i < count; i++) {
@@ -196,12 +251,11 @@ static PyObject *refresh(PyObject *object, PyObject *args) {
     return NULL;
   sf_py_operation *operation = NULL;
   if (check_arguments(object, target, 2, 2) == 0)
-    operation = sf_py_operation_new(sf_py_state_of(object), SF_PY_REFRESH, target[0], target[1]);
+    operation = begin(object, take_changed, target);
   if (operation == NULL) {
     PyBuffer_Release(&bytes);
     return NULL;
   }
-  operation->reader = Py_NewRef(object);
   manifest.bytes = bytes.buf;
   manifest.length = (size_t)bytes.len;
   sf_completion_queue *queue = sf_py_operation_target(target[0]);
@@ -222,10 +276,9 @@ static PyObject *close_reader(PyObject *object, PyObject *args) {
   if (!PyArg_ParseTuple(args, "OOL:close", &target[0], &target[1], &timeout_ms) ||
       check_arguments(object, target, 2, 2) < 0)
     return NULL;
-  sf_py_operation *operation = sf_py_operation_new(sf_py_state_of(object), SF_PY_CLOSE, target[0], target[1]);
+  sf_py_operation *operation = begin(object, take_nothing, target);
   if (operation == NULL)
     return NULL;
-  operation->reader = Py_NewRef(object);
   sf_operation *submitted = NULL;
   sf_error error;
   sf_code code = sf_reader_close_submit(self->reader, timeout_ms, sf_py_operation_target(target[0]), operation,
@@ -243,16 +296,82 @@ static PyObject *abandon(PyObject *object, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
+/* ------------------------------------------------------------------------- The served snapshot, as tuples */
+
+static sf_reader *reader_of(PyObject *object) {
+  return ((sf_py_reader *)object)->reader;
+}
+
+static PyObject *snapshot_info(PyObject *self, PyObject *unused) {
+  (void)unused;
+  sf_snapshot_info *info;
+  sf_error error;
+  if (sf_reader_snapshot_info(reader_of(self), &info, &error) != SF_OK)
+    return sf_py_raise(sf_py_state_of(self), &error);
+  PyObject *tuple = Py_BuildValue("(sIIsssL)", info->run_id, (unsigned)info->num_dbs, (unsigned)info->dim,
+                                  sf_metric_name(info->metric), sf_sharding_strategy_name(info->sharding),
+                                  info->manifest_ref, (long long)info->total_vectors);
+  sf_free(info);
+  return tuple;
+}
+
+static PyObject *manifest_ref(PyObject *self, PyObject *unused) {
+  (void)unused;
+  sf_snapshot_info *info;
+  sf_error error;
+  if (sf_reader_snapshot_info(reader_of(self), &info, &error) != SF_OK)
+    return sf_py_raise(sf_py_state_of(self), &error);
+  PyObject *ref = PyUnicode_FromString(info->manifest_ref);
+  sf_free(info);
+  return ref;
+}
+
+static PyObject *shard_details(PyObject *self, PyObject *unused) {
+  (void)unused;
+  sf_shard_detail *details;
+  size_t count;
+  sf_error error;
+  if (sf_reader_shard_details(reader_of(self), &details, &count, &error) != SF_OK)
+    return sf_py_raise(sf_py_state_of(self), &error);
+  PyObject *list = PyList_New((Py_ssize_t)count);
+  for (size_t i = 0; list != NULL && i < count; i++) {
+    const sf_shard_detail *shard = sf_shard_detail_at(details, i);
+    PyObject *row = Py_BuildValue("(IzLz)", (unsigned)shard->db_id, shard->db_url, (long long)shard->vector_count,
+                                  shard->checkpoint_id);
+    if (row == NULL)
+      Py_CLEAR(list);
+    else
+      PyList_SetItem(list, (Py_ssize_t)i, row);
+  }
+  sf_free(details);
+  return list;
+}
+
+static PyObject *health(PyObject *self, PyObject *threshold) {
+  sf_health *health;
+  sf_error error;
+  double seconds = PyFloat_AsDouble(threshold);
+  if (PyErr_Occurred())
+    return NULL;
+  if (sf_reader_health(reader_of(self), seconds, &health, &error) != SF_OK)
+    return sf_py_raise(sf_py_state_of(self), &error);
+  PyObject *tuple = Py_BuildValue("(szdIOz)", sf_health_status_name(health->status), health->manifest_ref,
+                                  health->manifest_age_seconds, (unsigned)health->num_shards,
+                                  health->is_closed ? Py_True : Py_False, health->refresh_error);
+  sf_free(health);
+  return tuple;
+}
+
 static PyMethodDef methods[] = {{"search", SF_PY_METHOD(search), METH_FASTCALL, NULL},
                                 {"batch_search", SF_PY_METHOD(batch_search), METH_FASTCALL, NULL},
                                 {"route", SF_PY_METHOD(route), METH_FASTCALL, NULL},
                                 {"refresh", refresh, METH_VARARGS, NULL},
                                 {"close", close_reader, METH_VARARGS, NULL},
                                 {"abandon", abandon, METH_NOARGS, NULL},
-                                {"snapshot_info", sf_py_reader_snapshot_info, METH_NOARGS, NULL},
-                                {"shard_details", sf_py_reader_shard_details, METH_NOARGS, NULL},
-                                {"health", sf_py_reader_health, METH_O, NULL},
-                                {"manifest_ref", sf_py_reader_manifest_ref, METH_NOARGS, NULL},
+                                {"snapshot_info", snapshot_info, METH_NOARGS, NULL},
+                                {"shard_details", shard_details, METH_NOARGS, NULL},
+                                {"health", health, METH_O, NULL},
+                                {"manifest_ref", manifest_ref, METH_NOARGS, NULL},
                                 {NULL, NULL, 0, NULL}};
 
 static PyType_Slot slots[] = {
@@ -263,14 +382,7 @@ static PyType_Spec reader_spec = {.name = "shardyfusion._core.Reader",
                                   .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
                                   .slots = slots};
 
-static PyMethodDef functions[] = {{"open", SF_PY_METHOD(sf_py_open), METH_VARARGS | METH_KEYWORDS, NULL},
-                                  {"history", SF_PY_METHOD(sf_py_history), METH_VARARGS | METH_KEYWORDS, NULL},
-                                  {"read_object", SF_PY_METHOD(sf_py_read_object), METH_VARARGS | METH_KEYWORDS, NULL},
-                                  {"check_manifest", sf_py_check_manifest, METH_VARARGS, NULL},
-                                  {NULL, NULL, 0, NULL}};
-
 int sf_py_add_readers(PyObject *module, sf_py_state *state) {
-  state->sink_type = sf_py_add_type(module, &sf_py_sink_spec, 1);
-  state->reader_type = state->sink_type == NULL ? NULL : sf_py_add_type(module, &reader_spec, 1);
-  return state->reader_type == NULL ? -1 : PyModule_AddFunctions(module, functions);
+  state->reader_type = sf_py_add_type(module, &reader_spec, 1);
+  return state->reader_type == NULL ? -1 : 0;
 }

@@ -1,4 +1,7 @@
-/* VectorSearchResponse: the neighbours of one query, a sequence of its results. */
+#include "response.h"
+
+#include "column.h"
+#include "object.h"
 #include "result.h"
 
 typedef struct response {

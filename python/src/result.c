@@ -1,8 +1,11 @@
-/* SearchResult: one neighbour. One that a search found makes its id and its payload when they are first asked for. */
 #include "result.h"
+
+#include "errors.h"
+#include "object.h"
 
 #include <stddef.h>
 
+/* One that a search found makes its id and its payload when they are first needed. */
 typedef struct result {
   PyObject_HEAD
   sf_py_answer *answer;        /* NULL: made from Python, and `given` is set */

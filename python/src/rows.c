@@ -1,6 +1,9 @@
 #include "rows.h"
 
+#include "arguments.h"
+#include "errors.h"
 #include "query.h"
+#include "vector.h"
 
 #include <stdarg.h>
 #include <string.h>

@@ -6,7 +6,9 @@
 #ifndef SF_PYTHON_ROWS_H
 #define SF_PYTHON_ROWS_H
 
-#include "module.h"
+#include "state.h"
+
+#include <shardyfusion/build.h>
 
 typedef struct sf_py_text_block sf_py_text_block;
 

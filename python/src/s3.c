@@ -1,4 +1,8 @@
-/* How object storage is reached: options, and credentials from a Python object. */
+#include "s3.h"
+
+#include "arguments.h"
+#include "errors.h"
+#include "object.h"
 #include "sink.h"
 
 #include <string.h>

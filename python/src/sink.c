@@ -1,6 +1,6 @@
 #include "sink.h"
 
-#include "reader.h"
+#include "object.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -264,7 +264,12 @@ static PyType_Slot slots[] = {{Py_tp_new, SF_PY_SLOT(construct)},
                               {Py_tp_methods, methods},
                               {0, NULL}};
 
-PyType_Spec sf_py_sink_spec = {.name = "shardyfusion._core.Sink",
-                               .basicsize = sizeof(sink),
-                               .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-                               .slots = slots};
+static PyType_Spec spec = {.name = "shardyfusion._core.Sink",
+                           .basicsize = sizeof(sink),
+                           .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+                           .slots = slots};
+
+int sf_py_add_sinks(PyObject *module, sf_py_state *state) {
+  state->sink_type = sf_py_add_type(module, &spec, 1);
+  return state->sink_type == NULL ? -1 : 0;
+}

@@ -1,5 +1,9 @@
 #include "vector.h"
 
+#include "errors.h"
+#include "numbers.h"
+#include "object.h"
+
 #include <string.h>
 
 static const char expected_vector[] = "float32 or float64 values of one dimension, or a sequence of numbers";

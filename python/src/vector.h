@@ -7,7 +7,9 @@
 #ifndef SF_PYTHON_VECTOR_H
 #define SF_PYTHON_VECTOR_H
 
-#include "numbers.h"
+#include "state.h"
+
+#include <shardyfusion/search.h>
 
 /* One vector, or an array of them; where it can be, borrowed from the caller's buffer. Zero-initialise. */
 typedef struct sf_py_vector {

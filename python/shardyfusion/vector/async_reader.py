@@ -7,8 +7,8 @@ import warnings
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from shardyfusion import _core
-from shardyfusion._builtin_factory import BuiltinReaderFactory
-from shardyfusion._lazy import asyncio, custom, store
+from shardyfusion._builtin_format import BuiltinFormat
+from shardyfusion._lazy import asyncio, lazy_module
 from shardyfusion._options import (
     ReaderOptions,
     Reporter,
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import TracebackType
 
+    from shardyfusion import _custom as custom
+    from shardyfusion import _store as store
     from shardyfusion._custom import AsyncReaderFactory, CustomShards
     from shardyfusion._store import AsyncManifestStore, LoadedManifest
     from shardyfusion.credentials import CredentialProvider
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
         VectorShardDetail,
         VectorSnapshotInfo,
     )
+else:
+    custom = lazy_module("shardyfusion._custom")
+    store = lazy_module("shardyfusion._store")
 
 __all__ = ["AsyncShardedVectorReader"]
 
@@ -85,7 +90,7 @@ class AsyncShardedVectorReader:
         max_concurrency: int | None = None,
         max_fallback_attempts: int = 3,
         rate_limiter: AsyncRateLimiter | None = None,
-        reader_factory: AsyncReaderFactory | BuiltinReaderFactory | None = None,
+        reader_factory: AsyncReaderFactory | BuiltinFormat | None = None,
         preload_shards: bool = False,
         max_cached_shards: int | None = None,
         metrics_collector: MetricsCollector | None = None,
@@ -125,7 +130,7 @@ class AsyncShardedVectorReader:
         :raises ShardyfusionError: Storage denies access.
         """
         reader = cls.__new__(cls)
-        builtin = reader_factory if isinstance(reader_factory, BuiltinReaderFactory) else None
+        builtin = reader_factory if isinstance(reader_factory, BuiltinFormat) else None
         reader._options = ReaderOptions.check(
             s3_prefix=s3_prefix,
             local_root=local_root,
@@ -149,7 +154,7 @@ class AsyncShardedVectorReader:
         reader._store_failure = None
         reader._payload = None
         await reader._open()
-        if reader_factory is not None and not isinstance(reader_factory, BuiltinReaderFactory):
+        if reader_factory is not None and not isinstance(reader_factory, BuiltinFormat):
             await reader._open_custom(reader_factory, preload_shards)
         return reader
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from shardyfusion import _core
-from shardyfusion._builtin_factory import BuiltinReaderFactory
+from shardyfusion._builtin_format import BuiltinFormat
 from shardyfusion._custom import split_queries
 from shardyfusion._custom_sync import SyncCustomShards
 from shardyfusion._options import (
@@ -72,7 +72,7 @@ class ShardedVectorReader:
         max_workers: int | None = None,
         max_fallback_attempts: int = 3,
         rate_limiter: RateLimiter | None = None,
-        reader_factory: ReaderFactory | BuiltinReaderFactory | None = None,
+        reader_factory: ReaderFactory | BuiltinFormat | None = None,
         preload_shards: bool = False,
         max_cached_shards: int | None = None,
         metrics_collector: MetricsCollector | None = None,
@@ -85,7 +85,7 @@ class ShardedVectorReader:
         `max_workers` instead of `max_concurrency`."""
         if self._is_opened:
             raise ReaderStateError("the reader is open already: its __init__ was called before")
-        builtin = reader_factory if isinstance(reader_factory, BuiltinReaderFactory) else None
+        builtin = reader_factory if isinstance(reader_factory, BuiltinFormat) else None
         self._options = ReaderOptions.check(
             s3_prefix=s3_prefix,
             local_root=local_root,
@@ -112,7 +112,7 @@ class ShardedVectorReader:
         self._is_opened = True
         self._is_closed = False
         register_reader(self)
-        if reader_factory is not None and not isinstance(reader_factory, BuiltinReaderFactory):
+        if reader_factory is not None and not isinstance(reader_factory, BuiltinFormat):
             self._open_custom(reader_factory, preload_shards)
 
     @classmethod

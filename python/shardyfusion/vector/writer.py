@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from shardyfusion import _core, _json, _values
-from shardyfusion._options import Reporter, path_option
+from shardyfusion._options import Reporter
+from shardyfusion._paths import path_option
 from shardyfusion._text import describe, reason
 from shardyfusion._types import DistanceMetric, VectorRecord, VectorShardingStrategy
 from shardyfusion.config import VectorColumnInput

@@ -1,0 +1,15 @@
+"""The shard formats that the library supports itself."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BuiltinFormat:
+    """Restricts a reader to one shard format. When it is passed as `reader_factory`, the library opens and searches the
+    shards itself."""
+
+    shard_format: ClassVar[str]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
