@@ -18,10 +18,11 @@ struct sf_completion_queue {
   pthread_mutex_t mutex;
   pthread_cond_t arrived;
   sf_queue_link ring; /* head: next is the first to pop */
-  bool
-      signalled; /* a byte is in the pipe, or about to be written: one for all operations that are queued until it is read */
-  bool freed;   /* by the owner: nothing is queued any more */
-  int read_end; /* both stay open until the last reference is released: a thread may be about to write */
+  bool freed;         /* by the owner: nothing is queued any more */
+  /* A byte is in the pipe, or about to be written: one for all operations that are queued until it is read. */
+  bool signalled;
+  /* Both ends stay open until the last reference is released: a thread may be about to write. */
+  int read_end;
   int write_end;
 };
 
@@ -161,8 +162,8 @@ sf_operation *sf_completion_queue_wait(sf_completion_queue *queue, int64_t timeo
 void sf_completion_queue_free(sf_completion_queue *queue) {
   if (queue == NULL)
     return;
-  if (sf_completion_queue_check(queue, NULL) !=
-      SF_OK) { /* the child closes its descriptors; the memory stays as it is */
+  if (sf_completion_queue_check(queue, NULL) != SF_OK) {
+    /* A fork's child closes its descriptors; the memory stays as it is. */
     close(queue->read_end);
     close(queue->write_end);
     return;

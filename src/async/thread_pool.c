@@ -481,11 +481,12 @@ void sf_pool_leave(sf_pool_client *client) {
   while (self == NULL && !is_idle_locked(client))
     pthread_cond_wait(&client->ended, &registry.mutex);
   bool is_gone = is_idle_locked(client);
-  bool ends_pool =
-      is_gone && remove_client_locked(client); /* not on a thread of the pool: it runs another client's task */
+  /* False on a thread of the pool: it runs another client's task. */
+  bool ends_pool = is_gone && remove_client_locked(client);
+  SF_ASSERT(self == NULL || !ends_pool);
   unlock_registry();
   if (is_gone)
     free_client(client);
-  if (ends_pool && self == NULL)
+  if (ends_pool)
     join_and_free(pool);
 }

@@ -39,7 +39,7 @@ bool sf_json_append_string(sf_buffer *buffer, const char *text, size_t length) {
       appended = append_escaped(buffer, text[at]);
     else if (sequence == 0)
       appended = sf_buffer_append_text(buffer, "\\ufffd");
-    else if (plain == 0 && code_point < 0xA0) /* terminals obey U+0080 to U+009F */
+    else if (plain == 0 && code_point < 0xA0) /* terminals interpret U+0080 to U+009F */
       appended = sf_buffer_append_format(buffer, "\\u%04x", (unsigned)code_point);
     else
       appended = sf_buffer_append(buffer, text + at, sequence);

@@ -30,7 +30,7 @@ sf_code sf_sqlite_fail(sqlite3 *database, int status, const char *what, const ch
   if (out_of_memory)
     return sf_fail(error, code, "%s: %s: expected a sound database, found one that SQLite has no memory for", what,
                    action);
-  /* Only for a file that can't be opened is the system's error of this call. */
+  /* For other failures the system's error may be of an earlier call. */
   if ((status & 0xFF) == SQLITE_CANTOPEN && sf_errno_is_exhaustion(sqlite3_system_errno(database)))
     return sf_fail_errno(error, "open", what, sqlite3_system_errno(database));
   if ((status & 0xFF) == SQLITE_INTERRUPT)

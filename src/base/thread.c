@@ -53,7 +53,7 @@ typedef struct scheduling_attributes {
   uint64_t flags;
   int32_t nice;
   uint32_t priority;
-  uint64_t runtime; /* for SCHED_OTHER: how long a turn is to be, in nanoseconds */
+  uint64_t runtime; /* for SCHED_OTHER: the length of a time slice, in nanoseconds */
   uint64_t deadline;
   uint64_t period;
 } scheduling_attributes;
@@ -98,11 +98,11 @@ sf_code sf_fail_thread(sf_error *error, int reason, const char *purpose) {
 #if defined(__linux__)
 enum { NICEST = 19 };
 
-/* Each thread has a nice value of its own here, and 0 means the calling one (setpriority(2), "C library/kernel
+/* On Linux each thread has its own nice value, and 0 means the calling thread (setpriority(2), "C library/kernel
  * differences"). */
 void sf_thread_lower_priority(uint32_t nice) {
-  int wanted = getpriority(PRIO_PROCESS, (id_t)getpid()) +
-               (int)nice; /* from the main thread's value, not the starting thread's */
+  /* From the main thread's value, not the starting thread's. */
+  int wanted = getpriority(PRIO_PROCESS, (id_t)getpid()) + (int)nice;
   if (nice > 0 && getpriority(PRIO_PROCESS, 0) < wanted)
     setpriority(PRIO_PROCESS, 0, wanted < NICEST ? wanted : NICEST);
 }

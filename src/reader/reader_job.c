@@ -23,8 +23,8 @@ sf_code sf_reader_job_submit(sf_reader_job job, const sf_job_functions *function
   *context = job;
   pthread_mutex_lock(&reader->mutex);
   reader->num_jobs++;
-  sf_executor *executor =
-      reader->executor; /* NULL when it is closed: the job gets its own, and fails or does nothing */
+  /* NULL when the reader is closed: the job gets an executor of its own, and fails or does nothing. */
+  sf_executor *executor = reader->executor;
   if (executor != NULL)
     sf_executor_retain(executor);
   pthread_mutex_unlock(&reader->mutex);

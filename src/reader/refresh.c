@@ -32,7 +32,7 @@ static void pass_on_cancellation(sf_cancellation_hook *hook) {
   sf_cancellation_request(&running->cancellation);
 }
 
-/* With the refresh mutex held. `given` NULL: what `_CURRENT` points to. */
+/* `given` NULL: what `_CURRENT` points to. */
 static sf_code load_newer_locked(sf_reader *reader, const sf_manifest_source *given,
                                  const sf_cancellation *cancellation, bool *changed, sf_error *error) {
   SF_ASSERT_LOCKED(&reader->refresh_mutex);

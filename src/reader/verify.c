@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-/* A verification under way. */
+/* A verification that is running. */
 typedef struct verification {
   sf_storage *storage;
   sf_shard_resources *resources;
@@ -73,7 +73,7 @@ static size_t count_objects(const sf_manifest *manifest) {
   return count;
 }
 
-/* Says what of the manifest itself does not hold once it is parsed. */
+/* Checks what parsing leaves out: that the snapshot has vectors, and what its routing strategy needs. */
 static sf_code check_metadata(const sf_snapshot *snapshot, sf_error *error) {
   const sf_manifest *manifest = &snapshot->manifest;
   if (!manifest->has_vectors)

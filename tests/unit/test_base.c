@@ -34,7 +34,7 @@ static void timestamps_are_read(void **state) {
   }
 }
 
-static void what_is_no_timestamp_is_refused(void **state) {
+static void other_texts_than_timestamps_are_refused(void **state) {
   (void)state;
   static const char *const texts[] = {"",
                                       "2026",
@@ -146,7 +146,7 @@ static void messages_are_always_utf_8_and_never_commands(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(timestamps_are_read),
-      cmocka_unit_test(what_is_no_timestamp_is_refused),
+      cmocka_unit_test(other_texts_than_timestamps_are_refused),
       cmocka_unit_test(sizes_that_overflow_are_no_memory),
       cmocka_unit_test(buffers_grow_and_end_in_a_nul),
       cmocka_unit_test(a_cursor_never_passes_the_end),

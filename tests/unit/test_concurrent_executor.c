@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* A task that waits to be let go, and notes when it ran. */
+/* A task that waits until the test releases it, and notes when it ran. */
 typedef struct event {
   sf_task task; /* first: the executor hands it back */
   struct board *on;
@@ -239,7 +239,7 @@ static void executors_that_share_threads_take_turns(void **state) {
   board_destroy(&on);
 }
 
-static void a_task_is_told_to_yield_when_another_executor_waits_for_its_thread(void **state) {
+static void a_task_should_yield_when_another_executor_waits_for_its_thread(void **state) {
   (void)state;
   board on;
   board_init(&on);
@@ -442,7 +442,7 @@ int main(void) {
     cmocka_unit_test(threads_are_counted_once_however_often_they_are_used),
     cmocka_unit_test(a_client_runs_no_more_tasks_at_once_than_it_may),
     cmocka_unit_test(executors_that_share_threads_take_turns),
-    cmocka_unit_test(a_task_is_told_to_yield_when_another_executor_waits_for_its_thread),
+    cmocka_unit_test(a_task_should_yield_when_another_executor_waits_for_its_thread),
     cmocka_unit_test(a_task_that_goes_back_comes_before_the_others_of_its_executor),
     cmocka_unit_test(an_executor_whose_loads_hang_keeps_no_other_from_loading),
 #if defined(__linux__)

@@ -333,7 +333,7 @@ static void count_release(void *context) {
   atomic_fetch_add(&((counted *)context)->released, 1);
 }
 
-static void cancelling_calls_the_work_once_and_lets_its_context_go_once(void **state) {
+static void cancelling_calls_the_work_once_and_releases_its_context_once(void **state) {
   (void)state;
   counted calls = {0};
   sf_operation *operation = make_operation(NULL, NULL);
@@ -485,7 +485,7 @@ int main(void) {
       cmocka_unit_test(an_outcome_without_a_value_has_its_count_alone),
       cmocka_unit_test(a_batch_that_is_taken_with_a_wrong_count_stays),
       cmocka_unit_test(of_two_threads_that_take_a_batch_one_gets_it),
-      cmocka_unit_test(cancelling_calls_the_work_once_and_lets_its_context_go_once),
+      cmocka_unit_test(cancelling_calls_the_work_once_and_releases_its_context_once),
       cmocka_unit_test(an_operation_that_finished_is_not_cancelled_any_more),
       cmocka_unit_test(cancelling_may_race_with_completion),
       cmocka_unit_test(releasing_may_race_with_completion),

@@ -31,7 +31,7 @@ static int base64_digit(char character) {
   return found != NULL ? (int)(found - digits) : -1;
 }
 
-/* With a NUL behind the bytes. */
+/* With a NUL after the bytes. */
 static char *decode_base64(const char *text, size_t *length) {
   char *bytes = sf_calloc(strlen(text) + 1, 1);
   assert_non_null(bytes);
@@ -218,7 +218,7 @@ static void integers_are_read_exactly_or_not_at_all(void **state) {
   }
 }
 
-static void what_stands_for_other_values_leaves_all_else_alone(void **state) {
+static void replacing_a_value_leaves_all_else_unchanged(void **state) {
   (void)state;
   static const char text[] = "[\"a\\\"18446744073709551616\\\\\", 18446744073709551616, -18446744073709551616, "
                              "1e400, \"\\ud800x\", {\"a\\u0000b\": \"\\u0000\"}, -1e400, 7]";
@@ -387,7 +387,7 @@ static char *make_document(void) {
   return (char *)text.data;
 }
 
-static void memory_that_runs_out_is_told_as_that(void **state) {
+static void running_out_of_memory_is_reported_as_that(void **state) {
   (void)state;
   char *text = make_document();
   size_t refusals = 0;
@@ -440,13 +440,13 @@ int main(void) {
       cmocka_unit_test(what_values_cannot_hold_is_refused_where_they_must_be_exact),
       cmocka_unit_test(json_is_nested_to_a_bound),
       cmocka_unit_test(integers_are_read_exactly_or_not_at_all),
-      cmocka_unit_test(what_stands_for_other_values_leaves_all_else_alone),
+      cmocka_unit_test(replacing_a_value_leaves_all_else_unchanged),
       cmocka_unit_test(of_members_with_one_name_the_last_counts),
       cmocka_unit_test(members_are_found_as_they_were_written),
       cmocka_unit_test(integers_are_read_within_the_length_of_their_text),
       cmocka_unit_test(numbers_are_read_alike_in_every_locale),
       cmocka_unit_test(objects_are_written),
-      cmocka_unit_test(memory_that_runs_out_is_told_as_that),
+      cmocka_unit_test(running_out_of_memory_is_reported_as_that),
       cmocka_unit_test(others_keep_their_allocation_functions),
   };
   return cmocka_run_group_tests_name("json", tests, NULL, NULL);

@@ -61,7 +61,7 @@ static void a_database_is_read_and_never_written(void **state) {
   sf_buffer_free(&bytes);
 }
 
-static void what_is_no_database_fails_with_the_callers_code_and_words(void **state) {
+static void a_file_that_is_no_database_fails_with_the_callers_code_and_message(void **state) {
   (void)state;
   char garbage[1024];
   char path[PATH_SIZE];
@@ -188,7 +188,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(only_ordinary_tables_are_tables),
       cmocka_unit_test(a_database_is_read_and_never_written),
-      cmocka_unit_test(what_is_no_database_fails_with_the_callers_code_and_words),
+      cmocka_unit_test(a_file_that_is_no_database_fails_with_the_callers_code_and_message),
       cmocka_unit_test(a_table_without_end_is_given_up),
       cmocka_unit_test(a_statement_that_is_renewed_is_not_given_up),
       cmocka_unit_test(a_value_longer_than_the_file_is_refused),
