@@ -9,6 +9,10 @@ import sys
 
 import numpy as np
 import pytest
+from shardyfusion.vector import ShardedVectorReader
+from shardyfusion.vector.writer import write_sharded
+
+from small_snapshots import small_config
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -93,6 +97,35 @@ class Published:
 
     def expected_ids(self, query, **routing):
         return [row[0] for row in self.live.search(query, **routing)]
+
+
+@pytest.fixture(scope="module")
+def vectors(request):
+    """Random vectors of the module's shape (ROWS, DIM), from its SEED."""
+    module = request.module
+    return np.random.default_rng(module.SEED).standard_normal((module.ROWS, module.DIM)).astype(np.float32)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A root that nothing was written to."""
+    return tmp_path / "snapshot"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, vectors):
+    """A snapshot of the module's vectors in two shards, by the variable `shard` of a routing context."""
+    root = tmp_path_factory.mktemp("written") / "snapshot"
+    cel = {"num_dbs": 2, "strategy": "cel", "cel_expr": "shard", "cel_columns": {"shard": "int"}}
+    config = small_config(root, vectors.shape[1], batch_size=8, **cel)
+    write_sharded(vectors, config, routing_contexts=[{"shard": row % 2} for row in range(len(vectors))])
+    return root
+
+
+@pytest.fixture
+def reader(written, tmp_path):
+    with ShardedVectorReader(s3_prefix=written, local_root=tmp_path / "cache") as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -11,48 +11,22 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from shardyfusion.errors import ConfigValidationError
-from shardyfusion.sqlite_vec_adapter import SqliteVecFactory
 from shardyfusion.vector import ShardedVectorReader
-from shardyfusion.vector.writer import (
-    VectorColumnInput,
-    VectorIndexConfig,
-    VectorShardedWriteConfig,
-    VectorShardingConfig,
-    write_sharded,
-)
+from shardyfusion.vector.writer import VectorColumnInput, write_sharded
 
-DIM, ROWS = 4, 24
+from small_snapshots import nearest, small_config
+
+DIM, ROWS, SEED = 4, 24, 5
 NAMES = [f"row-{row}" for row in range(ROWS)]
 UTC = datetime.timezone.utc
 
 
-@pytest.fixture(scope="module")
-def vectors():
-    return np.random.default_rng(5).standard_normal((ROWS, DIM)).astype(np.float32)
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "snapshot"
-
-
 def configure(root, batch_size=10, **sharding):
-    return VectorShardedWriteConfig(
-        index_config=VectorIndexConfig(dim=DIM, metric="l2"),
-        sharding=VectorShardingConfig(**(sharding or {"num_dbs": 1, "train_centroids": True})),
-        s3_prefix=root,
-        adapter_factory=SqliteVecFactory(),
-        batch_size=batch_size,
-    )
+    return small_config(root, DIM, batch_size=batch_size, **sharding)
 
 
 def lists(vectors):
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), DIM)
-
-
-def found(root, vectors):
-    with ShardedVectorReader(s3_prefix=root, local_root=root.parent / "cache") as reader:
-        return [response[0] for response in reader.batch_search(vectors, top_k=1, num_probes=64)]
 
 
 def in_runs(values):
@@ -94,14 +68,14 @@ def test_ids_of_any_encoding_are_taken(root, vectors, encoding, kind):
     expected = list(range(100, 100 + ROWS)) if "int" in kind else NAMES
     ids = ENCODINGS[encoding](pa.array(expected, getattr(pa, kind)()))
     write_sharded(pa.table({"id": ids, "vector": lists(vectors)}), configure(root))
-    assert [hit.id for hit in found(root, vectors)] == expected
+    assert [hit.id for hit in nearest(root, vectors)] == expected
 
 
 def test_uuids_are_ids(root, vectors):
     expected = [str(uuid.UUID(int=row << 100)) for row in range(ROWS)]
     ids = pa.array([uuid.UUID(text).bytes for text in expected], pa.uuid())
     write_sharded(pa.table({"id": ids, "vector": lists(vectors)}), configure(root))
-    assert [hit.id for hit in found(root, vectors)] == expected
+    assert [hit.id for hit in nearest(root, vectors)] == expected
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -191,7 +165,7 @@ def test_values_of_any_type_are_written_as_those_of_records(root, vectors, kind)
     inner = pa.StructArray.from_arrays([plain], ["x"])
     table = pa.table({"id": NAMES[: len(values)], "vector": lists(rows), "plain": plain, "inner": inner})
     write_sharded(table, configure(root), VectorColumnInput(payload_cols=["plain", "inner"]))
-    for value, hit in zip(values, found(root, rows), strict=True):
+    for value, hit in zip(values, nearest(root, rows), strict=True):
         text = {} if kind == "map" and not value else expected(value)
         assert hit.payload == ({"plain": text} if value is not None else {}) | {"inner": {"x": text}}
 
@@ -200,7 +174,7 @@ def test_timestamps_tell_the_time_in_their_zone(root, vectors):
     moments = [datetime.datetime(2024, month, 1, 12, tzinfo=UTC) for month in (1, 7)]
     table = pa.table({"vector": lists(vectors[:2]), "payload": pa.array([{"at": moment} for moment in moments], pa.struct({"at": pa.timestamp("ms", "Europe/Berlin")}))})
     write_sharded(table, configure(root))
-    assert [hit.payload["at"] for hit in found(root, vectors[:2])] == ["2024-01-01 13:00:00+01:00", "2024-07-01 14:00:00+02:00"]
+    assert [hit.payload["at"] for hit in nearest(root, vectors[:2])] == ["2024-01-01 13:00:00+01:00", "2024-07-01 14:00:00+02:00"]
 
 
 def test_decimals_are_written_as_python_writes_them(root, vectors):
@@ -208,7 +182,7 @@ def test_decimals_are_written_as_python_writes_them(root, vectors):
     for scale in (0, 3, 12, 38):
         values = [decimal.Decimal(numbers.randrange(-(10 ** numbers.randrange(1, 39)) + 1, 10 ** numbers.randrange(1, 39))).scaleb(-scale, decimal.Context(prec=60)) for _ in range(ROWS)]
         write_sharded(pa.table({"vector": lists(vectors), "n": pa.array(values, pa.decimal128(38, scale))}), configure(root), VectorColumnInput(payload_cols=["n"]))
-        assert [hit.payload["n"] for hit in found(root, vectors)] == [str(value) for value in values]
+        assert [hit.payload["n"] for hit in nearest(root, vectors)] == [str(value) for value in values]
 
 
 VECTORS = {
@@ -227,14 +201,14 @@ VECTORS = {
 @pytest.mark.parametrize("kind", VECTORS)
 def test_vectors_of_any_layout_are_taken(root, vectors, kind):
     write_sharded(pa.table({"id": NAMES, "vector": VECTORS[kind](vectors)}), configure(root))
-    assert [hit.id for hit in found(root, vectors)] == NAMES
+    assert [hit.id for hit in nearest(root, vectors)] == NAMES
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "int32", "int64", "uint64"])
 def test_vectors_may_be_integers(root, vectors, kind):
     rows = np.random.default_rng(1).permutation(ROWS * DIM).reshape(ROWS, DIM)
     write_sharded(pa.table({"id": NAMES, "vector": pa.array(rows.tolist(), pa.list_(getattr(pa, kind)()))}), configure(root))
-    hits = found(root, rows.astype(np.float32))
+    hits = nearest(root, rows.astype(np.float32))
     assert [(hit.id, hit.score) for hit in hits] == [(name, 0) for name in NAMES]
 
 
@@ -243,7 +217,7 @@ def test_frames_of_pandas_are_tables(root, vectors):
     frame = pd.DataFrame({"id": pd.Categorical(NAMES), "vector": list(vectors), "n": range(ROWS), "at": pd.Timestamp("2024-01-01", tz="UTC")})
     frame = frame[frame.n % 3 != 0].sort_values("n", ascending=False)
     write_sharded(frame, configure(root), VectorColumnInput(payload_cols=["n", "at"]))
-    hits = found(root, vectors[frame.n])
+    hits = nearest(root, vectors[frame.n])
     assert [hit.id for hit in hits] == [NAMES[n] for n in frame.n]
     assert [hit.payload for hit in hits] == [{"n": n, "at": "2024-01-01 00:00:00+00:00"} for n in frame.n]
 
@@ -260,7 +234,7 @@ def test_frames_of_polars_are_tables(root, vectors):
         }
     ).filter(pl.col("word") == "a").reverse()
     write_sharded(frame, configure(root), VectorColumnInput(payload_cols=["word", "price", "at", "took"]))
-    hits = found(root, vectors[::2])
+    hits = nearest(root, vectors[::2])
     assert [hit.id for hit in hits] == NAMES[::2]
     assert hits[0].payload == {"word": "a", "price": "1.50", "at": "2024-01-01 00:00:00+00:00", "took": "0:00:01"}
 
@@ -270,7 +244,7 @@ def test_datasets_are_read_as_they_were_selected(root, vectors):
     whole = datasets.Dataset.from_dict({"id": NAMES, "vector": vectors.tolist(), "n": list(range(ROWS))})
     picked = whole.filter(lambda row: row["n"] % 3 == 0).select([5, 1, 3, 7])
     write_sharded(picked, configure(root), VectorColumnInput(payload_cols=["n"]))
-    hits = found(root, vectors[[15, 3, 9, 21]])
+    hits = nearest(root, vectors[[15, 3, 9, 21]])
     assert [(hit.id, hit.payload) for hit in hits] == [(NAMES[n], {"n": n}) for n in (15, 3, 9, 21)]
     with ShardedVectorReader(s3_prefix=root, local_root=root.parent / "cache") as reader:
         assert reader.snapshot_info().total_vectors == 4
@@ -299,7 +273,7 @@ class Dataset:
 def test_datasets_are_read_by_their_batches(root, vectors):
     table = pa.table({"id": NAMES, "vector": lists(vectors)})
     write_sharded(Dataset(table, [7, 2, 11]), configure(root))
-    assert [hit.id for hit in found(root, vectors[[7, 2, 11]])] == [NAMES[n] for n in (7, 2, 11)]
+    assert [hit.id for hit in nearest(root, vectors[[7, 2, 11]])] == [NAMES[n] for n in (7, 2, 11)]
 
 
 @pytest.mark.parametrize(
