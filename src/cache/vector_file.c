@@ -1,5 +1,6 @@
 #include "cache/vector_file.h"
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "base/files.h"
 #include "base/memory.h"
@@ -57,6 +58,7 @@ static bool data_checks_out(const uint8_t *bytes, const sf_vector_file_header *h
 static void describe_mapping(const uint8_t *bytes, const sf_vector_file_header *header, const sf_vector_layout *layout,
                              sf_vector_file *file) {
   /* The sections' offsets are multiples of their items' sizes, and the mapping begins at a page. */
+  SF_ASSERT(layout->vectors % 64 == 0 && layout->row_ids % 64 == 0 && layout->centre % 64 == 0);
   const void *norms = bytes + layout->norms;
   const void *vectors = bytes + layout->vectors;
   const void *row_ids = bytes + layout->row_ids;
@@ -202,6 +204,7 @@ static sf_code write_statistics(sf_vector_file_writer *writer, uint64_t first_ro
 sf_code sf_vector_file_write_rows(sf_vector_file_writer *writer, uint64_t first_row, const float *vectors,
                                   const int64_t *row_ids, size_t count, sf_error *error) {
   const size_t row_bytes = (size_t)writer->header.dim * sizeof(float);
+  SF_ASSERT(first_row <= writer->header.num_rows && count <= writer->header.num_rows - first_row);
   SF_TRY(sf_write_at(writer->file.descriptor, writer->file.path, vectors, count * row_bytes,
                      writer->layout.vectors + first_row * row_bytes, error));
   SF_TRY(sf_write_at(writer->file.descriptor, writer->file.path, row_ids, count * sizeof(int64_t),

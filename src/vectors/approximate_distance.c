@@ -1,5 +1,7 @@
 #include "vectors/approximate_distance.h"
 
+#include "base/assert.h"
+
 #include <float.h>
 #include <math.h>
 
@@ -93,6 +95,7 @@ static void fill_unknown(size_t num_queries, size_t count, float *const *distanc
 
 void sf_approximate_distances(const sf_query_vector *const *query_vectors, size_t num_queries, const float *rows,
                               size_t count, const float *inverse_norms, float *const *distances) {
+  SF_ASSERT(num_queries > 0);
   const sf_query_vector *first = query_vectors[0];
   bool has_shared = first->kernels->dot_shared != NULL;
   if (sf_scorings[first->score_convention].is_normalised && inverse_norms == NULL) {

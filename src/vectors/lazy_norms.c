@@ -1,5 +1,6 @@
 #include "vectors/lazy_norms.h"
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "vectors/distance.h"
 
@@ -31,6 +32,7 @@ struct sf_lazy_norms {
 };
 
 size_t sf_rows_per_chunk(size_t dim) {
+  SF_ASSERT(dim > 0);
   size_t rows = CHUNK_BYTES / sizeof(float) / dim;
   if (rows >= WHOLE_ROWS)
     rows -= rows % WHOLE_ROWS;
@@ -147,6 +149,7 @@ static double compute_chunk(const sf_lazy_norms *norms, size_t chunk, const floa
 
 sf_chunk_norms sf_lazy_norms_of_chunk(sf_lazy_norms *norms, size_t chunk, const float *query, float *dots,
                                       float *scratch) {
+  SF_ASSERT(chunk < sf_num_chunks(norms->num_rows, norms->dim));
   atomic_uchar *state = &norms->states[chunk];
   float *kept = norms->inverse_norms == NULL ? NULL : norms->inverse_norms + chunk * sf_rows_per_chunk(norms->dim);
   if (atomic_load_explicit(state, memory_order_acquire) == KNOWN)
@@ -167,6 +170,7 @@ sf_chunk_norms sf_lazy_norms_of_chunk(sf_lazy_norms *norms, size_t chunk, const 
 }
 
 sf_chunk_norms sf_lazy_norms_of_row(sf_lazy_norms *norms, size_t row, const float *query, float *dot, float *scratch) {
+  SF_ASSERT(row < norms->num_rows);
   const sf_kernels *kernels = sf_kernels_get();
   const float *vector = norms->vectors + row * norms->dim;
   size_t chunk = row / sf_rows_per_chunk(norms->dim);

@@ -1,5 +1,6 @@
 #include "vectors/lazy_quantized.h"
 
+#include "base/assert.h"
 #include "base/files.h"
 #include "base/memory.h"
 #include "vectors/lazy_norms.h"
@@ -77,6 +78,7 @@ const sf_quantized *sf_lazy_quantized_get(const sf_lazy_quantized *lazy) {
 }
 
 bool sf_lazy_quantized_has(const sf_lazy_quantized *lazy, size_t chunk) {
+  SF_ASSERT(chunk < sf_num_chunks(lazy->num_rows, lazy->dim));
   return atomic_load_explicit(&lazy->states[chunk], memory_order_acquire) == QUANTIZED;
 }
 
@@ -122,6 +124,7 @@ static void quantize_chunk(sf_lazy_quantized *lazy, size_t chunk) {
   const sf_metric metric = lazy->quantized.metric;
   size_t rows = sf_rows_per_chunk(lazy->dim);
   size_t begin = chunk * rows;
+  SF_ASSERT(begin % SF_QUANTIZED_GROUP_ROWS == 0 && begin < lazy->num_rows);
   size_t left = lazy->num_rows - begin;
   uint8_t *groups[SF_QUANTIZED_KINDS];
   for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
@@ -142,6 +145,7 @@ uint64_t sf_lazy_quantized_num_not_finite(const sf_lazy_quantized *lazy) {
 }
 
 void sf_lazy_quantized_visit(sf_lazy_quantized *lazy, size_t chunk) {
+  SF_ASSERT(chunk < sf_num_chunks(lazy->num_rows, lazy->dim));
   atomic_uchar *state = &lazy->states[chunk];
   unsigned char seen = UNSEEN;
   if (atomic_compare_exchange_strong_explicit(state, &seen, VISITED, memory_order_relaxed, memory_order_relaxed) ||

@@ -4,6 +4,7 @@
  */
 #include "vectors/metrics.h"
 
+#include "base/assert.h"
 #include "vectors/query_vector.h"
 
 #include <float.h>
@@ -109,6 +110,7 @@ bool sf_metric_is_known(sf_metric metric) {
 
 const sf_scoring *sf_scoring_of_metric(sf_metric metric) {
   const sf_scoring *scoring = find_row(metric);
+  SF_ASSERT(scoring != NULL);
   return scoring;
 }
 

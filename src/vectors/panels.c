@@ -1,5 +1,6 @@
 #include "vectors/panels.h"
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "vectors/distance.h"
 
@@ -52,6 +53,7 @@ static size_t columns_from(const sf_panels *panels, size_t first) {
 }
 
 void sf_panels_set(sf_panels *panels, size_t index, const float *vector) {
+  SF_ASSERT(index < panels->width);
   size_t first = index - index % panels->kernels->panel_columns;
   size_t num_columns = columns_from(panels, first);
   float *column = panels->components + first * panels->dim + (index - first);
@@ -61,6 +63,7 @@ void sf_panels_set(sf_panels *panels, size_t index, const float *vector) {
 
 void sf_panels_products(const sf_panels *panels, const float *const *rows, size_t num_rows, float *products) {
   float tile[SF_TILE_ROWS * MAX_COLUMNS];
+  SF_ASSERT(panels->kernels->panel_columns <= MAX_COLUMNS);
   for (size_t first = 0; first < panels->width; first += panels->kernels->panel_columns) {
     size_t num_columns = columns_from(panels, first);
     const float *panel = panels->components + first * panels->dim;

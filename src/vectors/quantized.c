@@ -1,5 +1,6 @@
 #include "vectors/quantized.h"
 
+#include "base/assert.h"
 #include "vectors/metrics.h"
 #include "vectors/quantized_kernels.h"
 
@@ -40,6 +41,7 @@ bool sf_quantized_is_worth_it(uint64_t num_rows, uint32_t dim) {
 }
 
 void sf_quantized_choose_centre(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, float *centre) {
+  SF_ASSERT(dim > 0);
   const sf_scoring *scoring = sf_scoring_of_metric(metric);
   size_t step = num_rows / SAMPLED_ROWS + 1;
   size_t num_added = 0;
@@ -66,6 +68,7 @@ typedef struct group_numbers {
 } group_numbers;
 
 static group_numbers numbers_of(sf_quantized_kind kind, uint8_t *group, uint32_t dim, const sf_scoring *scoring) {
+  SF_ASSERT((uintptr_t)group % _Alignof(float) == 0);
   float *numbers = (float *)(uintptr_t)sf_quantized_numbers(group, sf_quantized_blocks(kind, dim));
   return (group_numbers){numbers, numbers + SF_QUANTIZED_GROUP_ROWS,
                          scoring->is_of_differences ? numbers + 2 * SF_QUANTIZED_GROUP_ROWS : NULL};

@@ -1,9 +1,12 @@
 #include "vectors/query_vector.h"
 
+#include "base/assert.h"
+
 #include <math.h>
 
 void sf_query_vector_init(sf_query_vector *query_vector, const float *query, uint32_t dim,
                           sf_score_convention score_convention, float *scaled_storage) {
+  SF_ASSERT(dim > 0 && score_convention < SF_SCORE_CONVENTIONS);
   double squared_norm = sf_exact_squared_norm(query, dim);
   double norm = sqrt(squared_norm);
   for (uint32_t i = 0; i < dim; i++)

@@ -323,14 +323,14 @@ static bool opens_shard(const char *root, const char *cache_dir) {
   sf_shard *shard = NULL;
   if (sf_storage_open(root, NULL, &storage, NULL) != SF_OK || sf_shard_resources_create(&resources, NULL) != SF_OK)
     return false;
-  const sf_shard_params source = {.storage = storage,
+  const sf_shard_params params = {.storage = storage,
                                   .resources = resources,
                                   .db_url = "s3://b/shard",
                                   .key = "shard",
                                   .cache_dir = cache_dir,
                                   .dim = 2,
                                   .metric = SF_METRIC_L2};
-  bool opened = sf_shard_open(&source, NULL, &shard, NULL) == SF_OK && shard->num_rows == 3000 &&
+  bool opened = sf_shard_open(&params, NULL, &shard, NULL) == SF_OK && shard->num_rows == 3000 &&
                 shard->segments[0].vectors[2999 * 2] == 2999;
   sf_shard_close(shard);
   sf_shard_resources_free(resources);

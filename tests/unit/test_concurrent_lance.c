@@ -13,7 +13,7 @@
 #define NUM_THREADS 4
 #define DIM 64
 
-/* Ids and payloads, one behind the other. */
+/* Ids and payloads, one after the other. */
 typedef struct collected {
   sf_row_sink base;
   sf_buffer text;
@@ -56,14 +56,14 @@ static sf_shard_resources *resources;
 static sf_shard *open_shard(sf_storage *storage, const char *key, const char *cache_dir) {
   sf_shard *shard = NULL;
   sf_error error = {0};
-  sf_shard_params source = {.storage = storage,
+  sf_shard_params params = {.storage = storage,
                             .resources = resources,
                             .db_url = key,
                             .key = key,
                             .cache_dir = cache_dir,
                             .dim = DIM,
                             .metric = SF_METRIC_COSINE};
-  if (sf_lance_format.open(&source, NULL, &shard, &error) != SF_OK)
+  if (sf_lance_format.open(&params, NULL, &shard, &error) != SF_OK)
     fail_msg("%s", error.message);
   return shard;
 }

@@ -27,7 +27,7 @@ static void make_rows(size_t num_rows, size_t dim, uint64_t *random) {
 }
 
 /* A row at a time, by the definitions. What float32 was trusted with is as near as its error allows; the rest is exact. */
-static void assert_window(const sf_chunk_norms *found, size_t begin, size_t end, size_t dim) {
+static void assert_chunk(const sf_chunk_norms *found, size_t begin, size_t end, size_t dim) {
   double max_norm = 0;
   double error = sf_dot_error_bound(dim, 1, 1) / 2 + 0x1p-22;
   for (size_t row = begin; row < end; row++) {
@@ -59,24 +59,24 @@ static void assert_dots(const sf_chunk_norms *found, bool expected, const float 
 static void assert_norms(size_t num_rows, size_t dim, uint64_t *random) {
   float dots[SF_MAX_CHUNK_ROWS];
   float scratch[SF_MAX_CHUNK_ROWS];
-  size_t window_rows = sf_rows_per_chunk(dim);
-  assert_true(window_rows >= 1 && window_rows <= SF_MAX_CHUNK_ROWS);
+  size_t chunk_rows = sf_rows_per_chunk(dim);
+  assert_true(chunk_rows >= 1 && chunk_rows <= SF_MAX_CHUNK_ROWS);
   make_rows(num_rows, dim, random);
   sf_lazy_norms *norms = sf_lazy_norms_create(vectors, num_rows, dim, true, NULL);
   assert_non_null(norms);
   for (int pass = 0; pass < 2; pass++) {
-    for (size_t row = 0; row < num_rows; row += window_rows) {
-      size_t end = row + window_rows < num_rows ? row + window_rows : num_rows;
-      sf_chunk_norms found = sf_lazy_norms_of_chunk(norms, row / window_rows, vectors, dots, scratch);
+    for (size_t row = 0; row < num_rows; row += chunk_rows) {
+      size_t end = row + chunk_rows < num_rows ? row + chunk_rows : num_rows;
+      sf_chunk_norms found = sf_lazy_norms_of_chunk(norms, row / chunk_rows, vectors, dots, scratch);
       assert_ptr_not_equal(found.inverse_norms, scratch);
-      assert_window(&found, row, end, dim);
+      assert_chunk(&found, row, end, dim);
       assert_dots(&found, pass == 0, dots, vectors, row, end, dim);
     }
   }
   sf_lazy_norms_free(norms);
 }
 
-static void windows_of_every_shape_have_the_norms_of_their_rows(void **state) {
+static void chunks_of_every_shape_have_the_norms_of_their_rows(void **state) {
   (void)state;
   uint64_t random = random_seed(1);
   assert_norms(1, 1, &random);
@@ -143,7 +143,7 @@ static void inverse_norms_need_not_be_wanted(void **state) {
 }
 
 /* What is known isn't looked at again: the vectors may change then, and the norms don't. */
-static void completing_finds_out_about_every_window(void **state) {
+static void completing_computes_every_chunk(void **state) {
   (void)state;
   uint64_t random = random_seed(2);
   float dots[SF_MAX_CHUNK_ROWS];
@@ -159,7 +159,7 @@ static void completing_finds_out_about_every_window(void **state) {
   memset(vectors, 0, num_rows * 3 * sizeof(float));
   sf_chunk_norms last = sf_lazy_norms_of_chunk(norms, (num_rows - 1) / sf_rows_per_chunk(3), vectors, dots, scratch);
   memcpy(vectors, copy, num_rows * 3 * sizeof(float));
-  assert_window(&last, SF_MAX_CHUNK_ROWS, num_rows, 3);
+  assert_chunk(&last, SF_MAX_CHUNK_ROWS, num_rows, 3);
   free(copy);
   sf_lazy_norms_free(norms);
 }
@@ -184,33 +184,33 @@ static void completing_stops_when_it_is_cancelled(void **state) {
 
 typedef struct visit {
   sf_lazy_norms *norms;
-  const sf_chunk_norms *expected; /* of each window */
+  const sf_chunk_norms *expected; /* of each chunk */
   size_t num_rows;
   size_t dim;
-  size_t first_window; /* where this thread begins its round */
+  size_t first_chunk; /* where this thread begins its round */
   bool differs;
 } visit;
 
-static void *visit_windows(void *argument) {
+static void *visit_chunks(void *argument) {
   visit *mine = argument;
   float dots[SF_MAX_CHUNK_ROWS];
   float scratch[SF_MAX_CHUNK_ROWS];
-  size_t window_rows = sf_rows_per_chunk(mine->dim);
-  size_t num_windows = (mine->num_rows + window_rows - 1) / window_rows;
-  for (size_t i = 0; i < num_windows; i++) {
-    size_t window = (mine->first_window + i) % num_windows;
-    size_t left = mine->num_rows - window * window_rows;
-    size_t count = left < window_rows ? left : window_rows;
-    const sf_chunk_norms *expected = &mine->expected[window];
-    sf_chunk_norms found = sf_lazy_norms_of_chunk(mine->norms, window, vectors, dots, scratch);
+  size_t chunk_rows = sf_rows_per_chunk(mine->dim);
+  size_t num_chunks = (mine->num_rows + chunk_rows - 1) / chunk_rows;
+  for (size_t i = 0; i < num_chunks; i++) {
+    size_t chunk = (mine->first_chunk + i) % num_chunks;
+    size_t left = mine->num_rows - chunk * chunk_rows;
+    size_t count = left < chunk_rows ? left : chunk_rows;
+    const sf_chunk_norms *expected = &mine->expected[chunk];
+    sf_chunk_norms found = sf_lazy_norms_of_chunk(mine->norms, chunk, vectors, dots, scratch);
     mine->differs |= memcmp(&found.max_norm, &expected->max_norm, sizeof(found.max_norm)) != 0 ||
                      memcmp(found.inverse_norms, expected->inverse_norms, count * sizeof(float)) != 0;
   }
   return NULL;
 }
 
-/* Two of them begin together, two elsewhere: some meet at a window that is being looked at. */
-static void threads_that_meet_find_the_same(void **state) {
+/* Two of them begin together, two elsewhere: some meet at a chunk that another one is computing. */
+static void threads_that_meet_compute_the_same(void **state) {
   (void)state;
   enum { NUM_ROWS = 20000, DIM = 25, NUM_WINDOWS = (NUM_ROWS + SF_MAX_CHUNK_ROWS - 1) / SF_MAX_CHUNK_ROWS };
   uint64_t random = random_seed(3);
@@ -230,7 +230,7 @@ static void threads_that_meet_find_the_same(void **state) {
     visit visits[NUM_THREADS];
     for (size_t i = 0; i < NUM_THREADS; i++) {
       visits[i] = (visit){norms, expected, NUM_ROWS, DIM, i / 2 * 7, false};
-      assert_int_equal(sf_thread_start(&threads[i], visit_windows, &visits[i]), 0);
+      assert_int_equal(sf_thread_start(&threads[i], visit_chunks, &visits[i]), 0);
     }
     for (size_t i = 0; i < NUM_THREADS; i++) {
       pthread_join(threads[i], NULL);
@@ -243,13 +243,13 @@ static void threads_that_meet_find_the_same(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(windows_of_every_shape_have_the_norms_of_their_rows),
+      cmocka_unit_test(chunks_of_every_shape_have_the_norms_of_their_rows),
       cmocka_unit_test(a_vector_of_denormals_is_never_taken_for_zero),
       cmocka_unit_test(rows_that_are_not_finite_are_counted_once),
       cmocka_unit_test(inverse_norms_need_not_be_wanted),
-      cmocka_unit_test(completing_finds_out_about_every_window),
+      cmocka_unit_test(completing_computes_every_chunk),
       cmocka_unit_test(completing_stops_when_it_is_cancelled),
-      cmocka_unit_test(threads_that_meet_find_the_same),
+      cmocka_unit_test(threads_that_meet_compute_the_same),
   };
   return cmocka_run_group_tests_name("lazy norms", tests, NULL, NULL);
 }

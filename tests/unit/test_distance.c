@@ -19,7 +19,7 @@ enum { NUM_SCALES = sizeof(scales) / sizeof(scales[0]) };
 
 static const size_t long_dims[] = {384, 768, 1024, 1536, 2048, 4096};
 
-/* 1 to 300, then the long ones; 0 behind the last. */
+/* 1 to 300, then the long ones; 0 after the last. */
 static size_t next_dim(size_t dim) {
   if (dim < 300)
     return dim + 1;
@@ -30,7 +30,7 @@ static size_t next_dim(size_t dim) {
   return 0;
 }
 
-/* Of exactly this size, so that a sanitizer sees a read behind the end. */
+/* Of exactly this size, so that a sanitizer sees a read past the end. */
 static float *random_vectors(size_t count, size_t dim, float scale, uint64_t *random) {
   float *vectors = malloc(count * dim > 0 ? count * dim * sizeof(float) : 1);
   assert_non_null(vectors);

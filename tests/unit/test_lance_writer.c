@@ -184,16 +184,16 @@ static void check_shard(const sample *of, const char *name) {
   sf_storage *storage = NULL;
   sf_shard *shard = NULL;
   assert_int_equal(sf_storage_open(use_temporary_folder(), NULL, &storage, &error), SF_OK);
-  sf_shard_params source = {.storage = storage,
+  sf_shard_params params = {.storage = storage,
                             .db_url = name,
                             .key = name,
                             .cache_dir = path_of(cache, "cache"),
                             .dim = of->dim,
                             .metric = SF_METRIC_L2};
   bool detected = false;
-  assert_int_equal(sf_lance_format.detect(&source, NULL, &detected, &error), SF_OK);
+  assert_int_equal(sf_lance_format.detect(&params, NULL, &detected, &error), SF_OK);
   assert_true(detected);
-  if (sf_lance_format.open(&source, NULL, &shard, &error) != SF_OK)
+  if (sf_lance_format.open(&params, NULL, &shard, &error) != SF_OK)
     fail_msg("%s", error.message);
   assert_int_equal(shard->num_rows, of->num_rows);
   assert_int_equal(shard->num_not_finite, 0);
@@ -329,8 +329,8 @@ static void a_shard_that_was_not_finished_is_none(void **state) {
   assert_int_equal(sf_shard_writer_add(writer, &made.row, 1, &error), SF_OK);
   sf_shard_writer_free(writer);
   assert_int_equal(sf_storage_open(use_temporary_folder(), NULL, &storage, &error), SF_OK);
-  sf_shard_params source = {.storage = storage, .db_url = "u", .key = "unfinished", .cache_dir = path, .dim = of.dim};
-  assert_int_equal(sf_lance_format.detect(&source, NULL, &detected, &error), SF_OK);
+  sf_shard_params params = {.storage = storage, .db_url = "u", .key = "unfinished", .cache_dir = path, .dim = of.dim};
+  assert_int_equal(sf_lance_format.detect(&params, NULL, &detected, &error), SF_OK);
   assert_false(detected);
   sf_storage_close(storage);
   free_row(&made);

@@ -10,7 +10,7 @@
 static const sf_metric metrics[] = {SF_METRIC_COSINE, SF_METRIC_L2, SF_METRIC_DOT_PRODUCT};
 enum { NUM_METRICS = sizeof(metrics) / sizeof(metrics[0]) };
 
-/* Rows, a query and codes, every buffer of exactly its size. */
+/* Rows, a query and quantized vectors, every buffer of exactly its size. */
 struct problem {
   size_t num_rows;
   uint32_t dim;
@@ -19,7 +19,7 @@ struct problem {
   float *query; /* for cosine of length 1, or zero */
   float *centre;
   uint8_t *groups[SF_QUANTIZED_KINDS];
-  sf_quantized codes;
+  sf_quantized quantized;
 };
 
 static void *exact_size(size_t bytes) {
@@ -34,9 +34,9 @@ static size_t num_groups(const struct problem *problem) {
 
 static void make_quantized(struct problem *problem) {
   problem->centre = exact_size(problem->dim * sizeof(float));
-  problem->codes = (sf_quantized){.metric = problem->metric, .centre = problem->centre};
+  problem->quantized = (sf_quantized){.metric = problem->metric, .centre = problem->centre};
   for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
-    problem->codes.groups[kind] = problem->groups[kind] =
+    problem->quantized.groups[kind] = problem->groups[kind] =
         exact_size(num_groups(problem) * (size_t)sf_quantized_group_size(kind, problem->dim, problem->metric));
   sf_quantized_choose_centre(problem->rows, problem->num_rows, problem->dim, problem->metric, problem->centre);
   sf_quantized_make_groups(problem->rows, problem->num_rows, problem->dim, problem->metric, problem->centre,
@@ -66,7 +66,7 @@ static void make_problem(struct problem *problem, size_t num_rows, uint32_t dim,
     for (uint32_t i = 0; i < dim; i++) {
       bool is_spike = kind == 2 && random_below(random, dim) > 1;
       components[i] = is_spike ? 0 : of_row * (offset + random_component(random));
-      if (kind == 3) /* as far from its code as can be: all but one component between two integers */
+      if (kind == 3) /* as far from a code as can be: all but one component between two integers */
         components[i] = i == 0 ? 7.5F * scale : 0.5F * scale;
       if (kind == 4)
         components[i] = scale * (random_below(random, 2) == 0 ? 1.0F : -1.0F);
@@ -97,7 +97,7 @@ static void free_problem(struct problem *problem) {
 }
 
 /* −cos, the squared distance or −dot; NaN of a row that is not finite. */
-static long double exact_key(const struct problem *problem, const float *row) {
+static long double exact_distance(const struct problem *problem, const float *row) {
   long double dot = 0;
   long double squared_norm = 0;
   long double squared_query = 0;
@@ -117,12 +117,12 @@ static long double exact_key(const struct problem *problem, const float *row) {
 }
 
 static void find_bounds(const struct problem *problem, const sf_quantized_query *query, const sf_kernels *kernels,
-                        sf_quantized_kind kind, float limit, uint16_t *masks, float *bounds) {
+                        sf_quantized_kind kind, float threshold, uint16_t *masks, float *bounds) {
   const sf_quantized_groups groups = {.first = problem->groups[kind],
                                       .count = num_groups(problem),
                                       .dim = problem->dim,
                                       .has_squared_norms = problem->metric == SF_METRIC_L2};
-  kernels->find_near_quantized[kind](&query->comparisons[kind], &groups, limit, masks, bounds);
+  kernels->find_near_quantized[kind](&query->comparisons[kind], &groups, threshold, masks, bounds);
 }
 
 static void for_every_supported_kernel(void (*act)(const sf_kernels *kernels)) {
@@ -137,18 +137,18 @@ static void assert_bounds_hold(const struct problem *problem, const sf_kernels *
   float *bounds = exact_size(padded * sizeof(float));
   uint16_t *masks = exact_size(num_groups(problem) * sizeof(uint16_t));
   sf_quantized_query query = {.components = exact_size(sf_quantized_query_length(problem->dim))};
-  if (sf_quantized_query_init(&query, problem->query, problem->dim, &problem->codes)) {
+  if (sf_quantized_query_init(&query, problem->query, problem->dim, &problem->quantized)) {
     find_bounds(problem, &query, kernels, kind, INFINITY, masks, bounds);
-    float limit = bounds[random_below(random, padded)];
+    float threshold = bounds[random_below(random, padded)];
     for (size_t row = 0; row < problem->num_rows; row++) {
       assert_true(masks[row / SF_QUANTIZED_GROUP_ROWS] >> (row % SF_QUANTIZED_GROUP_ROWS) & 1);
       /* Not <=: nothing is known of rows that are not finite, on either side. */
-      assert_false((long double)bounds[row] > exact_key(problem, problem->rows + row * problem->dim));
+      assert_false((long double)bounds[row] > exact_distance(problem, problem->rows + row * problem->dim));
     }
-    find_bounds(problem, &query, kernels, kind, limit, masks, NULL);
+    find_bounds(problem, &query, kernels, kind, threshold, masks, NULL);
     for (size_t row = 0; row < padded; row++)
       assert_int_equal(masks[row / SF_QUANTIZED_GROUP_ROWS] >> (row % SF_QUANTIZED_GROUP_ROWS) & 1,
-                       !(bounds[row] > limit));
+                       !(bounds[row] > threshold));
   }
   free(query.components);
   free(bounds);
@@ -191,10 +191,10 @@ static void check_tightness(const sf_kernels *kernels, sf_quantized_kind kind, d
     uint16_t masks[NUM_ROWS / SF_QUANTIZED_GROUP_ROWS];
     int8_t components[DIM];
     sf_quantized_query query = {.components = components};
-    assert_true(sf_quantized_query_init(&query, problem.query, DIM, &problem.codes));
+    assert_true(sf_quantized_query_init(&query, problem.query, DIM, &problem.quantized));
     find_bounds(&problem, &query, kernels, kind, INFINITY, masks, bounds);
     for (size_t row = 0; row < NUM_ROWS; row++) {
-      double key = (double)exact_key(&problem, problem.rows + row * DIM);
+      double distance = (double)exact_distance(&problem, problem.rows + row * DIM);
       double norm_less_centre = 0;
       double query_norm = 0;
       for (size_t j = 0; j < DIM; j++) {
@@ -205,27 +205,27 @@ static void check_tightness(const sf_kernels *kernels, sf_quantized_kind kind, d
         query_norm += of_query * of_query;
       }
       double span = sqrt(norm_less_centre * query_norm) * (metrics[i] == SF_METRIC_L2 ? 2 : 1);
-      assert_true((double)bounds[row] > key - part * span);
+      assert_true((double)bounds[row] > distance - part * span);
     }
     free_problem(&problem);
   }
 }
 
-static void check_tightness_of_short_codes(const sf_kernels *kernels) {
+static void check_tightness_of_2bit(const sf_kernels *kernels) {
   check_tightness(kernels, SF_QUANTIZED_2BIT, 0.6);
 }
 
-static void check_tightness_of_long_codes(const sf_kernels *kernels) {
+static void check_tightness_of_4bit(const sf_kernels *kernels) {
   check_tightness(kernels, SF_QUANTIZED_4BIT, 0.25);
 }
 
 static void a_bound_is_near_its_row(void **state) {
   (void)state;
-  for_every_supported_kernel(check_tightness_of_short_codes);
-  for_every_supported_kernel(check_tightness_of_long_codes);
+  for_every_supported_kernel(check_tightness_of_2bit);
+  for_every_supported_kernel(check_tightness_of_4bit);
 }
 
-static void check_codes(const sf_kernels *kernels) {
+static void check_rounding(const sf_kernels *kernels) {
   uint64_t random = random_seed(3);
   for (uint32_t dim = 1; dim < 140; dim++) {
     struct problem problem;
@@ -251,7 +251,7 @@ static void check_codes(const sf_kernels *kernels) {
 
 static void codes_are_the_same_with_every_kernel(void **state) {
   (void)state;
-  for_every_supported_kernel(check_codes);
+  for_every_supported_kernel(check_rounding);
 }
 
 static void a_query_that_float32_is_too_short_for_is_refused(void **state) {
@@ -262,9 +262,9 @@ static void a_query_that_float32_is_too_short_for_is_refused(void **state) {
   sf_quantized_query query = {.components = components};
   make_problem(&problem, 20, 3, SF_METRIC_DOT_PRODUCT, &random);
   const float huge[] = {1, FLT_MAX, 0};
-  assert_false(sf_quantized_query_init(&query, huge, 3, &problem.codes));
+  assert_false(sf_quantized_query_init(&query, huge, 3, &problem.quantized));
   const float ordinary[] = {1, 2, 0};
-  assert_true(sf_quantized_query_init(&query, ordinary, 3, &problem.codes));
+  assert_true(sf_quantized_query_init(&query, ordinary, 3, &problem.quantized));
   free_problem(&problem);
 }
 
@@ -275,5 +275,5 @@ int main(void) {
       cmocka_unit_test(codes_are_the_same_with_every_kernel),
       cmocka_unit_test(a_query_that_float32_is_too_short_for_is_refused),
   };
-  return cmocka_run_group_tests_name("codes", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("quantized", tests, NULL, NULL);
 }

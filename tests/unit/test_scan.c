@@ -1,4 +1,4 @@
-#include "cache/scratch_folder.h"
+#include "base/files.h"
 #include "cmocka_includes.h"
 #include "query/quantized_pass.h"
 #include "random.h"
@@ -180,7 +180,7 @@ static void add_lazy_quantized(struct problem *problem, sf_metric metric, uint64
   segment->quantized = (sf_quantized){0};
   segment->first_quantized = 0;
   segment->lazy_quantized = sf_lazy_quantized_create(problem->vectors, problem->num_rows, (uint32_t)problem->dim,
-                                                     metric, NULL, sf_scratch_file_open, path_of(path, "shard_00000"));
+                                                     metric, NULL, sf_open_nameless, path_of(path, "quantized-"));
   assert_non_null(segment->lazy_quantized);
   size_t rows = sf_rows_per_chunk(problem->dim);
   for (size_t row = 0; row < problem->num_rows; row += rows)

@@ -46,7 +46,7 @@ static sf_code open_bytes(const sf_buffer *bytes, sf_metric metric, bool verify_
   *to = (opened){0};
   assert_int_equal(sf_storage_open(path_of(root, "root"), NULL, &to->storage, NULL), SF_OK);
   assert_int_equal(sf_shard_resources_create(&to->resources, NULL), SF_OK);
-  const sf_shard_params source = {.storage = to->storage,
+  const sf_shard_params params = {.storage = to->storage,
                                   .resources = to->resources,
                                   .db_id = 7,
                                   .db_url = "s3://bucket/p/shard",
@@ -56,7 +56,7 @@ static sf_code open_bytes(const sf_buffer *bytes, sf_metric metric, bool verify_
                                   .dim = DIM,
                                   .metric = metric,
                                   .verify_only = verify_only};
-  return sf_shard_open(&source, NULL, &to->shard, error);
+  return sf_shard_open(&params, NULL, &to->shard, error);
 }
 
 static void close_opened(opened *from) {
@@ -248,7 +248,7 @@ static void a_second_opening_maps_what_the_first_one_made(void **state) {
   struct stat before;
   struct stat after;
   assert_int_equal(stat(path_of(vectors_path, "cache/vectors.sfv"), &before), 0);
-  const sf_shard_params source = {.storage = first.storage,
+  const sf_shard_params params = {.storage = first.storage,
                                   .resources = first.resources,
                                   .db_url = "s3://bucket/p/shard",
                                   .key = "shard",
@@ -256,7 +256,7 @@ static void a_second_opening_maps_what_the_first_one_made(void **state) {
                                   .cache_dir = path_of(cache_dir, "cache"),
                                   .dim = DIM,
                                   .metric = SF_METRIC_COSINE};
-  assert_int_equal(sf_shard_open(&source, NULL, &second.shard, NULL), SF_OK);
+  assert_int_equal(sf_shard_open(&params, NULL, &second.shard, NULL), SF_OK);
   assert_int_equal(stat(vectors_path, &after), 0);
   assert_true(before.st_ino == after.st_ino);
   assert_rows(&second, row_ids, vectors, NUM_ROWS);
@@ -402,8 +402,8 @@ static void a_missing_shard_is_refused(void **state) {
   sf_storage *storage;
   put_text("none/_CURRENT", "");
   assert_int_equal(sf_storage_open(path_of(root, "none"), NULL, &storage, NULL), SF_OK);
-  const sf_shard_params source = {.storage = storage, .db_url = "s3://bucket/p/shard", .key = "shard", .dim = DIM};
-  assert_int_equal(sf_shard_open(&source, NULL, &shard, &error), SF_DB_ADAPTER_ERROR);
+  const sf_shard_params params = {.storage = storage, .db_url = "s3://bucket/p/shard", .key = "shard", .dim = DIM};
+  assert_int_equal(sf_shard_open(&params, NULL, &shard, &error), SF_DB_ADAPTER_ERROR);
   assert_non_null(strstr(error.message, "shard 0 (s3://bucket/p/shard): the shard is missing"));
   sf_storage_close(storage);
 }

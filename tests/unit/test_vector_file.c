@@ -107,7 +107,7 @@ static void where_all_rows_are_finite_there_is_no_bitmap(void **state) {
   sf_vector_file_unmap(&file);
 }
 
-static void vectors_that_are_worth_it_have_codes(void **state) {
+static void vectors_that_are_worth_it_are_quantized(void **state) {
   (void)state;
   enum { LONG_DIM = 40, MANY_ROWS = 700 };
   static float vectors[MANY_ROWS * LONG_DIM];
@@ -130,10 +130,10 @@ static void vectors_that_are_worth_it_have_codes(void **state) {
     assert_int_equal(sf_vector_file_finish(writer, NULL), SF_OK);
     assert_int_equal(sf_vector_file_map(folder(), SF_VECTOR_FILE_NAME, &of, &usable, &file, NULL), SF_OK);
     assert_true(usable);
-    const sf_quantized *codes = &file.segment.quantized;
-    assert_int_equal(codes->metric, of.metric);
+    const sf_quantized *quantized = &file.segment.quantized;
+    assert_int_equal(quantized->metric, of.metric);
     sf_quantized_choose_centre(vectors, MANY_ROWS, LONG_DIM, of.metric, centre);
-    assert_memory_equal(codes->centre, centre, sizeof(centre));
+    assert_memory_equal(quantized->centre, centre, sizeof(centre));
     for (size_t row = 0; row < MANY_ROWS; row += SF_QUANTIZED_GROUP_ROWS) {
       size_t left = MANY_ROWS - row;
       sf_quantized_make_groups(vectors + row * LONG_DIM,
@@ -142,7 +142,7 @@ static void vectors_that_are_worth_it_have_codes(void **state) {
       for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++) {
         size_t size = (size_t)sf_quantized_group_size(kind, LONG_DIM, of.metric);
         assert_true(size <= sizeof(groups[kind]));
-        assert_memory_equal(codes->groups[kind] + row / SF_QUANTIZED_GROUP_ROWS * size, groups[kind], size);
+        assert_memory_equal(quantized->groups[kind] + row / SF_QUANTIZED_GROUP_ROWS * size, groups[kind], size);
       }
     }
     sf_vector_file_unmap(&file);
@@ -268,7 +268,7 @@ static void what_a_killed_writer_left_is_overwritten(void **state) {
   assert_true(is_usable(&identity));
 }
 
-/* What is put in its place is a new file: who has the old one mapped keeps it, and a link's target stays as it is. */
+/* A new file is put in its place: a process that has the old one mapped keeps it, and a link's target is not changed. */
 static void what_lies_in_the_way_is_replaced_and_never_written_to(void **state) {
   (void)state;
   char path[PATH_SIZE];
@@ -355,8 +355,9 @@ static void rows_that_fit_no_memory_are_refused(void **state) {
 static void sections_are_aligned_and_do_not_overlap(void **state) {
   (void)state;
   for (uint64_t i = 0; i < 200; i++) {
-    uint64_t rows =
-        i % 2 == 0 ? i : 65536 / (DIM * sizeof(float)) + i - 100; /* without codes, about the least with them */
+    uint64_t rows = i % 2 == 0 ? i
+                               : 65536 / (DIM * sizeof(float)) + i -
+                                     100; /* without quantized vectors, about the fewest with them */
     sf_vector_layout layout;
     assert_true(sf_vector_layout_compute(rows, DIM, SF_METRIC_COSINE, true, &layout));
     assert_int_equal(layout.vectors, 4096);
@@ -383,7 +384,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_was_written_is_mapped),
       cmocka_unit_test(where_all_rows_are_finite_there_is_no_bitmap),
-      cmocka_unit_test(vectors_that_are_worth_it_have_codes),
+      cmocka_unit_test(vectors_that_are_worth_it_are_quantized),
       cmocka_unit_test(no_rows_make_a_file_too),
       cmocka_unit_test(a_file_of_another_identity_is_not_used),
       cmocka_unit_test(a_damaged_file_is_not_used),

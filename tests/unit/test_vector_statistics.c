@@ -75,7 +75,7 @@ static void rows_of_every_kind_are_looked_at_as_one_at_a_time_would_be(void **st
   assert_statistics(0, 3, 0, &random);
   assert_statistics(1001, 1, 0, &random);
   assert_statistics(1537, 17, 3, &random);
-  assert_statistics(3000, 384, 1021, &random); /* several windows */
+  assert_statistics(3000, 384, 1021, &random); /* several chunks */
   assert_statistics(150, 20000, 8, &random);
 }
 
