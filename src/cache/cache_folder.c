@@ -32,8 +32,8 @@ static sf_code refuse(const sf_folder *folder, const char *reason, sf_error *err
       folder->path, (unsigned long)folder->owner, reason, (unsigned long)geteuid());
 }
 
-/* A folder that another user could have made, or can write to, is not trusted. Its parent is opened by "..", since its path
- * may go through symbolic links. */
+/* A folder that another user could have made, or can write to, is not trusted. Its parent is opened by "..", since its
+ * path may go through symbolic links. */
 static sf_code check_owner(const sf_folder *folder, sf_error *error) {
   struct stat status;
   struct stat above;
@@ -117,8 +117,8 @@ sf_code sf_cache_folder_open(const char *path, bool make, bool *found, sf_cache_
   return code;
 }
 
-/* Unlocks before it closes: closing releases the lock only with the last copy of the descriptor, and a child that was forked
- * meanwhile has one. */
+/* Unlocks before it closes: closing releases the lock only with the last copy of the descriptor, and a child that was
+ * forked meanwhile has one. */
 void sf_cache_folder_close(sf_cache_folder *folder) {
   if (folder->lock >= 0) {
     flock(folder->lock, LOCK_UN);

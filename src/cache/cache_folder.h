@@ -1,12 +1,12 @@
 /*
- * The local cache (docs/cache-format.md): `<local_root>`, and in it a folder for each shard, `shard_<db_id>`, shared by every
- * process that uses the root. The files of a shard's folder belong to the shard that `shard.identity.json` names. A writer
- * holds the folder's lock, writes to a temporary name, syncs and renames: a reader never sees a torn file, and a file that is
- * mapped is never written again.
+ * The local cache (docs/cache-format.md): `<local_root>`, and in it a folder for each shard, `shard_<db_id>`, shared by
+ * every process that uses the root. The files of a shard's folder belong to the shard that `shard.identity.json` names.
+ * A writer holds the folder's lock, writes to a temporary name, syncs and renames: a reader never sees a torn file, and
+ * a file that is mapped is never written again.
  *
- * Only folders of this user or of root are trusted. A folder of another user is refused if its group or others may write to
- * it, or if anybody may write to the folder above it, as in /tmp. Only `local_root` itself may be a symbolic link; below it
- * none is followed. A process of root is as strict as any other about folders that it opens.
+ * Only folders of this user or of root are trusted. A folder of another user is refused if its group or others may
+ * write to it, or if anybody may write to the folder above it, as in /tmp. Only `local_root` itself may be a symbolic
+ * link; below it none is followed. A process of root is as strict as any other about folders that it opens.
  */
 #ifndef SF_CACHE_CACHE_FOLDER_H
 #define SF_CACHE_CACHE_FOLDER_H
@@ -36,13 +36,14 @@ typedef struct sf_cache_folder {
 sf_code sf_cache_folder_open(const char *path, bool make, bool *found, sf_cache_folder *folder, sf_error *error);
 void sf_cache_folder_close(sf_cache_folder *folder); /* releases the lock; does nothing to a folder that is not open */
 
-/* Takes the folder's lock, which one thread of one process has at a time. Where the identity is another shard's, removes that
- * one's files (except those in use) and writes the new identity. `checkpoint_id` may be NULL. Close the folder soon: others wait. */
+/* Takes the folder's lock, which one thread of one process has at a time. Where the identity is another shard's,
+ * removes that one's files (except those in use) and writes the new identity. `checkpoint_id` may be NULL. Close the
+ * folder soon: others wait. */
 sf_code sf_cache_folder_lock(sf_cache_folder *folder, const char *db_url, const char *checkpoint_id,
                              const sf_cancellation *cancellation, sf_error *error);
 
-/* Whether the folder's identity is the given one. Without the lock, the identity may be replaced at any time, but only as
- * a whole. */
+/* Whether the folder's identity is the given one. Without the lock, the identity may be replaced at any time, but only
+ * as a whole. */
 sf_code sf_cache_folder_matches(const sf_cache_folder *folder, const char *db_url, const char *checkpoint_id,
                                 bool *matches, sf_error *error);
 

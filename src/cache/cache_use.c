@@ -39,8 +39,8 @@ static bool read_shard_number(const char *name, uint64_t *number) {
   return true;
 }
 
-/* Neighbouring shards have neighbouring bytes, whose locks the system stores as one. Two files with one hash share a byte, which
- * only keeps each of them longer than necessary. */
+/* Neighbouring shards have neighbouring bytes, whose locks the system stores as one. Two files with one hash share a
+ * byte, which only keeps each of them longer than necessary. */
 static uint64_t byte_of(const char *name) {
   const uint64_t hashed = (uint64_t)1 << 62;
   uint64_t number;
@@ -233,8 +233,8 @@ static sf_code hold_in_root(sf_cache_users *users, const sf_folder *root, const 
 
 /* --------------------------------------------------------------------------------------------------------------- Uses */
 
-/* Sets the time of `shard.use`; with `make`, makes the folder and the file where they are missing. Failures are ignored: the
- * time only orders what is evicted. */
+/* Sets the time of `shard.use`; with `make`, makes the folder and the file where they are missing. Failures are
+ * ignored: the time only orders what is evicted. */
 static void note_use(const sf_folder *root, const char *name, bool make) {
   sf_folder folder;
   bool found;

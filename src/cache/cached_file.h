@@ -2,9 +2,9 @@
  * Files of a shard's folder that are made from the shard and then mapped: opened where they are usable, else made.
  *
  * First the file is mapped without any lock. Where that fails, the caller takes the folder's lock, looks again (another
- * process may have made it meanwhile), makes the file and maps what it made. Making is writing to a temporary name, syncing
- * and renaming, so that a reader sees all of a file or none; what a file holds, and how it is found to be whole, is its
- * format's own affair: two callbacks.
+ * process may have made it meanwhile), makes the file and maps what it made. Making is writing to a temporary name,
+ * syncing and renaming, so that a reader sees all of a file or none; what a file holds, and how it is found to be
+ * whole, is its format's own affair: two callbacks.
  */
 #ifndef SF_CACHE_CACHED_FILE_H
 #define SF_CACHE_CACHED_FILE_H

@@ -22,8 +22,8 @@ static sf_code open_root(const char *cache_dir, bool make, bool *found, sf_folde
   return code;
 }
 
-/* A folder is locked while it is removed, so that a process that has just made it does not use it. A file is one whose process
- * was killed before it unlinked it. */
+/* A folder is locked while it is removed, so that a process that has just made it does not use it. A file is one whose
+ * process was killed before it unlinked it. */
 static bool remove_leftover(const sf_folder *root, const char *name, void *unused) {
   struct stat status;
   (void)unused;

@@ -1,7 +1,7 @@
 /*
- * Temporary folders and files of one operation, beside the folders of the local cache. A folder is locked while it is used
- * (flock, on the folder itself): one that is not was left by a process that was killed, and is removed when the next one is
- * made.
+ * Temporary folders and files of one operation, beside the folders of the local cache. A folder is locked while it is
+ * used (flock, on the folder itself): one that is not was left by a process that was killed, and is removed when the
+ * next one is made.
  */
 #ifndef SF_CACHE_SCRATCH_FOLDER_H
 #define SF_CACHE_SCRATCH_FOLDER_H

@@ -35,7 +35,8 @@ static uint64_t hash_header(const sf_vector_file_header *header) {
   return XXH3_64bits(&copy, sizeof(copy));
 }
 
-/* Whether the header is whole and of the wanted identity. The sections' offsets follow from its numbers and are not stored. */
+/* Whether the header is whole and of the wanted identity. The sections' offsets follow from its numbers and are not
+ * stored. */
 static bool header_fits(const sf_vector_file_header *header, const sf_vector_file_identity *identity,
                         uint64_t file_size, sf_vector_layout *layout) {
   if (memcmp(header->magic, SF_VECTOR_FILE_MAGIC, sizeof(header->magic)) != 0 ||
@@ -314,7 +315,8 @@ static sf_code complete(sf_vector_file_writer *writer, sf_error *error) {
   if (ftruncate(writer->file.descriptor, (off_t)writer->layout.file_size) != 0)
     return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't set the length of %s: %s", path,
                    strerror(errno));
-  /* The header's page, too, has to be there before it is read through the mapping: a hole on a full disk is a SIGBUS. */
+  /* The header's page, too, has to be there before it is read through the mapping: a hole on a full disk is a
+   * SIGBUS. */
   SF_TRY(sf_write_at(writer->file.descriptor, path, header, sizeof(*header), 0, error));
   SF_TRY(checksum_data(writer, &header->data_checksum, error));
   header->header_checksum = hash_header(header);

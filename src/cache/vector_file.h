@@ -1,5 +1,6 @@
 /*
- * The vectors of a shard as one mapped file of the local cache, so that a second process, or a second start, decodes nothing.
+ * The vectors of a shard as one mapped file of the local cache, so that a second process, or a second start, decodes
+ * nothing.
  *
  * Layout, version 3, little-endian (docs/cache-format.md has it to the byte):
  *   header     256 bytes, see vector_layout.h
@@ -41,8 +42,8 @@ typedef struct sf_vector_file {
   uint64_t num_not_finite;
 } sf_vector_file;
 
-/* Maps the file `name` in the folder; no descriptor of it is kept. *usable is false when it is missing, of another identity
- * or version, or its checksums are wrong; only failures that would also prevent making it are errors. */
+/* Maps the file `name` in the folder; no descriptor of it is kept. *usable is false when it is missing, of another
+ * identity or version, or its checksums are wrong; only failures that would also prevent making it are errors. */
 sf_code sf_vector_file_map(const sf_folder *folder, const char *name, const sf_vector_file_identity *identity,
                            bool *usable, sf_vector_file *file, sf_error *error);
 void sf_vector_file_unmap(sf_vector_file *file);

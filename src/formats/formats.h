@@ -1,6 +1,6 @@
 /*
- * The table of shard formats: how each is detected, read and written, and what it keeps open for a reader's shards. A new
- * format is a file with its sf_shard_format, and a line here.
+ * The table of shard formats: how each is detected, read and written, and what it keeps open for a reader's shards. A
+ * new format is a file with its sf_shard_format, and a line here.
  */
 #ifndef SF_FORMATS_FORMATS_H
 #define SF_FORMATS_FORMATS_H

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-/* Failures of storage that may recover, of memory and by cancellation keep their code; all others become the shard's. */
+/* Failures of storage that may recover, of memory and by cancellation keep their code; all others become the
+ * shard's. */
 static sf_code name_shard(const sf_shard_params *params, sf_code code, sf_error *error) {
   if (code == SF_OK || code == SF_CANCELLED_ERROR || code == SF_OUT_OF_MEMORY_ERROR || sf_code_retryable(code))
     return code;
@@ -36,8 +37,8 @@ static sf_code fail_missing(const sf_shard_params *params, const char *format, s
                  format != NULL ? " of the format " : "", format != NULL ? format : "");
 }
 
-/* A store that does not allow listing refuses to say that an object is missing: the shard may be of another format all the
- * same. */
+/* A store that does not allow listing refuses to say that an object is missing: the shard may be of another format all
+ * the same. */
 static void add_refusal(sf_error *first, const sf_error *failure) {
   if (first->code == SF_OK)
     *first = *failure;
@@ -46,8 +47,9 @@ static void add_refusal(sf_error *first, const sf_error *failure) {
 }
 
 /*
- * Opens the shard with the first format that is detected and opens. Key-value data may be stored beside vectors: a shard.db
- * that is no sqlite-vec database is skipped where there is a Lance dataset. If no format opens, the first failure is reported.
+ * Opens the shard with the first format that is detected and opens. Key-value data may be stored beside vectors: a
+ * shard.db that is no sqlite-vec database is skipped where there is a Lance dataset. If no format opens, the first
+ * failure is reported.
  */
 static sf_code open_found(const sf_shard_params *params, const sf_cancellation *cancellation, sf_shard **shard,
                           sf_error *error) {

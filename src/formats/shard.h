@@ -1,6 +1,6 @@
 /*
- * A shard: vectors to scan, and ids and payloads of the rows that are results, whatever its format (formats.h has the table of
- * them).
+ * A shard: vectors to scan, and ids and payloads of the rows that are results, whatever its format (formats.h has the
+ * table of them).
  */
 #ifndef SF_FORMATS_SHARD_H
 #define SF_FORMATS_SHARD_H
@@ -56,8 +56,8 @@ typedef struct sf_shard_format {
   sf_code (*verify)(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);
   void (*close)(sf_shard *shard);
   const struct sf_shard_writer_format *writer; /* NULL: shards of the format can't be written */
-  /* State for all shards of a reader, connections for one. shrink_resources closes what is idle; false: nothing was. All NULL:
-   * there is none. */
+  /* State for all shards of a reader, connections for one. shrink_resources closes what is idle; false: nothing was.
+   * All NULL: there is none. */
   sf_code (*create_resources)(void **resources, sf_error *error);
   void (*free_resources)(void *resources);
   bool (*shrink_resources)(void *resources);
@@ -98,8 +98,8 @@ sf_code sf_shard_format_check(const char *name, sf_error *error);
 /* Finds the format and opens. Every failure that is the shard's own is SF_DB_ADAPTER_ERROR and names its db_url. */
 sf_code sf_shard_open(const sf_shard_params *params, const sf_cancellation *cancellation, sf_shard **shard,
                       sf_error *error);
-/* Computes norms and quantized vectors that the first searches would, so that they are as fast as later ones. Stops when it is
- * cancelled. */
+/* Computes norms and quantized vectors that the first searches would, so that they are as fast as later ones. Stops
+ * when it is cancelled. */
 void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation);
 sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error);
 sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);

@@ -15,8 +15,8 @@ sf_distance_bounds sf_distance_bounds_of(const sf_query_vector *query_vector, do
                               .error = scoring->is_of_differences ? 0 : scoring->error_bound(query_vector, max_norm)};
 }
 
-/* A relative error, and so not one for all rows. Overflow needs no care: squares only add up, so that a result is finite
- * exactly if none of its sums overflowed, and a bound of FLT_MAX or above prunes no infinite one. */
+/* A relative error, and so not one for all rows. Overflow needs no care: squares only add up, so that a result is
+ * finite exactly if none of its sums overflowed, and a bound of FLT_MAX or above prunes no infinite one. */
 static double widest_squared_l2(size_t dim, double squared_distance) {
   return squared_distance + sf_squared_l2_error_bound(dim, squared_distance);
 }
@@ -60,8 +60,8 @@ float sf_highest_distance_of_score(const sf_distance_bounds *bounds, double scor
   return float32_above(score - 1 + bounds->error + FLOAT64_SLACK * (1 + fabs(score) + bounds->error));
 }
 
-/* Several queries at once, by a shared kernel. Unused places get the last query again, which costs less than reading the rows
- * for one query alone. */
+/* Several queries at once, by a shared kernel. Unused places get the last query again, which costs less than reading
+ * the rows for one query alone. */
 static void compare_shared(const sf_query_vector *const *query_vectors, size_t num_queries, const float *rows,
                            size_t count, float *const *distances) {
   const float *queries[SF_SHARED_QUERIES];

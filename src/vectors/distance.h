@@ -1,7 +1,7 @@
 /*
- * Kernels: the inner loops of a scan, one table of them for each kind of CPU (kernels.c). The fast ones work in float32 and
- * are picked once, by what the CPU has; the exact ones work in float64 in a fixed order of operations, so that a score has the
- * same bits on every CPU and with every kernel.
+ * Kernels: the inner loops of a scan, one table of them for each kind of CPU (kernels.c). The fast ones work in float32
+ * and are picked once, by what the CPU has; the exact ones work in float64 in a fixed order of operations, so that a
+ * score has the same bits on every CPU and with every kernel.
  *
  * A search scans with fast kernels and scores its candidates with the exact ones: sf_dot_error_bound and
  * sf_squared_l2_error_bound say how far a fast result can be from the exact one.
@@ -22,7 +22,8 @@ enum { SF_SHARED_QUERIES = 4 };
 typedef void (*sf_shared_kernel)(const float *const queries[SF_SHARED_QUERIES], const float *rows, size_t num_rows,
                                  size_t dim, float *const results[SF_SHARED_QUERIES]);
 
-/* Σ qᵢxᵢ and Σ xᵢ² of each row in one pass, with the bits that the rows kernel has for the query and for the row itself. */
+/* Σ qᵢxᵢ and Σ xᵢ² of each row in one pass, with the bits that the rows kernel has for the query and for the row
+ * itself. */
 typedef void (*sf_dots_and_norms_kernel)(const float *query, const float *rows, size_t num_rows, size_t dim,
                                          float *dots, float *squared_norms);
 
@@ -31,9 +32,9 @@ typedef void (*sf_norms_kernel)(const float *rows, size_t num_rows, size_t dim, 
 
 /*
  * Many rows against many columns: `results[row × num_columns + column]` = Σ rowᵢ columnᵢ, for SF_TILE_ROWS rows, which
- * may be the same one more than once. `panel` holds component i of all columns, then component i + 1 (src/vectors/panels.h
- * packs them): dim × num_columns, a multiple of SF_TILE_COLUMNS and at most the kernels' panel_columns. A result is summed
- * in the order of the components, whatever the shape.
+ * may be the same one more than once. `panel` holds component i of all columns, then component i + 1
+ * (src/vectors/panels.h packs them): dim × num_columns, a multiple of SF_TILE_COLUMNS and at most the kernels'
+ * panel_columns. A result is summed in the order of the components, whatever the shape.
  */
 enum { SF_TILE_ROWS = 6, SF_TILE_COLUMNS = 16 };
 typedef void (*sf_tile_kernel)(const float *const *rows, const float *panel, size_t num_columns, size_t dim,
@@ -42,7 +43,8 @@ typedef void (*sf_tile_kernel)(const float *const *rows, const float *panel, siz
 /* Quantized vectors (quantized.h): two bits a component, and four. */
 typedef enum sf_quantized_kind { SF_QUANTIZED_2BIT, SF_QUANTIZED_4BIT, SF_QUANTIZED_KINDS } sf_quantized_kind;
 
-/* A row less the centre, quantized. Where its squared norm is not at most SF_QUANTIZED_NORM_MAX², it was not quantized. */
+/* A row less the centre, quantized. Where its squared norm is not at most SF_QUANTIZED_NORM_MAX², it was not
+ * quantized. */
 typedef struct sf_quantized_row {
   double squared_norm;
   float scales[SF_QUANTIZED_KINDS];
@@ -53,8 +55,8 @@ typedef struct sf_quantized_row {
 #define SF_QUANTIZED_NORM_MIN 1e-15
 #define SF_QUANTIZED_NORM_MAX 1e15
 
-/* Quantizes factor · row − centre to both kinds. `blocks` points to the row's bytes in the first block of a group of each
- * kind. All sums are in float32, in one order: the same bits with every kernel. */
+/* Quantizes factor · row − centre to both kinds. `blocks` points to the row's bytes in the first block of a group of
+ * each kind. All sums are in float32, in one order: the same bits with every kernel. */
 typedef void (*sf_quantize_row_kernel)(const float *row, const float *centre, size_t dim, float factor,
                                        uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *quantized);
 
@@ -77,9 +79,9 @@ typedef struct sf_quantized_groups {
 } sf_quantized_groups;
 
 /*
- * For each group of 16 rows a mask: bit r is set unless row r is certainly farther than the threshold. A row's lower bound is
- * base (+ squared norm, for groups that have it) − scale · (half_step · (2e·c + offset) + slack) − norm · error; the bit is
- * set where that is ≤ threshold, or NaN. The bounds are stored in `bounds`, unless it is NULL.
+ * For each group of 16 rows a mask: bit r is set unless row r is certainly farther than the threshold. A row's lower
+ * bound is base (+ squared norm, for groups that have it) − scale · (half_step · (2e·c + offset) + slack) − norm ·
+ * error; the bit is set where that is ≤ threshold, or NaN. The bounds are stored in `bounds`, unless it is NULL.
  */
 typedef void (*sf_quantized_kernel)(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
                                     float threshold, uint16_t *masks, float *bounds);

@@ -27,9 +27,9 @@ double sf_dot_error_bound(size_t dim, double query_norm, double row_norm) {
 
 /*
  * A square's difference is rounded once, which counts twice in the square, then dim roundings as above: γ of dim + 2,
- * relative to the exact distance; γ / (1 − γ) relative to the fast one. Where denormal numbers are flushed, a difference
- * is off by at most 3 FLT_MIN, its square by 6 FLT_MIN times the difference (and some 10⁻⁷⁵), and the 2·dim results lose
- * FLT_MIN each.
+ * relative to the exact distance; γ / (1 − γ) relative to the fast one. Where denormal numbers are flushed, a
+ * difference is off by at most 3 FLT_MIN, its square by 6 FLT_MIN times the difference (and some 10⁻⁷⁵), and the 2·dim
+ * results lose FLT_MIN each.
  */
 double sf_squared_l2_error_bound(size_t dim, double squared_distance) {
   double gamma = gamma_of(dim + 2);

@@ -1,5 +1,5 @@
-/* AVX2 with fused multiply-add. Rows are read one after the other: a single stream is what the CPU's prefetching is best
- * at. Four rows share the sums across lanes. */
+/* AVX2 with fused multiply-add. Rows are read one after the other: a single stream is what the CPU's prefetching is
+ * best at. Four rows share the sums across lanes. */
 #include "vectors/quantized_kernels.h"
 
 #if defined(__x86_64__)
@@ -202,8 +202,8 @@ AVX2 static void squared_l2_rows(const float *query, const float *rows, size_t n
   all_rows(SQUARED_L2, query, rows, num_rows, dim, results);
 }
 
-/* Twelve sums in registers, two of columns and one for a row's component. Unrolled by request: in a loop over the array,
- * GCC 12 stores every sum back to memory. */
+/* Twelve sums in registers, two of columns and one for a row's component. Unrolled by request: in a loop over the
+ * array, GCC 12 stores every sum back to memory. */
 AVX2 static void dot_tile(const float *const *rows, const float *panel, size_t num_columns, size_t dim,
                           float *results) {
   __m256 sums[SF_TILE_ROWS][2];
@@ -229,8 +229,8 @@ AVX2 static void dot_tile(const float *const *rows, const float *panel, size_t n
 }
 
 /*
- * The eight lanes of sf_exact_squared_norm in two registers. A product of two float32 is exact in float64, so that fusing it
- * with the addition changes no bit; adding the zeros of lanes that are off doesn't either.
+ * The eight lanes of sf_exact_squared_norm in two registers. A product of two float32 is exact in float64, so that
+ * fusing it with the addition changes no bit; adding the zeros of lanes that are off doesn't either.
  */
 AVX2_INLINE __m128d exact_halves_of_row(const float *row, size_t dim) {
   __m256d lower = _mm256_setzero_pd(); /* lanes 0 to 3 */

@@ -1,7 +1,8 @@
 /*
- * AVX-512, its foundation only. Rows are read one after the other: a single stream is what the CPU's prefetching is best
- * at, and one sum a row is enough, since the next rows' loads and sums begin before a row's last addition is through.
- * Reading four rows side by side, more sums, or asking for prefetches made a search of more than the caches hold slower.
+ * AVX-512, its foundation only. Rows are read one after the other: a single stream is what the CPU's prefetching is
+ * best at, and one sum a row is enough, since the next rows' loads and sums begin before a row's last addition is
+ * through. Reading four rows side by side, more sums, or asking for prefetches made a search of more than the caches
+ * hold slower.
  */
 #include "vectors/quantized_kernels.h"
 
@@ -103,7 +104,7 @@ AVX512 static void dots_and_norms(const float *query, const float *rows, size_t 
   }
 }
 
-/* Adds to a sum for each query and row what their components from `i` on give, as sum_of_row does it. */
+/* Adds the products of the components from `i` on to a sum for each query and row, in the order of sum_of_row. */
 AVX512_INLINE void add_to_tile(enum metric metric, __m512 sums[QUERIES][ROWS], __mmask16 lanes,
                                const float *const queries[QUERIES], const float *rows, size_t dim, size_t i) {
   __m512 row[ROWS];
@@ -181,8 +182,8 @@ AVX512 static void dot_tile(const float *const *rows, const float *panel, size_t
 }
 
 /*
- * The eight lanes of sf_exact_squared_norm in one register. A product of two float32 is exact in float64, so that fusing it
- * with the addition changes no bit; adding the zeros of lanes that are off doesn't either.
+ * The eight lanes of sf_exact_squared_norm in one register. A product of two float32 is exact in float64, so that
+ * fusing it with the addition changes no bit; adding the zeros of lanes that are off doesn't either.
  */
 AVX512_INLINE __m512d exact_lanes_of_row(const float *row, size_t dim) {
   enum { LANES = 8 };

@@ -142,8 +142,8 @@ static void dots_and_norms(const float *query, const float *rows, size_t num_row
   }
 }
 
-/* 24 sums in registers, four of columns and one for a row's component. Unrolled by request: in a loop over the array, some
- * compilers store every sum back to memory. */
+/* 24 sums in registers, four of columns and one for a row's component. Unrolled by request: in a loop over the array,
+ * some compilers store every sum back to memory. */
 static void dot_tile(const float *const *rows, const float *panel, size_t num_columns, size_t dim, float *results) {
   float32x4_t sums[SF_TILE_ROWS * VECTORS];
 #pragma GCC unroll 24
@@ -167,8 +167,8 @@ static void dot_tile(const float *const *rows, const float *panel, size_t num_co
 }
 
 /*
- * The eight lanes of sf_exact_squared_norm in four registers. A product of two float32 is exact in float64, so that fusing it
- * with the addition changes no bit; adding the zeros of lanes that are off doesn't either.
+ * The eight lanes of sf_exact_squared_norm in four registers. A product of two float32 is exact in float64, so that
+ * fusing it with the addition changes no bit; adding the zeros of lanes that are off doesn't either.
  */
 static inline __attribute__((always_inline)) double exact_squared_norm(const float *row, size_t dim) {
   float64x2_t lanes[4] = {vdupq_n_f64(0), vdupq_n_f64(0), vdupq_n_f64(0), vdupq_n_f64(0)};

@@ -25,8 +25,8 @@ struct sf_lazy_norms {
   const uint8_t *excluded; /* NULL: none */
   float *inverse_norms;    /* NULL: not wanted */
   double *max_norms;       /* one for each chunk */
-  /* One for each chunk. The thread that takes it from UNKNOWN to BEING_COMPUTED writes the chunk's norms, and then stores
-   * KNOWN with release. */
+  /* One for each chunk. The thread that takes it from UNKNOWN to BEING_COMPUTED writes the chunk's norms, and then
+   * stores KNOWN with release. */
   atomic_uchar *states;
   _Atomic uint64_t num_not_finite; /* in chunks that are KNOWN */
 };
@@ -71,8 +71,8 @@ void sf_lazy_norms_free(sf_lazy_norms *norms) {
 }
 
 /*
- * A page of the mapped file that is not mapped yet stops the CPU's prefetching. Touching a chunk's pages before its vectors
- * are read makes the pass as fast as memory is, and costs next to nothing where they are mapped already.
+ * A page of the mapped file that is not mapped yet stops the CPU's prefetching. Touching a chunk's pages before its
+ * vectors are read makes the pass as fast as memory is, and costs next to nothing where they are mapped already.
  * (MADV_POPULATE_READ was tried: it takes twice as long, since it visits every page.)
  */
 static void touch_pages(const float *vectors, size_t length) {
@@ -108,8 +108,8 @@ static bool is_excluded(const sf_lazy_norms *norms, size_t row) {
 
 /*
  * From squared norms in float32. A squared norm is trusted where flushing denormal numbers to zero, which may lose
- * 2·dim·FLT_MIN, is far below its own rounding, and where no sum can have overflowed. Returns an upper bound of the norms, and
- * counts rows that are not finite.
+ * 2·dim·FLT_MIN, is far below its own rounding, and where no sum can have overflowed. Returns an upper bound of the
+ * norms, and counts rows that are not finite.
  */
 static double compute_inverses(const sf_lazy_norms *norms, size_t begin, size_t count, const float *squared_norms,
                                float *inverse_norms, uint64_t *num_not_finite) {

@@ -1,12 +1,12 @@
 /*
- * Norms that are computed chunk by chunk, by the first scan of each chunk and together with its dot products: a shard whose
- * vectors are searched in the mapped file then needs no pass over them before its first search.
+ * Norms that are computed chunk by chunk, by the first scan of each chunk and together with its dot products: a shard
+ * whose vectors are searched in the mapped file then needs no pass over them before its first search.
  *
- * Sums of squares are in float32, with the bound of sf_dot_error_bound; a row for which that is not enough (norms that are
- * tiny, huge or not finite) is summed in float64.
+ * Sums of squares are in float32, with the bound of sf_dot_error_bound; a row for which that is not enough (norms that
+ * are tiny, huge or not finite) is summed in float64.
  *
- * For any number of threads at once, none of which waits: a thread that scans a chunk whose norms another thread is computing
- * computes them for itself, into its own memory.
+ * For any number of threads at once, none of which waits: a thread that scans a chunk whose norms another thread is
+ * computing computes them for itself, into its own memory.
  */
 #ifndef SF_VECTORS_LAZY_NORMS_H
 #define SF_VECTORS_LAZY_NORMS_H
@@ -39,9 +39,10 @@ sf_lazy_norms *sf_lazy_norms_create(const float *vectors, size_t num_rows, size_
 void sf_lazy_norms_free(sf_lazy_norms *norms);
 
 /*
- * The norms of chunk number `chunk` (row / sf_rows_per_chunk). Where they have to be computed, `dots` becomes the rows' dot
- * products with the query (dim components), with the same bits as the kernel `dot`. `dots` and `scratch` have room for
- * SF_MAX_CHUNK_ROWS. `scratch` holds inverse norms that another thread is storing: the result is valid as long as both are.
+ * The norms of chunk number `chunk` (row / sf_rows_per_chunk). Where they have to be computed, `dots` becomes the rows'
+ * dot products with the query (dim components), with the same bits as the kernel `dot`. `dots` and `scratch` have room
+ * for SF_MAX_CHUNK_ROWS. `scratch` holds inverse norms that another thread is storing: the result is valid as long as
+ * both are.
  */
 sf_chunk_norms sf_lazy_norms_of_chunk(sf_lazy_norms *norms, size_t chunk, const float *query, float *dots,
                                       float *scratch);

@@ -11,12 +11,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Of a chunk. The thread that takes it from VISITED to BEING_QUANTIZED writes its groups, and then stores QUANTIZED with
- * release. */
+/* Of a chunk. The thread that takes it from VISITED to BEING_QUANTIZED writes its groups, and then stores QUANTIZED
+ * with release. */
 enum { UNSEEN, VISITED, BEING_QUANTIZED, QUANTIZED };
 
-/* Of all chunks together. The thread that takes it from NOT_BEGUN to BEING_BEGUN writes the fields after `progress`, and then
- * stores BEGUN or IMPOSSIBLE with release. */
+/* Of all chunks together. The thread that takes it from NOT_BEGUN to BEING_BEGUN writes the fields after `progress`,
+ * and then stores BEGUN or IMPOSSIBLE with release. */
 enum { NOT_BEGUN, BEING_BEGUN, BEGUN, IMPOSSIBLE };
 
 struct sf_lazy_quantized {

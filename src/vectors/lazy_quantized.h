@@ -1,7 +1,8 @@
 /*
- * Quantized vectors of rows that are searched in a mapped file, made chunk by chunk (see lazy_norms.h): the second scan of a
- * chunk quantizes it, so that a process that searches only once does not pay for it. They are stored in a mapped file without
- * a name, in pages that the system can write out and take back. Without such a file there are none, and scans read float32.
+ * Quantized vectors of rows that are searched in a mapped file, made chunk by chunk (see lazy_norms.h): the second scan
+ * of a chunk quantizes it, so that a process that searches only once does not pay for it. They are stored in a mapped
+ * file without a name, in pages that the system can write out and take back. Without such a file there are none, and
+ * scans read float32.
  *
  * For any number of threads at once, none of which waits: while one thread quantizes a chunk, others scan its float32.
  */
@@ -35,8 +36,8 @@ bool sf_lazy_quantized_has(const sf_lazy_quantized *lazy, size_t chunk);
 /* Called after a scan of the chunk's float32 vectors: the second call quantizes the chunk. */
 void sf_lazy_quantized_visit(sf_lazy_quantized *lazy, size_t chunk);
 
-/* How many rows are not finite, in chunks that are quantized; excluded rows do not count. Counted where the metric needs no
- * norms; elsewhere lazy_norms.h counts them, and this is 0. */
+/* How many rows are not finite, in chunks that are quantized; excluded rows do not count. Counted where the metric
+ * needs no norms; elsewhere lazy_norms.h counts them, and this is 0. */
 uint64_t sf_lazy_quantized_num_not_finite(const sf_lazy_quantized *lazy);
 
 /* Quantizes every chunk, until it is cancelled. */

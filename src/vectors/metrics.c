@@ -1,6 +1,6 @@
 /*
- * cos is dot / √(|q|²|x|²), cut to [−1, 1], where the exact result lies (Cauchy–Schwarz): a vector is at distance 0 from
- * itself, and from its multiples up to a few 10⁻¹⁶. The error bounds rest on sf_dot_error_bound (distance.h).
+ * cos is dot / √(|q|²|x|²), cut to [−1, 1], where the exact result lies (Cauchy–Schwarz): a vector is at distance 0
+ * from itself, and from its multiples up to a few 10⁻¹⁶. The error bounds rest on sf_dot_error_bound (distance.h).
  */
 #include "vectors/metrics.h"
 
@@ -53,9 +53,9 @@ static void negate_dots(const float *inverse_norms, size_t count, float *dots) {
 
 /*
  * cos ≈ dot(scaled, x) · inverse: scaling, the inverse, their product and |scaled| ≤ 1 + u add fewer than 16 roundings
- * to the dot product's dim. The inverse of a norm that was found in float32 has half of dim more, since a root halves the
- * error of its sum; another half of dim covers the products of these errors. What flushing denormal numbers loses of the
- * dot product is multiplied by the inverse.
+ * to the dot product's dim. The inverse of a norm that was found in float32 has half of dim more, since a root halves
+ * the error of its sum; another half of dim covers the products of these errors. What flushing denormal numbers loses
+ * of the dot product is multiplied by the inverse.
  */
 static double cosine_error(const sf_query_vector *query_vector, double max_norm) {
   (void)max_norm;

@@ -1,10 +1,12 @@
 /*
- * The table of metrics: one row for each way in which a shard's engine states a distance. A row says which public metric it
- * belongs to and what that is called, what the approximate distance is made of, how far it can be from the exact score, and
- * how the exact score is computed. Everything else asks the table: kernels, norms, quantized vectors, the cached sections,
- * the formats, routing and training. A new metric or convention is a value of the enum and a row in metrics.c.
+ * The table of metrics: one row for each way in which a shard's engine states a distance. A row says which public
+ * metric it belongs to and what that is called, what the approximate distance is made of, how far it can be from the
+ * exact score, and how the exact score is computed. Everything else asks the table: kernels, norms, quantized vectors,
+ * the cached sections, the formats, routing and training. A new metric or convention is a value of the enum and a row
+ * in metrics.c.
  *
- * Whoever scans looks a row up once for a chunk, or a query: nothing here is called for each row of a chunk but exact_score.
+ * A scan looks its row of the table up once for a chunk or a query; only exact_score is called for each row, and that
+ * only for candidates.
  */
 #ifndef SF_VECTORS_METRICS_H
 #define SF_VECTORS_METRICS_H
@@ -32,7 +34,8 @@ typedef struct sf_scoring {
   bool is_of_differences;
   bool is_normalised; /* rows and query count as scaled to length 1: the rows' inverse norms are needed */
   bool is_root;       /* the score is the square root of what the approximate distance approximates */
-  /* This and the next: NULL where is_of_differences, whose error is relative (sf_squared_l2_error_bound). Turns products of rows with the compared vector into approximate distances, in place. */
+  /* NULL where is_of_differences, as is error_bound: the error of differences is relative (sf_squared_l2_error_bound).
+   * Turns products of rows with the compared vector into approximate distances, in place. */
   void (*distances_of_dots)(const float *inverse_norms, size_t count, float *dots);
   /* |score − (1 + approximate distance)| is at most this for rows with norms of at most max_norm. */
   double (*error_bound)(const struct sf_query_vector *query_vector, double max_norm);

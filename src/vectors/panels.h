@@ -1,5 +1,6 @@
-/* A set of vectors packed by components, so that a tile kernel computes many rows' dot products with all of them: matrix
- * multiplication with a packed panel (Goto, van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008). */
+/* A set of vectors packed by components, so that a tile kernel computes many rows' dot products with all of them:
+ * matrix multiplication with a packed panel (Goto, van de Geijn, Anatomy of High-Performance Matrix Multiplication,
+ * 2008). */
 #ifndef SF_VECTORS_PANELS_H
 #define SF_VECTORS_PANELS_H
 

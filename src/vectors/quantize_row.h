@@ -1,6 +1,7 @@
 /*
- * Quantizing a row: sixteen components at a time in the compilers' own vectors, compiled once for each kind of CPU, into as many
- * registers as it takes there. The order of the additions does not depend on that, and so neither do the bits.
+ * Quantizing a row: sixteen components at a time in the compilers' own vectors, compiled once for each kind of CPU,
+ * into as many registers as it takes there. The order of the additions does not depend on that, and so neither do the
+ * bits.
  */
 #ifndef SF_VECTORS_QUANTIZE_ROW_H
 #define SF_VECTORS_QUANTIZE_ROW_H
@@ -10,7 +11,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Warns of vectors wider than the baseline's registers as arguments; but nothing here is called, all of it is inlined. */
+/* Warns of vectors wider than the baseline's registers as arguments; but nothing here is called, all of it is
+ * inlined. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 #define SF_QUANTIZED_INLINE static inline __attribute__((always_inline))
@@ -136,10 +138,10 @@ SF_QUANTIZED_INLINE void sf_pack_4bit_lanes(sf_quantized_bytes_of_lanes lanes, s
 }
 
 /*
- * The 4-bit scale puts the largest component half a step inside the last code, but is at least |x − centre| / (3.5√dim): the
- * query's own rounding is multiplied by |n| ≤ |x − centre| / scale + √dim / 2. The 2-bit scale is nearly the best one for
- * normally distributed components (Max, "Quantizing for Minimum Distortion", 1960), but the last code never lies beyond the
- * largest component. A row below the range that float32 is trusted with has the scale 0.
+ * The 4-bit scale puts the largest component half a step inside the last code, but is at least |x − centre| /
+ * (3.5√dim): the query's own rounding is multiplied by |n| ≤ |x − centre| / scale + √dim / 2. The 2-bit scale is nearly
+ * the best one for normally distributed components (Max, "Quantizing for Minimum Distortion", 1960), but the last code
+ * never lies beyond the largest component. A row below the range that float32 is trusted with has the scale 0.
  */
 SF_QUANTIZED_INLINE void sf_choose_scales(float largest, double squared_norm, size_t dim,
                                           float scales[SF_QUANTIZED_KINDS]) {

@@ -88,8 +88,8 @@ static double least_error(uint32_t dim) {
 
 /*
  * A component of r is computed from one of x with four roundings: of the factor, the product, the difference and the
- * remainder, each of a number that is at most |x| + |centre|. 2⁻¹⁶(|x| + |centre|), more than twice their sum, covers these
- * and the roundings of scale·(q·n) in a comparison.
+ * remainder, each of a number that is at most |x| + |centre|. 2⁻¹⁶(|x| + |centre|), more than twice their sum, covers
+ * these and the roundings of scale·(q·n) in a comparison.
  */
 static void set_numbers(const sf_quantized_row *quantized, sf_quantized_kind kind, size_t row, uint32_t dim,
                         double norm_of_centre, const group_numbers *numbers) {

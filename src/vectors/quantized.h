@@ -6,14 +6,14 @@
  * remainder and n has
  *   with two bits the components −1.5, −0.5, 0.5 and 1.5: code c stands for c − 1.5;
  *   with four bits the integers from −8 to 7: code c stands for c − 8.
- * For a query q, q·x = q·centre + scale·(q·n) + q·r with |q·r| ≤ |q||r| (Cauchy–Schwarz); |r| is stored. The query itself is
- * step·e + ρ with integers e from −127 to 127, so that e·n is exact, and |ρ·scale·n| ≤ scale·|ρ||n|; |n| is at most 1.5√dim
- * (2-bit) or, by the choice of the 4-bit scale, 4√dim. The roundings of float32 are covered by enlarging |r|
- * (docs/internals.md has all of the derivation).
+ * For a query q, q·x = q·centre + scale·(q·n) + q·r with |q·r| ≤ |q||r| (Cauchy–Schwarz); |r| is stored. The query
+ * itself is step·e + ρ with integers e from −127 to 127, so that e·n is exact, and |ρ·scale·n| ≤ scale·|ρ||n|; |n| is
+ * at most 1.5√dim (2-bit) or, by the choice of the 4-bit scale, 4√dim. The roundings of float32 are covered by
+ * enlarging |r| (docs/internals.md has all of the derivation).
  *
- * That a scan prunes by a bound of an approximation and looks up the rest is the VA-file (Weber, Schek, Blott, VLDB 1998).
- * Unlike product quantization (Jégou, Douze, Schmid, 2011) it needs no training, and unlike RaBitQ (Gao, Long, SIGMOD 2024) no
- * random rotation, and its bounds hold always rather than with high probability.
+ * That a scan prunes by a bound of an approximation and looks up the rest is the VA-file (Weber, Schek, Blott, VLDB
+ * 1998). Unlike product quantization (Jégou, Douze, Schmid, 2011) it needs no training, and unlike RaBitQ (Gao, Long,
+ * SIGMOD 2024) no random rotation, and its bounds hold always rather than with high probability.
  *
  * Sixteen rows make a group, stored together:
  *   codes           blocks of 64 bytes, each for 16 components (2-bit) or 8 (4-bit). Byte 4r + j has component j of row r in
@@ -52,8 +52,8 @@ bool sf_quantized_is_worth_it(uint64_t num_rows, uint32_t dim);
 /* The mean of some thousand of the rows: the nearer the centre is to the rows, the smaller are their errors. */
 void sf_quantized_choose_centre(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric, float *centre);
 
-/* Makes the consecutive groups of `num_rows` rows, of both kinds; of the rows that fill up the last group nothing is known.
- * The same bits on every CPU. */
+/* Makes the consecutive groups of `num_rows` rows, of both kinds; of the rows that fill up the last group nothing is
+ * known. The same bits on every CPU. */
 void sf_quantized_make_groups(const float *vectors, size_t num_rows, uint32_t dim, sf_metric metric,
                               const float *centre, uint8_t *const groups[SF_QUANTIZED_KINDS]);
 
@@ -67,9 +67,9 @@ typedef struct sf_quantized_query {
 size_t sf_quantized_query_length(uint32_t dim);
 
 /*
- * Sets up the comparison of a query (for cosine scaled to length 1) with quantized vectors; `query->components` has room for
- * sf_quantized_query_length. The comparison gives a lower bound of −cos, the squared distance, or −dot. False where the query's
- * norm or dim is so large that the bounds would not hold.
+ * Sets up the comparison of a query (for cosine scaled to length 1) with quantized vectors; `query->components` has
+ * room for sf_quantized_query_length. The comparison gives a lower bound of −cos, the squared distance, or −dot. False
+ * where the query's norm or dim is so large that the bounds would not hold.
  */
 bool sf_quantized_query_init(sf_quantized_query *query, const float *vector, uint32_t dim,
                              const sf_quantized *quantized);

@@ -34,7 +34,7 @@ AVX2_INLINE __m256i products_of(__m256i packed, int shift, int8_t bits, const in
   return _mm256_maddubs_epi16(shifted, spread(components));
 }
 
-/* Of eight rows: two sums each, of what the components give in pairs. */
+/* For eight rows, two sums each of pairs of products. */
 AVX2_INLINE __m256i products_of_block(sf_quantized_kind kind, __m256i packed, const int8_t *components) {
   if (kind == SF_QUANTIZED_4BIT)
     return _mm256_add_epi16(products_of(packed, 0, 15, components), products_of(packed, 4, 15, components + PART));

@@ -1,5 +1,5 @@
-/* Kernels that quantize rows and compare a query with quantized vectors, one for each kind of CPU with instructions for it; and
- * the offsets within a group. */
+/* Kernels that quantize rows and compare a query with quantized vectors, one for each kind of CPU with instructions for
+ * it; and the offsets within a group. */
 #ifndef SF_VECTORS_QUANTIZED_KERNELS_H
 #define SF_VECTORS_QUANTIZED_KERNELS_H
 
@@ -50,7 +50,7 @@ static inline size_t sf_quantized_blocks(sf_quantized_kind kind, size_t dim) {
 
 /* Where a group's scales are; its errors and squared norms follow. */
 static inline const float *sf_quantized_numbers(const uint8_t *group, size_t num_blocks) {
-  const void *numbers = group + num_blocks * SF_QUANTIZED_BLOCK_BYTES; /* groups lie at multiples of 64 bytes */
+  const void *numbers = group + num_blocks * SF_QUANTIZED_BLOCK_BYTES; /* groups are at multiples of 64 bytes */
   return numbers;
 }
 

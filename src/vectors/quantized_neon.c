@@ -9,7 +9,7 @@
 enum {
   ROWS = SF_QUANTIZED_GROUP_ROWS,
   PART = 4,      /* components of a row in a part of a block's bytes */
-  PART_ROWS = 4, /* whose codes a register has */
+  PART_ROWS = 4, /* rows that share a register */
   PARTS = ROWS / PART_ROWS,
   /* A block adds up to 4 · 3 · 127 or 2 · 15 · 127 to a sum of 16 bits. */
   MAX_BLOCKS = 8,

@@ -13,8 +13,8 @@ static bool is_set(const uint8_t *bits, uint64_t index) {
   return (bits[index / 8] >> (index % 8) & 1) != 0;
 }
 
-/* Excluded rows count as zero. Squares of finite float32 can't overflow float64: a sum is finite exactly if its row is. Roots
- * are rounded correctly, and so keep the order of their squares: the largest square has the largest root. */
+/* Excluded rows count as zero. Squares of finite float32 can't overflow float64: a sum is finite exactly if its row is.
+ * Roots are rounded correctly, and so keep the order of their squares: the largest square has the largest root. */
 static void add_norms(sf_vector_statistics *statistics, double *squared_norms, size_t count, uint64_t first_row,
                       uint8_t *excluded) {
   double largest = 0;

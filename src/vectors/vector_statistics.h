@@ -11,9 +11,9 @@ typedef struct sf_vector_statistics {
 } sf_vector_statistics;
 
 /*
- * Adds `count` rows, whose bits in the bitmap `excluded` begin at `first_row`. Rows that are excluded already are skipped, and
- * their inverse norm is 0; rows that are not finite are counted and become excluded. `inverse_norms`, `count` as
- * sf_vector_segment has them, may be NULL.
+ * Adds `count` rows, whose bits in the bitmap `excluded` begin at `first_row`. Rows that are excluded already are
+ * skipped, and their inverse norm is 0; rows that are not finite are counted and become excluded. `inverse_norms`,
+ * `count` as sf_vector_segment has them, may be NULL.
  */
 sf_code sf_vector_statistics_add(sf_vector_statistics *statistics, const float *vectors, uint64_t first_row,
                                  size_t count, size_t dim, uint8_t *excluded, float *inverse_norms,

@@ -93,7 +93,7 @@ static sf_code find_file(sf_lance_fragment *fragment, const Sf__Lance__DataFile 
   return SF_OK;
 }
 
-/* How many rows the manifest says there are; every column must have them. Manifests of old writers don't say. */
+/* The number of rows in the manifest; every column must have them. Manifests of old writers don't say. */
 static sf_code check_rows(sf_lance_fragment *fragment, const sf_lance_column *column, sf_error *error) {
   if (fragment->num_rows == 0)
     fragment->num_rows = column->num_rows;

@@ -22,7 +22,7 @@ sf_code sf_lance_unpack_block(sf_lance_bytes packed, unsigned value_bits, unsign
 sf_code sf_lance_decode_inline_bitpacking(sf_lance_bytes packed, unsigned value_bits, size_t num_values,
                                           uint8_t *values, sf_error *error);
 
-/* As many blocks as it takes. A last one that is not full may be stored as plain values: its length tells. */
+/* As many blocks as it takes. A last one that is not full may be stored as plain values, which its length shows. */
 sf_code sf_lance_decode_out_of_line_bitpacking(sf_lance_bytes packed, unsigned value_bits, uint64_t packed_bits,
                                                size_t num_values, uint8_t *values, sf_error *error);
 

@@ -21,8 +21,8 @@ sf_code sf_lance_deletions_parse_arrow(sf_lance_bytes file, sf_lance_deletions *
 sf_code sf_lance_deletions_parse_bitmap(sf_lance_bytes file, sf_lance_deletions *deletions, sf_error *error);
 void sf_lance_deletions_free(sf_lance_deletions *deletions);
 
-/* Sets bit i of `excluded` where row first_row + i is deleted, for i below num_rows. Takes time in proportion to the stored
- * bytes and num_rows, not to the numbers in them. */
+/* Sets bit i of `excluded` where row first_row + i is deleted, for i below num_rows. Takes time in proportion to the
+ * stored bytes and num_rows, not to the numbers in them. */
 void sf_lance_deletions_mark(const sf_lance_deletions *deletions, uint64_t first_row, size_t num_rows,
                              uint8_t *excluded);
 

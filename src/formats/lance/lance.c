@@ -1,6 +1,7 @@
 /*
- * Shards of the LanceDB backend: a Lance dataset, vector_index.lance/, of the file versions 2.0 to 2.2. Plain float32 pages are
- * scanned in the mapped data file, or in its mirror in the local cache; encoded pages are decoded into a vector file first.
+ * Shards of the LanceDB backend: a Lance dataset, vector_index.lance/, of the file versions 2.0 to 2.2. Plain float32
+ * pages are scanned in the mapped data file, or in its mirror in the local cache; encoded pages are decoded into a
+ * vector file first.
  */
 #include "cache/cache_folder.h"
 #include "formats/formats.h"
@@ -121,8 +122,8 @@ static void describe(lance_shard *shard, const sf_shard_params *params) {
   (void)sf_score_convention_of(params->metric, CONVENTIONS, &shard->base.score_convention);
 }
 
-/* A shard that is searched in place stores only quantized vectors, beside the cache. A cache directory that is not trusted is
- * refused all the same; other failures of it show when it is needed. */
+/* A shard that is searched in place stores only quantized vectors, beside the cache. A cache directory that is not
+ * trusted is refused all the same; other failures of it show when it is needed. */
 static sf_code use_cache(lance_shard *shard, const sf_shard_params *params, sf_error *error) {
   sf_error failure;
   if (params->verify_only)

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-/* Deletion files, stable row ids, v2 files, table config, base paths, no transaction file. Data behind the higher
+/* Deletion files, stable row ids, v2 files, table config, base paths, no transaction file. The data of higher
  * flags (values stored elsewhere, a write-ahead log) would be missing from the results. */
 #define KNOWN_READER_FLAGS 0x3Fu
 

@@ -2,8 +2,8 @@
  * The mini-block layout of file versions 2.1 and 2.2: a page of small values in chunks of a few KiB.
  *
  * Buffer 0 has one word for each chunk (16 bits; 32 in large-chunk pages): its low 4 bits are the logarithm of the
- * chunk's number of values, the rest its number of 8-byte units, less one. The last chunk has what values are left.
- * Buffer 1 has the chunks, one behind the other, and buffer 2 the dictionary, if there is one. A chunk is
+ * chunk's number of values, the rest its number of 8-byte units, less one. The last chunk has the rest of the values.
+ * Buffer 1 has the chunks, one after the other, and buffer 2 the dictionary, if there is one. A chunk is
  *
  *   u16 number of levels | u16 size of the levels, if there are any |
  *   sizes of the value buffers, u16 (u32 in large-chunk pages) each | levels | value buffers

@@ -52,8 +52,8 @@ static bool ranges_fit(const sf_lance_range *ranges, uint64_t count, uint64_t si
   return true;
 }
 
-/* The ranges of a mapped file of `length` bytes, for the caller to free; NULL where it is no whole mirror of an object of
- * `size` bytes. */
+/* The ranges of a mapped file of `length` bytes, for the caller to free; NULL where it is no whole mirror of an object
+ * of `size` bytes. */
 static sf_code check_mirror(const uint8_t *bytes, size_t length, uint64_t size, sf_lance_range **checked,
                             sf_error *error) {
   mirror_trailer trailer;

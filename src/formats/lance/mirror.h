@@ -1,7 +1,7 @@
 /*
  * Data files of a storage that is not on this machine, mirrored in the local cache: the `vector` column and the end of
  * the file, fetched by ranges, several at a time; or the whole file, where the rest is so small that fetching ids and
- * payloads for winners would cost more.
+ * payloads of results would cost more.
  *
  * A mirror is a sparse file with the bytes that it has at their own offsets. After them, at a multiple of 8, follow
  * the ranges (pairs of u64) and a trailer with their number and a checksum, which is verified when the mirror is mapped

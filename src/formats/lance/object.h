@@ -3,7 +3,7 @@
  *
  * Mapping rests on an assumption: what a snapshot has published is never changed in place, only deleted as a whole (and
  * a deleted file stays mapped). The size is checked when the object is opened, against the manifest's where it has one.
- * A file that somebody truncates afterwards would raise SIGBUS.
+ * A file that is truncated afterwards would raise SIGBUS.
  */
 #ifndef SF_FORMATS_LANCE_OBJECT_H
 #define SF_FORMATS_LANCE_OBJECT_H
@@ -63,8 +63,8 @@ const uint8_t *sf_lance_object_mapped(const sf_lance_object *object, uint64_t of
 
 #define SF_LANCE_CACHE_NAME_SIZE 64
 
-/* The name of an object's file in the local cache, "lance-<hash of the object's name>.<kind>". A hash, because the name comes
- * from a manifest, and the folder is flat. `kind` is a short word. */
+/* The name of an object's file in the local cache, "lance-<hash of the object's name>.<kind>". A hash, because the name
+ * comes from a manifest, and the folder is flat. `kind` is a short word. */
 void sf_lance_cache_name(const char *name, const char *kind, char cache_name[SF_LANCE_CACHE_NAME_SIZE]);
 
 /* Bytes [offset, offset + length), which must be within the object. From any thread. */

@@ -59,8 +59,8 @@ static uint64_t length_of_vectors(const sf_lance_vector_page *page) {
   return page->page->num_rows * page->dim * sizeof(float); /* is within the page's buffer */
 }
 
-/* From the first of the pages that are searched in place to the last, as one: each range that is advised by itself costs
- * the process a mapping, of which it can't have many. */
+/* From the first of the pages that are searched in place to the last, as one: each range that is advised by itself
+ * costs the process a mapping, of which it can't have many. */
 static void advise_plain_pages(const sf_lance_fragment *fragment) {
   const sf_lance_vector_page *first = NULL;
   uint64_t end = 0;
@@ -80,7 +80,8 @@ static void advise_plain_pages(const sf_lance_fragment *fragment) {
     sf_advise_scan(begin, (size_t)(end - first->offset)); /* the object is one mapping */
 }
 
-/* For few rows, where it costs nothing; in other pages scans find the rows that are not finite (sf_shard_num_not_finite). */
+/* For few rows, where it costs nothing; in other pages scans find the rows that are not finite
+ * (sf_shard_num_not_finite). */
 static sf_code exclude_not_finite(const float *vectors, size_t num_rows, size_t dim, uint8_t *excluded,
                                   const sf_cancellation *cancellation, sf_error *error) {
   sf_vector_statistics statistics = {0};

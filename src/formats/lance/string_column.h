@@ -12,8 +12,8 @@ void sf_lance_string_column_close(sf_lance_string_column *strings); /* NULL is a
 
 uint64_t sf_lance_string_column_rows(const sf_lance_string_column *strings);
 
-/* The value of a row of the file. It is valid UTF-8, in memory of the column or of `cache`, until the next call with that
- * cache. From several threads at once, each with its own cache. */
+/* The value of a row of the file. It is valid UTF-8, in memory of the column or of `cache`, until the next call with
+ * that cache. From several threads at once, each with its own cache. */
 sf_code sf_lance_string_column_get(sf_lance_string_column *strings, uint64_t row, sf_lance_page_cache *cache,
                                    bool *is_null, sf_lance_bytes *string, sf_error *error);
 

@@ -123,7 +123,7 @@ static sf_code plain_run_column(const encoding_tree *encoding, sf_lance_bytes bu
   return SF_OK;
 }
 
-/* Two buffers in a chunk. In a block, they follow each other behind a u64 with the size of the first. */
+/* Two buffers in a chunk. In a block, they follow each other after a u64 with the size of the first. */
 static sf_code split_runs(const encoding_tree *encoding, const sf_lance_bytes *buffers, size_t num_buffers,
                           sf_lance_bytes *values, sf_lance_bytes *lengths, sf_error *error) {
   if (num_buffers == 2) {

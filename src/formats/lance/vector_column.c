@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-/* A page that is decoded lies in memory as it is stored, so its buffers are bounded by the file; what general
+/* A page that is decoded is in memory as it is stored, so its buffers are bounded by the file; what general
  * compression may make of them is bounded by the schemes themselves (128 KiB out of 4 bytes). */
 #define MAX_EXPANSION 32768
 

@@ -38,8 +38,8 @@ sf_code sf_lance_vector_page_decode(const sf_lance_vector_page *vectors, const s
 sf_code sf_lance_vector_page_nulls(const sf_lance_vector_page *vectors, const sf_cancellation *cancellation,
                                    uint8_t *nulls, sf_error *error);
 
-/* Items of another type as float32, each rounded to the nearest; numbers that are too large become infinite. `items` need not
- * be aligned. */
+/* Items of another type as float32, each rounded to the nearest; numbers that are too large become infinite. `items`
+ * need not be aligned. */
 void sf_lance_convert_items(sf_lance_item_type type, const uint8_t *items, size_t count, float *values);
 
 #endif

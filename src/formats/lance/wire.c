@@ -68,7 +68,8 @@ static sf_code check_message(const ProtobufCMessageDescriptor *descriptor, sf_la
   return SF_OK;
 }
 
-/* protobuf-c returns NULL for a message that is broken and for one that there is no memory for: only the allocator knows. */
+/* protobuf-c returns NULL for a message that is broken and for one that there is no memory for: only the allocator
+ * knows. */
 static void *allocate(void *is_out_of_memory, size_t size) {
   void *memory = malloc(size > 0 ? size : 1);
   if (memory == NULL)

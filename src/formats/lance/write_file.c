@@ -94,7 +94,8 @@ static sf_code align(sf_lance_file_writer *writer, sf_error *error) {
   return past == 0 ? SF_OK : append(writer, zeros, SF_LANCE_ALIGNMENT - past, error);
 }
 
-/* Repeated fields of messages that follow one another are joined: a page is added by appending a message with just it. */
+/* Repeated fields of messages that follow one another are joined: a page is added by appending a message with just
+ * it. */
 static sf_code append_page(sf_lance_written_column *column, const Sf__Lance__Page *page,
                            Sf__Lance__ArrayEncoding *array, sf_error *error) {
   Sf__Lance__Page encoded = *page;

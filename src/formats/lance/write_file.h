@@ -1,6 +1,6 @@
 /*
- * Writes a Lance data file of version 2.0 (data_file.h says how one is laid out): pages as they come, of any column, and
- * after them the tables of their offsets. Until then some hundred bytes are kept for each page.
+ * Writes a Lance data file of version 2.0 (data_file.h says how one is laid out): pages as they come, of any column,
+ * and after them the tables of their offsets. Until then some hundred bytes are kept for each page.
  */
 #ifndef SF_FORMATS_LANCE_WRITE_FILE_H
 #define SF_FORMATS_LANCE_WRITE_FILE_H

@@ -1,6 +1,6 @@
 /*
- * Writes a shard of the LanceDB backend: the dataset vector_index.lance/ with one version, one fragment and one data file
- * of version 2.0, which every lancedb that snapshots were written with can read, append to and compact.
+ * Writes a shard of the LanceDB backend: the dataset vector_index.lance/ with one version, one fragment and one data
+ * file of version 2.0, which every lancedb that snapshots were written with can read, append to and compact.
  */
 #include "base/files.h"
 #include "formats/lance/write_columns.h"

@@ -101,7 +101,8 @@ static sf_connection *take_idle(sf_connection_pool *pool, const void *owner) {
   return found;
 }
 
-/* Removes the least recently used connection of any owner from the list if more than `most` are idle; NULL: no more are. */
+/* Removes the least recently used connection of any owner from the list if more than `most` are idle; NULL: no more
+ * are. */
 static sf_connection *take_oldest(sf_connection_pool *pool, size_t most) {
   pthread_mutex_lock(&pool->mutex);
   sf_connection *oldest = pool->num_idle > most ? pool->idle.previous : NULL;

@@ -1,6 +1,6 @@
 /*
- * Shards of the sqlite-vec backend: shard.db, read with plain SQLite. Its vectors are decoded once into a vector file of the
- * local cache, which is mapped and scanned; ids and payloads are queried from the database itself, by row id.
+ * Shards of the sqlite-vec backend: shard.db, read with plain SQLite. Its vectors are decoded once into a vector file
+ * of the local cache, which is mapped and scanned; ids and payloads are queried from the database itself, by row id.
  */
 #include "cache/cache_folder.h"
 #include "cache/cache_limit.h"
@@ -77,8 +77,8 @@ static sf_code make_room_for_download(const sf_shard_params *params, const char 
   return SF_OK;
 }
 
-/* The folder has to belong to this shard before anything is downloaded into it, since claiming it removes other files. Where it
- * does, nothing is written. */
+/* The folder has to belong to this shard before anything is downloaded into it, since claiming it removes other files.
+ * Where it does, nothing is written. */
 static sf_code claim_cache_folder(const sf_shard_params *params, const sf_cancellation *cancellation, sf_error *error) {
   sf_cache_folder folder;
   bool found;
@@ -91,9 +91,9 @@ static sf_code claim_cache_folder(const sf_shard_params *params, const sf_cancel
   return code;
 }
 
-/* A download has a name that depends on the shard's URL, so that a path that is open never comes to name another shard's file. It
- * is held before it exists: a newer snapshot's shard may claim the folder while this one is still searched. To verify a shard,
- * it is read from the storage, whatever the cache holds. */
+/* A download has a name that depends on the shard's URL, so that a path that is open never comes to name another
+ * shard's file. It is held before it exists: a newer snapshot's shard may claim the folder while this one is still
+ * searched. To verify a shard, it is read from the storage, whatever the cache holds. */
 static sf_code choose_download_path(const sf_shard_params *params, sqlite_vec_shard *shard,
                                     const sf_cancellation *cancellation, char **path, sf_error *error) {
   char name[DOWNLOAD_NAME_SIZE];

@@ -1,4 +1,5 @@
-/* Checks a shard.db before it is read: the length in its header, its tables, and the declaration of its virtual table. */
+/* Checks a shard.db before it is read: the length in its header, its tables, and the declaration of its virtual
+ * table. */
 #include "formats/sqlite_vec/vec0_tables.h"
 
 #include "base/memory.h"

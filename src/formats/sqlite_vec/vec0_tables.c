@@ -1,7 +1,7 @@
 /*
- * vec_index_chunks(chunk_id, size, validity, rowids): `size` slots, a bitmap of the used ones (bit i of byte i / 8, least
- * significant first) and as many little-endian int64 row ids. vec_index_vector_chunks00 holds, under the chunk's id as
- * its hidden _rowid_ (the column that it calls rowid is another), `size` × dim little-endian float32.
+ * vec_index_chunks(chunk_id, size, validity, rowids): `size` slots, a bitmap of the used ones (bit i of byte i / 8,
+ * least significant first) and as many little-endian int64 row ids. vec_index_vector_chunks00 holds, under the chunk's
+ * id as its hidden _rowid_ (the column that it calls rowid is another), `size` × dim little-endian float32.
  */
 #include "formats/sqlite_vec/vec0_tables.h"
 

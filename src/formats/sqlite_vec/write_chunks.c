@@ -10,8 +10,8 @@
 
 enum { VALIDITY_BYTES = SF_VEC0_CHUNK_SIZE / 8, ROWIDS_BYTES = SF_VEC0_CHUNK_SIZE * 8 };
 
-/* Rows ?1 to ?2 − 1 of chunk ?3, whose slots begin with row ?4: together, because a statement that writes to a table with
- * AUTOINCREMENT also writes to sqlite_sequence. */
+/* Rows ?1 to ?2 − 1 of chunk ?3, whose slots begin with row ?4: together, because a statement that writes to a table
+ * with AUTOINCREMENT also writes to sqlite_sequence. */
 static const char insert_rowids[] =
     "WITH RECURSIVE row(id) AS (VALUES (?1) UNION ALL SELECT id + 1 FROM row WHERE id + 1 < ?2) "
     "INSERT INTO vec_index_rowids (rowid, chunk_id, chunk_offset) SELECT id, ?3, id - ?4 FROM row";

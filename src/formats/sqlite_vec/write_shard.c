@@ -12,11 +12,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* The file is not read before it is finished, and a killed build's files are removed: no journal, and no syncing in between. */
+/* The file is not read before it is finished, and a killed build's files are removed: no journal, and no syncing in
+ * between. */
 static const char settings[] = "PRAGMA page_size=%d; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
                                "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;";
 
-/* After so many of vectors, the system is told to begin writing them. */
+/* Bytes of vectors after which the system is asked to begin writing them. */
 #define WRITEBACK_BYTES ((uint64_t)8 << 20)
 
 /* SQLITE_VEC_VEC0_MAX_DIMENSIONS */
@@ -29,7 +30,7 @@ typedef struct sqlite_vec_writer {
   char *what; /* "shard 3", before messages */
   sqlite3 *database;
   int descriptor;        /* of shard.db, to sync it by; -1: none */
-  uint64_t written_back; /* rows whose vectors the system was told to write */
+  uint64_t written_back; /* rows whose vectors the system was asked to write */
   sf_vec0_chunk_writer chunks;
   sqlite3_stmt *insert_id;
   sqlite3_stmt *insert_payload;
@@ -49,7 +50,8 @@ static sf_code run(const sqlite_vec_writer *writer, const char *sql, sf_error *e
   return status == SQLITE_OK ? SF_OK : fail(writer, status, error);
 }
 
-/* Vectors are stored in chains of pages, which large pages make short; small shards would waste most of a large page. */
+/* Vectors are stored in chains of pages, which large pages make short; small shards would waste most of a large
+ * page. */
 static int choose_page_size(uint32_t dim) {
   size_t chunk_bytes = (size_t)SF_VEC0_CHUNK_SIZE * dim * sizeof(float);
   return chunk_bytes >= (size_t)1 << 20 ? 16384 : 4096;
