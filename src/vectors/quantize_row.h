@@ -138,10 +138,10 @@ SF_QUANTIZED_INLINE void sf_pack_4bit_lanes(sf_quantized_bytes_of_lanes lanes, s
 }
 
 /*
- * The 4-bit scale puts the largest component half a step inside the last code, but is at least |x − centre| /
- * (3.5√dim): the query's own rounding is multiplied by |n| ≤ |x − centre| / scale + √dim / 2. The 2-bit scale is nearly
- * the best one for normally distributed components (Max, "Quantizing for Minimum Distortion", 1960), but the last code
- * never lies beyond the largest component. A row below the range that float32 is trusted with has the scale 0.
+ * The 4-bit scale makes the largest component 7.5 steps, but is at least |x − centre| / (3.5√dim): the query's own
+ * rounding is multiplied by |n| ≤ |x − centre| / scale + √dim / 2. The 2-bit scale is nearly the best one for normally
+ * distributed components (Max, "Quantizing for Minimum Distortion", 1960), but the last code never lies beyond the
+ * largest component. A row below the range that float32 is trusted with has the scale 0.
  */
 SF_QUANTIZED_INLINE void sf_choose_scales(float largest, double squared_norm, size_t dim,
                                           float scales[SF_QUANTIZED_KINDS]) {
