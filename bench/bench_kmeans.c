@@ -18,7 +18,7 @@ static double seconds_of(clockid_t clock) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Reads a file whole, as who trains on a sample has it in memory. */
+/* Reads a whole file: training has its sample in memory. */
 static float *read_vectors(const char *path, size_t *size) {
   struct stat status;
   FILE *file = fopen(path, "rb");

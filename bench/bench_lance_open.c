@@ -37,7 +37,7 @@ static long anonymous_memory(void) {
   return kibibytes;
 }
 
-/* The first `length` bytes of a file, piece by piece: each to the same place, or one behind the other. */
+/* Reads the first `length` bytes of a file in pieces, either each into the same memory or one after the other. */
 static double read_file(const char *path, size_t length, char *into, bool keep) {
   int descriptor = open(path, O_RDONLY);
   uint64_t begin = sf_monotonic_nanoseconds();

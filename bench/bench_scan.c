@@ -4,11 +4,11 @@
  *   bench_scan VECTORS QUERIES DIM      raw float32 files; VECTORS is mapped, and read once before anything is timed
  *   > stream THREADS                    a plain read of the same mapping
  *   > scan METRIC QUERY THREADS TOP_K   METRIC cosine, l2 or dot; QUERY a row of QUERIES
- *   > float32 METRIC QUERY THREADS TOP_K   the same without codes
+ *   > float32 METRIC QUERY THREADS TOP_K   the same without quantized vectors
  *   < SECONDS [ROW SCORE]...
  *
- * Each is done six times in a row and the fastest counts: the first ones pay for waking up, and for what lies in no cache
- * yet. Slices are those of a reader.
+ * Each is done six times in a row and the fastest counts: the first ones wake threads up and fill caches. Scan tasks are those
+ * of a reader.
  */
 #include "async/executor.h"
 #include "base/files.h"
@@ -253,8 +253,8 @@ static bool find_metric(const char *name, size_t *metric) {
   return false;
 }
 
-static bool measure(const char *line, const sf_vector_segment *segment, const sf_quantized *codes, const float *queries,
-                    size_t num_queries, size_t dim) {
+static bool measure(const char *line, const sf_vector_segment *segment, const sf_quantized *quantized,
+                    const float *queries, size_t num_queries, size_t dim) {
   char what[16];
   char name[16];
   size_t query;
@@ -272,7 +272,7 @@ static bool measure(const char *line, const sf_vector_segment *segment, const sf
     return false;
   sf_vector_segment searched = *segment;
   if (strcmp(what, "scan") == 0)
-    searched.quantized = codes[metric];
+    searched.quantized = quantized[metric];
   else if (strcmp(what, "float32") != 0)
     return false;
   measure_scan(&searched, queries + query * dim, dim, conventions[metric], num_threads, top_k);
@@ -292,15 +292,15 @@ static sf_quantized make_quantized(const float *vectors, size_t num_rows, size_t
   size_t num_groups = (size_t)sf_quantized_num_groups(num_rows);
   float *centre = calloc(dim, sizeof(*centre));
   uint8_t *groups[SF_QUANTIZED_KINDS];
-  sf_quantized codes = {.metric = metric, .centre = centre};
+  sf_quantized quantized = {.metric = metric, .centre = centre};
   if (centre == NULL)
     fail("out of memory");
   for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
-    codes.groups[kind] = groups[kind] =
+    quantized.groups[kind] = groups[kind] =
         allocate(num_groups * (size_t)sf_quantized_group_size(kind, (uint32_t)dim, metric));
   sf_quantized_choose_centre(vectors, num_rows, (uint32_t)dim, metric, centre);
   sf_quantized_make_groups(vectors, num_rows, (uint32_t)dim, metric, centre, groups);
-  return codes;
+  return quantized;
 }
 
 /* What a shard knows of its rows once it is open. */
@@ -328,9 +328,9 @@ int main(int argc, char **argv) {
   const float *vectors = map_file(argv[1], &vectors_length);
   const float *queries = map_file(argv[2], &queries_length);
   sf_vector_segment segment = describe(vectors, vectors_length / sizeof(float) / dim, dim);
-  sf_quantized codes[NUM_METRICS];
+  sf_quantized quantized[NUM_METRICS];
   for (size_t i = 0; i < NUM_METRICS; i++)
-    codes[i] = make_quantized(vectors, segment.num_rows, dim, metrics[i]);
+    quantized[i] = make_quantized(vectors, segment.num_rows, dim, metrics[i]);
   sf_error error;
   if (sf_executor_create(MAX_THREADS, 1, &executor, &error) != SF_OK)
     fail(error.message);
@@ -338,7 +338,7 @@ int main(int argc, char **argv) {
   fflush(stdout);
   char line[256];
   while (fgets(line, sizeof(line), stdin) != NULL) {
-    if (!measure(line, &segment, codes, queries, queries_length / sizeof(float) / dim, dim))
+    if (!measure(line, &segment, quantized, queries, queries_length / sizeof(float) / dim, dim))
       fail("not a measurement that is known");
     fflush(stdout);
   }
@@ -347,8 +347,8 @@ int main(int argc, char **argv) {
   free(inverse_norms);
   for (size_t i = 0; i < NUM_METRICS; i++) {
     for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
-      free((uint8_t *)(uintptr_t)codes[i].groups[kind]);
-    free((float *)(uintptr_t)codes[i].centre);
+      free((uint8_t *)(uintptr_t)quantized[i].groups[kind]);
+    free((float *)(uintptr_t)quantized[i].centre);
   }
   return 0;
 }

@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What every caller relies on without looking. */
+/* Invariants of a parsed manifest that callers rely on. */
 static void check_parsed(const sf_manifest *manifest) {
   if (manifest->num_dbs < 1 || manifest->num_dbs > SF_MANIFEST_MAX_SHARDS || manifest->shards == NULL ||
       manifest->run_id == NULL || manifest->s3_prefix == NULL)

@@ -1,4 +1,5 @@
-/* The bytes are a vector file; its checksums and its identity are put right, so that what lies behind them is reached too. */
+/* The bytes are a vector file. Its checksums and its identity are corrected, so that the code after these checks is reached
+ * too. */
 #include "../tests/temporary_folder.h"
 #include "cache/vector_file.h"
 #include "cache/vector_layout.h"

@@ -1,4 +1,4 @@
-/* Manifests made with plain SQLite, as the writer makes them, and with whatever a test changes in them. */
+/* Manifests made with plain SQLite, as the writer makes them, and with the changes of a test. */
 #ifndef SF_TESTS_MANIFEST_FILES_H
 #define SF_TESTS_MANIFEST_FILES_H
 

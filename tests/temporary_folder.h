@@ -1,4 +1,5 @@
-/* A folder for what a test or a fuzzer has to put on disk: one a process, in memory where there is such a place. */
+/* A temporary folder for a test or a fuzzer, one for each process; in /dev/shm if there is one. Without a library of its own:
+ * fuzzers don't link test_support. */
 #ifndef SF_TESTS_TEMPORARY_FOLDER_H
 #define SF_TESTS_TEMPORARY_FOLDER_H
 
@@ -62,7 +63,7 @@ static inline void write_whole_file(const char *path, const void *bytes, size_t 
     abort();
 }
 
-/* The file's bytes, with a NUL behind them; for the caller to free. */
+/* The file's bytes, followed by a NUL; the caller frees them. */
 static inline sf_buffer read_whole_file(const char *path) {
   sf_buffer contents = {0};
   FILE *file = fopen(path, "rb");

@@ -114,7 +114,7 @@ class ReaderOptions(NamedTuple):
 
 
 class Reporter:
-    """Passes on what the library put into its sink: events to the collector, messages to `logging`."""
+    """Passes on the records of the library's sink: events to the collector, messages to `logging`."""
 
     def __init__(self, collector: MetricsCollector | None) -> None:
         self._collector = collector

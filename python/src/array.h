@@ -1,4 +1,4 @@
-/* Arrays of vectors on their way to a builder: where they lie, or a slice at a time. */
+/* Arrays of vectors for a builder: read in place, or copied a slice at a time. */
 #ifndef SF_PYTHON_ARRAY_H
 #define SF_PYTHON_ARRAY_H
 
@@ -10,7 +10,7 @@ typedef struct sf_py_array {
   Py_buffer view;
   bool has_view;
   sf_py_number number;
-  sf_element_type type; /* of the slices: the numbers' own, or what they convert to */
+  sf_element_type type; /* of the slices: the numbers' own type, or the one that they are converted to */
   size_t count;
   size_t dim;
 } sf_py_array;
@@ -22,7 +22,7 @@ void sf_py_array_release(sf_py_array *array);
 /* Points the batch at rows of the array, in place where the builder can take them so. */
 int sf_py_array_slice(const sf_py_array *array, size_t first, size_t count, sf_py_rows *rows);
 
-/* Whether all of it lies so that no slice is copied. */
+/* Whether the builder can read all of it in place, so that no slice is copied. */
 bool sf_py_array_is_in_place(const sf_py_array *array);
 
 #endif

@@ -88,7 +88,7 @@ static inline const char *sf_py_arrow_name(const struct ArrowSchema *schema) {
 
 sf_py_arrow_type sf_py_arrow_type_of(const struct ArrowSchema *schema);
 
-/* What values are, behind dictionaries and run ends. */
+/* The schema of the values, after dictionaries and run ends are followed. */
 const struct ArrowSchema *sf_py_arrow_values(const struct ArrowSchema *schema);
 
 /* Whether a schema has the members that its interface asks for, and is nested no deeper than 64. */
@@ -109,7 +109,7 @@ typedef struct sf_py_arrow_column {
 sf_py_arrow_column sf_py_arrow_child(const sf_py_arrow_column *parent, int64_t index);
 
 /* Follows dictionaries and run ends to the column that holds a row's value, and its row there; a null index leads to a column
- * of nulls. False where the place lies outside of that column. What follows takes no dictionaries. */
+ * of nulls. False if the row is outside of that column. The functions below take no dictionaries. */
 bool sf_py_arrow_resolve(sf_py_arrow_column *column, int64_t *row);
 
 bool sf_py_arrow_is_null(const sf_py_arrow_column *column, int64_t row);
@@ -119,9 +119,9 @@ double sf_py_arrow_float(const sf_py_arrow_column *column, int64_t row);
 bool sf_py_arrow_bool(const sf_py_arrow_column *column, int64_t row);
 /* The bytes of a value of a fixed width. */
 const char *sf_py_arrow_bytes(const sf_py_arrow_column *column, int64_t row);
-/* False where its place lies outside of the column's buffers, as far as these tell their size. */
+/* False if it is outside of the column's buffers, as far as their sizes are known. */
 bool sf_py_arrow_text(const sf_py_arrow_column *column, int64_t row, const char **text, size_t *length);
-/* The elements of a list or map, by their rows in the child. False where they lie outside of it. */
+/* The elements of a list or map, by their rows in the child. False if they are outside of it. */
 bool sf_py_arrow_list(const sf_py_arrow_column *column, int64_t row, int64_t *first, int64_t *count);
 
 /* arrow_text.c: values that JSON has no form for, as Python's str() has them. -------------------------------------- */
@@ -149,7 +149,7 @@ typedef struct sf_py_json {
 
 void sf_py_json_free(sf_py_json *json);
 
-/* Whether values of the type can be written; if not, *format is what they are. */
+/* Whether values of the type can be written; if not, *format names their type. */
 bool sf_py_json_can_write(const struct ArrowSchema *schema, const char **format);
 /* Appends the object that has a member for each column; columns whose value is null are left out. -1 with an exception
  * set. */

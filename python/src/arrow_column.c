@@ -15,7 +15,7 @@ static bool bit(const void *bitmap, int64_t index) {
   return (((const uint8_t *)bitmap)[index / 8] >> (index % 8) & 1) != 0;
 }
 
-/* The place of a row among run ends, of which each is the first row behind its run. */
+/* The index of a row's run; each run end is the first row after its run. */
 static int64_t find_run(const sf_py_arrow_column *ends, int64_t row) {
   int64_t low = 0;
   int64_t high = ends->array->length;
@@ -133,7 +133,7 @@ static void read_offsets(const sf_py_arrow_column *column, int64_t row, int64_t 
   *end = wide[1];
 }
 
-/* A list's place and its size, which lie in buffers of their own. */
+/* A list's offset and its size, which have buffers of their own. */
 static void read_view_place(const sf_py_arrow_column *column, int64_t row, int64_t *first, int64_t *count) {
   size_t width = column->type.width;
   size_t at = (size_t)(column->array->offset + row) * width;

@@ -73,7 +73,7 @@ static int put_bytes(sf_py_json *json, const char *bytes, size_t length) {
   return put(json, "\"}", 2);
 }
 
-/* The shortest text that reads as the same number. JSON has none for what is not finite. */
+/* The shortest text that reads as the same number. JSON has no form for NaN and infinities. */
 static int put_float(sf_py_json *json, double value) {
   if (!isfinite(value))
     return put(json, "null", 4);

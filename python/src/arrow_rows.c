@@ -36,7 +36,7 @@ typedef struct vector_lists {
   sf_py_arrow_column components;
   sf_py_number number; /* what these are */
   bool is_native;
-  sf_element_type type; /* what they become */
+  sf_element_type type; /* that they are converted to */
 } vector_lists;
 
 static int check_components(const sf_py_arrow_slice *of, const vector_lists *vectors, int64_t first, size_t row) {

@@ -148,7 +148,7 @@ static const struct ArrowSchema *schema_of(const arrow_stream *self, int64_t col
   return self->schema.children[column];
 }
 
-/* Of values, behind dictionaries and run ends. */
+/* Of values, after dictionaries and run ends are followed. */
 static sf_py_arrow_kind kind_of(const struct ArrowSchema *schema) {
   return sf_py_arrow_type_of(sf_py_arrow_values(schema)).kind;
 }

@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-/* How long the caller's thread goes without looking for signals (Ctrl-C). */
+/* How long the caller's thread goes without checking for signals (Ctrl-C). */
 #define WAIT_INTERVAL_MS 50
 
 const char *const sf_py_attribute_names[SF_PY_NUM_ATTRIBUTES] = {"id", "vector", "payload", "shard_id",
@@ -13,7 +13,7 @@ const char *const sf_py_attribute_names[SF_PY_NUM_ATTRIBUTES] = {"id", "vector",
 
 /* -------------------------------------------------------------------------------------------------------------- Progress */
 
-/* With the GIL: looks for signals, and tells the caller. -1 with an exception set where either wants the build to stop. */
+/* With the GIL: checks for signals, and calls `progress`. -1 with an exception set if either stops the build. */
 static int report(sf_py_builder *self, const sf_build_progress *progress) {
   if (PyErr_CheckSignals() < 0)
     return -1;
@@ -26,7 +26,7 @@ static int report(sf_py_builder *self, const sf_build_progress *progress) {
   return done == NULL ? -1 : 0;
 }
 
-/* Looks for signals, and tells the caller what is new since `news`. */
+/* Checks for signals, and calls `progress` if there was an update since `news`. */
 static int report_news(sf_py_builder *self, uint64_t *news) {
   pthread_mutex_lock(&self->mutex);
   sf_build_progress latest = self->latest;

@@ -11,7 +11,7 @@ typedef struct sf_py_build_options {
   sf_build_options options;
   float *centroids;
   float *hyperplanes;
-  PyObject *texts; /* a list: what the options' texts point into */
+  PyObject *texts; /* a list of the strings that the options point into */
 } sf_py_build_options;
 
 /* Reads the dictionary; -1 with an exception set. Released in either case by the caller. */

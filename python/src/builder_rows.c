@@ -224,7 +224,7 @@ PyObject *sf_py_builder_add_array(PyObject *object, PyObject *args) {
   return added;
 }
 
-/* Trains with an array's rows, where they lie; one that would have to be copied whole is left to the builder, which keeps
+/* Trains with an array's rows in place. If the whole array would have to be copied, training is left to the builder, which keeps
  * rows until it has enough. */
 static PyObject *train_in_place(sf_py_builder *self, const sf_py_array *array) {
   sf_py_rows rows;

@@ -1,4 +1,4 @@
-/* The module: its types, its state, and functions that tell of the library. */
+/* The module: its types, its state, and functions that describe the library. */
 #include "arrow_stream.h"
 #include "builder_type.h"
 #include "errors.h"

@@ -31,7 +31,7 @@ static bool has_width(char letter, Py_ssize_t width) {
   }
 }
 
-/* Exporters are code of others: what they say is checked before it is relied on. */
+/* Exporters of buffers are foreign code: their description is checked before it is used. */
 static bool is_consistent(const Py_buffer *view) {
   Py_ssize_t count = 1;
   if (view->itemsize < 1 || view->len < 0 || view->ndim < 1 || view->shape == NULL || view->strides == NULL ||

@@ -18,7 +18,7 @@ typedef struct sf_py_number {
  * strides and its length have to fit one another. */
 bool sf_py_number_of(const Py_buffer *view, sf_py_number *number);
 
-/* Whether the library takes the numbers where they are, and as which type; if not, *type is what they convert to: float32
+/* Whether the library takes the numbers where they are, and as which type; if not, *type is the type to convert them to: float32
  * where that holds all of them, else float64. */
 bool sf_py_number_is_native(const sf_py_number *number, sf_element_type *type);
 

@@ -8,7 +8,7 @@
 
 #include <unistd.h>
 
-/* How long a thread that waits for an operation goes without looking for signals (Ctrl-C). */
+/* How long a thread that waits for an operation goes without checking for signals (Ctrl-C). */
 #define SIGNAL_INTERVAL_MS 50
 
 /* The most operations of one wake-up. Each costs the loop some 40 µs, with what its task then does: timers and other
@@ -60,7 +60,7 @@ static void unlink_operation(sf_py_operation *self) {
   self->previous = self->next = NULL;
 }
 
-/* Raises what it failed with: the exception of a credential provider unchanged, else the library's error. */
+/* Raises its error: the exception of a credential provider unchanged, else the library's error. */
 static PyObject *raise_failure(const sf_py_state *state, const sf_py_operation *self, const sf_error *error) {
   PyObject *failure = self->sink == NULL ? NULL : sf_py_sink_take_failure(self->sink, error);
   if (failure == NULL)
@@ -93,7 +93,7 @@ static PyObject *finish(sf_py_operation *self) {
   return outcome;
 }
 
-/* A future that nobody waits for any more takes nothing. */
+/* A future that is done (it was cancelled) takes no result. */
 static int is_done(const sf_py_state *state, PyObject *future) {
   PyObject *done = PyObject_CallMethodObjArgs(future, state->done, NULL);
   int result = done == NULL ? -1 : PyObject_IsTrue(done);

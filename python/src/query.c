@@ -4,7 +4,7 @@
 #include "errors.h"
 #include "object.h"
 
-/* Whether an exception is one that says that the argument is not what it should be. */
+/* Whether the exception that is set means an invalid argument. */
 static bool is_argument_error(void) {
   return PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_ValueError) ||
          PyErr_ExceptionMatches(PyExc_OverflowError);

@@ -1,4 +1,4 @@
-/* Reader: searches, refreshes and closes, each as an operation that a loop is told of or a thread waits for. */
+/* Reader: searches, refreshes and closes, each as an operation that finishes at a loop or that a thread waits for. */
 #include "reader.h"
 
 #include "errors.h"
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* Submitting a search routes it. Where that reads more components than this (a tenth of a millisecond or so), the GIL is
- * let go of meanwhile; below, doing so would cost more than it gives, when other threads want it. */
+ * released meanwhile; below, releasing it would cost more than it gains when other threads want it. */
 #define MAX_ROUTE_COST_WITH_GIL (1 << 17)
 
 PyObject *sf_py_reader_new(const sf_py_state *state, sf_reader *reader, PyObject *sink) {
@@ -286,7 +286,7 @@ static PyObject *close_reader(PyObject *object, PyObject *args) {
   return sf_py_operation_submitted(operation, target[0], submitted, code, &error);
 }
 
-/* Cancels what is under way, and closes: for the end of the interpreter. */
+/* Cancels operations in flight, and closes: at the end of the interpreter. */
 static PyObject *abandon(PyObject *object, PyObject *unused) {
   (void)unused;
   sf_py_reader *self = (sf_py_reader *)object;

@@ -112,8 +112,7 @@ int sf_py_rows_fail(const sf_py_rows *rows, const sf_py_place *place, const char
   return -1;
 }
 
-/* Instead of an exception that says that the caller's value is not what it should be, one that says which value it is, and,
- * where that helps, why. */
+/* Replaces an exception that means an invalid value by one that names the value and, if `says_why`, gives the reason. */
 static int fail_value(const sf_py_rows *rows, const sf_py_place *place, const char *expected, PyObject *found,
                       bool says_why) {
   if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_ValueError) &&

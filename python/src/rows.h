@@ -1,7 +1,7 @@
 /*
- * Rows on their way from Python objects to a builder: a slice at a time, with what keeps their memory alive.
+ * Rows from Python objects for a builder: a slice at a time, with references that keep their memory alive.
  *
- * What a slice holds is borrowed where it can be: components from buffers, text from the strings of Python.
+ * A slice borrows where it can: components from buffers, text from the strings of Python.
  */
 #ifndef SF_PYTHON_ROWS_H
 #define SF_PYTHON_ROWS_H
@@ -15,11 +15,11 @@ typedef struct sf_py_text_block sf_py_text_block;
 /* Room for `capacity` rows. Zero-initialise; sf_py_rows_release when done. */
 typedef struct sf_py_rows {
   const sf_py_state *state;
-  sf_row_batch batch; /* what the builder is given: `count` rows, and the arrays below that are wanted */
+  sf_row_batch batch; /* for the builder: `count` rows, and those of the arrays below that are set */
   size_t capacity;
   size_t dim;     /* 0: that of the first vector */
-  float *vectors; /* capacity × dim, once there is one; NULL: they lie elsewhere */
-  void *strided;  /* a slice of an array that does not lie as the builder takes it */
+  float *vectors; /* capacity × dim, once there is one; NULL: they are in the memory of the caller */
+  void *strided;  /* a copied slice of an array whose layout the builder does not take */
   int64_t *integer_ids;
   const char **string_ids;
   size_t *id_lengths;
@@ -27,7 +27,7 @@ typedef struct sf_py_rows {
   size_t *payload_lengths;
   int64_t *shard_ids;
   const char **contexts;
-  PyObject *holders; /* a list: of what the pointers above point into */
+  PyObject *holders; /* a list of the objects that the pointers above point into */
   sf_py_text_block *blocks;
 } sf_py_rows;
 
@@ -35,10 +35,10 @@ typedef struct sf_py_rows {
 int sf_py_rows_make(const sf_py_state *state, size_t capacity, size_t dim, sf_py_rows *rows);
 void sf_py_rows_release(sf_py_rows *rows);
 
-/* Forgets the rows of the slice before. */
+/* Drops the rows of the previous slice. */
 void sf_py_rows_restart(sf_py_rows *rows);
 
-/* Copies text that nobody else holds, with a NUL behind it; NULL with an exception set. */
+/* Copies text into the slice, with a NUL after it; NULL with an exception set. */
 const char *sf_py_rows_keep_text(sf_py_rows *rows, const char *text, size_t length);
 
 /* Each sets one member of the row at a place of the slice; None leaves it out. `name` and the row's `number` are for

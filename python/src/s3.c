@@ -24,7 +24,7 @@ static double read_number(PyObject *s3, const char *name) {
   return value == NULL ? 0 : PyFloat_AsDouble(value);
 }
 
-/* What a provider gave, and whose it is. */
+/* The object that a provider returned, and the provider. */
 typedef struct given_credentials {
   const sf_py_state *state;
   PyObject *provider;
@@ -45,7 +45,7 @@ static PyObject *credential_member(const given_credentials *from, const char *na
   return value;
 }
 
-/* Says which provider gave something else than credentials, but nothing of what they hold. Returns -1. */
+/* Raises an error that names the provider and the type that it returned, but never its contents. Returns -1. */
 static int fail_provider(const given_credentials *from, const char *expected) {
   PyObject *provider = PyType_GetName(Py_TYPE(from->provider));
   PyObject *given = provider == NULL ? NULL : PyType_GetName(Py_TYPE(from->given));
@@ -58,7 +58,7 @@ static int fail_provider(const given_credentials *from, const char *expected) {
   return -1;
 }
 
-/* A text of what the provider gave; *holder keeps it. None is NULL. */
+/* A string among the credentials, kept alive by *holder; NULL for None. */
 static int read_credential(const given_credentials *from, const char *name, bool is_required, PyObject **holder,
                            const char **text) {
   *holder = credential_member(from, name);
@@ -104,7 +104,7 @@ static int read_expiry(const given_credentials *from, int64_t *expires_at) {
   return fail_provider(from, "an expires_at that is a datetime or None");
 }
 
-/* Hands over what the provider gave. -1 with an exception set, or the library's error in *code. */
+/* Passes the credentials to the library. -1 with an exception set, or the library's error in *code. */
 static int supply(const given_credentials *from, sf_s3_credential_request *request, sf_code *code, sf_error *error) {
   PyObject *holders[3] = {NULL, NULL, NULL};
   const char *texts[3] = {NULL, NULL, NULL};
@@ -132,7 +132,7 @@ static int refuse_awaitable(const given_credentials *from) {
   return fail_provider(from, "credentials without being awaited: make it a plain method");
 }
 
-/* Asks the provider and hands over what it gives. As supply. */
+/* Calls the provider and passes its credentials on; returns as supply does. */
 static int ask(const sf_py_state *state, PyObject *provider, sf_s3_credential_request *request, sf_code *code,
                sf_error *error) {
   given_credentials from = {.state = state, .provider = provider};
@@ -164,7 +164,7 @@ static PyObject *provider_of(PyObject *sink) {
   return provider;
 }
 
-/* Keeps the exception that is set for whoever waits for the operation. */
+/* Moves the exception that is set into the sink, from which the failing operation raises it. */
 static sf_code keep_failure(PyObject *sink, sf_error *error) {
   PyObject *type;
   PyObject *value;

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What waits to be taken is bounded: beyond this the oldest is dropped. */
+/* Maximum length of the queue; beyond it the oldest record is dropped. */
 #define MAX_RECORDS 65536
 
-/* An event or a log message, with its strings behind it. */
+/* An event or a log message, followed by its strings in the same allocation. */
 typedef struct record {
   struct record *next;
   bool is_event;
@@ -135,7 +135,7 @@ static PyObject *text_or_none(const char *text) {
   return text == NULL ? Py_NewRef(Py_None) : PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
 }
 
-/* How it ended: `error` is None, or the name of the exception, and `message` what it says. */
+/* The outcome: `error` is None or the name of the exception, `message` its text. */
 static bool put_outcome(PyObject *fields, const record *from) {
   const sf_event *event = &from->event;
   return put(fields, "error", text_or_none(event->code == SF_OK ? NULL : sf_code_name(event->code))) &&

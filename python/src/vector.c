@@ -9,13 +9,13 @@
 static const char expected_vector[] = "float32 or float64 values of one dimension, or a sequence of numbers";
 static const char expected_vectors[] = "an array of two dimensions, or vectors one by one";
 
-/* Whether the exception that is set says that a value is not what it should be, rather than something of the caller's. */
+/* Whether the exception that is set means an invalid value, rather than a failure of the caller's own code. */
 static bool is_argument_error(void) {
   return PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_ValueError) ||
          PyErr_ExceptionMatches(PyExc_OverflowError) || PyErr_ExceptionMatches(PyExc_BufferError);
 }
 
-/* Copies what does not lie as the library takes it: other types, strides, misplaced numbers. */
+/* Copies vectors that the library can't read in place: other types, strides, unaligned numbers. */
 static int copy_view(const sf_py_number *number, sf_py_vector *vector) {
   const Py_buffer *view = &vector->view;
   size_t size = sf_py_element_size(vector->type);

@@ -1,6 +1,6 @@
 /*
- * Vectors from Python: buffers where they lie, if the library can read them so; sequences of numbers; and all else by way of
- * shardyfusion/_values.py, which knows other libraries' arrays and says what is none.
+ * Vectors from Python: buffers in place if the library can read them, sequences of numbers, and everything else through
+ * shardyfusion/_values.py, which converts other libraries' arrays and describes what is not a vector.
  *
  * Every call here may run code of the caller's: nothing borrowed from the objects is kept across it.
  */
@@ -22,7 +22,7 @@ typedef struct sf_py_vector {
   sf_element_type type; /* float32 or float64 */
 } sf_py_vector;
 
-/* Takes one vector: 1 when taken; 0 when it is none, and *found is a text that says what it is (a new reference); -1 with an
+/* Takes one vector: 1 when taken; 0 when it is none, and *found is a text that describes it (a new reference); -1 with an
  * exception set. */
 int sf_py_vector_take(const sf_py_state *state, PyObject *object, sf_py_vector *vector, PyObject **found);
 

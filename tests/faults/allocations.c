@@ -1,5 +1,5 @@
-/* The functions that allocate memory, each of which may fail on demand. Memory comes from whoever is next in the search
- * order of symbols: the C library, or a sanitizer's runtime. */
+/* The functions that allocate memory, each of which may fail on demand. They call the next definition in the search order of
+ * symbols: that of the C library, or of a sanitizer's runtime. */
 #define _GNU_SOURCE
 #include "faults/faults.h"
 
@@ -71,7 +71,7 @@ __attribute__((constructor)) static void find_allocator(void) {
   has_started = true;
 }
 
-/* What lies behind the old block, up to the new size, is copied as well: it is all ours. */
+/* Copies past the old block, up to the new size: that memory is ours as well. */
 static void *move_from_early(const void *memory, size_t size) {
   void *moved = comes_early() ? allocate_early(size) : next_allocator()->malloc(size);
   if (moved != NULL && memory != NULL) {

@@ -95,8 +95,8 @@ static sf_code run(void *argument, sf_error *error) {
   return sf_reader_search(state->reader, &request, &state->found, error);
 }
 
-/* Without a fault. Loads of shards that began with one may still be under way, and whoever waits for them shares their
- * failure: then there is a load less. */
+/* Without a fault. Loads of shards that began with one may still be in flight, and a search that waits for one fails with it;
+ * each retry finds one such load less. */
 static sf_search_response *search(const refreshing *state) {
   sf_search_request request = request_of();
   sf_search_response *response = NULL;

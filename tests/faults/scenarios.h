@@ -1,6 +1,6 @@
 /*
- * What is swept: uses of the library that are run again and again, each time with another fault. A scenario is a struct
- * here and a line in one of the tables.
+ * Scenarios: uses of the library that the sweep runs again and again, each time with another fault. Each is a struct and a
+ * line in one of the tables.
  */
 #ifndef SF_TESTS_SCENARIOS_H
 #define SF_TESTS_SCENARIOS_H
@@ -15,12 +15,12 @@ typedef struct scenario {
   bool needs_store;      /* $FAULTS_STORE, an s3:// URL to write below; left out where that is not set */
   const void *plan;
   void *(*set_up)(const void *plan);
-  /* Before each run with a fault: makes what the run begins with. */
+  /* Before each run with a fault: makes its initial state. */
   void (*prepare)(void *state);
-  /* The use itself. Frees all it made, but for results in `state`. */
+  /* The use itself. Frees everything except the results in `state`. */
   sf_code (*run)(void *state, sf_error *error);
-  /* Judges what the run left, and forgets it: NULL, or what is wrong. A run that failed must leave nothing; one that
-   * succeeded must have the right answers, whether there was a fault or not. */
+  /* Checks and discards the results of a run: NULL, or a description of the error. A run that failed must leave no files; one
+   * that succeeded must have the right results, with a fault or without. */
   const char *(*check)(void *state, sf_code code, bool had_fault);
   void (*tear_down)(void *state);
 } scenario;

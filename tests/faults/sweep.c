@@ -41,7 +41,7 @@ const char *__lsan_default_suppressions(void) {
 
 static const char *const mode_names[] = {"once", "from"};
 
-/* What runs now, for whoever stops the program. */
+/* The scenario that runs now, for messages of a handler that stops the program. */
 static const char *current_name = "";
 static fault_mode current_mode;
 static uint64_t current_point;

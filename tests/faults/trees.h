@@ -1,4 +1,4 @@
-/* What lies in a folder: for seeing that a call left nothing behind. */
+/* The paths in a folder, to check that a call left no files. */
 #ifndef SF_TESTS_TREES_H
 #define SF_TESTS_TREES_H
 

@@ -88,7 +88,7 @@ static void take(searcher *self, sf_operation *operation) {
   sf_operation_release(operation);
 }
 
-/* A handful together, of which some are cancelled and some let go of at once. */
+/* Several at once, of which some are cancelled and some released immediately. */
 static void search_asynchronously(searcher *self) {
   sf_completion_queue *queue;
   size_t queries[IN_FLIGHT];

@@ -1,6 +1,6 @@
 /*
- * Snapshots that a test writes: sqlite-vec shards of random vectors, found by shard ids alone (explicit sharding); and
- * what an exact search of them has to give, by scoring every row.
+ * Snapshots that a test writes: sqlite-vec shards of random vectors with explicit sharding, and the results of an exact
+ * search, which come from scoring every row.
  */
 #ifndef SF_TESTS_BUILT_SNAPSHOT_H
 #define SF_TESTS_BUILT_SNAPSHOT_H
@@ -24,7 +24,7 @@ typedef struct built_snapshot {
   float **vectors; /* num_rows × dim for each shard */
 } built_snapshot;
 
-/* What the plan makes; the same on every run. Nothing is written. Row r of shard s has the id
+/* The snapshot of a plan, the same on every run; writes nothing. Row r of shard s has the id
  * first_id + s × num_rows + r (a string where it is divisible by 3), and the payload {"id":…} unless divisible by 5. */
 built_snapshot *snapshot_describe(const char *root, const snapshot_plan *plan);
 void snapshot_free(built_snapshot *snapshot);
@@ -37,7 +37,7 @@ void snapshot_publish(const built_snapshot *snapshot);
 /* The path of a shard's file, for the caller to free. */
 char *snapshot_shard_path(const built_snapshot *snapshot, uint32_t db_id);
 
-/* Whether the response is, bit for bit, what a search of these shards has to give. */
+/* Whether the response has, bit for bit, the results of an exact search of these shards. */
 bool snapshot_answers(const built_snapshot *snapshot, const float *query, size_t top_k, const int64_t *shard_ids,
                       size_t num_shard_ids, const sf_search_response *response);
 

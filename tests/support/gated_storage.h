@@ -1,13 +1,13 @@
 /*
- * Counts what a reader fetches from its storage, and holds it up or lets it fail where a test says so: a race that would
- * take luck is then a matter of order. One at a time in a program.
+ * Counts the fetches of a reader from its storage, and makes them wait or fail when a test asks for it, so that a race happens
+ * in a known order. One gate at a time in a program.
  */
 #ifndef SF_TESTS_GATED_STORAGE_H
 #define SF_TESTS_GATED_STORAGE_H
 
 #include "storage/storage.h"
 
-/* Gates a storage of files that nobody uses yet, and puts all counts and settings back. */
+/* Gates a storage of files that is not in use yet, and resets all counts and settings. */
 void gate_install(sf_storage *storage);
 
 /* From now on, fetches of objects whose key holds `part` wait until gate_open, or until they are cancelled. */

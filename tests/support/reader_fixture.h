@@ -23,7 +23,7 @@ typedef struct reader_fixture {
 reader_fixture *fixture_make(uint32_t dim, size_t num_rows);
 void fixture_free(reader_fixture *fixture);
 
-/* A reader with a cache folder of the fixture's; NULL stands for the default options. Fails the test when it can't. */
+/* Opens a reader with the fixture's cache folder; `options` NULL: the defaults. Fails the test if it can't. */
 sf_reader *fixture_open(const reader_fixture *fixture, const sf_reader_options *options);
 
 /* The query with that number, over all shards, for the 10 nearest. */

@@ -47,7 +47,7 @@ static void remove_children(const char *path) {
   closedir(folder);
 }
 
-/* Again where something has come in or gone meanwhile: a reader that nobody waited for may be about to stop. */
+/* Retries if an entry was added or removed meanwhile: a reader that was not waited for may still be closing. */
 static void remove_tree(const char *path) {
   int failure;
   do {

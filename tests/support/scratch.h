@@ -1,4 +1,4 @@
-/* Folders that a test may write to. What can't be made fails the test program at once. */
+/* Folders that a test may write to. If one can't be made, the test program aborts. */
 #ifndef SF_TESTS_SCRATCH_H
 #define SF_TESTS_SCRATCH_H
 
@@ -13,7 +13,7 @@ void scratch_remove(char *folder);
 char *scratch_path(const char *folder, const char *name);
 /* Makes the folders that lead to `path`, the last component left out. */
 void scratch_make_parents(const char *path);
-/* Writes a file so that whoever reads it sees the old contents or the new ones, and nothing else. */
+/* Replaces a file atomically: concurrent reads see the old contents or the new ones. */
 void scratch_write(const char *path, const void *bytes, size_t length);
 /* Copies a folder with all that is in it. */
 void scratch_copy(const char *from, const char *to);
