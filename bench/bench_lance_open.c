@@ -73,12 +73,11 @@ static double time_search(const sf_shard *shard) {
     uint64_t begin = sf_monotonic_nanoseconds();
     sf_query_vector query_vector;
     sf_query_vector_init(&query_vector, query, shard->dim, shard->score_convention, scaled);
-    for (size_t i = 0; i < shard->num_segments; i++) {
-      sf_neighbour neighbours[TOP_K];
-      size_t count;
-      sf_scan_segment(&query_vector, &shard->segments[i], 0, shard->segments[i].num_rows, TOP_K, NULL, NULL, neighbours,
-                      &count, NULL);
-    }
+    const sf_collector_params params = {.kind = SF_COLLECT_TOP_K, .top_k = TOP_K};
+    sf_collector found = {.params = &params};
+    for (size_t i = 0; i < shard->num_segments; i++)
+      sf_scan_segment(&query_vector, &shard->segments[i], 0, shard->segments[i].num_rows, &found, NULL, NULL, NULL);
+    sf_collector_free(&found);
     time = milliseconds_since(begin);
   }
   free(query);

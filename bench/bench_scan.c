@@ -89,23 +89,20 @@ typedef struct rows {
 typedef struct part {
   sf_task task; /* first: the executor hands it back */
   rows *of;
-  sf_top_k best;
-  sf_neighbour *found; /* in a slice: room for as many as best has */
+  sf_collector best;
+  sf_collector found; /* in a task */
   uint64_t bytes_read;
 } part;
 
 static void scan_slice(part *mine, size_t begin, size_t end) {
   const rows *of = mine->of;
-  size_t num_found;
   sf_error error;
-  if (sf_scan_segment(of->query, of->segment, begin, end, mine->best.capacity, of->limit, NULL, mine->found, &num_found,
-                      &error) != SF_OK)
+  if (sf_scan_segment(of->query, of->segment, begin, end, &mine->found, of->limit, NULL, &error) != SF_OK)
     fail(error.message);
-  for (size_t i = 0; i < num_found; i++)
-    sf_top_k_add(&mine->best, mine->found[i]);
-  const sf_neighbour *worst = sf_top_k_worst(&mine->best);
-  if (worst != NULL)
-    sf_pruning_threshold_lower(of->limit, worst->score);
+  for (size_t i = 0; i < mine->found.count; i++)
+    if (!sf_collector_add(&mine->best, mine->found.rows[i]))
+      fail("out of memory");
+  sf_pruning_threshold_lower(of->limit, sf_collector_threshold(&mine->best));
 }
 
 /* Rows of the next slice; 0: there is none. */
@@ -115,14 +112,15 @@ static size_t take_slice(rows *of, size_t *begin) {
   do {
     if (*begin >= of->segment->num_rows)
       return 0;
-    count = sf_scan_task_rows(of->segment, (uint32_t)of->dim, *begin);
+    const sf_row_range range = sf_row_range_of(of->segment);
+    count = sf_scan_task_at(&range, (uint32_t)of->dim, *begin).end - *begin;
   } while (!atomic_compare_exchange_weak(&of->begin, begin, *begin + count));
   return count;
 }
 
 static void run_part(part *mine) {
   rows *of = mine->of;
-  mine->best.count = 0;
+  sf_collector_begin(&mine->best, SIZE_MAX);
   size_t count;
   for (size_t begin; (count = take_slice(of, &begin)) > 0;) {
     if (of->query != NULL)
@@ -162,29 +160,23 @@ static void run_parts(part *parts, size_t count) {
   pthread_mutex_unlock(&mutex);
 }
 
-/* Each has room for top_k neighbours of its own. */
-static void make_parts(part *parts, size_t count, rows *of, size_t top_k) {
-  for (size_t i = 0; i < count; i++) {
-    parts[i] = (part){.task.run = run_task,
-                      .of = of,
-                      .best = {.neighbours = calloc(top_k, sizeof(sf_neighbour)), .capacity = top_k},
-                      .found = calloc(top_k, sizeof(sf_neighbour))};
-    if (parts[i].best.neighbours == NULL || parts[i].found == NULL)
-      fail("out of memory");
-  }
+static void make_parts(part *parts, size_t count, rows *of, const sf_collector_params *params) {
+  for (size_t i = 0; i < count; i++)
+    parts[i] = (part){.task.run = run_task, .of = of, .best.params = params, .found.params = params};
 }
 
 static void free_parts(part *parts, size_t count) {
   for (size_t i = 0; i < count; i++) {
-    free(parts[i].best.neighbours);
-    free(parts[i].found);
+    sf_collector_free(&parts[i].best);
+    sf_collector_free(&parts[i].found);
   }
 }
 
 static void measure_stream(const sf_vector_segment *segment, size_t dim, size_t num_threads) {
   part parts[MAX_THREADS];
   rows all = {.segment = segment, .dim = dim};
-  make_parts(parts, num_threads, &all, 1);
+  const sf_collector_params params = {.kind = SF_COLLECT_TOP_K, .top_k = 1};
+  make_parts(parts, num_threads, &all, &params);
   double seconds = INFINITY;
   for (int run = 0; run < RUNS; run++) {
     double start = seconds_now();
@@ -200,20 +192,21 @@ static void measure_stream(const sf_vector_segment *segment, size_t dim, size_t 
 
 /* One search as an executor would do it: the query's part, the threads' parts, and putting them together. */
 static double search(sf_query_vector *query_vector, sf_score_convention convention, float *scaled, part *parts,
-                     size_t num_parts, sf_top_k *best) {
+                     size_t num_parts, sf_collector *best) {
   double start = seconds_now();
   sf_pruning_threshold limit;
-  if (!sf_pruning_threshold_init(&limit, best->capacity, INFINITY))
+  if (!sf_pruning_threshold_init(&limit, best->params))
     fail("out of memory");
   sf_query_vector_init(query_vector, query_vector->query, query_vector->dim, convention, scaled);
   parts[0].of->limit = &limit;
   atomic_store(&parts[0].of->begin, 0);
   run_parts(parts, num_parts);
-  best->count = 0;
+  sf_collector_begin(best, SIZE_MAX);
   for (size_t i = 0; i < num_parts; i++)
     for (size_t j = 0; j < parts[i].best.count; j++)
-      sf_top_k_add(best, parts[i].best.neighbours[j]);
-  sf_top_k_sort(best);
+      if (!sf_collector_add(best, parts[i].best.rows[j]))
+        fail("out of memory");
+  sf_collector_finish(best);
   sf_pruning_threshold_free(&limit);
   return seconds_now() - start;
 }
@@ -221,23 +214,24 @@ static double search(sf_query_vector *query_vector, sf_score_convention conventi
 static void measure_scan(const sf_vector_segment *segment, const float *query, size_t dim,
                          sf_score_convention convention, size_t num_threads, size_t top_k) {
   float *scaled = calloc(dim, sizeof(*scaled));
-  sf_top_k best = {.neighbours = calloc(top_k, sizeof(sf_neighbour)), .capacity = top_k};
-  if (scaled == NULL || best.neighbours == NULL)
+  const sf_collector_params params = {.kind = SF_COLLECT_TOP_K, .top_k = top_k};
+  sf_collector best = {.params = &params};
+  if (scaled == NULL)
     fail("out of memory");
   part parts[MAX_THREADS];
   sf_query_vector query_vector = {.query = query, .dim = (uint32_t)dim};
   rows all = {.query = &query_vector, .segment = segment, .dim = dim};
-  make_parts(parts, num_threads, &all, top_k);
+  make_parts(parts, num_threads, &all, &params);
   double seconds = INFINITY;
   for (int run = 0; run < RUNS; run++)
     seconds = fmin(seconds, search(&query_vector, convention, scaled, parts, num_threads, &best));
   printf("%.9f", seconds);
   for (size_t i = 0; i < best.count; i++)
-    printf(" %llu %.17g", (unsigned long long)best.neighbours[i].row, best.neighbours[i].score);
+    printf(" %llu %.17g", (unsigned long long)best.rows[i].row, best.rows[i].score);
   printf("\n");
   free_parts(parts, num_threads);
   free(scaled);
-  free(best.neighbours);
+  sf_collector_free(&best);
 }
 
 enum { NUM_METRICS = 3 };

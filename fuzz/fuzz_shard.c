@@ -32,22 +32,23 @@ static void use_shard(sf_shard *shard) {
   float scaled[DIM];
   counting_sink sink = {.base.add = count_row};
   sf_query_vector query_vector;
+  const sf_collector_params params = {.kind = SF_COLLECT_TOP_K, .top_k = 64};
+  sf_collector found = {.params = &params};
   sf_error error;
   sf_query_vector_init(&query_vector, query, DIM, shard->score_convention, scaled);
   for (size_t s = 0; s < shard->num_segments; s++) {
     const sf_vector_segment *segment = &shard->segments[s];
-    sf_neighbour found[64];
-    size_t count;
-    if (sf_scan_segment(&query_vector, segment, 0, segment->num_rows, 64, NULL, NULL, found, &count, &error) != SF_OK)
+    if (sf_scan_segment(&query_vector, segment, 0, segment->num_rows, &found, NULL, NULL, &error) != SF_OK)
       abort();
-    for (size_t i = 0; i < count; i++) {
-      if (!isfinite(found[i].score))
+    for (size_t i = 0; i < found.count; i++) {
+      if (!isfinite(found.rows[i].score))
         abort();
-      if (sf_shard_fetch_rows(shard, &found[i].row, 1, &sink.base, &error) != SF_OK &&
+      if (sf_shard_fetch_rows(shard, &found.rows[i].row, 1, &sink.base, &error) != SF_OK &&
           error.code != SF_DB_ADAPTER_ERROR)
         abort();
     }
   }
+  sf_collector_free(&found);
   if (sf_shard_verify(shard, NULL, &error) != SF_OK && error.code != SF_DB_ADAPTER_ERROR)
     abort();
 }

@@ -5,12 +5,12 @@
 #include <math.h>
 #include <string.h>
 
-/* So that dropping frees a good part, and the work of it is shared by as many rows. */
+/* Large enough that pruning frees a good part of it, so that its cost is spread over as many rows. */
 enum { CAPACITY_FACTOR = 4, MIN_CAPACITY = 256 };
 
-sf_code sf_candidates_init(sf_candidates *candidates, size_t top_k, size_t num_rows, sf_error *error) {
+sf_code sf_candidates_init(sf_candidates *candidates, size_t max_results, size_t num_rows, sf_error *error) {
   size_t capacity;
-  if (!sf_multiply_size(top_k, CAPACITY_FACTOR, &capacity) || capacity > num_rows)
+  if (!sf_multiply_size(max_results, CAPACITY_FACTOR, &capacity) || capacity > num_rows)
     capacity = num_rows;
   if (capacity < MIN_CAPACITY)
     capacity = MIN_CAPACITY;
@@ -26,12 +26,12 @@ void sf_candidates_free(sf_candidates *candidates) {
   *candidates = (sf_candidates){0};
 }
 
-/* Numbers in the order of their keys: the bits of a float already are, once its sign is turned into an offset. */
-static uint32_t rank_of_distance(float key) {
-  if (isnan(key))
+/* Numbers in the order of the distances: the bits of a float already are, once its sign is turned into an offset. */
+static uint32_t rank_of_distance(float distance) {
+  if (isnan(distance))
     return UINT32_MAX;
   uint32_t bits;
-  memcpy(&bits, &key, sizeof(bits));
+  memcpy(&bits, &distance, sizeof(bits));
   return bits & 0x80000000U ? ~bits : bits | 0x80000000U;
 }
 
@@ -39,22 +39,21 @@ static float distance_of_rank(uint32_t rank) {
   if (rank == UINT32_MAX)
     return NAN;
   uint32_t bits = rank & 0x80000000U ? rank & 0x7FFFFFFFU : ~rank;
-  float key;
-  memcpy(&key, &bits, sizeof(key));
-  return key;
+  float distance;
+  memcpy(&distance, &bits, sizeof(distance));
+  return distance;
 }
 
-/* Of the candidates whose ranks begin as `prefix` does above `shift + 8` bits: how many have which next byte. */
+/* Counts by their next byte the candidates whose ranks are equal to `prefix` from bit `shift + 8` on. */
 static void count_bytes(const sf_candidates *candidates, uint32_t prefix, unsigned shift, size_t counts[256]) {
   memset(counts, 0, 256 * sizeof(counts[0]));
   for (size_t i = 0; i < candidates->count; i++) {
-    uint32_t rank = rank_of_distance(candidates->items[i].key);
+    uint32_t rank = rank_of_distance(candidates->items[i].distance);
     if ((uint64_t)rank >> (shift + 8) == (uint64_t)prefix >> (shift + 8))
       counts[(rank >> shift) & 0xFF]++;
   }
 }
 
-/* Radix selection: a byte of the rank at a time, from the most significant. */
 float sf_candidates_kth_distance(const sf_candidates *candidates, size_t k) {
   uint32_t prefix = 0;
   for (unsigned shift = 32; shift > 0;) {
@@ -69,10 +68,10 @@ float sf_candidates_kth_distance(const sf_candidates *candidates, size_t k) {
   return distance_of_rank(prefix);
 }
 
-void sf_candidates_drop_above(sf_candidates *candidates, float limit) {
+void sf_candidates_drop_above(sf_candidates *candidates, float threshold) {
   size_t kept = 0;
   for (size_t i = 0; i < candidates->count; i++) {
-    if (!(candidates->items[i].key > limit))
+    if (!(candidates->items[i].distance > threshold))
       candidates->items[kept++] = candidates->items[i];
   }
   candidates->count = kept;

@@ -34,7 +34,7 @@ static bool comes_before(const sf_merged_row *a, const sf_merged_row *b) {
   return a->row < b->row;
 }
 
-bool sf_merge_add(sf_merge *merged, uint32_t shard_id, uint32_t shard_index, const sf_neighbour *rows, size_t count,
+bool sf_merge_add(sf_merge *merged, uint32_t shard_id, uint32_t shard_index, const sf_scored_row *rows, size_t count,
                   size_t *num_taken) {
   size_t wanted;
   *num_taken = 0;
@@ -42,8 +42,9 @@ bool sf_merge_add(sf_merge *merged, uint32_t shard_id, uint32_t shard_index, con
     return true;
   if (!sf_add_size(merged->count, count, &wanted))
     return false;
-  if (wanted > merged->top_k)
-    wanted = merged->top_k;
+  size_t max_rows = sf_collector_max_rows(merged->params);
+  if (wanted > max_rows)
+    wanted = max_rows;
   if (!make_room(merged, wanted))
     return false;
   size_t old = 0;
@@ -67,5 +68,5 @@ bool sf_merge_add(sf_merge *merged, uint32_t shard_id, uint32_t shard_index, con
 }
 
 double sf_merge_threshold(const sf_merge *merged) {
-  return merged->count < merged->top_k ? INFINITY : merged->items[merged->count - 1].score;
+  return merged->count < sf_collector_max_rows(merged->params) ? INFINITY : merged->items[merged->count - 1].score;
 }

@@ -1,47 +1,49 @@
 /*
- * The first pass of a scan, where a segment has codes: which rows may be near enough, by short codes and, of the groups
- * of which they leave any, by long ones; where that is most of them, by long ones at once. Rows that it leaves out are not, for
- * certain.
+ * The quantized pass of a scan: which rows may be near enough, by bounds from 2-bit vectors and, in groups of which those
+ * leave several rows, from 4-bit vectors; where that is most groups, from 4-bit vectors at once. Rows that it leaves out are
+ * certainly above the threshold (vectors/quantized.h has the bounds).
  */
 #ifndef SF_QUERY_QUANTIZED_PASS_H
 #define SF_QUERY_QUANTIZED_PASS_H
 
 #include "query/candidates.h"
-#include "query/scan.h"
+#include "vectors/query_vector.h"
+#include "vectors/segment.h"
 
-/* One search's filter of one segment; zero-initialised: none. */
+/* One search's quantized pass of one segment; zero-initialised: none. One thread at a time. */
 typedef struct sf_quantized_pass {
   bool is_on;
   const sf_vector_segment *segment;
-  const sf_quantized *codes;
+  const sf_quantized *vectors;
   const sf_kernels *kernels;
   uint32_t dim;
   sf_quantized_query query;
-  sf_quantized_comparison estimate; /* not of a lower bound, but of the key itself */
-  size_t num_4bit_chunks;           /* for so many more short ones are not asked */
+  sf_quantized_comparison estimate; /* of the distance itself, not of a lower bound */
+  size_t num_4bit_chunks;           /* so many more chunks are compared by 4-bit vectors at once */
 } sf_quantized_pass;
 
-/* Is on where the segment has codes, at least of some rows, that serve this query. Free it in any case. */
-sf_code sf_quantized_pass_init(sf_quantized_pass *filter, const sf_query_vector *query_vector,
+/* Is on where the segment has quantized vectors, at least of some rows, that serve this query. Borrows both. Free it in any
+ * case. */
+sf_code sf_quantized_pass_init(sf_quantized_pass *pass, const sf_query_vector *query_vector,
                                const sf_vector_segment *segment, sf_error *error);
-void sf_quantized_pass_free(sf_quantized_pass *filter);
+void sf_quantized_pass_free(sf_quantized_pass *pass);
 
-/* Whether the rows of a window (see vectors/lazy_norms.h) have codes. */
-bool sf_quantized_pass_serves(const sf_quantized_pass *filter, size_t window);
+/* Whether the rows of a chunk (see vectors/lazy_norms.h) have quantized vectors. */
+bool sf_quantized_pass_serves(const sf_quantized_pass *pass, size_t chunk);
 
-/* Some rows by estimates of their keys, which are put in for keys. */
+/* Some rows with estimates for distances. */
 typedef struct sf_quantized_sample {
   size_t count;       /* as many as are wanted, and perhaps some more, are kept */
-  float limit;        /* of the estimates; FLT_MAX at first */
+  float threshold;    /* of the estimates; FLT_MAX at first */
   sf_candidates best; /* has room for more than `count` */
 } sf_quantized_sample;
 
 /* Adds the best of every `step`-th group of 16 of the rows [begin, end), from group `first` of them on. */
-void sf_quantized_pass_sample(const sf_quantized_pass *filter, size_t begin, size_t end, size_t first, size_t step,
+void sf_quantized_pass_sample(const sf_quantized_pass *pass, size_t begin, size_t end, size_t first, size_t step,
                               sf_quantized_sample *sample);
 
-/* Of the rows [begin, begin + count), at most SF_MAX_CHUNK_ROWS, those whose exact key (see key.h) may be up to `limit`, as
- * offsets from `begin`, ascending; `offsets` has room for `count`. Returns how many. */
-size_t sf_quantized_pass_find(sf_quantized_pass *filter, size_t begin, size_t count, float limit, uint16_t *offsets);
+/* Finds, of the rows [begin, begin + count), at most SF_MAX_CHUNK_ROWS, those whose approximate distance may be up to
+ * `threshold`: as offsets from `begin`, ascending; `offsets` has room for `count`. Returns how many. */
+size_t sf_quantized_pass_find(sf_quantized_pass *pass, size_t begin, size_t count, float threshold, uint16_t *offsets);
 
 #endif

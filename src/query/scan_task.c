@@ -22,14 +22,14 @@ static size_t wanted_bytes(const sf_vector_segment *segment, size_t bytes_left) 
   return wanted < MOST_QUANTIZED_TASK_BYTES ? wanted : MOST_QUANTIZED_TASK_BYTES;
 }
 
-size_t sf_scan_task_rows(const sf_vector_segment *segment, uint32_t dim, size_t row) {
+sf_scan_task sf_scan_task_at(const sf_row_range *range, uint32_t dim, size_t row) {
   size_t row_bytes = (size_t)dim * sizeof(float);
   size_t chunk_rows = sf_rows_per_chunk(dim);
-  size_t rows_left = segment->num_rows - row;
+  size_t rows_left = range->end - row;
   size_t chunks_left = sf_num_chunks(rows_left, dim);
-  size_t wanted = wanted_bytes(segment, rows_left * row_bytes) / row_bytes / chunk_rows;
+  size_t wanted = wanted_bytes(range->segment, rows_left * row_bytes) / row_bytes / chunk_rows;
   /* As many as the rest takes if all of them are equal. */
   size_t num_tasks = divide_up(chunks_left, wanted > 0 ? wanted : 1);
   size_t rows = divide_up(chunks_left, num_tasks) * chunk_rows;
-  return rows < rows_left ? rows : rows_left;
+  return (sf_scan_task){.range = *range, .begin = row, .end = row + (rows < rows_left ? rows : rows_left)};
 }

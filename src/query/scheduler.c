@@ -90,10 +90,9 @@ static bool run_task(sf_search *search, sf_shared_scan *scan, bool is_caller) {
 }
 
 void sf_scheduler_run_tasks(sf_search *search, bool is_caller) {
-  sf_shared_scan scan; /* large: each request is set when a search joins */
+  sf_shared_scan scan;
   bool yields = false;
-  scan.count = 0;
-  scan.rows = NULL;
+  sf_shared_scan_init(&scan);
   pthread_mutex_lock(&search->mutex);
   search->num_workers++;
   if (is_caller)

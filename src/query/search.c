@@ -7,7 +7,6 @@
 #include "query/scheduler.h"
 #include "query/search_shards.h"
 
-#include <math.h>
 #include <string.h>
 
 void sf_search_retain(sf_search *search) {
@@ -42,7 +41,10 @@ static void init_shards(sf_search *search, const sf_search_params *params) {
 static sf_search *allocate(const sf_search_params *params, uint32_t dim) {
   /* The number of shards is a manifest's, which bounds it. */
   sf_search *search = sf_calloc(1, sizeof(*search) + params->num_shards * sizeof(sf_shard_search));
-  if (search == NULL || !sf_pruning_threshold_init(&search->pruning_threshold, params->top_k, INFINITY)) {
+  if (search == NULL)
+    return NULL;
+  search->collector = params->collector;
+  if (!sf_pruning_threshold_init(&search->pruning_threshold, &search->collector)) {
     free(search);
     return NULL;
   }
@@ -74,7 +76,7 @@ sf_code sf_search_create(const sf_search_params *params, sf_search **created, sf
   search->executor = params->executor;
   search->started = params->started;
   search->events = params->events;
-  search->merged.top_k = params->top_k;
+  search->merged.params = &search->collector;
   init_shards(search, params);
   *created = search;
   return SF_OK;
@@ -128,6 +130,7 @@ static void emit_events(const sf_search *search) {
     return;
   for (size_t i = 0; i < search->num_shards; i++)
     emit_shard_event(search, i);
+  size_t top_k = search->collector.top_k;
   sf_event_emit(search->events,
                 (sf_event){.type = SF_EVENT_SEARCH,
                            .code = search->code,
@@ -135,7 +138,7 @@ static void emit_events(const sf_search *search) {
                            .duration_ms = milliseconds_between(search->started, sf_monotonic_nanoseconds()),
                            .num_shards = (uint32_t)search->num_shards,
                            .num_results = search->code == SF_OK ? search->merged.count : 0,
-                           .top_k = search->merged.top_k > INT64_MAX ? INT64_MAX : (int64_t)search->merged.top_k});
+                           .top_k = top_k > INT64_MAX ? INT64_MAX : (int64_t)top_k});
 }
 
 void sf_search_notify_caller_locked(sf_search *search) {

@@ -8,6 +8,7 @@
 #define SF_QUERY_SEARCH_H
 
 #include "base/report.h"
+#include "query/collector.h"
 #include "query/served_snapshot.h"
 #include "shardyfusion/search.h"
 
@@ -21,8 +22,8 @@ typedef struct sf_search_params {
   sf_served_snapshot *served; /* retained */
   sf_executor *executor;      /* borrowed for as long as the search lives, as are the events */
   const float *query;         /* dim finite components; copied */
-  size_t top_k;               /* at least 1 */
-  const uint32_t *shard_ids;  /* each once; copied */
+  sf_collector_params collector;
+  const uint32_t *shard_ids; /* each once; copied */
   size_t num_shards;
   uint32_t max_concurrency;        /* 0: no bound */
   uint64_t started;                /* sf_monotonic_nanoseconds */

@@ -2,10 +2,13 @@
 
 #include "base/time.h"
 
-/* Lets other searches see where the shard's next task begins. */
+/* Lets other searches see which task of the shard is next. */
 static void register_position_locked(const sf_search *search, sf_shard_search *of) {
-  if (search->merged.top_k <= SF_MAX_SHARED_TOP_K)
-    sf_scan_registry_put(sf_served_snapshot_scans(search->served), of->shard_id, &of->position, of->segment, of->row);
+  if (sf_collector_max_rows(&search->collector) > SF_MAX_SHARED_ROWS)
+    return;
+  sf_scan_task next = sf_plan_next_task(&of->plan);
+  sf_scan_registry_put(sf_served_snapshot_scans(search->served), of->shard_id, &of->position,
+                       (size_t)(next.range.segment - of->shard->segments), next.begin);
 }
 
 static void push_ready_locked(sf_search *search, sf_shard_search *ready) {
@@ -22,10 +25,6 @@ static void remove_ready_locked(sf_search *search, sf_shard_search *removed) {
   sf_scan_registry_remove(sf_served_snapshot_scans(search->served), removed->shard_id, &removed->position);
 }
 
-bool sf_shard_search_has_tasks_locked(const sf_shard_search *of) {
-  return of->shard != NULL && of->segment < of->shard->num_segments;
-}
-
 static void fill_event_locked(sf_shard_event *event, const sf_shard *shard) {
   event->finished = sf_monotonic_nanoseconds();
   if (shard == NULL)
@@ -37,6 +36,7 @@ static void fill_event_locked(sf_shard_event *event, const sf_shard *shard) {
 /* Of a shard with no task left, to take or running. */
 static void finish_shard_locked(sf_search *search, sf_shard_search *finished) {
   search->num_in_flight--;
+  sf_plan_free(&finished->plan);
   if (search->shard_events != NULL)
     fill_event_locked(&search->shard_events[finished - search->shards], finished->shard);
   if (finished->has_merged_rows || finished->shard == NULL)
@@ -45,11 +45,22 @@ static void finish_shard_locked(sf_search *search, sf_shard_search *finished) {
   search->to_return = finished;
 }
 
+static void plan_shard_locked(sf_search *search, sf_shard_search *of) {
+  const sf_plan_params params = {.shard = of->shard, .query = &search->query_vector, .collector = &search->collector};
+  sf_error error;
+  sf_error_clear(&error);
+  sf_code code = sf_plan_make(&params, &of->plan, &error);
+  if (code != SF_OK)
+    sf_search_fail_locked(search, code, &error);
+}
+
 void sf_search_add_shard_locked(sf_search *search, sf_shard_search *to, sf_shard *shard) {
   to->shard = shard;
   if (search->shard_events != NULL)
     search->shard_events[to - search->shards] = (sf_shard_event){.acquired = sf_monotonic_nanoseconds()};
-  if (sf_shard_search_has_tasks_locked(to) && search->code == SF_OK)
+  if (search->code == SF_OK)
+    plan_shard_locked(search, to);
+  if (sf_plan_has_task(&to->plan))
     push_ready_locked(search, to);
   else
     finish_shard_locked(search, to);
@@ -87,7 +98,7 @@ static void stop_ready_locked(sf_search *search) {
   while (search->first_ready != NULL) {
     sf_shard_search *stopped = search->first_ready;
     remove_ready_locked(search, stopped);
-    stopped->segment = stopped->shard->num_segments;
+    sf_plan_stop(&stopped->plan);
     if (stopped->num_running == 0)
       finish_shard_locked(search, stopped);
   }
@@ -115,23 +126,16 @@ void sf_search_fail_locked(sf_search *search, sf_code code, const sf_error *erro
 }
 
 sf_scan_task sf_search_take_task_locked(sf_search *search, sf_shard_search *from) {
-  const sf_vector_segment *segment = &from->shard->segments[from->segment];
-  size_t rows = sf_scan_task_rows(segment, search->query_vector.dim, from->row);
-  sf_scan_task task = {.segment = segment, .begin = from->row, .end = from->row + rows};
-  from->row = task.end;
-  if (from->row == segment->num_rows) {
-    from->segment++;
-    from->row = 0;
-  }
+  sf_scan_task task = sf_plan_take_task(&from->plan);
   from->num_running++;
-  if (sf_shard_search_has_tasks_locked(from))
+  if (sf_plan_has_task(&from->plan))
     register_position_locked(search, from);
   else
     remove_ready_locked(search, from);
   return task;
 }
 
-static void merge_rows_locked(sf_search *search, sf_shard_search *of, const sf_neighbour *rows, size_t count) {
+static void merge_rows_locked(sf_search *search, sf_shard_search *of, const sf_scored_row *rows, size_t count) {
   size_t num_taken;
   if (search->code != SF_OK)
     return;
@@ -145,24 +149,21 @@ static void merge_rows_locked(sf_search *search, sf_shard_search *of, const sf_n
 }
 
 void sf_search_return_task_locked(sf_search *search, sf_shard_search *of, sf_code code, const sf_error *error,
-                                  const sf_neighbour *rows, size_t count) {
+                                  const sf_scored_row *rows, size_t count) {
   if (code != SF_OK)
     sf_search_fail_locked(search, code, error);
   else
     merge_rows_locked(search, of, rows, count);
   of->num_running--;
-  if (of->num_running == 0 && !sf_shard_search_has_tasks_locked(of))
+  if (of->num_running == 0 && sf_plan_is_done(&of->plan))
     finish_shard_locked(search, of);
   sf_search_start_shards_locked(search);
 }
 
 size_t sf_search_count_tasks_locked(const sf_search *search, size_t limit) {
-  size_t row_bytes = (size_t)search->query_vector.dim * sizeof(float);
   size_t count = 0;
-  for (const sf_shard_search *next = search->first_ready; next != NULL && count < limit; next = next->next) {
-    size_t bytes = (next->shard->segments[next->segment].num_rows - next->row) * row_bytes;
-    count += 1 + bytes / SF_LEAST_TASK_BYTES + (next->shard->num_segments - next->segment - 1);
-  }
+  for (const sf_shard_search *next = search->first_ready; next != NULL && count < limit; next = next->next)
+    count += sf_plan_count_tasks(&next->plan);
   return count < limit ? count : limit;
 }
 

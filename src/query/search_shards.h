@@ -10,26 +10,24 @@
 
 #include "query/search_state.h"
 
-/* Searches that want more rows than this scan alone: what a shared scan holds in memory stays small. */
-#define SF_MAX_SHARED_TOP_K 1024
+/* Searches with more results than this scan alone: what a shared scan holds in memory stays small. */
+#define SF_MAX_SHARED_ROWS 1024
 
 /* Asks the served snapshot for as many shards as may be in flight. Each that waits holds a reference to the search. */
 void sf_search_start_shards_locked(sf_search *search);
 
-/* Takes in a shard that was acquired. */
+/* Takes in a shard that was acquired, and plans its scan. */
 void sf_search_add_shard_locked(sf_search *search, sf_shard_search *to, sf_shard *shard);
 
 /* Keeps the first failure, and stops what is not being scanned right now. */
 void sf_search_fail_locked(sf_search *search, sf_code code, const sf_error *error);
-
-bool sf_shard_search_has_tasks_locked(const sf_shard_search *of);
 
 /* The next task of a shard that has one. */
 sf_scan_task sf_search_take_task_locked(sf_search *search, sf_shard_search *from);
 
 /* Takes the result of a task: merges its rows, or fails the search. */
 void sf_search_return_task_locked(sf_search *search, sf_shard_search *of, sf_code code, const sf_error *error,
-                                  const sf_neighbour *rows, size_t count);
+                                  const sf_scored_row *rows, size_t count);
 
 /* How many tasks are ready, or `limit` where there are at least as many. An estimate. */
 size_t sf_search_count_tasks_locked(const sf_search *search, size_t limit);

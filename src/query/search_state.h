@@ -9,7 +9,8 @@
 #define SF_QUERY_SEARCH_STATE_H
 
 #include "query/merge.h"
-#include "query/scan_task.h"
+#include "query/plan.h"
+#include "query/pruning_threshold.h"
 #include "query/search.h"
 
 #include <pthread.h>
@@ -22,11 +23,10 @@ typedef struct sf_shard_search {
   sf_search *search;
   sf_shard *shard; /* acquired from the served snapshot; NULL before that, and once it is to be returned */
   uint32_t shard_id;
-  uint32_t num_running; /* tasks that are being scanned */
-  bool is_waiting;      /* the served snapshot will call the waiter */
-  bool has_merged_rows; /* rows of it were merged: its shard stays acquired until their ids are fetched */
-  size_t segment;       /* where the next task begins */
-  size_t row;
+  uint32_t num_running;             /* tasks that are being scanned */
+  bool is_waiting;                  /* the served snapshot will call the waiter */
+  bool has_merged_rows;             /* rows of it were merged: its shard stays acquired until their ids are fetched */
+  sf_plan plan;                     /* of the shard's rows; empty before it is acquired */
   struct sf_shard_search *next;     /* in the list of ready ones, or of those to return */
   struct sf_shard_search *previous; /* in the list of ready ones */
 } sf_shard_search;
@@ -45,7 +45,8 @@ struct sf_search {
   sf_served_snapshot *served; /* holds a reference until the search ends */
   sf_executor *executor;
   sf_query_vector query_vector;
-  float *query; /* dim components, and as many for the scaled query after them */
+  sf_collector_params collector; /* what it collects; all parts of the search borrow it */
+  float *query;                  /* dim components, and as many for the scaled query after them */
   size_t num_shards;
   size_t max_in_flight;
   uint64_t started;

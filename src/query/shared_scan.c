@@ -1,9 +1,19 @@
 #include "query/shared_scan.h"
 
-#include "base/memory.h"
 #include "query/search_shards.h"
 
 #include <stddef.h>
+#include <string.h>
+
+void sf_shared_scan_init(sf_shared_scan *scan) {
+  scan->count = 0;
+  memset(scan->collectors, 0, sizeof(scan->collectors));
+}
+
+void sf_shared_scan_free(sf_shared_scan *scan) {
+  for (size_t i = 0; i < SF_MAX_SCAN_REQUESTS; i++)
+    sf_collector_free(&scan->collectors[i]);
+}
 
 /* With the mutex of the shard's search held. */
 static void add_request_locked(sf_shared_scan *scan, sf_shard_search *from) {
@@ -13,11 +23,13 @@ static void add_request_locked(sf_shared_scan *scan, sf_shard_search *from) {
   scan->query_vectors[i] = search->query_vector;
   scan->query_vectors[i].score_convention = from->shard->score_convention;
   sf_error_clear(&scan->errors[i]);
-  scan->requests[i] = (sf_scan_part){.query = &scan->query_vectors[i],
-                                     .top_k = search->merged.top_k,
-                                     .limit = &search->pruning_threshold,
-                                     .cancellation = &search->cancellation,
-                                     .error = &scan->errors[i]};
+  scan->collectors[i].params = &search->collector;
+  scan->requests[i] = (sf_scan_request){.query = &scan->query_vectors[i],
+                                        .collector = &scan->collectors[i],
+                                        .threshold = &search->pruning_threshold,
+                                        .filter = from->plan.filter,
+                                        .cancellation = &search->cancellation,
+                                        .error = &scan->errors[i]};
 }
 
 void sf_shared_scan_begin_locked(sf_shared_scan *scan, sf_search *search, sf_shard_search *from) {
@@ -36,8 +48,11 @@ static void retain_search_at(sf_scan_position *position) {
 
 /* Whether its next task is this one: it may have advanced since it was found. */
 static bool is_next_task_locked(const sf_shard_search *found, const sf_scan_task *task) {
-  return found->position.is_registered && &found->shard->segments[found->segment] == task->segment &&
-         found->row == task->begin;
+  if (!found->position.is_registered)
+    return false;
+  sf_scan_task next = sf_plan_next_task(&found->plan);
+  return next.range.segment == task->range.segment && next.range.begin == task->range.begin &&
+         next.range.end == task->range.end && next.begin == task->begin;
 }
 
 /* Whether it joined. */
@@ -56,12 +71,12 @@ static bool join_request(sf_shared_scan *scan, sf_shard_search *joining) {
 
 void sf_shared_scan_join_requests(sf_shared_scan *scan) {
   const sf_shard_search *first = scan->shards[0];
-  sf_scan_position *found[SF_MAX_SCAN_PARTS - 1];
-  if (scan->requests[0].top_k > SF_MAX_SHARED_TOP_K)
+  sf_scan_position *found[SF_MAX_SCAN_REQUESTS - 1];
+  if (sf_collector_max_rows(&first->search->collector) > SF_MAX_SHARED_ROWS)
     return;
-  size_t segment = (size_t)(scan->task.segment - first->shard->segments);
+  size_t segment = (size_t)(scan->task.range.segment - first->shard->segments);
   size_t count = sf_scan_registry_find(sf_served_snapshot_scans(first->search->served), first->shard_id, segment,
-                                       scan->task.begin, retain_search_at, found, SF_MAX_SCAN_PARTS - 1);
+                                       scan->task.begin, retain_search_at, found, SF_MAX_SCAN_REQUESTS - 1);
   for (size_t i = 0; i < count; i++) {
     sf_shard_search *joining = shard_search_at(found[i]);
     sf_search *search = joining->search;
@@ -70,40 +85,13 @@ void sf_shared_scan_join_requests(sf_shared_scan *scan) {
   }
 }
 
-/* Room for the rows of all requests. */
-static bool make_room(sf_shared_scan *scan) {
-  size_t num_rows = scan->task.end - scan->task.begin;
-  size_t total = 0;
-  for (size_t i = 0; i < scan->count; i++) {
-    if (scan->requests[i].top_k > num_rows)
-      scan->requests[i].top_k = num_rows;
-    total += scan->requests[i].top_k;
-  }
-  sf_neighbour *room = sf_reallocarray(scan->rows, total, sizeof(*room));
-  if (room == NULL)
-    return false;
-  scan->rows = room;
-  for (size_t i = 0; i < scan->count; room += scan->requests[i++].top_k)
-    scan->requests[i].neighbours = room;
-  return true;
-}
-
 void sf_shared_scan_run(sf_shared_scan *scan) {
-  if (make_room(scan)) {
-    sf_scan_segment_together(scan->requests, scan->count, scan->task.segment, scan->task.begin, scan->task.end);
-    return;
-  }
-  for (size_t i = 0; i < scan->count; i++)
-    scan->requests[i].code = sf_fail_memory(&scan->errors[i], "results");
+  sf_scan_task_run(&scan->task, scan->requests, scan->count);
 }
 
 void sf_shared_scan_return_results_locked(const sf_shared_scan *scan, size_t index) {
   sf_shard_search *of = scan->shards[index];
-  const sf_scan_part *request = &scan->requests[index];
-  sf_search_return_task_locked(of->search, of, request->code, request->error, request->neighbours,
-                               request->num_neighbours);
-}
-
-void sf_shared_scan_free(sf_shared_scan *scan) {
-  free(scan->rows);
+  const sf_scan_request *request = &scan->requests[index];
+  const sf_collector *collector = request->collector;
+  sf_search_return_task_locked(of->search, of, request->code, request->error, collector->rows, collector->count);
 }

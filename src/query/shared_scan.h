@@ -9,18 +9,22 @@
 #ifndef SF_QUERY_SHARED_SCAN_H
 #define SF_QUERY_SHARED_SCAN_H
 
+#include "query/scan.h"
 #include "query/search_state.h"
 
-/* Belongs to one thread. Large: zero-initialise `count` and `rows` only. */
+/* Belongs to one thread. Large: to be initialised by sf_shared_scan_init. */
 typedef struct sf_shared_scan {
   size_t count; /* of requests */
   sf_scan_task task;
-  sf_shard_search *shards[SF_MAX_SCAN_PARTS]; /* each of a search of its own */
-  sf_query_vector query_vectors[SF_MAX_SCAN_PARTS];
-  sf_scan_part requests[SF_MAX_SCAN_PARTS];
-  sf_error errors[SF_MAX_SCAN_PARTS];
-  sf_neighbour *rows; /* room for all that is found; kept for the next task */
+  sf_shard_search *shards[SF_MAX_SCAN_REQUESTS]; /* each of a search of its own */
+  sf_query_vector query_vectors[SF_MAX_SCAN_REQUESTS];
+  sf_scan_request requests[SF_MAX_SCAN_REQUESTS];
+  sf_error errors[SF_MAX_SCAN_REQUESTS];
+  sf_collector collectors[SF_MAX_SCAN_REQUESTS]; /* their memory is kept for the next task */
 } sf_shared_scan;
+
+void sf_shared_scan_init(sf_shared_scan *scan);
+void sf_shared_scan_free(sf_shared_scan *scan);
 
 /* Takes a shard's next task: it is the first request. With the search's mutex held. */
 void sf_shared_scan_begin_locked(sf_shared_scan *scan, sf_search *search, sf_shard_search *from);
@@ -34,7 +38,5 @@ void sf_shared_scan_run(sf_shared_scan *scan);
 
 /* Returns the results of the request at `index` to its search, whose mutex is held. */
 void sf_shared_scan_return_results_locked(const sf_shared_scan *scan, size_t index);
-
-void sf_shared_scan_free(sf_shared_scan *scan);
 
 #endif

@@ -1,51 +1,77 @@
-#include "query/top_k.h"
+/*
+ * The collector of the k rows with the lowest scores: as they come until there are k, then a binary heap whose root is the
+ * worst of them (Williams, "Algorithm 232: Heapsort", CACM 1964). Its threshold is that row's score. A row that ties with
+ * the worst is kept if its number is lower, so that the result does not depend on the order of the rows.
+ */
+#include "query/collector.h"
 
-bool sf_neighbour_before(const sf_neighbour *a, const sf_neighbour *b) {
-  if (a->score != b->score)
-    return a->score < b->score;
-  return a->row < b->row;
+#include <math.h>
+
+static size_t max_rows(const sf_collector_params *params) {
+  return params->top_k;
 }
 
-/* Puts the neighbour where it belongs below `position`, whose own place is free. */
-static void sift_down(sf_neighbour *heap, size_t count, size_t position, sf_neighbour neighbour) {
+static double first_threshold(const sf_collector_params *params) {
+  (void)params;
+  return INFINITY;
+}
+
+/* Puts the row where it belongs at or below `position`, which is free. */
+static void sift_down(sf_scored_row *heap, size_t count, size_t position, sf_scored_row row) {
   for (size_t child = 2 * position + 1; child < count; child = 2 * position + 1) {
-    if (child + 1 < count && sf_neighbour_before(&heap[child], &heap[child + 1]))
+    if (child + 1 < count && sf_scored_row_before(&heap[child], &heap[child + 1]))
       child++;
-    if (!sf_neighbour_before(&neighbour, &heap[child]))
+    if (!sf_scored_row_before(&row, &heap[child]))
       break;
     heap[position] = heap[child];
     position = child;
   }
-  heap[position] = neighbour;
+  heap[position] = row;
 }
 
-static void make_heap(sf_neighbour *neighbours, size_t count) {
+static void make_heap(sf_scored_row *rows, size_t count) {
   for (size_t position = count / 2; position-- > 0;)
-    sift_down(neighbours, count, position, neighbours[position]);
+    sift_down(rows, count, position, rows[position]);
 }
 
-void sf_top_k_add(sf_top_k *top_k, sf_neighbour neighbour) {
-  if (top_k->count == top_k->capacity) {
-    if (sf_neighbour_before(&neighbour, &top_k->neighbours[0]))
-      sift_down(top_k->neighbours, top_k->count, 0, neighbour);
-    return;
+static bool is_full(const sf_collector *collector) {
+  return collector->count == collector->max_rows;
+}
+
+static bool add(sf_collector *collector, sf_scored_row row) {
+  if (is_full(collector)) {
+    if (collector->count > 0 && sf_scored_row_before(&row, &collector->rows[0]))
+      sift_down(collector->rows, collector->count, 0, row);
+    return true;
   }
-  top_k->neighbours[top_k->count++] = neighbour;
-  if (top_k->count == top_k->capacity)
-    make_heap(top_k->neighbours, top_k->count);
+  if (!sf_collector_append(collector, row))
+    return false;
+  if (is_full(collector))
+    make_heap(collector->rows, collector->count);
+  return true;
 }
 
-const sf_neighbour *sf_top_k_worst(const sf_top_k *top_k) {
-  return top_k->count == top_k->capacity ? &top_k->neighbours[0] : NULL;
+static double threshold(const sf_collector *collector) {
+  return is_full(collector) && collector->count > 0 ? collector->rows[0].score : INFINITY;
 }
 
-void sf_top_k_sort(sf_top_k *top_k) {
-  sf_neighbour *neighbours = top_k->neighbours;
-  if (top_k->count < top_k->capacity)
-    make_heap(neighbours, top_k->count);
-  for (size_t count = top_k->count; count > 1; count--) {
-    sf_neighbour worst = neighbours[0];
-    sift_down(neighbours, count - 1, 0, neighbours[count - 1]);
-    neighbours[count - 1] = worst;
+/* Heapsort: the worst of those that are left goes to their end. */
+static void finish(sf_collector *collector) {
+  sf_scored_row *rows = collector->rows;
+  if (!is_full(collector))
+    make_heap(rows, collector->count);
+  for (size_t count = collector->count; count > 1; count--) {
+    sf_scored_row worst = rows[0];
+    sift_down(rows, count - 1, 0, rows[count - 1]);
+    rows[count - 1] = worst;
   }
 }
+
+const sf_collector_type sf_top_k_collector = {
+    .name = "top_k",
+    .max_rows = max_rows,
+    .first_threshold = first_threshold,
+    .add = add,
+    .threshold = threshold,
+    .finish = finish,
+};

@@ -126,10 +126,11 @@ static sf_code create_search(sf_reader *reader, sf_served_snapshot *served, cons
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "top_k: expected at least 1, found %lld",
                    (long long)request->top_k);
   SF_TRY(route(served, request, &query, &shard_ids, &num_shards, error));
+  size_t top_k = (uint64_t)request->top_k < SIZE_MAX ? (size_t)request->top_k : SIZE_MAX;
   const sf_search_params params = {.served = served,
                                    .executor = reader->executor,
                                    .query = query,
-                                   .top_k = (uint64_t)request->top_k < SIZE_MAX ? (size_t)request->top_k : SIZE_MAX,
+                                   .collector = {.kind = SF_COLLECT_TOP_K, .top_k = top_k},
                                    .shard_ids = shard_ids,
                                    .num_shards = num_shards,
                                    .max_concurrency = reader->max_concurrency,

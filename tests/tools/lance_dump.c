@@ -67,33 +67,31 @@ static sf_code print_rows(sf_shard *shard, printing_sink *sink, sf_error *error)
 }
 
 static int compare_rows(const void *left, const void *right) {
-  const sf_neighbour *a = left;
-  const sf_neighbour *b = right;
+  const sf_scored_row *a = left;
+  const sf_scored_row *b = right;
   return a->row < b->row ? -1 : a->row > b->row;
 }
 
-/* The neighbours of (1, 0, 0, …), by row: all that can be found. */
-static sf_code find_all(const sf_shard *shard, const sf_vector_segment *segment, sf_neighbour *neighbours,
-                        size_t *count, sf_error *error) {
+/* All rows that a search for (1, 0, 0, …) can find, by number. */
+static sf_code find_all(const sf_shard *shard, const sf_vector_segment *segment, sf_collector *found, sf_error *error) {
   float *query = sf_calloc((size_t)shard->dim * 2, sizeof(*query));
   sf_query_vector query_vector;
   if (query == NULL)
     return sf_fail_memory(error, "query");
   query[0] = 1;
   sf_query_vector_init(&query_vector, query, shard->dim, shard->score_convention, query + shard->dim);
-  sf_code code = sf_scan_segment(&query_vector, segment, 0, segment->num_rows, segment->num_rows, NULL, NULL,
-                                 neighbours, count, error);
+  sf_code code = sf_scan_segment(&query_vector, segment, 0, segment->num_rows, found, NULL, NULL, error);
   free(query);
   if (code == SF_OK)
-    qsort(neighbours, *count, sizeof(*neighbours), compare_rows);
+    qsort(found->rows, found->count, sizeof(*found->rows), compare_rows);
   return code;
 }
 
-static sf_code print_found(sf_shard *shard, const sf_vector_segment *segment, const sf_neighbour *neighbours,
-                           size_t count, sf_error *error) {
+static sf_code print_found(sf_shard *shard, const sf_vector_segment *segment, const sf_collector *found,
+                           sf_error *error) {
   printing_sink sink = {.base = {.add = print_row}, .shard = shard, .segment = segment};
-  for (size_t i = 0; i < count; i++) {
-    sink.rows[sink.count++] = neighbours[i].row;
+  for (size_t i = 0; i < found->count; i++) {
+    sink.rows[sink.count++] = found->rows[i].row;
     if (sink.count == ROWS_AT_A_TIME)
       SF_TRY(print_rows(shard, &sink, error));
   }
@@ -101,14 +99,12 @@ static sf_code print_found(sf_shard *shard, const sf_vector_segment *segment, co
 }
 
 static sf_code print_segment(sf_shard *shard, const sf_vector_segment *segment, sf_error *error) {
-  size_t count = 0;
-  sf_neighbour *neighbours = sf_calloc(segment->num_rows, sizeof(*neighbours));
-  if (neighbours == NULL)
-    return sf_fail_memory(error, "rows");
-  sf_code code = find_all(shard, segment, neighbours, &count, error);
+  const sf_collector_params params = {.kind = SF_COLLECT_TOP_K, .top_k = segment->num_rows};
+  sf_collector found = {.params = &params};
+  sf_code code = find_all(shard, segment, &found, error);
   if (code == SF_OK)
-    code = print_found(shard, segment, neighbours, count, error);
-  free(neighbours);
+    code = print_found(shard, segment, &found, error);
+  sf_collector_free(&found);
   return code;
 }
 

@@ -1,6 +1,7 @@
 #include "base/files.h"
 #include "cmocka_includes.h"
 #include "query/quantized_pass.h"
+#include "query/scan.h"
 #include "random.h"
 #include "temporary_folder.h"
 
@@ -239,8 +240,8 @@ static void free_problem(struct problem *problem) {
 }
 
 static int by_score_then_row(const void *left, const void *right) {
-  const sf_neighbour *a = left;
-  const sf_neighbour *b = right;
+  const sf_scored_row *a = left;
+  const sf_scored_row *b = right;
   if (a->score != b->score)
     return a->score < b->score ? -1 : 1;
   return a->row < b->row ? -1 : a->row > b->row;
@@ -248,7 +249,7 @@ static int by_score_then_row(const void *left, const void *right) {
 
 /* Scores everything: what a scan must give. Returns how many there are before the cut to top_k. */
 static size_t score_every_row(const sf_query_vector *query, const sf_vector_segment *segment, size_t begin, size_t end,
-                              double score_threshold, sf_neighbour *neighbours) {
+                              double score_threshold, sf_scored_row *neighbours) {
   size_t count = 0;
   for (size_t row = begin; row < end; row++) {
     bool excluded = segment->excluded != NULL && (segment->excluded[row / 8] & (1U << (row % 8))) != 0;
@@ -258,33 +259,38 @@ static size_t score_every_row(const sf_query_vector *query, const sf_vector_segm
     double score = sf_exact_score(query, vector);
     assert_false(isnan(score));
     if (!excluded && score <= score_threshold)
-      neighbours[count++] = (sf_neighbour){.score = score, .row = segment->first_row + row};
+      neighbours[count++] = (sf_scored_row){.score = score, .row = segment->first_row + row};
   }
   qsort(neighbours, count, sizeof(*neighbours), by_score_then_row);
   return count;
 }
 
+static sf_collector_params top_k_of(size_t top_k) {
+  return (sf_collector_params){.kind = SF_COLLECT_TOP_K, .top_k = top_k};
+}
+
 /* Where not all rows are scanned, the score limit must be infinite: all of a segment gives a search's limit. */
 static void assert_scan_finds(const sf_query_vector *query, const struct problem *problem, size_t begin, size_t end,
                               size_t top_k, double score_threshold) {
+  const sf_collector_params params = top_k_of(top_k);
+  sf_collector found = {.params = &params};
   sf_pruning_threshold limit;
-  assert_true(sf_pruning_threshold_init(&limit, top_k, score_threshold));
-  sf_neighbour *expected = exact_size((end - begin) * sizeof(*expected));
-  sf_neighbour *found = exact_size(top_k * sizeof(*found));
+  assert_true(sf_pruning_threshold_init(&limit, &params));
+  sf_pruning_threshold_lower(&limit, score_threshold);
+  sf_scored_row *expected = exact_size((end - begin) * sizeof(*expected));
   size_t num_expected = score_every_row(query, &problem->segment, begin, end, score_threshold, expected);
-  size_t num_found = SIZE_MAX;
   sf_error error;
-  assert_int_equal(sf_scan_segment(query, &problem->segment, begin, end, top_k, isinf(score_threshold) ? NULL : &limit,
-                                   NULL, found, &num_found, &error),
+  assert_int_equal(sf_scan_segment(query, &problem->segment, begin, end, &found, isinf(score_threshold) ? NULL : &limit,
+                                   NULL, &error),
                    SF_OK);
-  assert_int_equal(num_found, num_expected < top_k ? num_expected : top_k);
-  for (size_t i = 0; i < num_found; i++) {
-    assert_int_equal(found[i].row, expected[i].row);
-    assert_memory_equal(&found[i].score, &expected[i].score, sizeof(double));
+  assert_int_equal(found.count, num_expected < top_k ? num_expected : top_k);
+  for (size_t i = 0; i < found.count; i++) {
+    assert_int_equal(found.rows[i].row, expected[i].row);
+    assert_memory_equal(&found.rows[i].score, &expected[i].score, sizeof(double));
   }
   sf_pruning_threshold_free(&limit);
   free(expected);
-  free(found);
+  sf_collector_free(&found);
 }
 
 /* None, one that some row's score equals, or one near the scores. */
@@ -402,8 +408,7 @@ static void dot_products_far_below_one_are_told_apart(void **state) {
   uint64_t random = random_seed(14);
   float vectors[NUM_ROWS * DIM];
   float scaled[DIM];
-  sf_neighbour found[NUM_ROWS];
-  sf_neighbour expected[NUM_ROWS];
+  sf_scored_row expected[NUM_ROWS];
   float scale = 1;
   for (int step = 0; step < 15; step++, scale /= 7) {
     sf_query_vector query;
@@ -416,12 +421,13 @@ static void dot_products_far_below_one_are_told_apart(void **state) {
     sf_query_vector_init(&query, query_vector, DIM, SF_SCORE_ONE_MINUS_DOT, scaled);
     assert_int_equal(score_every_row(&query, &segment, 0, NUM_ROWS, INFINITY, expected), NUM_ROWS);
     for (size_t top_k = 1; top_k < 30; top_k++) {
-      size_t num_found;
-      assert_int_equal(sf_scan_segment(&query, &segment, 0, NUM_ROWS, top_k, NULL, NULL, found, &num_found, NULL),
-                       SF_OK);
-      assert_int_equal(num_found, top_k);
+      const sf_collector_params params = top_k_of(top_k);
+      sf_collector found = {.params = &params};
+      assert_int_equal(sf_scan_segment(&query, &segment, 0, NUM_ROWS, &found, NULL, NULL, NULL), SF_OK);
+      assert_int_equal(found.count, top_k);
       for (size_t i = 0; i < top_k; i++)
-        assert_int_equal(found[i].row, expected[i].row);
+        assert_int_equal(found.rows[i].row, expected[i].row);
+      sf_collector_free(&found);
     }
   }
 }
@@ -443,12 +449,13 @@ static void excluded_rows_may_hold_anything(void **state) {
     float scaled[2];
     sf_query_vector query;
     sf_query_vector_init(&query, query_vector, 2, conventions[i], scaled);
-    sf_neighbour found[5];
-    size_t num_found;
-    assert_int_equal(sf_scan_segment(&query, &segment, 0, 5, 5, NULL, NULL, found, &num_found, NULL), SF_OK);
-    assert_int_equal(num_found, 2);
-    assert_int_equal(found[0].row, 101);
-    assert_int_equal(found[1].row, 103);
+    const sf_collector_params params = top_k_of(5);
+    sf_collector found = {.params = &params};
+    assert_int_equal(sf_scan_segment(&query, &segment, 0, 5, &found, NULL, NULL, NULL), SF_OK);
+    assert_int_equal(found.count, 2);
+    assert_int_equal(found.rows[0].row, 101);
+    assert_int_equal(found.rows[1].row, 103);
+    sf_collector_free(&found);
   }
 }
 
@@ -500,14 +507,15 @@ enum { MAX_PARTY_DIM = 40, MAX_PARTY_TOP_K = 12 };
 /* Searches that scan one problem together. */
 struct party {
   size_t count;
-  float queries[SF_MAX_SCAN_PARTS][MAX_PARTY_DIM];
-  float scaled[SF_MAX_SCAN_PARTS][MAX_PARTY_DIM];
-  sf_neighbour neighbours[SF_MAX_SCAN_PARTS][MAX_PARTY_TOP_K];
-  sf_query_vector query_vectors[SF_MAX_SCAN_PARTS];
-  sf_scan_part parts[SF_MAX_SCAN_PARTS];
-  sf_pruning_threshold limits[SF_MAX_SCAN_PARTS];
-  double first_limits[SF_MAX_SCAN_PARTS];
-  sf_error errors[SF_MAX_SCAN_PARTS];
+  float queries[SF_MAX_SCAN_REQUESTS][MAX_PARTY_DIM];
+  float scaled[SF_MAX_SCAN_REQUESTS][MAX_PARTY_DIM];
+  sf_collector_params params[SF_MAX_SCAN_REQUESTS];
+  sf_collector collectors[SF_MAX_SCAN_REQUESTS];
+  sf_query_vector query_vectors[SF_MAX_SCAN_REQUESTS];
+  sf_scan_request requests[SF_MAX_SCAN_REQUESTS];
+  sf_pruning_threshold limits[SF_MAX_SCAN_REQUESTS];
+  double first_limits[SF_MAX_SCAN_REQUESTS];
+  sf_error errors[SF_MAX_SCAN_REQUESTS];
 };
 
 /* Queries of their own, the first of them the problem's. */
@@ -522,31 +530,37 @@ static void make_party(struct party *party, const struct problem *problem, size_
     party->query_vectors[i].kernels = kernels;
     size_t top_k = 1 + (size_t)random_below(random, MAX_PARTY_TOP_K);
     party->first_limits[i] = random_limit(&party->query_vectors[i], problem, random);
-    assert_true(sf_pruning_threshold_init(&party->limits[i], top_k, party->first_limits[i]));
-    party->parts[i] = (sf_scan_part){.query = &party->query_vectors[i],
-                                     .top_k = top_k,
-                                     .limit = &party->limits[i],
-                                     .neighbours = party->neighbours[i],
-                                     .error = &party->errors[i]};
+    party->params[i] = top_k_of(top_k);
+    party->collectors[i].params = &party->params[i];
+    assert_true(sf_pruning_threshold_init(&party->limits[i], &party->params[i]));
+    sf_pruning_threshold_lower(&party->limits[i], party->first_limits[i]);
+    party->requests[i] = (sf_scan_request){.query = &party->query_vectors[i],
+                                           .collector = &party->collectors[i],
+                                           .threshold = &party->limits[i],
+                                           .error = &party->errors[i]};
   }
 }
 
 static void free_party(struct party *party) {
-  for (size_t i = 0; i < party->count; i++)
+  for (size_t i = 0; i < party->count; i++) {
     sf_pruning_threshold_free(&party->limits[i]);
+    sf_collector_free(&party->collectors[i]);
+  }
 }
 
-static void assert_part_found_what_it_finds_alone(const struct party *party, size_t index,
-                                                  const struct problem *problem) {
-  const sf_scan_part *part = &party->parts[index];
-  sf_neighbour *expected = exact_size(problem->num_rows * sizeof(*expected));
+static void assert_request_found_what_it_finds_alone(const struct party *party, size_t index,
+                                                     const struct problem *problem) {
+  const sf_scan_request *request = &party->requests[index];
+  const sf_collector *found = request->collector;
+  size_t top_k = found->params->top_k;
+  sf_scored_row *expected = exact_size(problem->num_rows * sizeof(*expected));
   size_t num_expected =
-      score_every_row(part->query, &problem->segment, 0, problem->num_rows, party->first_limits[index], expected);
-  assert_int_equal(part->code, SF_OK);
-  assert_int_equal(part->num_neighbours, num_expected < part->top_k ? num_expected : part->top_k);
-  for (size_t i = 0; i < part->num_neighbours; i++) {
-    assert_int_equal(part->neighbours[i].row, expected[i].row);
-    assert_memory_equal(&part->neighbours[i].score, &expected[i].score, sizeof(double));
+      score_every_row(request->query, &problem->segment, 0, problem->num_rows, party->first_limits[index], expected);
+  assert_int_equal(request->code, SF_OK);
+  assert_int_equal(found->count, num_expected < top_k ? num_expected : top_k);
+  for (size_t i = 0; i < found->count; i++) {
+    assert_int_equal(found->rows[i].row, expected[i].row);
+    assert_memory_equal(&found->rows[i].score, &expected[i].score, sizeof(double));
   }
   free(expected);
 }
@@ -554,7 +568,7 @@ static void assert_part_found_what_it_finds_alone(const struct party *party, siz
 static void scan_together(const sf_kernels *kernels) {
   uint64_t random = random_seed(12);
   for (size_t maker = 0; maker < NUM_MAKERS; maker++) {
-    for (size_t count = 1; count <= SF_MAX_SCAN_PARTS; count++) {
+    for (size_t count = 1; count <= SF_MAX_SCAN_REQUESTS; count++) {
       struct problem problem;
       struct party party;
       size_t num_rows = 1 + (size_t)random_below(&random, 3000);
@@ -564,9 +578,10 @@ static void scan_together(const sf_kernels *kernels) {
       make_party(&party, &problem, count, convention, kernels, &random);
       if (problem.is_coded)
         code_problem(&problem, sf_scorings[convention].metric, &random);
-      sf_scan_segment_together(party.parts, count, &problem.segment, 0, num_rows);
+      const sf_scan_task task = {.range = sf_row_range_of(&problem.segment), .end = num_rows};
+      sf_scan_task_run(&task, party.requests, count);
       for (size_t i = 0; i < count; i++)
-        assert_part_found_what_it_finds_alone(&party, i, &problem);
+        assert_request_found_what_it_finds_alone(&party, i, &problem);
       free_party(&party);
       free_problem(&problem);
     }
@@ -578,24 +593,25 @@ static void searches_that_scan_together_find_what_each_finds_alone(void **state)
   for_every_supported_kernel(scan_together);
 }
 
-/* As a reader searches a segment: by slices, each with what the ones before left for a limit. */
-static void search_by_slices(const struct problem *problem, const sf_query_vector *query, size_t top_k,
-                             uint64_t *random) {
-  sf_neighbour *found = exact_size(problem->num_rows * sizeof(*found));
-  sf_neighbour *expected = exact_size(problem->num_rows * sizeof(*expected));
+/* As a reader searches a segment: by tasks, each with the threshold that the ones before left. */
+static void search_by_tasks(const struct problem *problem, const sf_query_vector *query, size_t top_k,
+                            uint64_t *random) {
+  sf_scored_row *found = exact_size(problem->num_rows * sizeof(*found));
+  sf_scored_row *expected = exact_size(problem->num_rows * sizeof(*expected));
   size_t num_found = 0;
+  const sf_collector_params params = top_k_of(top_k);
+  sf_collector in_task = {.params = &params};
   double first_limit = random_limit(query, problem, random);
   size_t num_expected = score_every_row(query, &problem->segment, 0, problem->num_rows, first_limit, expected);
   sf_pruning_threshold limit;
-  assert_true(sf_pruning_threshold_init(&limit, top_k, first_limit));
+  assert_true(sf_pruning_threshold_init(&limit, &params));
+  sf_pruning_threshold_lower(&limit, first_limit);
   for (size_t begin = 0; begin < problem->num_rows;) {
     size_t end = begin + 1 + (size_t)random_below(random, problem->num_rows - begin);
-    size_t num_in_slice = 0;
     sf_error error;
-    assert_int_equal(sf_scan_segment(query, &problem->segment, begin, end, top_k, &limit, NULL, found + num_found,
-                                     &num_in_slice, &error),
-                     SF_OK);
-    num_found += num_in_slice;
+    assert_int_equal(sf_scan_segment(query, &problem->segment, begin, end, &in_task, &limit, NULL, &error), SF_OK);
+    for (size_t i = 0; i < in_task.count; i++)
+      found[num_found++] = in_task.rows[i];
     begin = end;
   }
   qsort(found, num_found, sizeof(*found), by_score_then_row);
@@ -605,11 +621,12 @@ static void search_by_slices(const struct problem *problem, const sf_query_vecto
     assert_memory_equal(&found[i].score, &expected[i].score, sizeof(double));
   }
   sf_pruning_threshold_free(&limit);
+  sf_collector_free(&in_task);
   free(found);
   free(expected);
 }
 
-static void search_problems_by_slices(const sf_kernels *kernels) {
+static void search_problems_by_tasks(const sf_kernels *kernels) {
   uint64_t random = random_seed(15);
   for (size_t round = 0; round < 8 * NUM_MAKERS; round++) {
     struct problem problem;
@@ -621,18 +638,18 @@ static void search_problems_by_slices(const sf_kernels *kernels) {
     sf_query_vector_init(&query, problem.query, (uint32_t)problem.dim, convention, scaled);
     query.kernels = kernels;
     code_problem(&problem, sf_scorings[convention].metric, &random);
-    search_by_slices(&problem, &query, 1 + (size_t)random_below(&random, 30), &random);
-    search_by_slices(&problem, &query, 1 + (size_t)random_below(&random, problem.num_rows), &random);
+    search_by_tasks(&problem, &query, 1 + (size_t)random_below(&random, 30), &random);
+    search_by_tasks(&problem, &query, 1 + (size_t)random_below(&random, problem.num_rows), &random);
     free_problem(&problem);
   }
 }
 
-static void a_segment_that_is_searched_by_slices_gives_its_best(void **state) {
+static void a_segment_that_is_searched_by_tasks_gives_its_best(void **state) {
   (void)state;
-  for_every_supported_kernel(search_problems_by_slices);
+  for_every_supported_kernel(search_problems_by_tasks);
 }
 
-static void a_part_that_is_cancelled_leaves_the_others_to_go_on(void **state) {
+static void a_request_that_is_cancelled_leaves_the_others_to_go_on(void **state) {
   (void)state;
   uint64_t random = random_seed(13);
   struct problem problem;
@@ -641,13 +658,14 @@ static void a_part_that_is_cancelled_leaves_the_others_to_go_on(void **state) {
   sf_cancellation_request(&cancellation);
   make_problem(&problem, uniform, 500, 4, &random);
   make_party(&party, &problem, 6, SF_SCORE_L2, sf_kernels_get(), &random);
-  party.parts[0].cancellation = party.parts[3].cancellation = &cancellation;
-  sf_scan_segment_together(party.parts, party.count, &problem.segment, 0, 500);
+  party.requests[0].cancellation = party.requests[3].cancellation = &cancellation;
+  const sf_scan_task task = {.range = sf_row_range_of(&problem.segment), .end = 500};
+  sf_scan_task_run(&task, party.requests, party.count);
   for (size_t i = 0; i < party.count; i++)
     if (i % 3 != 0)
-      assert_part_found_what_it_finds_alone(&party, i, &problem);
+      assert_request_found_what_it_finds_alone(&party, i, &problem);
     else
-      assert_int_equal(party.parts[i].code, SF_CANCELLED_ERROR);
+      assert_int_equal(party.requests[i].code, SF_CANCELLED_ERROR);
   free_party(&party);
   free_problem(&problem);
 }
@@ -662,25 +680,25 @@ static void a_cancelled_scan_says_so(void **state) {
   sf_query_vector_init(&query, problem.query, 4, SF_SCORE_L2, scaled);
   sf_cancellation cancellation = {0};
   sf_cancellation_request(&cancellation);
-  sf_neighbour found[3];
-  size_t num_found = 0;
+  const sf_collector_params params = top_k_of(3);
+  sf_collector found = {.params = &params};
   sf_error error;
-  assert_int_equal(sf_scan_segment(&query, &problem.segment, 0, 50, 3, NULL, &cancellation, found, &num_found, &error),
+  assert_int_equal(sf_scan_segment(&query, &problem.segment, 0, 50, &found, NULL, &cancellation, &error),
                    SF_CANCELLED_ERROR);
   free_problem(&problem);
 }
 
-static void no_rows_give_no_neighbours(void **state) {
+static void no_rows_give_no_results(void **state) {
   (void)state;
   const float query_vector[1] = {1};
   float scaled[1];
   sf_query_vector query;
   sf_query_vector_init(&query, query_vector, 1, SF_SCORE_L2, scaled);
   sf_vector_segment segment = {0};
-  sf_neighbour found[1];
-  size_t num_found = 7;
-  assert_int_equal(sf_scan_segment(&query, &segment, 0, 0, 1, NULL, NULL, found, &num_found, NULL), SF_OK);
-  assert_int_equal(num_found, 0);
+  const sf_collector_params params = top_k_of(1);
+  sf_collector found = {.params = &params, .count = 7};
+  assert_int_equal(sf_scan_segment(&query, &segment, 0, 0, &found, NULL, NULL, NULL), SF_OK);
+  assert_int_equal(found.count, 0);
 }
 
 int main(void) {
@@ -695,10 +713,10 @@ int main(void) {
       cmocka_unit_test(a_vector_is_at_distance_zero_from_itself_whatever_its_size),
       cmocka_unit_test(scores_follow_the_shards_convention),
       cmocka_unit_test(searches_that_scan_together_find_what_each_finds_alone),
-      cmocka_unit_test(a_segment_that_is_searched_by_slices_gives_its_best),
-      cmocka_unit_test(a_part_that_is_cancelled_leaves_the_others_to_go_on),
+      cmocka_unit_test(a_segment_that_is_searched_by_tasks_gives_its_best),
+      cmocka_unit_test(a_request_that_is_cancelled_leaves_the_others_to_go_on),
       cmocka_unit_test(a_cancelled_scan_says_so),
-      cmocka_unit_test(no_rows_give_no_neighbours),
+      cmocka_unit_test(no_rows_give_no_results),
   };
   return cmocka_run_group_tests_name("scan", tests, NULL, NULL);
 }

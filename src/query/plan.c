@@ -1,0 +1,80 @@
+#include "query/plan.h"
+
+#include "base/memory.h"
+
+/* Every planner, in the order in which they are asked; the last serves every query. */
+static const sf_planner *const planners[] = {&sf_all_rows_planner};
+
+sf_code sf_plan_make(const sf_plan_params *params, sf_plan *plan, sf_error *error) {
+  const sf_planner *const *planner = planners;
+  while (!(*planner)->serves(params))
+    planner++;
+  *plan = (sf_plan){.dim = params->query->dim};
+  sf_code code = (*planner)->add_ranges(params, plan, error);
+  if (code != SF_OK)
+    sf_plan_free(plan);
+  else if (plan->num_ranges > 0)
+    plan->next_row = plan->ranges[0].begin;
+  return code;
+}
+
+void sf_plan_free(sf_plan *plan) {
+  if (plan->ranges != &plan->first)
+    free(plan->ranges);
+  *plan = (sf_plan){0};
+}
+
+/* Most shards have one segment: the first range needs no memory of its own. */
+sf_code sf_plan_add_range(sf_plan *plan, sf_row_range range, sf_error *error) {
+  size_t count = plan->num_ranges;
+  if (range.begin == range.end)
+    return SF_OK;
+  if (count == 0) {
+    plan->first = range;
+    plan->ranges = &plan->first;
+  } else if ((count & (count - 1)) == 0) { /* doubles at powers of two */
+    sf_row_range *old = count == 1 ? NULL : plan->ranges;
+    sf_row_range *ranges = sf_reallocarray(old, 2 * count, sizeof(*ranges));
+    if (ranges == NULL)
+      return sf_fail_memory(error, "plan of a search");
+    ranges[0] = plan->first;
+    plan->ranges = ranges;
+  }
+  plan->ranges[count] = range;
+  plan->num_ranges++;
+  return SF_OK;
+}
+
+bool sf_plan_is_done(const sf_plan *plan) {
+  return plan->next_range == plan->num_ranges;
+}
+
+bool sf_plan_has_task(const sf_plan *plan) {
+  return !sf_plan_is_done(plan) && plan->ranges[plan->next_range].state == SF_RANGE_RESIDENT;
+}
+
+sf_scan_task sf_plan_next_task(const sf_plan *plan) {
+  return sf_scan_task_at(&plan->ranges[plan->next_range], plan->dim, plan->next_row);
+}
+
+sf_scan_task sf_plan_take_task(sf_plan *plan) {
+  sf_scan_task task = sf_plan_next_task(plan);
+  plan->next_row = task.end;
+  if (task.end == task.range.end) {
+    plan->next_range++;
+    plan->next_row = sf_plan_is_done(plan) ? 0 : plan->ranges[plan->next_range].begin;
+  }
+  return task;
+}
+
+size_t sf_plan_count_tasks(const sf_plan *plan) {
+  if (sf_plan_is_done(plan))
+    return 0;
+  size_t rows_left = plan->ranges[plan->next_range].end - plan->next_row;
+  size_t bytes_left = rows_left * plan->dim * sizeof(float);
+  return 1 + bytes_left / SF_LEAST_TASK_BYTES + (plan->num_ranges - plan->next_range - 1);
+}
+
+void sf_plan_stop(sf_plan *plan) {
+  plan->next_range = plan->num_ranges;
+}

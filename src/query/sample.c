@@ -1,0 +1,81 @@
+#include "query/sample.h"
+
+#include <float.h>
+#include <math.h>
+
+enum {
+  SAMPLED_ROWS = 8192,     /* about so many of them */
+  MIN_SAMPLED_ROWS = 2048, /* a scan of fewer does without */
+  SAMPLED_FOR_ONE = 4,     /* rows that are compared for each that is wanted */
+};
+
+/* Distances instead of estimates; rows that are no results, or that float32 can't tell of, go. */
+static void find_distances(sf_request_scan *scan, sf_candidates *sampled) {
+  size_t num_known = 0;
+  for (size_t i = 0; i < sampled->count; i++)
+    sf_rerank_prefetch_row(scan, sampled->items[i].row);
+  for (size_t i = 0; i < sampled->count; i++) {
+    size_t row = sampled->items[i].row;
+    float distance = sf_rerank_find_distance(scan, row);
+    if (isfinite(distance) && !sf_request_scan_excludes(scan, row))
+      sampled->items[num_known++] = (sf_candidate){.distance = distance, .row = row};
+  }
+  sampled->count = num_known;
+}
+
+/* False where a sample is of no use, or memory is out. */
+static bool begin_sample(const sf_request_scan *scan, size_t num_rows, sf_quantized_sample *sample) {
+  size_t max_rows = scan->collector->max_rows;
+  if (num_rows < MIN_SAMPLED_ROWS || max_rows > SF_MAX_SAMPLED_ROWS)
+    return false;
+  *sample = (sf_quantized_sample){.count = SAMPLED_FOR_ONE * max_rows, .threshold = FLT_MAX};
+  return sf_candidates_init(&sample->best, sample->count, num_rows, NULL) == SF_OK;
+}
+
+static void end_sample(sf_request_scan *scan, sf_quantized_sample *sample) {
+  sf_candidates *best = &sample->best;
+  size_t max_rows = scan->collector->max_rows;
+  if (best->count > sample->count)
+    sf_candidates_drop_above(best, sf_candidates_kth_distance(best, sample->count));
+  find_distances(scan, best);
+  if (best->count >= max_rows) {
+    float kth_distance = sf_candidates_kth_distance(best, max_rows);
+    sf_request_scan_lower_threshold(scan, sf_highest_score_of_distance(&scan->bounds, kth_distance));
+  }
+}
+
+/* Adds what this thread sampled to the sample of all. */
+static void share_sample(const sf_request_scan *scan, const sf_candidates *sampled) {
+  for (size_t i = 0; i < sampled->count; i++) {
+    double score = sf_highest_score_of_distance(&scan->bounds, sampled->items[i].distance);
+    sf_pruning_threshold_add(scan->shared, (sf_scored_row){.score = score, .row = sampled->items[i].row});
+  }
+}
+
+void sf_sample_first_threshold(sf_request_scan *scan, const sf_scan_task *task) {
+  sf_pruning_threshold *shared = scan->shared;
+  size_t first = shared == NULL ? task->begin : task->range.begin;
+  size_t end = shared == NULL ? task->end : task->range.end;
+  size_t step = (end - first) / SAMPLED_ROWS + 1;
+  sf_quantized_sample sample;
+  if (!scan->quantized.is_on || scan->distance_threshold != INFINITY || !begin_sample(scan, end - first, &sample))
+    return;
+  if (shared == NULL)
+    sf_quantized_pass_sample(&scan->quantized, first, end, 0, step, &sample);
+  for (size_t part; shared != NULL && sf_pruning_threshold_take_part(shared, &part);)
+    sf_quantized_pass_sample(&scan->quantized, first, end, part * step, SF_SAMPLE_PARTS * step, &sample);
+  end_sample(scan, &sample);
+  if (shared != NULL)
+    share_sample(scan, &sample.best);
+  sf_candidates_free(&sample.best);
+  sf_request_scan_exchange_thresholds(scan);
+}
+
+void sf_sample_rest(sf_request_scan *scan, size_t begin) {
+  sf_quantized_sample sample;
+  if (!begin_sample(scan, scan->end - begin, &sample))
+    return;
+  sf_quantized_pass_sample(&scan->quantized, begin, scan->end, 0, 1, &sample);
+  end_sample(scan, &sample);
+  sf_candidates_free(&sample.best);
+}
