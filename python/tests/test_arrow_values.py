@@ -286,7 +286,7 @@ def test_datasets_are_read_by_their_batches(root, vectors):
         ({"vector": [[1.0] * DIM], "id": pa.DictionaryArray.from_arrays(pa.array([None], pa.int8()), ["a"])}, "^id: row 0: expected an id, found null$"),
     ],
 )
-def test_what_is_no_id_or_vector_is_named_with_its_format(root, columns, message):
+def test_a_column_of_invalid_ids_or_vectors_is_named_with_its_format(root, columns, message):
     with pytest.raises(ConfigValidationError, match=message):
         write_sharded(pa.table(columns), configure(root))
 

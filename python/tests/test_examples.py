@@ -88,7 +88,7 @@ def test_a_service_answers_under_load_while_it_is_refreshed(service, published):
     assert [service.search(query) for query in queries] == expected[-1]
 
 
-def test_a_service_says_what_is_wrong_and_stops(service):
+def test_a_service_reports_an_error_and_stops(service):
     assert service.client.post("/search", json={"vector": [1.0, 2.0]}).status_code == 400
     assert service.client.get("/health").json()["status"] in ("healthy", "degraded")
     if service.kind != "aiohttp":

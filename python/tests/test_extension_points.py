@@ -65,7 +65,7 @@ class SyncStoreOf:
 
 
 @pytest.mark.parametrize("parsed", [False, True])
-async def test_a_store_of_ones_own_says_what_is_served(published, where, parsed):
+async def test_a_custom_store_selects_the_manifest(published, where, parsed):
     first = published.live
     store = Store(first, parsed=parsed)
     (published.root / "_CURRENT").unlink()
@@ -314,7 +314,7 @@ class Collector:
         return [fields for name, fields in self.events if name == event]
 
 
-async def test_vectors_that_are_not_finite_are_told_of(tmp_path, caplog):
+async def test_vectors_that_are_not_finite_are_reported(tmp_path, caplog):
     shards = shards_that_are_not_finite()
     snapshot_builder.publish(tmp_path / "snapshot", shards)
     collector = Collector([])
@@ -329,7 +329,7 @@ async def test_vectors_that_are_not_finite_are_told_of(tmp_path, caplog):
     assert len(said) == 1 and said[0].startswith("shard 1 (") and "2 stored vectors" in said[0]
 
 
-async def test_a_collector_is_told_what_happens(published, where):
+async def test_a_collector_gets_events(published, where):
     collector = Collector([])
     async with await AsyncShardedVectorReader.open(**where, metrics_collector=collector) as reader:
         (opened,) = collector.of("reader_initialized")
@@ -364,7 +364,7 @@ async def test_errors_of_a_collector_reach_the_caller_unchanged(published, where
     await reader.close()
 
 
-async def test_a_fallback_is_told(published, where):
+async def test_a_fallback_is_an_event(published, where):
     published.publish()
     published.live.manifest_path.write_bytes(b"nothing")
     collector = Collector([])
@@ -375,7 +375,7 @@ async def test_a_fallback_is_told(published, where):
     assert fallback["error"] == "ManifestParseError"
 
 
-async def test_prometheus_is_told(published, where):
+async def test_prometheus_gets_the_events(published, where):
     prometheus_client = pytest.importorskip("prometheus_client")
     from shardyfusion.metrics.prometheus import PrometheusCollector
 
@@ -390,7 +390,7 @@ async def test_prometheus_is_told(published, where):
     PrometheusCollector(registry)  # a second reader of the same process
 
 
-async def test_opentelemetry_is_told(published, where):
+async def test_opentelemetry_gets_the_events(published, where):
     pytest.importorskip("opentelemetry.sdk")
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader

@@ -17,7 +17,7 @@ SWEEP = pathlib.Path(__file__).parent / "memory_sweep.py"
 @pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="a sanitizer's runtime is preloaded")
 @pytest.mark.parametrize("snapshot", ["sqlite-cosine-cluster", "lance22-cosine-cluster"])
 @pytest.mark.parametrize("kind", ["library", "interpreter"])
-def test_memory_that_runs_out_is_told_and_never_crashes(tmp_path, snapshot, kind):
+def test_running_out_of_memory_raises_and_never_crashes(tmp_path, snapshot, kind):
     if kind == "interpreter" and importlib.util.find_spec("_testcapi") is None:
         pytest.skip("this interpreter comes without its test module")
     stride = os.environ.get("FAULTS_STRIDE", "149" if kind == "library" else "1")

@@ -209,7 +209,7 @@ def explode(reader):
 @pytest.mark.parametrize(
     "act", [explode, ShardedVectorReader.close, ShardedVectorReader.refresh, lambda reader: reader.search([0.5] * DIM, 1, shard_ids=[0])]
 )
-def test_a_collector_may_come_back(written, tmp_path, vectors, act):
+def test_a_collector_may_call_the_reader(written, tmp_path, vectors, act):
     collector = Collector(act)
     reader = ShardedVectorReader(s3_prefix=written, local_root=tmp_path / "cache", metrics_collector=collector)
     collector.reader = reader
@@ -240,7 +240,7 @@ async def test_a_collector_of_a_loop_may_raise_and_close(written, tmp_path, vect
         await reader.close()
 
 
-def test_progress_may_come_back(root, vectors, tmp_path):
+def test_progress_may_write_another_snapshot(root, vectors, tmp_path):
     told = []
 
     def progress(step):
@@ -301,7 +301,7 @@ class Forgetful(ShardedVectorReader):
 
 
 @pytest.mark.parametrize("make", [Forgetful, lambda: ShardedVectorReader.__new__(ShardedVectorReader)])
-def test_a_reader_that_was_never_opened_says_so(make, vectors):
+def test_a_reader_that_was_never_opened_refuses_every_call(make, vectors):
     reader = make()
     for use in (
         lambda: reader.search(vectors[0]),
@@ -319,7 +319,7 @@ def test_a_reader_that_was_never_opened_says_so(make, vectors):
     del reader
 
 
-async def test_an_asynchronous_reader_that_was_never_opened_says_so(vectors):
+async def test_an_asynchronous_reader_that_was_never_opened_refuses_every_call(vectors):
     reader = AsyncShardedVectorReader.__new__(AsyncShardedVectorReader)
     for use in (lambda: reader.search(vectors[0]), lambda: reader.batch_search(vectors), reader.refresh):
         with pytest.raises(ReaderStateError, match="never opened"):

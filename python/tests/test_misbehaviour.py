@@ -111,7 +111,7 @@ class Lying(collections.abc.Sequence):
 
 @pytest.mark.parametrize("length", [0, 2, ROWS, 2**40, Boom()], ids=repr)
 @pytest.mark.parametrize("count", [0, 2, ROWS, 3 * ROWS])
-def test_sequences_may_lie_about_their_lengths(root, vectors, reader, length, count):
+def test_sequences_may_report_wrong_lengths(root, vectors, reader, length, count):
     try:
         write_sharded(vectors, configure(root), ids=Lying(length, list(range(count))))
         assert length == ROWS and count == ROWS
@@ -223,7 +223,7 @@ def test_what_iterators_raise_is_passed_on(root, reader, vectors, name):
     assert not (root / "_CURRENT").exists()
 
 
-def test_what_never_ends_is_given_up(reader):
+def test_an_iterator_that_never_ends_is_refused(reader):
     def forever():
         while True:
             yield 0.5

@@ -186,7 +186,7 @@ async def test_a_batch_is_answered_in_order(published, where):
             await reader.batch_search(5)
 
 
-async def test_what_is_served_can_be_asked(published, where):
+async def test_a_reader_describes_its_snapshot(published, where):
     async with await AsyncShardedVectorReader.open(**where) as reader:
         info = reader.snapshot_info()
         assert (info.run_id, info.num_dbs, info.dim, info.total_vectors) == (published.live.run_id, 4, 16, 200)

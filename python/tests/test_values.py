@@ -397,7 +397,7 @@ NO_QUERIES = {
 
 
 @pytest.mark.parametrize("kind", NO_QUERIES)
-def test_what_is_no_query_is_refused_by_name(written, vectors, kind):
+def test_an_invalid_query_is_refused_by_name(written, vectors, kind):
     given = NO_QUERIES[kind](vectors[3])
     with open_reader(written) as reader:
         for ask in (lambda query: reader.search(query, 1), reader.route_vector):
@@ -409,7 +409,7 @@ def test_what_is_no_query_is_refused_by_name(written, vectors, kind):
 
 
 @pytest.mark.parametrize("kind", ["set", "dictionary", "text", "bytes", "number", "None", "object"])
-def test_what_are_no_queries_is_refused_by_name(written, vectors, kind):
+def test_invalid_queries_are_refused_by_name(written, vectors, kind):
     with open_reader(written) as reader, pytest.raises(ConfigValidationError, match="^queries: expected "):
         reader.batch_search(NO_QUERIES[kind](vectors[3]))
 

@@ -40,7 +40,7 @@ DIM, ROWS, SEED = writing.DIM, writing.ROWS, writing.SEED
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("metric", list(DistanceMetric))
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_what_is_written_is_found(root, vectors, backend, metric, strategy):
+def test_written_rows_are_found(root, vectors, backend, metric, strategy):
     if backend == "sqlite-vec" and metric == DistanceMetric.DOT_PRODUCT:
         with pytest.raises(ConfigValidationError, match="dot_product"):
             write_sharded(make_records(vectors), configure(root, STRATEGIES[strategy], metric=metric))

@@ -64,7 +64,7 @@ def test_rows_without_ids_are_numbered(root, vectors):
     assert_finds(root, vectors, rows_with_payload=lambda row: None)
 
 
-def test_routing_may_lie_beside_an_array(tmp_path, vectors):
+def test_routing_may_be_passed_beside_an_array(tmp_path, vectors):
     shard_ids = np.arange(ROWS) % SHARDS
     contexts = [{"language": language_of(row)} for row in range(ROWS)]
     write_sharded(vectors, configure(tmp_path / "a", EXPLICIT), shard_ids=shard_ids)
@@ -80,7 +80,7 @@ def test_mismatched_counts_are_named(root, vectors, name):
         write_sharded(vectors, configure(root), **{name: [0] * (ROWS - 1)})
 
 
-def test_what_is_wrong_with_an_array_is_named(root, vectors):
+def test_an_invalid_array_is_refused_by_name(root, vectors):
     config = configure(root, batch_size=5)
     bad = vectors.copy()
     bad[17, 3] = np.nan

@@ -137,7 +137,7 @@ def test_a_uint_is_the_routing_value_of_its_number(root, vectors):
             reader.search(vectors[0], routing_context={"place": 2**64 - 2})
 
 
-def test_what_is_wrong_with_a_table_is_named(root, vectors, pa):
+def test_an_invalid_table_is_refused_by_name(root, vectors, pa):
     good = vector_column(pa, vectors, "fixed", np.float32)
     lists = vectors.tolist()
     seventeen = {
@@ -176,7 +176,7 @@ def test_what_is_wrong_with_a_table_is_named(root, vectors, pa):
     assert not (root / "_CURRENT").exists()
 
 
-def test_a_stream_that_fails_says_why(root, vectors, pa):
+def test_the_error_of_a_stream_is_passed_on(root, vectors, pa):
     def batches():
         yield pa.record_batch({"vector": vector_column(pa, vectors, "fixed", np.float32)})
         raise ValueError("the disk is gone")

@@ -15,7 +15,7 @@ from writing import SHARDS, STRATEGIES, configure
 DIM, ROWS, SEED = writing.DIM, writing.ROWS, writing.SEED
 
 
-def test_progress_is_told(root, vectors):
+def test_progress_is_reported(root, vectors):
     told = []
     write_sharded(vectors, configure(root), progress=told.append)
     assert all(isinstance(progress, BuildProgress) for progress in told)
@@ -56,7 +56,7 @@ def test_ctrl_c_stops_a_write(root):
     assert not list(root.glob("shards/*"))
 
 
-def test_collectors_are_told(root, vectors):
+def test_collectors_get_the_events_of_a_write(root, vectors):
     class Collector:
         def __init__(self):
             self.events = []

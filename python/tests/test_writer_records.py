@@ -83,7 +83,7 @@ def test_payload_numbers_that_json_lacks_become_null(root, vectors):
     assert found.payload == {"a": None, 'b "NaN" \\': [None, {"c": None}], "d": "NaN, \"Infinity", "e": 2**70}
 
 
-def test_what_json_holds_and_c_does_not_comes_back(root, vectors):
+def test_json_that_c_strings_cannot_hold_is_stored_and_returned(root, vectors):
     records = list(make_records(vectors))
     records[17].payload = {"a\0b": "c\0d", "\ud800": "\udfff", "n": -(2**64)}
     write_sharded(records, configure(root))
@@ -130,14 +130,14 @@ def test_an_id_that_comes_twice_is_refused(root, vectors):
     assert not (root / "_CURRENT").exists()
 
 
-def test_what_is_no_record_is_named(root, vectors):
+def test_an_invalid_record_is_named(root, vectors):
     records = [*itertools.islice(make_records(vectors), 17), {"id": 17}]
     with pytest.raises(ConfigValidationError, match="^records: record 17: expected a VectorRecord, found {'id': 17}"):
         write_sharded(records, configure(root))
 
 
 @pytest.mark.parametrize("records", [None, 5, object()])
-def test_what_is_no_input_is_refused(root, records):
+def test_an_invalid_input_is_refused(root, records):
     with pytest.raises(ConfigValidationError, match="^records: expected VectorRecord objects, a table or an array"):
         write_sharded(records, configure(root))
 
