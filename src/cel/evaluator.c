@@ -221,7 +221,7 @@ static bool evaluate_conditional(const tree_walk *walk, const sf_cel_node *node,
 
 /* -------------------------------------------------------------------------------------------------- Comprehensions */
 
-/* A list's elements, or a map's keys, which stand before their values. */
+/* A list's elements, or a map's keys, each followed by its value. */
 static const sf_cel_value *range_item(const sf_cel_value *range, size_t index) {
   return &range->as.list.items[range->kind == SF_CEL_MAP ? 2 * index : index];
 }

@@ -142,7 +142,7 @@ static size_t number_length(const sf_cel_lexer *lexer, sf_cel_token_kind *kind) 
   return length;
 }
 
-/* The length of what may stand before a quote: r, b or br in either case. SIZE_MAX when no literal starts here. */
+/* The length of the prefix of a quote: r, b or br in either case. SIZE_MAX when no literal starts here. */
 static size_t literal_prefix(const sf_cel_lexer *lexer) {
   size_t length = 0;
   if ((peek(lexer, length) | 0x20) == 'b')

@@ -155,17 +155,13 @@ static sf_code create_builder(sf_cli_session *session, sf_cli_build_progress *pr
 sf_code sf_cli_build_add(sf_cli_session *session, sf_builder *builder, const sf_row_batch *rows, sf_error *error) {
   sf_operation *operation = NULL;
   SF_TRY(sf_builder_add_submit(builder, rows, session->queue, NULL, &operation, error));
-  sf_code code = sf_cli_session_wait(session, operation, error);
-  sf_operation_release(operation);
-  return code;
+  return sf_cli_session_wait_and_release(session, operation, error);
 }
 
 sf_code sf_cli_build_train(sf_cli_session *session, sf_builder *builder, const sf_row_batch *rows, sf_error *error) {
   sf_operation *operation = NULL;
   SF_TRY(sf_builder_train_submit(builder, rows, session->queue, NULL, &operation, error));
-  sf_code code = sf_cli_session_wait(session, operation, error);
-  sf_operation_release(operation);
-  return code;
+  return sf_cli_session_wait_and_release(session, operation, error);
 }
 
 static sf_code finish(sf_cli_session *session, sf_builder *builder, sf_build_result **result, sf_error *error) {

@@ -289,7 +289,7 @@ static sf_code add_all(sf_cli_session *session, jsonl *from, sf_cli_build_progre
   return SF_OK;
 }
 
-/* A stream may keep us waiting for ever: a signal ends that. */
+/* A stream may never end: a signal ends the wait. */
 static sf_code wait_for_input(void *context, int descriptor, sf_error *error) {
   sf_cli_session *session = context;
   bool is_readable = false;

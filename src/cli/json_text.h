@@ -12,7 +12,7 @@ bool sf_cli_json_append_double(sf_buffer *buffer, double value);
  * False when memory is out. */
 bool sf_cli_append_visible(sf_buffer *buffer, const char *text, size_t length);
 
-/* Of NUL-terminated text. True also when memory is out: whoever reads it then says so. */
+/* Of NUL-terminated text. True also when memory is out: the reader of the text reports it. */
 bool sf_cli_json_is_valid(const char *text, size_t length);
 
 /* Appends stored JSON, which has a NUL behind it, without the blanks between its tokens, so that it takes one line; all else stays as it was stored,

@@ -73,7 +73,7 @@ sf_code sf_cli_output_line(const sf_buffer *line, sf_error *error);
 /* Sends on what is held back. Call it before waiting, and at the end. */
 sf_code sf_cli_output_flush(sf_error *error);
 
-/* Whether a write to standard output failed because nobody reads the pipe that it is any more. */
+/* Whether a write to standard output failed because the reader of the pipe has closed it. */
 bool sf_cli_output_reader_is_gone(void);
 
 /* Appends {"name": value, …}. False when memory is out. */

@@ -6,12 +6,16 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Faster than anybody reads. */
+/* More often than one can read. */
 #define SHOW_EVERY_NANOSECONDS ((uint64_t)100 * 1000000)
 
 void sf_cli_progress_start(sf_cli_progress *progress) {
   uint64_t now = sf_monotonic_nanoseconds();
   *progress = (sf_cli_progress){.is_shown = isatty(STDERR_FILENO), .started_at = now};
+}
+
+void sf_cli_progress_restart(sf_cli_progress *progress) {
+  progress->started_at = sf_monotonic_nanoseconds();
 }
 
 double sf_cli_progress_seconds(const sf_cli_progress *progress) {
@@ -39,6 +43,8 @@ void sf_cli_progress_print(const char *format, ...) {
 }
 
 void sf_cli_progress_clear(const sf_cli_progress *progress) {
-  if (progress->is_shown)
-    fputs("\r\x1b[K", stderr);
+  if (!progress->is_shown)
+    return;
+  fputs("\r\x1b[K", stderr);
+  fflush(stderr);
 }

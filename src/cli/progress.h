@@ -22,6 +22,8 @@ void sf_cli_progress_start(sf_cli_progress *progress);
 
 /* Whether the line is shown and old enough to be written anew. `seconds` is the time since the start. */
 bool sf_cli_progress_is_due(sf_cli_progress *progress, double *seconds);
+/* Counts from now, for another thing that is shown on the same line. */
+void sf_cli_progress_restart(sf_cli_progress *progress);
 
 /* The time since the start, more than 0. */
 double sf_cli_progress_seconds(const sf_cli_progress *progress);

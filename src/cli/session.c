@@ -137,6 +137,12 @@ sf_code sf_cli_session_wait(sf_cli_session *session, sf_operation *operation, sf
   return sf_operation_result(operation, error);
 }
 
+sf_code sf_cli_session_wait_and_release(sf_cli_session *session, sf_operation *operation, sf_error *error) {
+  sf_code code = sf_cli_session_wait(session, operation, error);
+  sf_operation_release(operation);
+  return code;
+}
+
 sf_code sf_cli_session_open(sf_cli_session *session, sf_error *error) {
   sf_operation *operation = NULL;
   SF_TRY(sf_reader_open_submit(session->arguments.root, &session->options, session->executor, session->queue, NULL,

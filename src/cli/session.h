@@ -28,6 +28,8 @@ sf_code sf_cli_session_open(sf_cli_session *session, sf_error *error);
 
 /* Waits until `operation`, the only one under way, has finished; its outcome. A signal cancels it. */
 sf_code sf_cli_session_wait(sf_cli_session *session, sf_operation *operation, sf_error *error);
+/* The same for an operation without a result: also releases it. */
+sf_code sf_cli_session_wait_and_release(sf_cli_session *session, sf_operation *operation, sf_error *error);
 
 /* Waits until something happens: an operation finishes, a signal comes, or `fd` (-1: none) is readable. Sets
  * signal_number. The completions are for the caller to pop. */

@@ -38,7 +38,7 @@ typedef struct sf_npy_layout {
   size_t offset; /* of the first element, in bytes */
 } sf_npy_layout;
 
-/* Reads what stands before the elements, and checks that the file has all of them. As sf_npy_parse otherwise. */
+/* Reads the header, and checks that the file has all of them. As sf_npy_parse otherwise. */
 sf_code sf_npy_parse_layout(const void *bytes, size_t length, const char *name, sf_npy_layout *layout, sf_error *error);
 
 /* What messages call an array that isn't the one that was expected: "'>f4' of shape (40, 5)". */

@@ -9,7 +9,7 @@
 /* More than so many writers at once are not to be expected. */
 #define MAX_TRIES 100
 
-/* Replaces what is there now, if nobody else does in between. */
+/* Replaces the present pointer, by its ETag: a concurrent writer is not overwritten unseen. */
 static sf_code replace_pointer(sf_storage *storage, const sf_buffer *pointer, const sf_cancellation *cancellation,
                                bool *stored, sf_error *error) {
   sf_buffer present = {0};

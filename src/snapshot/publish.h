@@ -4,7 +4,7 @@
 
 #include "storage/storage.h"
 
-/* Points `_CURRENT` at a manifest. Whoever points it elsewhere meanwhile was first: the last one counts. */
+/* Points `_CURRENT` at a manifest. Where another writer does so meanwhile, the last one counts. */
 sf_code sf_publish_pointer(sf_storage *storage, const char *manifest_ref, const char *run_id,
                            const sf_cancellation *cancellation, sf_error *error);
 

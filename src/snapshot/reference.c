@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* What lies behind "prefix/", or NULL. */
+/* What follows "prefix/", or NULL. */
 static const char *below(const char *reference, const char *prefix) {
   size_t length = strlen(prefix);
   if (length == 0 || strncmp(reference, prefix, length) != 0 || reference[length] != '/')

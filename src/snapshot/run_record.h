@@ -1,6 +1,6 @@
 /*
  * The record that a run leaves of itself: `runs/<started_at>_run_id=<run_id>_<32 hexadecimal digits>/run.yaml`, as the
- * format's first writer has it. It says that a run is under way, and when it last gave a sign of life.
+ * format's first writer has it. It says that a run is under way, and when its last heartbeat was.
  */
 #ifndef SF_SNAPSHOT_RUN_RECORD_H
 #define SF_SNAPSHOT_RUN_RECORD_H
@@ -20,7 +20,7 @@ typedef struct sf_run_record {
 sf_code sf_run_record_begin(sf_run_record *record, sf_storage *storage, const char *run_id, const char *s3_prefix,
                             const sf_cancellation *cancellation, sf_error *error);
 
-/* Gives a sign of life, where the last is some minutes old. */
+/* Writes a heartbeat, where the last is some minutes old. */
 sf_code sf_run_record_renew(sf_run_record *record, sf_storage *storage, const sf_cancellation *cancellation,
                             sf_error *error);
 
@@ -41,7 +41,7 @@ typedef struct sf_run_record_name {
 } sf_run_record_name;
 bool sf_run_record_name_parse(const char *name, sf_run_record_name *parsed);
 
-/* When the run of a record last gave a sign of life: its updated_at, or, where that can't be read, when it began. */
+/* When the last heartbeat of a record's run was: its updated_at, or, where that can't be read, when it began. */
 sf_code sf_run_record_read_age(sf_storage *storage, const char *folder, const sf_run_record_name *name,
                                const sf_cancellation *cancellation, double *updated_seconds, sf_error *error);
 

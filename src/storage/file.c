@@ -218,7 +218,7 @@ static sf_code file_head(sf_storage *storage, const char *key, const sf_cancella
   return code;
 }
 
-/* The name as a listing shows it: folders with a slash behind them. NULL when memory is out. */
+/* The name as a listing shows it: folders end in a slash. NULL when memory is out. */
 static char *listed_name(const char *directory, const struct dirent *entry) {
   bool is_folder = entry->d_type == DT_DIR;
   if (entry->d_type == DT_UNKNOWN || entry->d_type == DT_LNK) {

@@ -39,7 +39,7 @@ static void release(written_file *file) {
   free(file->path);
 }
 
-/* Makes a file of a name that nobody has: folders are shared by threads, processes and machines. */
+/* Makes a file of a name that is not in use: folders are shared by threads, processes and machines. */
 static sf_code make_temporary(written_file *file, sf_error *error) {
   int failure = EEXIST;
   for (unsigned i = 0; i < MAX_TRIES && (failure == EEXIST || failure == ENOENT); i++) {

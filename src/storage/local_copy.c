@@ -239,7 +239,7 @@ sf_code sf_local_copy_begin(sf_local_copy *copy, const char *path, sf_error *err
     return code;
   }
   XXH3_64bits_reset(copy->hash);
-  /* Whoever clears the folder leaves locked files alone. Where there are no such locks, nobody clears by them either. */
+  /* Clearing the folder leaves locked files alone. Where there are no such locks, clearing does not rely on them. */
   (void)flock(copy->file.descriptor, LOCK_EX | LOCK_NB);
   return SF_OK;
 }

@@ -1,7 +1,7 @@
 /*
  * The local copy of an object from a remote storage: `<path>`, and beside it `<path>.record`, which says of which object
- * it is, how long, and with which checksum it was written. Copies are written beside and renamed, so that whoever opens
- * one sees all of it or none, and whoever has it open or mapped keeps what he has. A process that is killed leaves a copy,
+ * it is, how long, and with which checksum it was written. Copies are written beside and renamed, so that a reader
+ * opens all of one or none, and keeps the contents that it has open or mapped. A process that is killed leaves a copy,
  * no copy, or one that its record gives away.
  */
 #ifndef SF_STORAGE_LOCAL_COPY_H

@@ -19,7 +19,7 @@ typedef struct sf_storage_options {
   const sf_s3_options *s3; /* NULL: all from the environment */
   sf_log_callback log;     /* NULL: silent */
   void *log_user_data;
-  sf_download_callback download; /* NULL: nobody listens */
+  sf_download_callback download; /* NULL: no callback */
   void *download_user_data;
 } sf_storage_options;
 

@@ -78,7 +78,7 @@ static bool has_run_id(const run_ids *ids, const char *run_id) {
   return false;
 }
 
-static void warn_of_rests(const sf_builder *builder, const run_ids *written, const run_ids *published) {
+static void warn_of_leftovers(const sf_builder *builder, const run_ids *written, const run_ids *published) {
   size_t count = 0;
   for (size_t at = 0; at < written->texts.length;) {
     const char *run_id = (const char *)written->texts.data + at;
@@ -101,7 +101,7 @@ static sf_code look_at_runs(sf_builder *builder, sf_error *error) {
   if (code == SF_OK)
     code = list_run_ids(builder->storage, "manifests/", builder->cancellation, &published, error);
   if (code == SF_OK)
-    warn_of_rests(builder, &written, &published);
+    warn_of_leftovers(builder, &written, &published);
   if (code == SF_OK)
     code = list_run_ids(builder->storage, "vector_meta/", builder->cancellation, &written, error);
   if (code == SF_OK && (has_run_id(&written, builder->run_id) || has_run_id(&published, builder->run_id)))
@@ -292,8 +292,8 @@ sf_code sf_builder_create_submit(const char *root, const sf_build_options *given
 
 /* ---------------------------------------------------------------------------------------------------------- Freeing */
 
-/* How long removing may take: between two steps, and in all. Who stopped a build, or whose store no longer answers, does not
- * wait for ever: what is left is named in the log, and a cleanup removes it. */
+/* How long removing may take: between two steps, and in all. A caller that stopped a build,
+ * or whose store no longer answers, waits no longer: the log names what is left, and a cleanup removes it. */
 #define REMOVAL_PATIENCE_NANOSECONDS ((uint64_t)1500000000)
 #define REMOVAL_NANOSECONDS ((uint64_t)30000000000)
 
@@ -316,8 +316,8 @@ static sf_code remove_folder(const sf_builder *builder, char *folder, const sf_c
   return code;
 }
 
-/* Uploads whose begin, or end, was never heard of. One can outlive being given up while the store takes a part of it: they are
- * looked for until there are none. That a store does not let itself be asked for them is no failure. */
+/* Multipart uploads whose begin or end got no response. One can outlive its abort while the store takes a part of it: they are
+ * listed until there are none. A store that does not allow the listing is no failure. */
 static void abort_uploads(const sf_builder *builder, const sf_cancellation *cancellation) {
   enum { MAX_ROUNDS = 4 };
   uint64_t count = 1;
@@ -343,7 +343,7 @@ static sf_code remove_written(const sf_builder *builder, const sf_cancellation *
   return sf_run_record_remove(&builder->record, builder->storage, cancellation, error);
 }
 
-static void remove_rests(sf_builder *builder, const sf_cancellation *outer) {
+static void remove_leftovers(sf_builder *builder, const sf_cancellation *outer) {
   removal running = {.hook = {.wake = pass_on}};
   sf_error error = {0};
   sf_cancellation_limit(&running.cancellation, REMOVAL_PATIENCE_NANOSECONDS, REMOVAL_NANOSECONDS);
@@ -383,7 +383,7 @@ static void free_builder(sf_builder *builder, const sf_cancellation *outer) {
   sf_thread_pool_free(builder->threads);
   if (!builder->driver.is_published && builder->storage != NULL && builder->shards_key != NULL &&
       (builder->record.key != NULL || builder->shards_directory != NULL))
-    remove_rests(builder, outer);
+    remove_leftovers(builder, outer);
   sf_driver_free(&builder->driver);
   sf_run_record_free(&builder->record);
   sf_new_folders_free(&builder->new_folders);

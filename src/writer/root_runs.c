@@ -106,8 +106,8 @@ static sf_code take_references(const sf_manifest *manifest, sf_root_runs *runs, 
   return SF_OK;
 }
 
-/* A manifest that is malformed still refers to the run of its name. A folder without one is a rest of its run. (The folder
- * of a run that is referred to is not removed, but may have rests of its own.) */
+/* A manifest that is malformed still refers to the run of its name. A folder without one is a leftover of its run. (The
+ * folder of a run that is referred to is not removed, but may have leftovers of its own.) */
 static sf_code take_manifest(sf_storage *storage, const char *prefix, const char *name,
                              const sf_cancellation *cancellation, sf_root_runs *runs, sf_error *error) {
   sf_manifest_name parsed;

@@ -8,7 +8,7 @@ typedef struct sf_root_run {
   char *run_id;
   char **folders; /* keys that end in '/': its record's last, so that its age stays known until all else is gone */
   size_t num_folders;
-  double updated_seconds; /* its last sign of life, since 1970; negative: not known */
+  double updated_seconds; /* its last heartbeat, since 1970; negative: not known */
   bool is_referenced;
 } sf_root_run;
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What stands before each row. All is written and read by one process, so that its own layout will do. */
+/* The header of each row. One process writes and reads it, so that its own layout will do. */
 typedef struct record {
   uint64_t size; /* of all of it, a multiple of ALIGNMENT */
   int64_t id_integer;

@@ -14,7 +14,7 @@
 
 #define NAME_PREFIX "shardyfusion-build-"
 
-/* Opens a folder of ours and locks it; -1 where it is another's, or somebody holds it. */
+/* Opens a folder of ours and locks it; -1 where it is another user's, or locked. */
 static int take_lock(const char *folder) {
   struct stat status;
   int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

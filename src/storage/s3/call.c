@@ -124,7 +124,7 @@ static uint64_t retry_after(const sf_http_response *response) {
 static void retry(sf_s3_call *call, sf_s3_attempt *attempt, const sf_s3_error_document *document) {
   const sf_http_response *response = sf_http_transfer_response(attempt->transfer);
   uint32_t tries = call->tries;
-  /* The wait for a free connection before the first try is nobody's failure. */
+  /* The wait for a free connection before the first try is no failure of the store. */
   if (tries == 1 && response->started_at > 0)
     call->budget_end = response->started_at + SF_S3_RETRY_BUDGET_MS * NANOSECONDS_PER_MS;
   keep_progress(call, attempt);

@@ -47,7 +47,7 @@ typedef struct sf_s3_call {
   bool is_running;
   uint32_t tries; /* since the last progress */
   uint32_t num_redirects;
-  uint32_t num_restarts; /* how often progress was thrown away: such progress must not go on for ever */
+  uint32_t num_restarts; /* how often progress was thrown away: bounded, so that a call ends */
   bool renewed_credentials;
   bool adjusted_clock;
   uint64_t start_at;   /* when the next try begins */

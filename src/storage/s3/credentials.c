@@ -129,7 +129,7 @@ static sf_code load(sf_s3_credential_source *source, const sf_cancellation *canc
       return SF_OK;
     /* A provider that was interrupted has not said no. */
     SF_TRY(sf_cancellation_check(cancellation, error));
-    /* Who has answered before is there, and will answer again. */
+    /* A provider that answered before will answer again. */
     source->said_no[i] = providers[i]->remembers_no && source->current == NULL;
   }
   return fail_nothing_found(error);
@@ -168,13 +168,13 @@ static void *renew(void *argument) {
   return NULL;
 }
 
-/* With the mutex held, and the credentials still usable: whoever asked goes on with them. */
+/* With the mutex held, and the credentials still usable: requests go on with them. */
 static void renew_in_background(sf_s3_credential_source *source) {
   double now = sf_wall_clock_seconds();
   if (source->is_loading || is_usable(source, RENEW_BEFORE_SECONDS) || now < source->renew_again_at)
     return;
   if (source->has_renewer)
-    pthread_join(source->renewer, NULL); /* it has finished: nobody is loading */
+    pthread_join(source->renewer, NULL); /* it has finished: no thread loads */
   source->renew_again_at = now + RENEW_AGAIN_SECONDS;
   source->is_loading = true;
   source->has_renewer = sf_thread_start(&source->renewer, renew, source) == 0;

@@ -1,5 +1,5 @@
 /*
- * Who we are to the store: found by a chain of providers, shared by all requests, renewed in the background before they
+ * The credentials that requests are signed with: found by a chain of providers, shared by all requests, renewed in the background before they
  * expire. A provider is one file and one line in the table of credentials.c.
  */
 #ifndef SF_STORAGE_S3_CREDENTIALS_H

@@ -4,7 +4,7 @@
 
 #include "storage/s3/client.h"
 
-/* Who hears of progress; `report` may be NULL. */
+/* The callback for progress; `report` may be NULL. */
 typedef struct sf_s3_download_listener {
   sf_download_callback report;
   void *user_data;

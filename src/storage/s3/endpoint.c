@@ -99,7 +99,7 @@ static bool label_is(const char *label, size_t length, const char *text) {
   return strlen(text) == length && strncmp(label, text, length) == 0;
 }
 
-/* What stands before the domain: "s3", "s3.eu-west-1", "s3.dualstack.eu-west-1", "s3-eu-west-1", … */
+/* The labels before the domain: "s3", "s3.eu-west-1", "s3.dualstack.eu-west-1", "s3-eu-west-1", … */
 static bool is_service(const char *labels, size_t length) {
   const char *end = labels + length;
   size_t first = strcspn(labels, ".");

@@ -22,7 +22,7 @@ sf_code sf_s3_endpoint_set_region(sf_s3_endpoint *endpoint, const char *region, 
 
 /*
  * Goes on to the host that a redirection names: a URL (its path is ignored) or a bare host, with the bucket in front of it or
- * not. Requests carry a session token, and what they are signed for: they never go to a host of somebody else's choice. From
+ * not. Requests carry a session token, and what they are signed for: they never go to a host that a response chose. From
  * S3's own hosts the way leads to other hosts of S3's only (sf_s3_host_is_aws), from any other endpoint to its own host and
  * port only. Never from https to http.
  */

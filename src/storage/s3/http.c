@@ -89,7 +89,7 @@ sf_code sf_http_perform(sf_http_client *client, const sf_http_request *request, 
     }
   }
   if (code == SF_OK) {
-    transfer->waiter = NULL; /* it goes away; the transfer is done */
+    transfer->waiter = NULL; /* it is destroyed below; the transfer is done */
     *performed = transfer;
   }
   sf_waiter_destroy(&waiter);

@@ -1,6 +1,6 @@
 /*
  * HTTP transfers by libcurl's multi interface, all in one thread, which the clients of a process share: it starts with the
- * first of them and ends with the last. Whoever wants something submits a transfer and sleeps on a waiter until it is done.
+ * first of them and ends with the last. A caller submits a transfer and sleeps on a waiter until it is done.
  * Connections are kept and reused, by clients with the same settings for certificates too; certificates are verified.
  */
 #ifndef SF_STORAGE_S3_HTTP_H

@@ -81,7 +81,7 @@ static sf_code fetch_page(listing *list, const char *token, sf_s3_list_page *pag
 
 /* -------------------------------------------------------------------------------------------------------------- Pages */
 
-/* Moves on to the page's continuation. A store that repeats itself would keep us for ever. */
+/* Moves on to the page's continuation. A store that repeats a token would make the loop endless. */
 static sf_code next_token(const listing *list, sf_s3_list_page *page, char **token, sf_error *error) {
   char *next = page->is_truncated ? page->continuation_token : NULL;
   if (page->is_truncated && (next == NULL || (*token != NULL && strcmp(next, *token) == 0)))

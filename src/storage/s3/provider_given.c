@@ -1,4 +1,4 @@
-/* Credentials out of the options: keys, or the callback of whoever embeds the library. */
+/* Credentials out of the options: keys, or the callback of the embedding program. */
 #include "storage/s3/credentials.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
  * The role of an EC2 instance, from its metadata service, version 2 (a token first).
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html
- * Outside of EC2 nobody answers: two seconds are all that is spent, once.
+ * Outside of EC2 there is no response: two seconds are all that is spent, once.
  */
 #include "base/time.h"
 #include "storage/s3/credentials.h"

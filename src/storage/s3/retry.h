@@ -30,7 +30,7 @@ sf_s3_verdict sf_s3_judge(sf_http_result result, int status, const char *code);
 uint64_t sf_s3_retry_delay_ms(uint32_t retry, double random, uint64_t retry_after_ms);
 
 /* A Retry-After header (RFC 9110, section 10.2.3), seconds or a date, as milliseconds from `now` (seconds since 1970); 0
- * for what can't be read, and never more than the whole budget and a second: then nobody waits for it. */
+ * for what can't be read, and never more than the whole budget and a second: then it is not awaited. */
 uint64_t sf_s3_retry_after_ms(const char *value, double now);
 
 /* An HTTP date (RFC 9110, section 5.6.7) in seconds since 1970. False when it is none. */

@@ -64,7 +64,7 @@ static sf_code take_page(const looking *look, const sf_s3_uploads_page *page, bo
   return SF_OK;
 }
 
-/* Moves on to the next page, if there is one. A store that repeats itself would keep us for ever. */
+/* Moves on to the next page, if there is one. A store that repeats a token would make the loop endless. */
 static sf_code go_on(looking *look, sf_s3_uploads_page *page, bool *goes_on, sf_error *error) {
   *goes_on = page->is_truncated;
   if (!page->is_truncated)

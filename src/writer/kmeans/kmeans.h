@@ -27,7 +27,7 @@ typedef struct sf_kmeans_options {
   uint32_t iterations; /* the most, at least 1: it ends sooner when no row changes its cluster */
   uint64_t seed;
   uint32_t num_threads; /* 0: one for each CPU */
-  /* Called after each iteration by the thread that trains; false stops the training. NULL: nobody asks. */
+  /* Called after each iteration by the thread that trains; false stops the training. NULL: no callback. */
   bool (*goes_on)(void *context);
   void *goes_on_context;
 } sf_kmeans_options;

@@ -18,14 +18,14 @@ enum { ROWS_PER_PART = 1536, COMPONENTS_PER_SLICE = 16 };
 /* What float64 may round off leads, relative to the lengths that they are differences of; far more than it does. */
 #define LEAD_ERROR 1e-9
 
-static const uint32_t nobody = UINT32_MAX;
+static const uint32_t no_cluster = UINT32_MAX;
 
 typedef struct iterating {
   sf_kmeans *kmeans;
   sf_nearest *nearest;
   sf_nearest_rule rule;
   uint32_t *clusters; /* n: each row's, by the last look */
-  uint32_t *summed;   /* n: in whose sum each row is; nobody: in none yet */
+  uint32_t *summed;   /* n: in whose sum each row is; no_cluster: in none yet */
   double *leads;      /* n */
   double *shrinkage;  /* num_clusters: what the leads of a cluster's rows have lost since the last iteration */
   float *middles;     /* num_clusters × dim: where the centroids go next */
@@ -73,7 +73,7 @@ static sf_code allocate(iterating *state, sf_error *error) {
   for (uint32_t i = 0; i < sf_thread_pool_size(kmeans->threads); i++)
     SF_TRY(allocate_worker(state, &kmeans->workers[i], error));
   for (size_t row = 0; row < kmeans->n; row++)
-    state->summed[row] = nobody;
+    state->summed[row] = no_cluster;
   return SF_OK;
 }
 
@@ -167,7 +167,7 @@ static void move_components(void *context, size_t slice, uint32_t thread) {
       continue;
     double weight = sf_kmeans_weight(kmeans, row);
     const float *components = sf_kmeans_row(kmeans, row) + first;
-    if (from != nobody)
+    if (from != no_cluster)
       add_components(kmeans->sums + (size_t)from * kmeans->dim + first, components, -weight, count);
     add_components(kmeans->sums + (size_t)to * kmeans->dim + first, components, weight, count);
   }
