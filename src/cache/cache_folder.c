@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "base/memory.h"
-#include "cache/cache_use.h"
+#include "cache/cache_claims.h"
 
 #include <errno.h>
 #include <fcntl.h>

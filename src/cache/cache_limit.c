@@ -2,6 +2,7 @@
 
 #include "base/files.h"
 #include "base/memory.h"
+#include "cache/cache_claims.h"
 #include "cache/cache_folder.h"
 #include "cache/cache_use.h"
 

@@ -1,12 +1,10 @@
-#if defined(__linux__)
-#define _GNU_SOURCE /* F_OFD_SETLK */
-#endif
 #include "cache/cache_use.h"
 
 #include "base/assert.h"
 #include "base/files.h"
 #include "base/memory.h"
 #include "base/thread.h"
+#include "cache/cache_claims.h"
 #include "cache/cache_folder.h"
 
 #include <errno.h>
@@ -14,67 +12,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
-#include <xxhash.h>
-
-/* ------------------------------------------------------------------------------------------------- Names and locks */
-
-/* "shard.<16 hexadecimal digits>.db", and names that begin with it. */
-static size_t length_of_download(const char *name) {
-  const size_t prefix = strlen("shard.");
-  const size_t digits = 16;
-  if (strncmp(name, "shard.", prefix) != 0 || strspn(name + prefix, "0123456789abcdef") != digits ||
-      strncmp(name + prefix + digits, ".db", 3) != 0)
-    return 0;
-  return prefix + digits + 3;
-}
-
-static bool read_shard_number(const char *name, uint64_t *number) {
-  const size_t prefix = strlen("shard_");
-  size_t digits = strncmp(name, "shard_", prefix) == 0 ? strspn(name + prefix, "0123456789") : 0;
-  *number = 0;
-  if (digits == 0 || digits > 10 || name[prefix + digits] != '\0')
-    return false;
-  for (size_t i = 0; i < digits; i++)
-    *number = *number * 10 + (uint64_t)(name[prefix + i] - '0');
-  return true;
-}
-
-/* Neighbouring shards have neighbouring bytes, whose locks the system stores as one. Two files with one hash share a
- * byte, which only keeps each of them longer than necessary. */
-static uint64_t byte_of(const char *name) {
-  const uint64_t hashed = (uint64_t)1 << 62;
-  uint64_t number;
-  size_t length = length_of_download(name);
-  if (length == 0 && read_shard_number(name, &number))
-    return number;
-  return hashed | (XXH3_64bits(name, length > 0 ? length : strlen(name)) & (hashed - 1));
-}
-
-/* 0, or an errno. */
-static int lock_byte(int descriptor, uint64_t byte, short type, bool waits) {
-#if defined(F_OFD_SETLK)
-  struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
-  while (fcntl(descriptor, waits ? F_OFD_SETLKW : F_OFD_SETLK, &lock) != 0)
-    if (errno != EINTR)
-      return errno;
-  return 0;
-#else
-  (void)descriptor, (void)byte, (void)type, (void)waits;
-  return ENOTSUP;
-#endif
-}
-
-/* *descriptor is -1 where the file can neither be made nor read. */
-static sf_code open_locks(const sf_folder *root, int *descriptor, sf_error *error) {
-  struct stat status;
-  sf_error failure;
-  sf_code code = sf_folder_open_lock(root, SF_CACHE_CLAIMS_NAME, descriptor, &failure);
-  if (code == SF_ERROR) /* a cache that is only read */
-    code = sf_folder_open_file(root, SF_CACHE_CLAIMS_NAME, descriptor, &status, &failure);
-  if (code != SF_OK && error != NULL)
-    *error = failure;
-  return code;
-}
 
 /* -------------------------------------------------------------------------------------------------------------- Users */
 
@@ -163,9 +100,9 @@ static sf_code renew_locked(const sf_cache_users *users, root_locks *locks, cons
   SF_ASSERT_LOCKED(&users->mutex);
   if (is_still_there(locks, root))
     return SF_OK;
-  SF_TRY(open_locks(root, &descriptor, error));
+  SF_TRY(sf_cache_claims_open(root, &descriptor, error));
   for (size_t i = 0; i < locks->num_held && descriptor >= 0; i++)
-    (void)lock_byte(descriptor, locks->held[i].byte, F_RDLCK, true);
+    (void)sf_cache_claims_lock(descriptor, locks->held[i].byte, F_RDLCK, true);
   if (locks->descriptor >= 0)
     close(locks->descriptor);
   locks->descriptor = descriptor;
@@ -199,7 +136,7 @@ static sf_code hold_locked(const sf_cache_users *users, root_locks *locks, uint6
   }
   if (!sf_array_make_room(&locks->held, locks->num_held, &locks->capacity, sizeof(*locks->held)))
     return sf_fail_memory(error, "uses of the cache");
-  *held = locks->descriptor >= 0 && lock_byte(locks->descriptor, byte, F_RDLCK, true) == 0;
+  *held = locks->descriptor >= 0 && sf_cache_claims_lock(locks->descriptor, byte, F_RDLCK, true) == 0;
   if (!*held)
     return SF_OK;
   memmove(&locks->held[at + 1], &locks->held[at], (locks->num_held - at) * sizeof(*locks->held));
@@ -215,7 +152,7 @@ static void release_locked(const sf_cache_users *users, root_locks *locks, uint6
   SF_ASSERT(at < locks->num_held && locks->held[at].byte == byte);
   if (--locks->held[at].count > 0)
     return;
-  (void)lock_byte(locks->descriptor, byte, F_UNLCK, false);
+  (void)sf_cache_claims_lock(locks->descriptor, byte, F_UNLCK, false);
   locks->num_held--;
   memmove(&locks->held[at], &locks->held[at + 1], (locks->num_held - at) * sizeof(*locks->held));
 }
@@ -226,7 +163,7 @@ static sf_code hold_in_root(sf_cache_users *users, const sf_folder *root, const 
   root_locks *locks = find_or_add_root_locked(users, root->path);
   sf_code code = locks == NULL ? sf_fail_memory(error, "uses of the cache") : renew_locked(users, locks, root, error);
   if (code == SF_OK)
-    code = hold_locked(users, locks, byte_of(name), held, error);
+    code = hold_locked(users, locks, sf_cache_claims_byte(name), held, error);
   pthread_mutex_unlock(&users->mutex);
   return code;
 }
@@ -304,7 +241,7 @@ void sf_cache_use_end(sf_cache_use *use) {
     sf_folder_close(&root);
   }
   pthread_mutex_lock(&use->users->mutex);
-  release_locked(use->users, find_root_locked(use->users, use->path), byte_of(name));
+  release_locked(use->users, find_root_locked(use->users, use->path), sf_cache_claims_byte(name));
   pthread_mutex_unlock(&use->users->mutex);
   free(use->path);
   *use = (sf_cache_use){0};
@@ -329,21 +266,6 @@ bool sf_cache_last_used(const sf_folder *root, const char *name, struct timespec
 }
 
 /* ----------------------------------------------------------------------------------------------------------- Removing */
-
-sf_code sf_cache_claims_open(const sf_folder *root, int *claims, sf_error *error) {
-  return open_locks(root, claims, error);
-}
-
-bool sf_cache_claim(int claims, const char *name) {
-  return length_of_download(name) == 0 && strncmp(name, "shard_", 6) != 0
-             ? true
-             : claims >= 0 && lock_byte(claims, byte_of(name), F_WRLCK, false) == 0;
-}
-
-void sf_cache_unclaim(int claims, const char *name) {
-  if (claims >= 0)
-    (void)lock_byte(claims, byte_of(name), F_UNLCK, false);
-}
 
 /* A file of the folder, locked for this process alone; -1 when another one has it. Earlier versions of the library hold
  * shard.use while they use a folder. */

@@ -3,13 +3,7 @@
  * decides which folders are evicted when the cache has to shrink, and which files stay when another shard takes a
  * folder over.
  *
- * Each name in the cache stands for a byte of one file, `<local_root>/cache.lock`: a folder `shard_<db_id>` for byte
- * db_id, a downloaded file for a byte that its hash chooses. A user holds a shared lock on the byte; a process that
- * removes the name takes an exclusive one, and never waits for it. So a reader needs one descriptor for a thousand
- * shards. The locks belong to open file descriptions (F_OFD_SETLK): two readers of one process are two users, and
- * closing another descriptor of the file releases nothing, unlike POSIX record locks. A lock file for each shard was
- * used before: it took a descriptor for each. Without such locks, or where the file can't be made, nothing is held and
- * nothing is evicted.
+ * A use is a shared lock on the byte of `cache.lock` that the name stands for (cache_claims.h).
  *
  * A folder was last used at the time of modification of its `shard.use`, which is set when a shard is opened and
  * closed.
@@ -21,8 +15,6 @@
 
 #include <stdint.h>
 #include <time.h>
-
-#define SF_CACHE_CLAIMS_NAME "cache.lock"
 
 /* The uses of one reader. Any thread. */
 typedef struct sf_cache_users sf_cache_users;
@@ -47,12 +39,6 @@ void sf_cache_use_end(sf_cache_use *use);
 
 /* When the folder was last used. False when there is no such folder. */
 bool sf_cache_last_used(const sf_folder *root, const char *name, struct timespec *when);
-
-/* To remove something: open the file of locks (*claims is -1 where that can't be done); claim a name in the cache,
- * which fails where the name is in use; release it. A name of a kind that is never held is always free. */
-sf_code sf_cache_claims_open(const sf_folder *root, int *claims, sf_error *error);
-bool sf_cache_claim(int claims, const char *name);
-void sf_cache_unclaim(int claims, const char *name);
 
 /* Removes a folder that is not in use, with all in it; false when it is in use. A process that is killed meanwhile
  * leaves a folder without an identity, which the next shard that opens it claims. */

@@ -1,6 +1,7 @@
 /* What leaves the local cache when it is to shrink, and what stays. */
 #include "cache/cache_limit.h"
 
+#include "cache/cache_claims.h"
 #include "cache/cache_folder.h"
 #include "cache/cache_use.h"
 #include "cmocka_includes.h"

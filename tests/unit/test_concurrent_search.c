@@ -1,5 +1,5 @@
-/* Searches, refreshes and closes that meet: each in the order that a gated storage gives them. */
-#include "support/reader_fixture.h"
+/* Searches at once, and opening a reader: each in the order that a gated storage gives them. */
+#include "support/reader_calls.h"
 #include "support/scratch.h"
 
 #include <cmocka_includes.h>
@@ -8,107 +8,52 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/* A reader whose operations arrive at a queue. */
-typedef struct search_test {
-  reader_fixture *fixture;
-  sf_completion_queue *queue;
-  sf_reader *reader;
-} search_test;
-
-static search_test begin(void **state, const sf_reader_options *options) {
-  search_test test = {.fixture = *state};
-  assert_int_equal(sf_completion_queue_create(&test.queue, NULL), SF_OK);
-  test.reader = fixture_open(test.fixture, options);
-  return test;
-}
-
-static void finish(const search_test *test) {
-  sf_reader_free(test->reader);
-  sf_completion_queue_free(test->queue);
-}
-
-static sf_operation *submit(const search_test *test, size_t query) {
-  sf_search_request request = fixture_request(test->fixture, query);
-  sf_operation *operation = NULL;
-  assert_int_equal(sf_reader_search_submit(test->reader, &request, test->queue, NULL, &operation, NULL), SF_OK);
-  return operation;
-}
-
-static sf_operation *submit_refresh(const search_test *test) {
-  sf_operation *operation = NULL;
-  assert_int_equal(sf_reader_refresh_submit(test->reader, test->queue, NULL, &operation, NULL), SF_OK);
-  return operation;
-}
-
-static sf_operation *submit_close(const search_test *test, int64_t timeout_ms) {
-  sf_operation *operation = NULL;
-  assert_int_equal(sf_reader_close_submit(test->reader, timeout_ms, test->queue, NULL, &operation, NULL), SF_OK);
-  return operation;
-}
-
-/* Waits for the operation, checks its code, and lets it go. */
-static void expect_code(sf_operation *operation, sf_code expected) {
-  sf_error error;
-  assert_true(sf_operation_wait(operation, -1));
-  assert_int_equal(sf_operation_result(operation, &error), expected);
-  sf_operation_release(operation);
-}
-
-static void expect_answer(const search_test *test, sf_operation *operation, int snapshot, size_t query) {
-  assert_true(sf_operation_wait(operation, -1));
-  sf_search_response *response = sf_operation_take_response(operation);
-  assert_non_null(response);
-  assert_true(fixture_answers(test->fixture, snapshot, query, response));
-  sf_search_response_free(response);
-  sf_operation_release(operation);
-}
-
 static void a_search_that_was_submitted_arrives_with_its_answer(void **state) {
-  search_test test = begin(state, NULL);
-  sf_operation *operation = submit(&test, 3);
+  reader_calls test = calls_begin(state, NULL);
+  sf_operation *operation = calls_submit(&test, 3);
   assert_ptr_equal(sf_completion_queue_wait(test.queue, -1), operation);
-  expect_answer(&test, operation, 0, 3);
+  calls_expect_answer(&test, operation, 0, 3);
   assert_null(sf_completion_queue_pop(test.queue));
-  finish(&test);
+  calls_finish(&test);
 }
 
 static void a_search_loads_no_more_shards_at_a_time_than_max_concurrency_allows(void **state) {
   for (uint32_t bound = 1; bound <= FIXTURE_SHARDS; bound++) {
     sf_reader_options options = SF_READER_OPTIONS_INIT;
     options.max_concurrency = bound;
-    search_test test = begin(state, &options);
+    reader_calls test = calls_begin(state, &options);
     gate_shut("db=");
-    sf_operation *operation = submit(&test, 0);
+    sf_operation *operation = calls_submit(&test, 0);
     gate_await_waiting(bound);
     gate_open();
-    expect_answer(&test, operation, 0, 0);
+    calls_expect_answer(&test, operation, 0, 0);
     assert_int_equal(gate_most_loads_at_once(), bound);
     assert_int_equal(gate_loads(), FIXTURE_SHARDS);
-    finish(&test);
+    calls_finish(&test);
   }
 }
 
 static void shards_are_loaded_once_for_all_searches(void **state) {
-  search_test test = begin(state, NULL);
+  reader_calls test = calls_begin(state, NULL);
   sf_operation *operations[FIXTURE_QUERIES];
   gate_shut("db=");
   for (size_t i = 0; i < FIXTURE_QUERIES; i++)
-    operations[i] = submit(&test, i);
+    operations[i] = calls_submit(&test, i);
   gate_await_waiting(FIXTURE_SHARDS);
   gate_open();
   for (size_t i = 0; i < FIXTURE_QUERIES; i++)
-    expect_answer(&test, operations[i], 0, i);
+    calls_expect_answer(&test, operations[i], 0, i);
   assert_int_equal(gate_loads(), FIXTURE_SHARDS);
-  finish(&test);
+  calls_finish(&test);
 }
 
 static void a_shard_that_fails_to_load_fails_every_search_that_waits_for_it_until_it_is_mended(void **state) {
-  search_test test = begin(state, NULL);
+  reader_calls test = calls_begin(state, NULL);
   sf_operation *operations[3];
   gate_lose("db=00002");
   gate_shut("db=00002");
   for (size_t i = 0; i < 3; i++)
-    operations[i] = submit(&test, i);
+    operations[i] = calls_submit(&test, i);
   gate_await_waiting(1);
   gate_open();
   for (size_t i = 0; i < 3; i++) {
@@ -121,302 +66,76 @@ static void a_shard_that_fails_to_load_fails_every_search_that_waits_for_it_unti
   }
   gate_lose(NULL);
   fixture_check_search(test.fixture, test.reader, 0, 0);
-  finish(&test);
+  calls_finish(&test);
 }
 
 static void a_cancelled_search_ends_while_others_go_on_waiting_for_its_shards(void **state) {
-  search_test test = begin(state, NULL);
+  reader_calls test = calls_begin(state, NULL);
   gate_shut("db=");
-  sf_operation *cancelled = submit(&test, 0);
-  sf_operation *other = submit(&test, 1);
+  sf_operation *cancelled = calls_submit(&test, 0);
+  sf_operation *other = calls_submit(&test, 1);
   gate_await_waiting(FIXTURE_SHARDS);
   sf_operation_cancel(cancelled);
   assert_ptr_equal(sf_completion_queue_wait(test.queue, -1), cancelled);
   expect_code(cancelled, SF_CANCELLED_ERROR);
   assert_false(sf_operation_is_done(other));
   gate_open();
-  expect_answer(&test, other, 0, 1);
+  calls_expect_answer(&test, other, 0, 1);
   assert_int_equal(gate_cancelled(), 0);
-  finish(&test);
+  calls_finish(&test);
 }
 
 static void the_loads_of_a_search_that_is_cancelled_alone_are_given_up(void **state) {
-  search_test test = begin(state, NULL);
+  reader_calls test = calls_begin(state, NULL);
   gate_shut("db="); /* and never opened */
-  sf_operation *operation = submit(&test, 0);
+  sf_operation *operation = calls_submit(&test, 0);
   gate_await_waiting(FIXTURE_SHARDS);
   sf_operation_cancel(operation);
   expect_code(operation, SF_CANCELLED_ERROR);
-  finish(&test);
+  calls_finish(&test);
   assert_int_equal(gate_cancelled(), FIXTURE_SHARDS);
 }
 
 static void a_search_that_is_released_under_way_leaves_nothing(void **state) {
-  search_test test = begin(state, NULL);
+  reader_calls test = calls_begin(state, NULL);
   gate_shut("db=");
-  sf_operation *operation = submit(&test, 0);
+  sf_operation *operation = calls_submit(&test, 0);
   gate_await_waiting(FIXTURE_SHARDS);
   sf_operation_release(operation);
   assert_null(sf_completion_queue_pop(test.queue));
   gate_open();
   fixture_check_search(test.fixture, test.reader, 0, 0);
-  finish(&test);
+  calls_finish(&test);
 }
 
 static void a_search_that_finished_may_be_released_with_its_answer(void **state) {
-  search_test test = begin(state, NULL);
-  sf_operation *operation = submit(&test, 0);
+  reader_calls test = calls_begin(state, NULL);
+  sf_operation *operation = calls_submit(&test, 0);
   assert_true(sf_operation_wait(operation, -1));
   sf_operation_release(operation);
   assert_null(sf_completion_queue_pop(test.queue));
-  finish(&test);
-}
-
-static void expect_closed(const search_test *test) {
-  sf_search_request request = fixture_request(test->fixture, 0);
-  sf_search_response *response;
-  sf_operation *operation;
-  sf_snapshot_info *info;
-  sf_health *health;
-  bool changed;
-  assert_int_equal(sf_reader_search(test->reader, &request, &response, NULL), SF_READER_STATE_ERROR);
-  assert_int_equal(sf_reader_search_submit(test->reader, &request, NULL, NULL, &operation, NULL),
-                   SF_READER_STATE_ERROR);
-  assert_int_equal(sf_reader_refresh(test->reader, &changed, NULL), SF_READER_STATE_ERROR);
-  assert_int_equal(sf_reader_snapshot_info(test->reader, &info, NULL), SF_READER_STATE_ERROR);
-  assert_int_equal(sf_reader_health(test->reader, -1, &health, NULL), SF_OK);
-  assert_int_equal(health->status, SF_UNHEALTHY);
-  assert_true(health->is_closed);
-  sf_free(health);
-}
-
-static void closing_with_no_time_cancels_what_is_under_way(void **state) {
-  search_test test = begin(state, NULL);
-  gate_shut("db=");
-  sf_operation *operations[3];
-  for (size_t i = 0; i < 3; i++)
-    operations[i] = submit(&test, i);
-  gate_await_waiting(FIXTURE_SHARDS);
-  assert_int_equal(sf_reader_close(test.reader, 0, NULL), SF_OK);
-  for (size_t i = 0; i < 3; i++)
-    expect_code(operations[i], SF_CANCELLED_ERROR);
-  expect_closed(&test);
-  assert_int_equal(sf_reader_close(test.reader, -1, NULL), SF_OK);
-  finish(&test);
-}
-
-static void closing_without_end_waits_for_what_is_under_way(void **state) {
-  search_test test = begin(state, NULL);
-  gate_shut("db=");
-  sf_operation *search = submit(&test, 0);
-  gate_await_waiting(FIXTURE_SHARDS);
-  sf_operation *closing = submit_close(&test, -1);
-  gate_open();
-  assert_ptr_equal(sf_completion_queue_wait(test.queue, -1), search);
-  assert_ptr_equal(sf_completion_queue_wait(test.queue, -1), closing);
-  expect_answer(&test, search, 0, 0);
-  expect_code(closing, SF_OK);
-  expect_closed(&test);
-  finish(&test);
-}
-
-static void a_reader_that_is_closing_refuses_every_call(void **state) {
-  search_test test = begin(state, NULL);
-  sf_search_request request = fixture_request(test.fixture, 0);
-  sf_search_response *response;
-  sf_snapshot_info *info;
-  bool changed;
-  gate_shut("db=");
-  gate_obey_cancellation(false); /* so that closing takes as long as the gate is shut */
-  sf_operation *search = submit(&test, 0);
-  gate_await_waiting(FIXTURE_SHARDS);
-  sf_operation *closing = submit_close(&test, 0);
-  expect_code(search, SF_CANCELLED_ERROR); /* which says that closing has begun */
-  assert_int_equal(sf_reader_search(test.reader, &request, &response, NULL), SF_READER_STATE_ERROR);
-  assert_int_equal(sf_reader_refresh(test.reader, &changed, NULL), SF_READER_STATE_ERROR);
-  assert_int_equal(sf_reader_snapshot_info(test.reader, &info, NULL), SF_READER_STATE_ERROR);
-  assert_false(sf_operation_is_done(closing));
-  gate_open();
-  expect_code(closing, SF_OK);
-  finish(&test);
-}
-
-static void a_second_close_cancels_what_the_first_waits_for(void **state) {
-  search_test test = begin(state, NULL);
-  gate_shut("db=");
-  sf_operation *search = submit(&test, 0);
-  gate_await_waiting(FIXTURE_SHARDS);
-  sf_operation *closing = submit_close(&test, -1);
-  assert_int_equal(sf_reader_close(test.reader, 0, NULL), SF_OK);
-  expect_code(closing, SF_OK);
-  expect_code(search, SF_CANCELLED_ERROR);
-  finish(&test);
-}
-
-static void a_refresh_that_closing_waits_for_ends_as_it_would_have(void **state) {
-  search_test test = begin(state, NULL);
-  sf_search_request request = fixture_request(test.fixture, 0);
-  uint32_t *shard_ids;
-  size_t count;
-  snapshot_publish(test.fixture->snapshots[1]);
-  gate_shut("manifests/2026-01-03");
-  sf_operation *refresh = submit_refresh(&test);
-  gate_await_waiting(1);
-  sf_operation *closing = submit_close(&test, -1);
-  while (sf_reader_route(test.reader, &request, &shard_ids, &count, NULL) == SF_OK)
-    sf_free(shard_ids); /* until closing has begun */
-  gate_open();
-  assert_true(sf_operation_wait(refresh, -1));
-  assert_true(sf_operation_refresh_changed(refresh));
-  expect_code(refresh, SF_OK);
-  expect_code(closing, SF_OK);
-  finish(&test);
-}
-
-static void closing_cancels_a_refresh(void **state) {
-  search_test test = begin(state, NULL);
-  snapshot_publish(test.fixture->snapshots[1]);
-  gate_shut("manifests/2026-01-03");
-  sf_operation *refresh = submit_refresh(&test);
-  gate_await_waiting(1);
-  assert_int_equal(sf_reader_close(test.reader, 0, NULL), SF_OK);
-  expect_code(refresh, SF_CANCELLED_ERROR);
-  finish(&test);
-}
-
-static void cancelling_a_refresh_ends_it_and_leaves_the_old_snapshot_serving(void **state) {
-  search_test test = begin(state, NULL);
-  snapshot_publish(test.fixture->snapshots[1]);
-  gate_shut("manifests/2026-01-03");
-  sf_operation *refresh = submit_refresh(&test);
-  gate_await_waiting(1);
-  sf_operation_cancel(refresh);
-  expect_code(refresh, SF_CANCELLED_ERROR);
-  fixture_check_search(test.fixture, test.reader, 0, 0);
-  finish(&test);
-}
-
-static void a_reader_may_be_freed_with_everything_under_way(void **state) {
-  search_test test = begin(state, NULL);
-  sf_search_request requests[2] = {fixture_request(test.fixture, 0), fixture_request(test.fixture, 1)};
-  sf_operation *batch;
-  snapshot_publish(test.fixture->snapshots[1]);
-  gate_shut("0"); /* shards and manifests */
-  sf_operation *search = submit(&test, 0);
-  assert_int_equal(sf_reader_batch_search_submit(test.reader, requests, 2, test.queue, NULL, &batch, NULL), SF_OK);
-  gate_await_waiting(FIXTURE_SHARDS);
-  sf_operation *refresh = submit_refresh(&test);
-  gate_await_waiting(FIXTURE_SHARDS + 1);
-  sf_operation *closing = submit_close(&test, -1);
-  sf_reader_free(test.reader);
-  expect_code(search, SF_CANCELLED_ERROR);
-  expect_code(batch, SF_CANCELLED_ERROR);
-  expect_code(refresh, SF_CANCELLED_ERROR);
-  expect_code(closing, SF_OK);
-  sf_completion_queue_free(test.queue);
-}
-
-static void searches_finish_on_the_snapshot_that_they_began_with(void **state) {
-  search_test test = begin(state, NULL);
-  gate_shut("run_id=first/db=");
-  sf_operation *old = submit(&test, 0);
-  gate_await_waiting(FIXTURE_SHARDS);
-  snapshot_publish(test.fixture->snapshots[1]);
-  sf_operation *refresh = submit_refresh(&test);
-  assert_true(sf_operation_wait(refresh, -1));
-  assert_true(sf_operation_refresh_changed(refresh));
-  sf_operation_release(refresh);
-  fixture_check_search(test.fixture, test.reader, 1, 0);
-  assert_false(sf_operation_is_done(old));
-  gate_open();
-  expect_answer(&test, old, 0, 0);
-  finish(&test);
-}
-
-static void refreshes_wait_for_one_another_and_one_of_them_changes_the_snapshot(void **state) {
-  search_test test = begin(state, NULL);
-  sf_operation *refreshes[8];
-  unsigned changes = 0;
-  snapshot_publish(test.fixture->snapshots[1]);
-  gate_shut("manifests/2026-01-03");
-  for (size_t i = 0; i < 8; i++)
-    refreshes[i] = submit_refresh(&test);
-  gate_await_waiting(1);
-  gate_open();
-  for (size_t i = 0; i < 8; i++) {
-    assert_true(sf_operation_wait(refreshes[i], -1));
-    changes += sf_operation_refresh_changed(refreshes[i]);
-    expect_code(refreshes[i], SF_OK);
-  }
-  assert_int_equal(changes, 1);
-  fixture_check_search(test.fixture, test.reader, 1, 0);
-  finish(&test);
-}
-
-typedef struct health_log {
-  sf_reader *reader;
-  size_t num_warnings;
-} health_log;
-
-/* A log that looks at the reader, which a lock held around it would turn into a deadlock. */
-static void look_at_health(sf_log_level level, const char *message, void *user_data) {
-  health_log *log = user_data;
-  sf_health *health = NULL;
-  if (log->reader == NULL)
-    return; /* it is still being opened */
-  assert_int_equal(sf_reader_health(log->reader, -1, &health, NULL), SF_OK);
-  if (level == SF_LOG_WARNING) {
-    assert_non_null(strstr(message, "keeping the snapshot"));
-    assert_non_null(health->refresh_error);
-    log->num_warnings++;
-  }
-  sf_free(health);
-}
-
-static void a_refresh_that_fails_says_why_and_keeps_the_old_snapshot(void **state) {
-  health_log log = {0};
-  sf_reader_options options = SF_READER_OPTIONS_INIT;
-  options.log = look_at_health;
-  options.log_user_data = &log;
-  search_test test = begin(state, &options);
-  log.reader = test.reader;
-  snapshot_publish(test.fixture->snapshots[1]);
-  gate_lose("manifests/2026-01-03");
-  bool changed = true;
-  assert_int_equal(sf_reader_refresh(test.reader, &changed, NULL), SF_OK);
-  assert_false(changed);
-  assert_int_equal(log.num_warnings, 1);
-  fixture_check_search(test.fixture, test.reader, 0, 0);
-  gate_lose(NULL);
-  assert_int_equal(sf_reader_refresh(test.reader, &changed, NULL), SF_OK);
-  assert_true(changed);
-  assert_int_equal(log.num_warnings, 1);
-  sf_health *health;
-  assert_int_equal(sf_reader_health(test.reader, -1, &health, NULL), SF_OK);
-  assert_null(health->refresh_error);
-  sf_free(health);
-  finish(&test);
+  calls_finish(&test);
 }
 
 static void searches_work_while_one_shard_at_most_is_kept(void **state) {
   sf_reader_options options = SF_READER_OPTIONS_INIT;
   options.max_cached_shards = 1;
-  search_test test = begin(state, &options);
+  reader_calls test = calls_begin(state, &options);
   sf_operation *operations[FIXTURE_QUERIES];
   for (size_t i = 0; i < FIXTURE_QUERIES; i++)
-    operations[i] = submit(&test, i);
+    operations[i] = calls_submit(&test, i);
   snapshot_publish(test.fixture->snapshots[1]);
   bool changed = false;
   assert_int_equal(sf_reader_refresh(test.reader, &changed, NULL), SF_OK);
   assert_true(changed);
   fixture_check_search(test.fixture, test.reader, 1, 0);
   for (size_t i = 0; i < FIXTURE_QUERIES; i++)
-    expect_answer(&test, operations[i], 0, i);
-  finish(&test);
+    calls_expect_answer(&test, operations[i], 0, i);
+  calls_finish(&test);
 }
 
 static void a_batch_answers_in_the_order_of_its_requests(void **state) {
-  search_test test = begin(state, NULL);
+  reader_calls test = calls_begin(state, NULL);
   sf_search_request requests[FIXTURE_QUERIES];
   sf_search_response *responses[FIXTURE_QUERIES];
   for (size_t i = 0; i < FIXTURE_QUERIES; i++)
@@ -426,22 +145,22 @@ static void a_batch_answers_in_the_order_of_its_requests(void **state) {
     assert_true(fixture_answers(test.fixture, 0, i, responses[i]));
     sf_search_response_free(responses[i]);
   }
-  finish(&test);
+  calls_finish(&test);
 }
 
 static void a_batch_of_none_succeeds(void **state) {
-  search_test test = begin(state, NULL);
+  reader_calls test = calls_begin(state, NULL);
   sf_operation *operation;
   assert_int_equal(sf_reader_batch_search(test.reader, NULL, 0, NULL, NULL), SF_OK);
   assert_int_equal(sf_reader_batch_search_submit(test.reader, NULL, 0, test.queue, NULL, &operation, NULL), SF_OK);
   assert_ptr_equal(sf_completion_queue_wait(test.queue, -1), operation);
   assert_true(sf_operation_take_responses(operation, NULL, 0));
   expect_code(operation, SF_OK);
-  finish(&test);
+  calls_finish(&test);
 }
 
 static void a_batch_fails_as_the_first_of_its_requests_that_does(void **state) {
-  search_test test = begin(state, NULL);
+  reader_calls test = calls_begin(state, NULL);
   sf_search_request requests[3];
   sf_operation *operation;
   sf_search_response *responses[3] = {0};
@@ -467,11 +186,11 @@ static void a_batch_fails_as_the_first_of_its_requests_that_does(void **state) {
   for (size_t i = 0; i < 3; i++)
     assert_null(responses[i]);
   sf_operation_release(operation);
-  finish(&test);
+  calls_finish(&test);
 }
 
 static void a_batch_with_a_wrong_request_is_refused_as_a_whole(void **state) {
-  search_test test = begin(state, NULL);
+  reader_calls test = calls_begin(state, NULL);
   sf_search_request requests[2] = {fixture_request(test.fixture, 0), fixture_request(test.fixture, 1)};
   sf_operation *operation = NULL;
   requests[1].top_k = 0;
@@ -479,11 +198,11 @@ static void a_batch_with_a_wrong_request_is_refused_as_a_whole(void **state) {
                    SF_CONFIG_VALIDATION_ERROR);
   assert_null(operation);
   assert_int_equal(gate_loads(), 0);
-  finish(&test);
+  calls_finish(&test);
 }
 
 static void a_cancelled_batch_ends_as_a_whole(void **state) {
-  search_test test = begin(state, NULL);
+  reader_calls test = calls_begin(state, NULL);
   sf_search_request requests[2] = {fixture_request(test.fixture, 0), fixture_request(test.fixture, 1)};
   sf_operation *operation;
   gate_shut("db=");
@@ -491,7 +210,7 @@ static void a_cancelled_batch_ends_as_a_whole(void **state) {
   gate_await_waiting(FIXTURE_SHARDS);
   sf_operation_cancel(operation);
   expect_code(operation, SF_CANCELLED_ERROR);
-  finish(&test);
+  calls_finish(&test);
 }
 
 static void many_readers_share_an_executor_with_one_thread_of_each_kind(void **state) {
@@ -499,27 +218,27 @@ static void many_readers_share_an_executor_with_one_thread_of_each_kind(void **s
   const reader_fixture *fixture = *state;
   sf_executor *executor;
   sf_reader_options options = SF_READER_OPTIONS_INIT;
-  search_test tests[READERS];
+  reader_calls tests[READERS];
   sf_operation *operations[READERS][2];
   assert_int_equal(sf_executor_create(1, 1, &executor, NULL), SF_OK);
   options.executor = executor;
   options.preload_shards = true;
   for (size_t i = 0; i < READERS; i++) {
-    tests[i] = begin(state, &options);
+    tests[i] = calls_begin(state, &options);
     for (size_t j = 0; j < 2; j++)
-      operations[i][j] = submit(&tests[i], j);
+      operations[i][j] = calls_submit(&tests[i], j);
   }
   sf_executor_release(executor);
   snapshot_publish(fixture->snapshots[1]);
   sf_operation *refreshes[READERS];
   for (size_t i = 0; i < READERS; i++)
-    refreshes[i] = submit_refresh(&tests[i]);
+    refreshes[i] = calls_submit_refresh(&tests[i]);
   for (size_t i = 0; i < READERS; i++) {
     for (size_t j = 0; j < 2; j++)
-      expect_answer(&tests[i], operations[i][j], 0, j);
+      calls_expect_answer(&tests[i], operations[i][j], 0, j);
     expect_code(refreshes[i], SF_OK);
     fixture_check_search(fixture, tests[i].reader, 1, 5);
-    finish(&tests[i]);
+    calls_finish(&tests[i]);
   }
 }
 
@@ -543,7 +262,7 @@ static void a_reader_that_nobody_takes_is_closed_with_its_operation(void **state
 }
 
 static void a_reader_is_opened_asynchronously_and_taken_once(void **state) {
-  search_test test = begin(state, NULL);
+  reader_calls test = calls_begin(state, NULL);
   sf_reader_options options = SF_READER_OPTIONS_INIT;
   sf_operation *operation;
   options.cache_dir = test.fixture->cache_dir;
@@ -557,7 +276,7 @@ static void a_reader_is_opened_asynchronously_and_taken_once(void **state) {
   sf_operation_release(operation);
   fixture_check_search(test.fixture, reader, 0, 2);
   sf_reader_free(reader);
-  finish(&test);
+  calls_finish(&test);
 }
 
 static void an_open_that_is_released_while_it_loads_shards_leaves_nothing(void **state) {
@@ -602,17 +321,6 @@ int main(void) {
       TEST(the_loads_of_a_search_that_is_cancelled_alone_are_given_up),
       TEST(a_search_that_is_released_under_way_leaves_nothing),
       TEST(a_search_that_finished_may_be_released_with_its_answer),
-      TEST(closing_with_no_time_cancels_what_is_under_way),
-      TEST(closing_without_end_waits_for_what_is_under_way),
-      TEST(a_reader_that_is_closing_refuses_every_call),
-      TEST(a_second_close_cancels_what_the_first_waits_for),
-      TEST(a_refresh_that_closing_waits_for_ends_as_it_would_have),
-      TEST(closing_cancels_a_refresh),
-      TEST(cancelling_a_refresh_ends_it_and_leaves_the_old_snapshot_serving),
-      TEST(a_reader_may_be_freed_with_everything_under_way),
-      TEST(searches_finish_on_the_snapshot_that_they_began_with),
-      TEST(refreshes_wait_for_one_another_and_one_of_them_changes_the_snapshot),
-      TEST(a_refresh_that_fails_says_why_and_keeps_the_old_snapshot),
       TEST(searches_work_while_one_shard_at_most_is_kept),
       TEST(a_batch_answers_in_the_order_of_its_requests),
       TEST(a_batch_of_none_succeeds),
