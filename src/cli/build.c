@@ -1,3 +1,4 @@
+/* build: reads options and routing artifacts, and has a builder write the rows. */
 #include "cli/build_rows.h"
 #include "cli/commands.h"
 #include "cli/mapped_array.h"

@@ -1,3 +1,4 @@
+/* cleanup: lists and removes what no manifest refers to. */
 #include "cli/commands.h"
 #include "shardyfusion/build.h"
 

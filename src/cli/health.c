@@ -1,3 +1,4 @@
+/* health: opens the snapshot, and prints its state and age. */
 #include "cli/commands.h"
 
 static sf_code print_health(sf_cli_session *session, sf_error *error) {

@@ -1,3 +1,4 @@
+/* history: lists the published manifests. */
 #include "cli/commands.h"
 
 static sf_code print_manifests(sf_cli_session *session, const sf_published_manifest *manifests, size_t count,

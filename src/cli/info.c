@@ -1,3 +1,4 @@
+/* info: prints what the live manifest says of the snapshot. */
 #include "cli/commands.h"
 
 static sf_code print_info(sf_cli_session *session, sf_error *error) {

@@ -1,3 +1,4 @@
+/* The command's entry: finds the command in the one table of commands, parses its options, runs it. */
 #include "cli/commands.h"
 #include "shardyfusion.h"
 

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "cli/session.h"
+#include "shardyfusion/search.h"
 #include "snapshot/npy.h"
 
 typedef enum sf_cli_query_state {
@@ -47,5 +48,8 @@ void sf_cli_queries_fill(sf_cli_queries *queries);
 
 /* Reports the failure of sf_cli_queries_next; its status. */
 sf_cli_status sf_cli_queries_report(const char *command, const sf_cli_queries *queries);
+
+/* The library's request for a query, with the options of the command; everything is borrowed from both. */
+sf_search_request sf_cli_request(const sf_cli_arguments *arguments, const sf_cli_query *query);
 
 #endif

@@ -1,3 +1,4 @@
+/* rollback: points `_CURRENT` to another published manifest. */
 #include "cli/commands.h"
 #include "shardyfusion/build.h"
 

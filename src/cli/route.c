@@ -1,6 +1,6 @@
+/* route: prints the shards that queries go to. */
 #include "cli/commands.h"
 #include "cli/queries.h"
-#include "cli/request.h"
 
 static sf_code print_route(sf_cli_session *session, const sf_cli_query *query, const uint32_t *shard_ids, size_t count,
                            sf_error *error) {

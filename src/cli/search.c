@@ -1,7 +1,7 @@
+/* search: submits queries as they are read, and prints the responses in their order. */
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/queries.h"
-#include "cli/request.h"
 #include "cli/response.h"
 
 #include <unistd.h>

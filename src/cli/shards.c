@@ -1,3 +1,4 @@
+/* shards: lists the shards of the live snapshot. */
 #include "cli/commands.h"
 
 static sf_code print_details(sf_cli_session *session, const sf_shard_detail *details, size_t count, sf_error *error) {

@@ -1,3 +1,4 @@
+/* verify: reads every object of the live snapshot, and prints what is wrong. */
 #include "cli/commands.h"
 #include "cli/progress.h"
 

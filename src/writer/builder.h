@@ -1,4 +1,9 @@
-/* A build under way. */
+/*
+ * A build under way: options and rows in, a pool of workers writes the shards, a driver publishes them. Opening and freeing are
+ * in builder.c, adding rows in add.c, training in train.c, finishing in finish.c.
+ *
+ * One call at a time; it has no lock of its own. What it wrote is removed with it unless it was published.
+ */
 #ifndef SF_WRITER_BUILDER_H
 #define SF_WRITER_BUILDER_H
 

@@ -1,5 +1,6 @@
 #include "writer/thread_pool.h"
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "base/thread.h"
 
@@ -88,6 +89,7 @@ uint32_t sf_thread_pool_size(const sf_thread_pool *pool) {
 
 void sf_thread_pool_run(sf_thread_pool *pool, sf_thread_function work, void *context) {
   pthread_mutex_lock(&pool->mutex);
+  SF_ASSERT(pool->busy == 0);
   pool->work = work;
   pool->context = context;
   pool->busy = pool->size - 1;

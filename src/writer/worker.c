@@ -1,5 +1,6 @@
 #include "writer/worker.h"
 
+#include "base/assert.h"
 #include "base/files.h"
 #include "base/memory.h"
 #include "writer/upload.h"
@@ -48,6 +49,7 @@ void sf_worker_free(sf_worker *worker) {
 }
 
 sf_code sf_worker_add(sf_worker *worker, const sf_shard_row *rows, size_t count, sf_error *error) {
+  SF_ASSERT(worker->writer != NULL);
   worker->num_rows += count;
   return sf_shard_writer_add(worker->writer, rows, count, error);
 }
@@ -76,6 +78,7 @@ static sf_code sync_folders(const sf_worker *worker, sf_error *error) {
 sf_code sf_worker_finish(sf_worker *worker, const sf_cancellation *cancellation, sf_shard_result *result,
                          sf_error *error) {
   const sf_worker_params *params = &worker->params;
+  SF_ASSERT(worker->writer != NULL && worker->num_rows > 0);
   *result = (sf_shard_result){.db_id = params->db_id, .attempt = params->attempt, .num_rows = worker->num_rows};
   SF_TRY(sf_shard_writer_finish(worker->writer, error));
   /* Its buffers and open files are not needed while the shard is uploaded. */

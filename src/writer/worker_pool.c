@@ -1,5 +1,6 @@
 #include "writer/worker_pool.h"
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "writer/spool.h"
@@ -175,8 +176,10 @@ static sf_code group(sf_worker_pool *pool, const sf_shard_row *rows, const uint3
 
 sf_code sf_worker_pool_add(sf_worker_pool *pool, const sf_shard_row *rows, const uint32_t *shard_ids, size_t count,
                            sf_error *error) {
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < count; i++) {
+    SF_ASSERT(shard_ids[i] < pool->num_dbs);
     pool->num_rows[shard_ids[i]]++;
+  }
   if (pool->spool != NULL) {
     for (size_t i = 0; i < count; i++)
       SF_TRY(sf_spool_add(pool->spool, shard_ids[i], &rows[i], error));

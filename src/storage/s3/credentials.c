@@ -1,5 +1,6 @@
 #include "storage/s3/credentials.h"
 
+#include "base/assert.h"
 #include "base/thread.h"
 #include "base/time.h"
 
@@ -168,8 +169,9 @@ static void *renew(void *argument) {
   return NULL;
 }
 
-/* With the mutex held, and the credentials still usable: requests go on with them. */
-static void renew_in_background(sf_s3_credential_source *source) {
+/* The credentials are still usable: requests go on with them. */
+static void renew_in_background_locked(sf_s3_credential_source *source) {
+  SF_ASSERT_LOCKED(&source->mutex);
   double now = sf_wall_clock_seconds();
   if (source->is_loading || is_usable(source, RENEW_BEFORE_SECONDS) || now < source->renew_again_at)
     return;
@@ -181,8 +183,10 @@ static void renew_in_background(sf_s3_credential_source *source) {
   source->is_loading = source->has_renewer;
 }
 
-/* With the mutex held, which is let go meanwhile. */
-static sf_code wait_for_loading(sf_s3_credential_source *source, const sf_cancellation *cancellation, sf_error *error) {
+/* Releases the mutex while it waits. */
+static sf_code wait_for_loading_locked(sf_s3_credential_source *source, const sf_cancellation *cancellation,
+                                       sf_error *error) {
+  SF_ASSERT_LOCKED(&source->mutex);
   pending self = {.next = source->waiting};
   SF_TRY(sf_waiter_init(&self.waiter, cancellation, error));
   source->waiting = &self;
@@ -197,8 +201,9 @@ static sf_code wait_for_loading(sf_s3_credential_source *source, const sf_cancel
   return sf_cancellation_check(cancellation, error);
 }
 
-/* With the mutex held, which is let go meanwhile. */
-static sf_code load_now(sf_s3_credential_source *source, const sf_cancellation *cancellation, sf_error *error) {
+/* Releases the mutex while it loads. */
+static sf_code load_now_locked(sf_s3_credential_source *source, const sf_cancellation *cancellation, sf_error *error) {
+  SF_ASSERT_LOCKED(&source->mutex);
   source->is_loading = true;
   pthread_mutex_unlock(&source->mutex);
   sf_s3_credentials *loaded = NULL;
@@ -217,11 +222,11 @@ sf_code sf_s3_credential_source_acquire(sf_s3_credential_source *source, const s
   sf_code code = SF_OK;
   pthread_mutex_lock(&source->mutex);
   while (code == SF_OK && !is_usable(source, EXPIRED_BEFORE_SECONDS) && source->is_loading)
-    code = wait_for_loading(source, cancellation, error);
+    code = wait_for_loading_locked(source, cancellation, error);
   if (code == SF_OK && !is_usable(source, EXPIRED_BEFORE_SECONDS))
-    code = load_now(source, cancellation, error);
+    code = load_now_locked(source, cancellation, error);
   if (code == SF_OK) {
-    renew_in_background(source);
+    renew_in_background_locked(source);
     *credentials = source->current;
     retain(source->current);
   }

@@ -4,6 +4,7 @@
  *
  * A name that ends in _locked needs the registry's lock, which guards every client from being freed meanwhile.
  */
+#include "base/assert.h"
 #include "base/thread.h"
 #include "base/time.h"
 #include "storage/s3/http_internal.h"
@@ -41,6 +42,7 @@ static sf_http_result result_of(CURLcode code) {
 }
 
 static void unlink_active_locked(sf_http_client *client, const sf_http_transfer *transfer) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   sf_http_transfer **link = &client->active;
   while (*link != transfer)
     link = &(*link)->next;
@@ -52,6 +54,7 @@ static void unlink_active_locked(sf_http_client *client, const sf_http_transfer 
 /* The transfer belongs to its submitter from here on. */
 static void finish_locked(sf_http_client *client, sf_http_transfer *transfer, sf_http_result result,
                           const char *message) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   if (transfer->response.status == 0)
     sf_http_read_status(transfer);
   if (!transfer->result_is_set)
@@ -69,6 +72,7 @@ static bool may_start(const sf_http_client *client, const sf_http_transfer *tran
 
 /* Takes the first transfer off the queue that may start, or NULL. */
 static sf_http_transfer *take_queued_locked(sf_http_client *client) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   if (client->num_active >= client->max_active)
     return NULL;
   pthread_mutex_lock(&client->mutex);
@@ -85,6 +89,7 @@ static sf_http_transfer *take_queued_locked(sf_http_client *client) {
 }
 
 static void start_queued_locked(sf_http_client *client) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   for (sf_http_transfer *transfer; (transfer = take_queued_locked(client)) != NULL;) {
     transfer->response.started_at = sf_monotonic_nanoseconds();
     transfer->next = client->active;
@@ -99,6 +104,7 @@ static void start_queued_locked(sf_http_client *client) {
 }
 
 static void stop_cancelled_locked(sf_http_client *client) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   pthread_mutex_lock(&client->mutex);
   bool has_cancelled = client->has_cancelled;
   client->has_cancelled = false;
@@ -115,6 +121,7 @@ static void stop_cancelled_locked(sf_http_client *client) {
 }
 
 static void finish_completed_locked(CURLM *multi) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   int left;
   for (CURLMsg *message; (message = curl_multi_info_read(multi, &left)) != NULL;) {
     if (message->msg != CURLMSG_DONE)
@@ -137,6 +144,7 @@ static uint64_t moved_bytes(const sf_http_transfer *transfer) {
 
 /* Ends transfers that stand still. Returns when to look again. */
 static uint64_t finish_stalled_locked(sf_http_client *client) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   uint64_t now = sf_monotonic_nanoseconds();
   uint64_t look_again = UINT64_MAX;
   sf_http_transfer *next;
@@ -176,6 +184,7 @@ static void unlock_registry(void) {
 
 /* As many connections are kept as all clients may use, within reason. */
 static void set_max_connections_locked(sf_http_thread *of) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   const uint32_t most = 512;
   uint32_t wanted = 0;
   for (const sf_http_client *client = of->clients; client != NULL; client = client->next)
@@ -231,6 +240,7 @@ static void free_thread(sf_http_thread *freed) {
 
 /* The process's thread, started where there is none. */
 static sf_code find_thread_locked(sf_http_thread **found, sf_error *error) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   *found = registry.current;
   if (registry.current != NULL)
     return SF_OK;
@@ -249,6 +259,7 @@ static sf_code find_thread_locked(sf_http_thread **found, sf_error *error) {
 }
 
 static sf_code enter_thread_locked(sf_http_client *client, sf_error *error) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   sf_http_thread *entered;
   SF_TRY(find_thread_locked(&entered, error));
   client->thread = entered;
@@ -261,6 +272,7 @@ static sf_code enter_thread_locked(sf_http_client *client, sf_error *error) {
 
 /* True when it was the thread's last client: then the thread stops. */
 static bool leave_thread_locked(sf_http_client *client) {
+  SF_ASSERT_LOCKED(&registry.mutex);
   sf_http_thread *left = client->thread;
   sf_http_client **link = &left->clients;
   while (*link != client)
