@@ -1,4 +1,4 @@
-/* A pattern under translation: what regex_syntax.c, which has these functions, and regex_classes.c share. */
+/* A pattern under translation, shared by regex_syntax.c and regex_classes.c. */
 #ifndef SF_CEL_REGEX_TRANSLATOR_H
 #define SF_CEL_REGEX_TRANSLATOR_H
 

@@ -153,18 +153,6 @@ static sf_code create_builder(sf_cli_session *session, sf_cli_build_progress *pr
   return code;
 }
 
-sf_code sf_cli_build_add(sf_cli_session *session, sf_builder *builder, const sf_row_batch *rows, sf_error *error) {
-  sf_operation *operation = NULL;
-  SF_TRY(sf_builder_add_submit(builder, rows, session->queue, NULL, &operation, error));
-  return sf_cli_session_wait_and_release(session, operation, error);
-}
-
-sf_code sf_cli_build_train(sf_cli_session *session, sf_builder *builder, const sf_row_batch *rows, sf_error *error) {
-  sf_operation *operation = NULL;
-  SF_TRY(sf_builder_train_submit(builder, rows, session->queue, NULL, &operation, error));
-  return sf_cli_session_wait_and_release(session, operation, error);
-}
-
 static sf_code finish(sf_cli_session *session, sf_builder *builder, sf_build_result **result, sf_error *error) {
   sf_operation *operation = NULL;
   SF_TRY(sf_builder_finish_submit(builder, session->queue, NULL, &operation, error));

@@ -203,7 +203,7 @@ static sf_code train(sf_cli_session *session, sources *from, sf_builder *builder
     batch.count = count;
     batch.vectors = sample;
     batch.dim = dim;
-    code = sf_cli_build_train(session, builder, &batch, error);
+    code = sf_cli_session_train(session, builder, &batch, error);
   }
   free(sample);
   return code;
@@ -238,7 +238,7 @@ static sf_code add_batch(sf_cli_session *session, sources *from, sf_builder *bui
   batch.payloads_name = build->payloads;
   batch.shard_ids_name = build->shard_ids;
   batch.routing_contexts_name = build->routing_contexts;
-  return sf_cli_build_add(session, builder, &batch, error);
+  return sf_cli_session_add_rows(session, builder, &batch, error);
 }
 
 static sf_code check_ends(sources *from, sf_error *error) {

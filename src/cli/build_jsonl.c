@@ -263,7 +263,7 @@ static sf_code add_batch(sf_cli_session *session, jsonl *from, sf_error *error) 
   batch.row_word = "line";
   batch.has_first_number = true;
   batch.first_number = from->first_line;
-  SF_TRY(sf_cli_build_add(session, from->builder, &batch, error));
+  SF_TRY(sf_cli_session_add_rows(session, from->builder, &batch, error));
   from->count = 0;
   from->vectors.length = 0;
   from->texts.length = 0;

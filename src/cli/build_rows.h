@@ -21,8 +21,4 @@ sf_code sf_cli_build_from_arrays(sf_cli_session *session, sf_builder *builder, s
 sf_code sf_cli_build_from_jsonl(sf_cli_session *session, sf_builder *builder, sf_cli_build_progress *progress,
                                 sf_error *error);
 
-/* Train and add by the session's threads, while this one waits for them and for signals. */
-sf_code sf_cli_build_train(sf_cli_session *session, sf_builder *builder, const sf_row_batch *rows, sf_error *error);
-sf_code sf_cli_build_add(sf_cli_session *session, sf_builder *builder, const sf_row_batch *rows, sf_error *error);
-
 #endif

@@ -170,3 +170,16 @@ sf_cli_status sf_cli_session_status(const sf_cli_session *session, sf_code code,
   }
   return sf_cli_output_reader_is_gone() ? SF_CLI_FAILED : sf_cli_report(error);
 }
+
+sf_code sf_cli_session_add_rows(sf_cli_session *session, sf_builder *builder, const sf_row_batch *rows,
+                                sf_error *error) {
+  sf_operation *operation = NULL;
+  SF_TRY(sf_builder_add_submit(builder, rows, session->queue, NULL, &operation, error));
+  return sf_cli_session_wait_and_release(session, operation, error);
+}
+
+sf_code sf_cli_session_train(sf_cli_session *session, sf_builder *builder, const sf_row_batch *rows, sf_error *error) {
+  sf_operation *operation = NULL;
+  SF_TRY(sf_builder_train_submit(builder, rows, session->queue, NULL, &operation, error));
+  return sf_cli_session_wait_and_release(session, operation, error);
+}

@@ -5,6 +5,7 @@
 #include "cli/arguments.h"
 #include "cli/download_progress.h"
 #include "cli/output.h"
+#include "shardyfusion/build.h"
 #include "shardyfusion/reader.h"
 
 typedef struct sf_cli_session {
@@ -43,5 +44,10 @@ sf_code sf_cli_session_check(const sf_cli_session *session, sf_error *error);
 
 /* Reports what went wrong; the status to exit with: a signal's if one came. SF_OK gives SF_CLI_SUCCESS. */
 sf_cli_status sf_cli_session_status(const sf_cli_session *session, sf_code code, const sf_error *error);
+
+/* Adds rows to a builder, and trains it, on the session's threads, while this one waits for them and for signals. */
+sf_code sf_cli_session_add_rows(sf_cli_session *session, sf_builder *builder, const sf_row_batch *rows,
+                                sf_error *error);
+sf_code sf_cli_session_train(sf_cli_session *session, sf_builder *builder, const sf_row_batch *rows, sf_error *error);
 
 #endif

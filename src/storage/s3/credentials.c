@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/thread.h"
 #include "base/time.h"
+#include "storage/s3/options.h"
 
 #include <string.h>
 

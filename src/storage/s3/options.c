@@ -1,8 +1,10 @@
 #include "storage/s3/options.h"
 
+#include "base/memory.h"
 #include "base/options.h"
-#include "storage/s3/settings.h"
 
+#include <openssl/crypto.h>
+#include <stdlib.h>
 #include <string.h>
 
 void sf_s3_options_init(sf_s3_options *options) {
@@ -59,6 +61,12 @@ sf_code sf_s3_options_copy(const sf_s3_options *given, sf_s3_options **copied, s
   }
   *copied = copy;
   return SF_OK;
+}
+
+void sf_s3_free_secret(char *secret) {
+  if (secret != NULL)
+    OPENSSL_cleanse(secret, strlen(secret));
+  free(secret);
 }
 
 void sf_s3_options_free(const sf_s3_options *copy) {

@@ -12,4 +12,7 @@ void sf_s3_options_free(const sf_s3_options *copy); /* wipes the secrets; NULL i
 /* What a caller gave, who may have been compiled against an older header, and NULL: the rest keep their defaults. */
 sf_code sf_s3_options_read(const sf_s3_options *given, sf_s3_options *options, sf_error *error);
 
+/* Wipes a text and frees it; NULL is allowed. */
+void sf_s3_free_secret(char *secret);
+
 #endif

@@ -3,6 +3,7 @@
  * https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
  */
 #include "storage/s3/credentials.h"
+#include "storage/s3/options.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>

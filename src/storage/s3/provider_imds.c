@@ -5,6 +5,7 @@
  */
 #include "base/time.h"
 #include "storage/s3/credentials.h"
+#include "storage/s3/options.h"
 
 #include <openssl/crypto.h>
 #include <string.h>

@@ -4,6 +4,7 @@
  */
 #include "base/time.h"
 #include "storage/s3/credentials.h"
+#include "storage/s3/options.h"
 #include "storage/s3/responses.h"
 #include "storage/s3/sigv4.h"
 

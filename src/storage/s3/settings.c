@@ -40,12 +40,6 @@ bool sf_s3_copy_text(char **copy, const char *text) {
   return text == NULL || *copy != NULL;
 }
 
-void sf_s3_free_secret(char *secret) {
-  if (secret != NULL)
-    OPENSSL_cleanse(secret, strlen(secret));
-  free(secret);
-}
-
 char *sf_s3_read_small_file(const char *path, size_t max_bytes, size_t *length) {
   FILE *file = fopen(path, "rbe");
   if (file == NULL)

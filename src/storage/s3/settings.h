@@ -49,8 +49,6 @@ const char *sf_s3_environment_pair(const char *name);
 
 /* Copies that succeed for NULL; false when memory is out. */
 bool sf_s3_copy_text(char **copy, const char *text);
-/* Wipes and frees. */
-void sf_s3_free_secret(char *secret);
 
 /* A small file as a string for the caller to free; NULL when it can't be read or is larger. */
 char *sf_s3_read_small_file(const char *path, size_t max_bytes, size_t *length);
