@@ -13,69 +13,69 @@ typedef struct place_list {
 } place_list;
 
 struct sf_scan_registry {
-  pthread_mutex_t mutex; /* guards all below, and the places; nothing else is locked while it is held */
+  pthread_mutex_t mutex; /* guards all below, and the positions; nothing else is locked while it is held */
   place_list shards[];
 };
 
 sf_code sf_scan_registry_create(uint32_t num_shards, sf_scan_registry **created, sf_error *error) {
-  sf_scan_registry *board = sf_calloc(1, sizeof(*board) + num_shards * sizeof(place_list));
-  if (board == NULL || pthread_mutex_init(&board->mutex, NULL) != 0) {
-    free(board);
+  sf_scan_registry *registry = sf_calloc(1, sizeof(*registry) + num_shards * sizeof(place_list));
+  if (registry == NULL || pthread_mutex_init(&registry->mutex, NULL) != 0) {
+    free(registry);
     return sf_fail_memory(error, "shards");
   }
-  *created = board;
+  *created = registry;
   return SF_OK;
 }
 
-void sf_scan_registry_free(sf_scan_registry *board) {
-  if (board == NULL)
+void sf_scan_registry_free(sf_scan_registry *registry) {
+  if (registry == NULL)
     return;
-  pthread_mutex_destroy(&board->mutex);
-  free(board);
+  pthread_mutex_destroy(&registry->mutex);
+  free(registry);
 }
 
 /* With the mutex held. */
-static void append(place_list *list, sf_scan_position *place) {
-  place->next = NULL;
-  place->previous = list->last;
-  *(list->last != NULL ? &list->last->next : &list->first) = place;
-  list->last = place;
-  place->is_registered = true;
+static void append(place_list *list, sf_scan_position *position) {
+  position->next = NULL;
+  position->previous = list->last;
+  *(list->last != NULL ? &list->last->next : &list->first) = position;
+  list->last = position;
+  position->is_registered = true;
 }
 
-void sf_scan_registry_put(sf_scan_registry *board, uint32_t shard_id, sf_scan_position *place, size_t segment,
+void sf_scan_registry_put(sf_scan_registry *registry, uint32_t shard_id, sf_scan_position *position, size_t segment,
                           size_t row) {
-  pthread_mutex_lock(&board->mutex);
-  place->segment = segment;
-  place->row = row;
-  if (!place->is_registered)
-    append(&board->shards[shard_id], place);
-  pthread_mutex_unlock(&board->mutex);
+  pthread_mutex_lock(&registry->mutex);
+  position->segment = segment;
+  position->row = row;
+  if (!position->is_registered)
+    append(&registry->shards[shard_id], position);
+  pthread_mutex_unlock(&registry->mutex);
 }
 
-void sf_scan_registry_remove(sf_scan_registry *board, uint32_t shard_id, sf_scan_position *place) {
-  place_list *list = &board->shards[shard_id];
-  pthread_mutex_lock(&board->mutex);
-  if (place->is_registered) {
-    *(place->previous != NULL ? &place->previous->next : &list->first) = place->next;
-    *(place->next != NULL ? &place->next->previous : &list->last) = place->previous;
-    place->is_registered = false;
+void sf_scan_registry_remove(sf_scan_registry *registry, uint32_t shard_id, sf_scan_position *position) {
+  place_list *list = &registry->shards[shard_id];
+  pthread_mutex_lock(&registry->mutex);
+  if (position->is_registered) {
+    *(position->previous != NULL ? &position->previous->next : &list->first) = position->next;
+    *(position->next != NULL ? &position->next->previous : &list->last) = position->previous;
+    position->is_registered = false;
   }
-  pthread_mutex_unlock(&board->mutex);
+  pthread_mutex_unlock(&registry->mutex);
 }
 
-size_t sf_scan_registry_find(sf_scan_registry *board, uint32_t shard_id, size_t segment, size_t row,
-                             void (*keep)(sf_scan_position *place), sf_scan_position **found, size_t limit) {
+size_t sf_scan_registry_find(sf_scan_registry *registry, uint32_t shard_id, size_t segment, size_t row,
+                             void (*keep)(sf_scan_position *position), sf_scan_position **found, size_t limit) {
   size_t count = 0;
   size_t looked_at = 0;
-  pthread_mutex_lock(&board->mutex);
-  for (sf_scan_position *next = board->shards[shard_id].first;
+  pthread_mutex_lock(&registry->mutex);
+  for (sf_scan_position *next = registry->shards[shard_id].first;
        next != NULL && count < limit && looked_at < MAX_LOOKED_AT; next = next->next, looked_at++) {
     if (next->segment != segment || next->row != row)
       continue;
     keep(next);
     found[count++] = next;
   }
-  pthread_mutex_unlock(&board->mutex);
+  pthread_mutex_unlock(&registry->mutex);
   return count;
 }
