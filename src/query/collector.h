@@ -39,7 +39,7 @@ typedef struct sf_collector {
   const sf_collector_params *params; /* borrowed */
   const sf_collector_type *type;     /* set by sf_collector_begin, as is max_rows */
   size_t max_rows;                   /* it keeps no more; so many rows that score up to s rule out those above s */
-  sf_scored_row *rows;
+  sf_scored_row *rows;               /* NULL until there is one */
   size_t count;
   size_t capacity;
 } sf_collector;

@@ -4,21 +4,21 @@
 
 #include <pthread.h>
 
-/* Places that are looked at for company: a shard that thousands wait for costs no more. */
+/* Positions that are compared: a shard that thousands of searches scan costs no more. */
 #define MAX_LOOKED_AT 256
 
-typedef struct place_list {
+typedef struct position_list {
   sf_scan_position *first;
   sf_scan_position *last;
-} place_list;
+} position_list;
 
 struct sf_scan_registry {
   pthread_mutex_t mutex; /* guards all below, and the positions; nothing else is locked while it is held */
-  place_list shards[];
+  position_list shards[];
 };
 
 sf_code sf_scan_registry_create(uint32_t num_shards, sf_scan_registry **created, sf_error *error) {
-  sf_scan_registry *registry = sf_calloc(1, sizeof(*registry) + num_shards * sizeof(place_list));
+  sf_scan_registry *registry = sf_calloc(1, sizeof(*registry) + num_shards * sizeof(position_list));
   if (registry == NULL || pthread_mutex_init(&registry->mutex, NULL) != 0) {
     free(registry);
     return sf_fail_memory(error, "shards");
@@ -34,8 +34,8 @@ void sf_scan_registry_free(sf_scan_registry *registry) {
   free(registry);
 }
 
-/* With the mutex held. */
-static void append(place_list *list, sf_scan_position *position) {
+/* With the registry locked. */
+static void append_locked(position_list *list, sf_scan_position *position) {
   position->next = NULL;
   position->previous = list->last;
   *(list->last != NULL ? &list->last->next : &list->first) = position;
@@ -49,12 +49,12 @@ void sf_scan_registry_put(sf_scan_registry *registry, uint32_t shard_id, sf_scan
   position->segment = segment;
   position->row = row;
   if (!position->is_registered)
-    append(&registry->shards[shard_id], position);
+    append_locked(&registry->shards[shard_id], position);
   pthread_mutex_unlock(&registry->mutex);
 }
 
 void sf_scan_registry_remove(sf_scan_registry *registry, uint32_t shard_id, sf_scan_position *position) {
-  place_list *list = &registry->shards[shard_id];
+  position_list *list = &registry->shards[shard_id];
   pthread_mutex_lock(&registry->mutex);
   if (position->is_registered) {
     *(position->previous != NULL ? &position->previous->next : &list->first) = position->next;

@@ -82,7 +82,7 @@ static sf_code find_all(const sf_shard *shard, const sf_vector_segment *segment,
   sf_query_vector_init(&query_vector, query, shard->dim, shard->score_convention, query + shard->dim);
   sf_code code = sf_scan_segment(&query_vector, segment, 0, segment->num_rows, found, NULL, NULL, error);
   free(query);
-  if (code == SF_OK)
+  if (code == SF_OK && found->count > 0) /* a collector without rows has no array */
     qsort(found->rows, found->count, sizeof(*found->rows), compare_rows);
   return code;
 }
