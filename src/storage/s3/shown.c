@@ -220,6 +220,7 @@ static void take_word(reader *from, writer *to) {
     leave_value_out(from, to, word, length);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the writer writes to it */
 void sf_s3_show(char *shown, size_t size, const void *text, size_t length) {
   reader from = {.next = text, .end = text};
   from.end = length == 0 ? from.next : from.next + (length < MAX_LENGTH ? length : MAX_LENGTH);
