@@ -9,7 +9,7 @@ enum {
   SAMPLED_FOR_ONE = 4,     /* rows that are compared for each that is wanted */
 };
 
-/* Distances instead of estimates; rows that are no results, or that float32 can't tell of, go. */
+/* Replaces estimates by distances. Drops rows that can't be results, and those whose distance float32 can't represent. */
 static void find_distances(sf_request_scan *scan, sf_candidates *sampled) {
   size_t num_known = 0;
   for (size_t i = 0; i < sampled->count; i++)

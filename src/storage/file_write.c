@@ -1,6 +1,6 @@
 /*
  * Writing objects in a directory: to a file beside, which is synced and then renamed or linked to its name, so that a
- * reader sees all of an object or nothing, also after a power cut. Whoever gives a file its name holds a lock of its
+ * reader sees all of an object or nothing, also after a power cut. The writer that renames a file holds a lock of its
  * folder meanwhile (flock, on the folder itself: nothing is left behind): the conditions of several writers can't all
  * hold, unless others write who know nothing of it.
  */
@@ -48,7 +48,7 @@ static sf_code make_temporary(written_file *file, sf_error *error) {
                            (unsigned long long)sf_monotonic_nanoseconds());
     if (path == NULL)
       return sf_fail_memory(error, "path of an object");
-    /* Whoever removes empty folders can remove this one before anything is in it. */
+    /* Another process that removes empty folders can remove this one before anything is in it. */
     sf_code code = sf_make_folders(file->folder, error);
     if (code != SF_OK) {
       free(path);

@@ -70,7 +70,7 @@ sf_code sf_local_copy_lock(const char *path, const sf_cancellation *cancellation
   return code;
 }
 
-/* By name, for closing gives it back only with the last copy of the descriptor: a child that was forked meanwhile has one. */
+/* Unlocks explicitly: closing would release the lock only with the last copy of the descriptor, and a forked child has one. */
 void sf_local_copy_unlock(int lock) {
   flock(lock, LOCK_UN);
   close(lock);
@@ -205,7 +205,7 @@ static bool ends_with(const char *text, const char *suffix) {
   return length >= suffix_length && strcmp(text + length - suffix_length, suffix) == 0;
 }
 
-/* Whoever holds the lock is the only one to write: every partial file of this copy is a left-over. */
+/* The holder of the lock is the only writer: every partial file of this copy is left over. */
 static bool remove_leftover(const sf_folder *folder, const char *entry, void *user_data) {
   const char *name = user_data;
   size_t length = strlen(name);

@@ -103,7 +103,7 @@ SF_QUANTIZED_INLINE sf_rounding sf_rounding_of(sf_quantized_kind kind, float sca
                        .most = kind == SF_QUANTIZED_2BIT ? 3 : 15};
 }
 
-/* The codes of the first `count` of sixteen components, one to a byte; adds up their squared remainders. */
+/* The quantized values of the first `count` of sixteen components, one to a byte; adds up their squared remainders. */
 SF_QUANTIZED_INLINE sf_quantized_bytes_of_lanes sf_round_lanes(sf_rounding *rounding, sf_quantized_floats components,
                                                                size_t count) {
   const float integers_only = 0x1.8p23F; /* float32 has no fractions where this is added */

@@ -17,7 +17,7 @@
  *
  * Sixteen rows make a group, stored together:
  *   codes           blocks of 64 bytes, each for 16 components (2-bit) or 8 (4-bit). Byte 4r + j has component j of row r in
- *                   its lowest bits, above it component 4 + j and, with two bits, 8 + j and 12 + j. Codes of components from
+ *                   its lowest bits, above it component 4 + j and, with two bits, 8 + j and 12 + j. Values of components from
  *                   dim on mean nothing
  *   scales          16 float32
  *   errors          16 float32, |r|; infinite where nothing is known of a row (it is not finite, say, or huge)

@@ -28,7 +28,7 @@ AVX2_INLINE __m256i load(const uint8_t *packed) {
   return _mm256_loadu_si256((const __m256i *)(const void *)packed);
 }
 
-/* Products of one code of every byte, from bit `shift` on, summed in pairs. */
+/* Products of one value of every byte, from bit `shift` on, summed in pairs. */
 AVX2_INLINE __m256i products_of(__m256i packed, int shift, int8_t bits, const int8_t *components) {
   __m256i shifted = _mm256_and_si256(_mm256_srli_epi16(packed, shift), _mm256_set1_epi8(bits));
   return _mm256_maddubs_epi16(shifted, spread(components));

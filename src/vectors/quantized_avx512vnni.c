@@ -23,7 +23,7 @@ VNNI_INLINE __m512i bits_of(__m512i packed, uint32_t bits) {
   return _mm512_and_si512(packed, _mm512_set1_epi32((int32_t)(bits * 0x01010101U)));
 }
 
-/* Four sums, since one alone would wait for its last addition. Codes are not shifted down, so that some of the sums are
+/* Four sums, since one alone would wait for its last addition. Values are not shifted down, so that some of the sums are
  * too large by a power of two. */
 typedef struct group_sums {
   __m512i parts[4];

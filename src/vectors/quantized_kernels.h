@@ -34,7 +34,7 @@ void sf_find_near_4bit_neon(const sf_quantized_comparison *comparison, const sf_
                             float threshold, uint16_t *masks, float *bounds);
 #endif
 
-/* The code that stands for n = 0. */
+/* The stored value of n = 0. */
 static inline float sf_quantized_zero(sf_quantized_kind kind) {
   return kind == SF_QUANTIZED_2BIT ? 1.5F : 8;
 }

@@ -79,7 +79,7 @@ struct sf_builder {
 /* Fails where the builder can't be used: it has failed or finished, or is another process's. */
 sf_code sf_builder_check(const sf_builder *builder, sf_error *error);
 
-/* Tells how far the build is; fails with SF_CANCELLED_ERROR where the callback stops it. */
+/* Reports the progress; fails with SF_CANCELLED_ERROR where the callback stops it. */
 sf_code sf_builder_report_progress(sf_builder *builder, sf_error *error);
 
 /* Makes what takes rows, once dimension and routing are known. */

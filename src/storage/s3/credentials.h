@@ -31,7 +31,7 @@ void sf_s3_credentials_redact(const sf_s3_credentials *credentials, char *text);
 
 typedef struct sf_s3_credential_source sf_s3_credential_source;
 
-/* All are borrowed until the source is freed; `log` hears of renewals that fail. */
+/* All are borrowed until the source is freed; renewals that fail are logged. */
 sf_code sf_s3_credential_source_create(const sf_s3_settings *settings, sf_http_client *http, const sf_log *log,
                                        sf_s3_credential_source **source, sf_error *error);
 void sf_s3_credential_source_free(sf_s3_credential_source *source); /* NULL is allowed */

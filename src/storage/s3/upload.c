@@ -15,7 +15,7 @@
 
 #define MAX_PLACES (SF_S3_UPLOAD_MEMORY / SF_S3_UPLOAD_PART_SIZE)
 #define MAX_ANSWER ((size_t)64 << 10)
-/* Whoever cancels does not wait longer than this for the store to hear of it. A builder looks for uploads that are left. */
+/* A cancelled upload waits no longer than this to be aborted at the store. A builder removes uploads that are left. */
 #define ABORT_NANOSECONDS ((uint64_t)1500000000)
 #define MD5_SIZE 16
 
