@@ -79,6 +79,7 @@ static void far_rows_are_ruled_out(void **state) {
     for (size_t row = 0; row < NUM_ROWS; row++)
       problem.vectors[row * DIM + i] = row == NEAR ? 10 : -10 + random_component(&random);
   }
+  sf_lazy_norms_free(problem.segment.lazy_norms); /* which describing the segment anew would lose */
   describe_segment(&problem, 0);
   add_quantized(&problem, SF_METRIC_L2, &random);
   sf_query_vector query;
