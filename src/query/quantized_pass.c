@@ -22,6 +22,9 @@ sf_code sf_quantized_pass_init(sf_quantized_pass *pass, const sf_query_vector *q
   if (vectors == NULL || vectors->centre == NULL ||
       vectors->metric != sf_scorings[query_vector->score_convention].metric)
     return SF_OK;
+  pass->has_squared_norms = sf_scoring_of_metric(vectors->metric)->is_of_differences;
+  for (sf_quantized_kind kind = 0; kind < SF_QUANTIZED_KINDS; kind++)
+    pass->group_sizes[kind] = (size_t)sf_quantized_group_size(kind, pass->dim, vectors->metric);
   pass->query.components = sf_calloc(sf_quantized_query_length(query_vector->dim), 1);
   if (pass->query.components == NULL)
     return sf_fail_memory(error, "quantized query");
@@ -41,23 +44,18 @@ bool sf_quantized_pass_serves(const sf_quantized_pass *pass, size_t chunk) {
          (pass->segment->lazy_quantized == NULL || sf_lazy_quantized_has(pass->segment->lazy_quantized, chunk));
 }
 
-static size_t group_size(const sf_quantized_pass *pass, sf_quantized_kind kind) {
-  return (size_t)sf_quantized_group_size(kind, pass->dim, pass->vectors->metric);
-}
-
 static void compare(const sf_quantized_pass *pass, sf_quantized_kind kind, const sf_quantized_comparison *comparison,
                     size_t first, size_t count, float threshold, uint16_t *masks, float *bounds) {
-  const sf_quantized_groups groups = {.first = pass->vectors->groups[kind] + first * group_size(pass, kind),
+  const sf_quantized_groups groups = {.first = pass->vectors->groups[kind] + first * pass->group_sizes[kind],
                                       .count = count,
                                       .dim = pass->dim,
-                                      .has_squared_norms =
-                                          sf_scoring_of_metric(pass->vectors->metric)->is_of_differences};
+                                      .has_squared_norms = pass->has_squared_norms};
   pass->kernels->find_near_quantized[kind](comparison, &groups, threshold, masks, bounds);
 }
 
 static void prefetch_group(const sf_quantized_pass *pass, sf_quantized_kind kind, size_t group) {
   enum { LINE_BYTES = 64 };
-  size_t size = group_size(pass, kind);
+  size_t size = pass->group_sizes[kind];
   for (size_t i = 0; i < size; i += LINE_BYTES)
     __builtin_prefetch(pass->vectors->groups[kind] + group * size + i, 0, 1);
 }

@@ -17,6 +17,8 @@ typedef struct sf_quantized_pass {
   const sf_quantized *vectors;
   const sf_kernels *kernels;
   uint32_t dim;
+  bool has_squared_norms;                 /* each group of the vectors has */
+  size_t group_sizes[SF_QUANTIZED_KINDS]; /* bytes of a group */
   sf_quantized_query query;
   sf_quantized_comparison estimate; /* of the distance itself, not of a lower bound */
   size_t num_4bit_chunks;           /* so many more chunks are compared by 4-bit vectors at once */
