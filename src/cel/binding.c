@@ -69,7 +69,7 @@ static bool check_value(sf_cel_evaluation *evaluation, const char *name, const s
 }
 
 static bool check_binding(sf_cel_evaluation *evaluation, const sf_cel_variable *variable, const sf_cel_value *value) {
-  if (!variable->declared || variable->type == value->kind)
+  if (!variable->declared || variable->is_dyn || variable->type == value->kind)
     return check_value(evaluation, variable->name, value, 0);
   sf_cel_limit_error(evaluation, "variable '%.40s' of type %s was expected, found %s", variable->name,
                      sf_cel_kind_name(variable->type), sf_cel_kind_name(value->kind));

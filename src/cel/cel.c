@@ -38,7 +38,7 @@ static sf_code check_declarations(const sf_cel_declaration *declarations, size_t
     return sf_cel_fail(error, beginning, "at most %d variables were expected, found %zu", SF_CEL_MAX_DECLARATIONS,
                        count);
   for (size_t i = 0; i < count; i++) {
-    if ((unsigned)declarations[i].type >= SF_CEL_NUM_KINDS)
+    if (!declarations[i].is_dyn && (unsigned)declarations[i].type >= SF_CEL_NUM_KINDS)
       return sf_cel_fail(error, beginning, "variable '%.40s' has no known type", declarations[i].name);
     for (size_t j = 0; j < i; j++) {
       if (strcmp(declarations[i].name, declarations[j].name) == 0)
@@ -76,7 +76,7 @@ sf_code sf_cel_compile(const char *expression, size_t length, const sf_cel_decla
   if (code == SF_OK)
     code = sf_cel_resolve(compiled, declarations, num_declarations, lenient, error);
   if (code == SF_OK && !lenient)
-    code = sf_cel_check(compiled, error);
+    code = sf_cel_check(compiled, options != NULL && options->expects_bool, error);
   if (code == SF_OK)
     code = sf_cel_fold_constants(compiled, error);
   if (code == SF_OK)
@@ -140,4 +140,76 @@ void sf_cel_result_free(sf_cel_result *result) {
     return;
   sf_cel_arena_free(&result->arena);
   free(result);
+}
+
+/* -------------------------------------------------------------------------------------------- Evaluate over and over */
+
+struct sf_cel_evaluator {
+  const sf_cel_program *program;
+  sf_cel_arena arena;
+  sf_cel_evaluation evaluation;
+  sf_cel_value value;
+  uint64_t first_block[SF_CEL_FIRST_BLOCK_BYTES / sizeof(uint64_t)];
+  void *slots[]; /* variables, then locals */
+};
+
+sf_code sf_cel_evaluator_create(const sf_cel_program *program, sf_cel_evaluator **evaluator, sf_error *error) {
+  size_t variables = program->num_variables * sizeof(sf_cel_value *);
+  size_t locals = program->num_locals * sizeof(sf_cel_value);
+  sf_cel_evaluator *made = sf_calloc(1, sizeof(*made) + variables + locals);
+  if (made == NULL)
+    return sf_fail_memory(error, "a CEL evaluator");
+  made->program = program;
+  made->evaluation.arena = &made->arena;
+  made->evaluation.variables = (const sf_cel_value **)made->slots;
+  made->evaluation.locals = (sf_cel_value *)(made->slots + program->num_variables);
+  sf_cel_arena_init(&made->arena, made->first_block, sizeof(made->first_block), SF_CEL_MAX_MEMORY_BYTES);
+  *evaluator = made;
+  return SF_OK;
+}
+
+void sf_cel_evaluator_free(sf_cel_evaluator *evaluator) {
+  if (evaluator == NULL)
+    return;
+  sf_cel_match_memory_free(&evaluator->evaluation.match_memory);
+  sf_cel_arena_free(&evaluator->arena);
+  free(evaluator);
+}
+
+static void bind_trusted(sf_cel_evaluation *evaluation, const sf_cel_program *program, const sf_cel_binding *bindings,
+                         size_t num_bindings) {
+  for (uint32_t slot = 0; slot < program->num_variables; slot++) {
+    evaluation->variables[slot] = NULL;
+    for (size_t i = 0; i < num_bindings && evaluation->variables[slot] == NULL; i++)
+      if (strcmp(bindings[i].name, program->variables[slot].name) == 0)
+        evaluation->variables[slot] = &bindings[i].value;
+  }
+}
+
+/* Forgets what the last run made. */
+static void begin_run(sf_cel_evaluator *evaluator, int64_t steps) {
+  sf_cel_evaluation *evaluation = &evaluator->evaluation;
+  sf_cel_arena_free(&evaluator->arena);
+  sf_cel_arena_init(&evaluator->arena, evaluator->first_block, sizeof(evaluator->first_block), SF_CEL_MAX_MEMORY_BYTES);
+  evaluation->budget.steps = steps;
+  evaluation->position = beginning;
+  evaluation->regex = NULL;
+  evaluation->fatal = false;
+}
+
+sf_code sf_cel_evaluator_run(sf_cel_evaluator *evaluator, const sf_cel_binding *bindings, size_t num_bindings,
+                             uint64_t *steps, const sf_cel_value **value, bool *is_limit, sf_error *error) {
+  sf_cel_evaluation *evaluation = &evaluator->evaluation;
+  int64_t available = *steps < SF_CEL_MAX_STEPS ? (int64_t)*steps : SF_CEL_MAX_STEPS;
+  begin_run(evaluator, available);
+  bind_trusted(evaluation, evaluator->program, bindings, num_bindings);
+  bool evaluated = sf_cel_evaluate_node(evaluation, evaluator->program, evaluator->program->root, &evaluator->value);
+  *steps -= (uint64_t)(evaluation->budget.steps < 0 ? available : available - evaluation->budget.steps);
+  *value = &evaluator->value;
+  *is_limit = !evaluated && evaluation->fatal;
+  if (evaluated)
+    return SF_OK;
+  if (error != NULL)
+    *error = evaluation->error;
+  return evaluation->error.code;
 }

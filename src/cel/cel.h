@@ -55,6 +55,7 @@ struct sf_cel_value {
 typedef struct sf_cel_declaration {
   const char *name;
   sf_cel_kind type;
+  bool is_dyn; /* any type, which only the evaluation knows; `type` is ignored */
 } sf_cel_declaration;
 
 typedef struct sf_cel_binding {
@@ -66,6 +67,7 @@ typedef struct sf_cel_program sf_cel_program; /* immutable: any thread */
 
 typedef struct sf_cel_options {
   bool skip_type_check; /* parse and resolve only; types are found out when evaluating */
+  bool expects_bool;    /* an expression whose type can't be bool is refused */
 } sf_cel_options;
 
 /*
@@ -90,6 +92,24 @@ sf_code sf_cel_evaluate(const sf_cel_program *program, const sf_cel_binding *bin
                         sf_cel_result **result, sf_error *error);
 const sf_cel_value *sf_cel_result_value(const sf_cel_result *result); /* lives as long as the result */
 void sf_cel_result_free(sf_cel_result *result);
+
+/*
+ * Evaluates one program over and over, with what an evaluation needs allocated once. One thread at a time; the program
+ * must outlive it.
+ */
+typedef struct sf_cel_evaluator sf_cel_evaluator;
+
+sf_code sf_cel_evaluator_create(const sf_cel_program *program, sf_cel_evaluator **evaluator, sf_error *error);
+void sf_cel_evaluator_free(sf_cel_evaluator *evaluator); /* NULL is allowed */
+
+/*
+ * As sf_cel_evaluate, but the bindings are trusted: kinds are as declared, strings are UTF-8, and nothing is nested deeper
+ * than SF_CEL_MAX_BINDING_DEPTH. The value lives until the next call, and may point into the bindings. Where *is_limit is
+ * true after a failure, it was a limit's or memory's, and not the expression's. `steps`, of which no more than
+ * SF_CEL_MAX_STEPS are used, is lowered by those that were taken.
+ */
+sf_code sf_cel_evaluator_run(sf_cel_evaluator *evaluator, const sf_cel_binding *bindings, size_t num_bindings,
+                             uint64_t *steps, const sf_cel_value **value, bool *is_limit, sf_error *error);
 
 /* "int", "string", …: the language's own names. */
 const char *sf_cel_kind_name(sf_cel_kind kind);

@@ -250,7 +250,8 @@ static const sf_cel_type *identifier_type(const checker_state *checker, const sf
   uint32_t slot = node->as.identifier.slot;
   if (node->as.identifier.scope == SF_CEL_SCOPE_LOCAL)
     return checker->locals[slot];
-  return sf_cel_type_kind(checker->program->variables[slot].type);
+  const sf_cel_variable *variable = &checker->program->variables[slot];
+  return variable->is_dyn ? sf_cel_type_dyn() : sf_cel_type_kind(variable->type);
 }
 
 static sf_code check_node(checker_state *checker, const sf_cel_node *node, const sf_cel_type **type) {
@@ -286,15 +287,20 @@ static sf_code check(checker_state *checker, const sf_cel_node *node, const sf_c
   return checker->types.out_of_memory ? sf_cel_fail_program_memory(checker->types.arena, checker->error) : SF_OK;
 }
 
-sf_code sf_cel_check(const sf_cel_program *program, sf_error *error) {
-  sf_cel_arena arena;
+static sf_code check_root(checker_state *checker, bool expects_bool) {
   const sf_cel_type *type;
+  return expects_bool ? check_bool(checker, checker->program->root, "an expression that is a bool")
+                      : check(checker, checker->program->root, &type);
+}
+
+sf_code sf_cel_check(const sf_cel_program *program, bool expects_bool, sf_error *error) {
+  sf_cel_arena arena;
   sf_cel_arena_init(&arena, NULL, 0, SF_CEL_MAX_PROGRAM_BYTES);
   checker_state checker = {
       .program = program, .types = {.arena = &arena, .budget = {SF_CEL_MAX_TYPE_STEPS}}, .error = error};
   checker.locals = sf_cel_arena_zeroed(&arena, program->num_locals, sizeof(sf_cel_type *));
   sf_code code =
-      checker.locals != NULL ? check(&checker, program->root, &type) : sf_cel_fail_program_memory(&arena, error);
+      checker.locals != NULL ? check_root(&checker, expects_bool) : sf_cel_fail_program_memory(&arena, error);
   if (checker.types.budget.steps < 0 && code != SF_OUT_OF_MEMORY_ERROR)
     code = sf_cel_fail(error, program->root->position, "checking the types takes more than %d steps",
                        SF_CEL_MAX_TYPE_STEPS);

@@ -4,7 +4,7 @@
 
 #include "cel/program.h"
 
-/* The program's names are resolved. */
-sf_code sf_cel_check(const sf_cel_program *program, sf_error *error);
+/* The program's names are resolved. `expects_bool`: the expression has to be one, as far as its type is known. */
+sf_code sf_cel_check(const sf_cel_program *program, bool expects_bool, sf_error *error);
 
 #endif

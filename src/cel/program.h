@@ -10,7 +10,8 @@ typedef struct sf_cel_variable {
   const char *name;
   size_t name_length;
   bool declared;
-  sf_cel_kind type; /* when declared */
+  bool is_dyn;      /* when declared: of any type */
+  sf_cel_kind type; /* when declared, and not dyn */
 } sf_cel_variable;
 
 typedef struct sf_cel_regex_list sf_cel_regex_list;

@@ -76,6 +76,7 @@ static sf_code variable_slot(resolver_state *resolver, sf_cel_text name, const s
   program->variables[*slot] = (sf_cel_variable){.name = copy, .name_length = name.length};
   if (declaration != NULL) {
     program->variables[*slot].declared = true;
+    program->variables[*slot].is_dyn = declaration->is_dyn;
     program->variables[*slot].type = declaration->type;
   }
   return SF_OK;

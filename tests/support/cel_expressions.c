@@ -7,9 +7,12 @@
 #include <string.h>
 
 const sf_cel_declaration cel_declarations[CEL_NUM_DECLARATIONS] = {
-    {"i", SF_CEL_INT},    {"u", SF_CEL_UINT},      {"d", SF_CEL_DOUBLE}, {"b", SF_CEL_BOOL},
-    {"s", SF_CEL_STRING}, {"y", SF_CEL_BYTES},     {"l", SF_CEL_LIST},   {"m", SF_CEL_MAP},
-    {"a.b", SF_CEL_INT},  {"type", SF_CEL_STRING}, {"n", SF_CEL_NULL},   {"absent", SF_CEL_INT},
+    {.name = "i", .type = SF_CEL_INT},    {.name = "u", .type = SF_CEL_UINT},
+    {.name = "d", .type = SF_CEL_DOUBLE}, {.name = "b", .type = SF_CEL_BOOL},
+    {.name = "s", .type = SF_CEL_STRING}, {.name = "y", .type = SF_CEL_BYTES},
+    {.name = "l", .type = SF_CEL_LIST},   {.name = "m", .type = SF_CEL_MAP},
+    {.name = "a.b", .type = SF_CEL_INT},  {.name = "type", .type = SF_CEL_STRING},
+    {.name = "n", .type = SF_CEL_NULL},   {.name = "absent", .type = SF_CEL_INT},
 };
 
 static const sf_cel_value items[] = {

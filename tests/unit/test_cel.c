@@ -134,7 +134,7 @@ static void a_result_outlives_its_program_and_bindings(void **state) {
 
 static void names_declared_twice_are_refused(void **state) {
   (void)state;
-  sf_cel_declaration twice[] = {{"x", SF_CEL_INT}, {"x", SF_CEL_STRING}};
+  sf_cel_declaration twice[] = {{.name = "x", .type = SF_CEL_INT}, {.name = "x", .type = SF_CEL_STRING}};
   sf_cel_program *program = NULL;
   sf_error error;
   assert_int_equal(sf_cel_compile("1", 1, twice, 2, NULL, &program, &error), SF_CONFIG_VALIDATION_ERROR);
