@@ -189,6 +189,28 @@ bool sf_json_text_is(sf_json_text string, const char *expected) {
   return *expected == '\0';
 }
 
+size_t sf_json_text_decode(sf_json_text string, char *decoded) {
+  const char *at = string.data + 1;
+  const char *end = string.data + string.length - 1;
+  char *next = decoded;
+  while (at < end) {
+    const char *escape = memchr(at, '\\', (size_t)(end - at));
+    size_t plain = (size_t)((escape != NULL ? escape : end) - at);
+    memcpy(next, at, plain);
+    next += plain;
+    at += plain;
+    if (at == end)
+      break;
+    char bytes[4];
+    size_t length = sf_utf8_encode(read_escape(&at, end), bytes);
+    if (length == 0) /* three bytes for an escape of six */
+      length = sf_utf8_encode(0xFFFD, bytes);
+    memcpy(next, bytes, length);
+    next += length;
+  }
+  return (size_t)(next - decoded);
+}
+
 /* ------------------------------------------------------------------------------------------------------------ Numbers */
 
 static bool is_integer(sf_json_text number) {

@@ -44,6 +44,10 @@ bool sf_json_find_member(const char *object, size_t length, const char *name, sf
 /* Whether a string in quotes, which may have escapes, is equal to `expected`. */
 bool sf_json_text_is(sf_json_text string, const char *expected);
 
+/* Decodes a string in quotes into `decoded`, which has room for its length less the quotes (no NUL is added), and returns how
+ * many bytes of UTF-8 it is. Half of a surrogate pair becomes U+FFFD. */
+size_t sf_json_text_decode(sf_json_text string, char *decoded);
+
 /* Numbers; false where the value is none, or doesn't fit. Independent of the locale. The text of an integer may come from
  * elsewhere, and needs no byte after it. */
 bool sf_json_text_to_int64(sf_json_text number, int64_t *value);

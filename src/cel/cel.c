@@ -95,6 +95,13 @@ void sf_cel_program_free(sf_cel_program *program) {
   free(program);
 }
 
+bool sf_cel_program_reads(const sf_cel_program *program, const char *name) {
+  for (uint32_t i = 0; i < program->num_variables; i++)
+    if (strcmp(program->variables[i].name, name) == 0)
+      return true;
+  return false;
+}
+
 /* -------------------------------------------------------------------------------------------------------- Evaluate */
 
 static bool evaluate(sf_cel_evaluation *evaluation, const sf_cel_program *program, const sf_cel_binding *bindings,

@@ -125,6 +125,18 @@ sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count,
   return shard->format->fetch_rows(shard, rows, count, sink, error);
 }
 
+sf_code sf_shard_read_rows(sf_shard *shard, sf_row_visitor *visitor, const sf_cancellation *cancellation,
+                           sf_error *error) {
+  return shard->format->read_rows(shard, visitor, cancellation, error);
+}
+
+uint64_t sf_shard_row_span(const sf_shard *shard) {
+  if (shard->num_segments == 0)
+    return 0;
+  const sf_vector_segment *last = &shard->segments[shard->num_segments - 1];
+  return last->first_row + last->num_rows;
+}
+
 sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error) {
   return shard->format->verify(shard, cancellation, error);
 }

@@ -18,6 +18,23 @@ typedef struct sf_row_sink {
               const char *payload, size_t payload_length);
 } sf_row_sink;
 
+/* A row's id and payload, borrowed for the call that receives them. */
+typedef struct sf_row_text {
+  sf_id_type id_type;
+  int64_t id_integer;
+  const char *id_string;
+  size_t id_length;
+  const char *payload; /* as stored; NULL: none */
+  size_t payload_length;
+} sf_row_text;
+
+/* Receives rows one by one, by ascending number; a failure ends the reading. What it does not want is not read. */
+typedef struct sf_row_visitor {
+  bool wants_ids;
+  bool wants_payloads;
+  sf_code (*visit)(struct sf_row_visitor *visitor, uint64_t row, const sf_row_text *text, sf_error *error);
+} sf_row_visitor;
+
 /* State that the shards of a reader share (connections, for one). Outlives every shard that was opened with it. */
 typedef struct sf_shard_resources sf_shard_resources;
 
@@ -52,6 +69,9 @@ typedef struct sf_shard_format {
                   sf_error *error);
   /* Ids and payloads of rows (ascending or not, none excluded). May be called by several threads at once. */
   sf_code (*fetch_rows)(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error);
+  /* All rows that were not deleted, also those that searches leave out because their vector is not finite. May be called
+   * by several threads at once, and wait for storage. */
+  sf_code (*read_rows)(sf_shard *shard, sf_row_visitor *visitor, const sf_cancellation *cancellation, sf_error *error);
   /* Reads all that a search could need, beyond what opening has read. */
   sf_code (*verify)(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);
   void (*close)(sf_shard *shard);
@@ -102,6 +122,11 @@ sf_code sf_shard_open(const sf_shard_params *params, const sf_cancellation *canc
  * when it is cancelled. */
 void sf_shard_prepare(const sf_shard *shard, const sf_cancellation *cancellation);
 sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count, sf_row_sink *sink, sf_error *error);
+/* Reads all live rows, in order (sf_shard_format.read_rows). */
+sf_code sf_shard_read_rows(sf_shard *shard, sf_row_visitor *visitor, const sf_cancellation *cancellation,
+                           sf_error *error);
+/* One more than the highest row number. */
+uint64_t sf_shard_row_span(const sf_shard *shard);
 sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);
 void sf_shard_close(sf_shard *shard); /* NULL is allowed */
 

@@ -174,6 +174,13 @@ static sf_code lance_fetch_rows(sf_shard *from, const uint64_t *rows, size_t cou
   return name_shard(shard, sf_lance_rows_fetch(&all, rows, count, sink, error), error);
 }
 
+static sf_code lance_read_rows(sf_shard *from, sf_row_visitor *visitor, const sf_cancellation *cancellation,
+                               sf_error *error) {
+  const lance_shard *shard = lance_of(from);
+  sf_lance_rows all = {shard->fragments, shard->num_fragments};
+  return name_shard(shard, sf_lance_rows_read(&all, visitor, cancellation, error), error);
+}
+
 /* Opening has read the vectors. */
 static sf_code lance_verify(sf_shard *verified, const sf_cancellation *cancellation, sf_error *error) {
   const lance_shard *shard = lance_of(verified);
@@ -186,6 +193,7 @@ const sf_shard_format sf_lance_format = {
     .detect = lance_detect,
     .open = lance_open,
     .fetch_rows = lance_fetch_rows,
+    .read_rows = lance_read_rows,
     .verify = lance_verify,
     .close = lance_close,
     .writer = &sf_lance_writer,

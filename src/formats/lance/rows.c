@@ -41,19 +41,26 @@ static const sf_lance_fragment *find_fragment(const sf_lance_rows *from, uint64_
   return &from->fragments[low];
 }
 
-static sf_code read_row_of(const sf_lance_fragment *fragment, uint64_t row, row_reader *reader, row_text *text,
-                           sf_error *error) {
+static sf_code read_columns(const sf_lance_fragment *fragment, uint64_t row, bool wants_id, bool wants_payload,
+                            row_reader *reader, row_text *text, sf_error *error) {
   bool is_null = true;
   *text = (row_text){0};
-  SF_TRY(sf_lance_string_column_get(fragment->ids, row, &reader->ids, &is_null, &text->id, error));
-  if (is_null)
-    return SF_LANCE_BAD(error, "%s: row %llu has no id", sf_lance_object_name(fragment->files[0].object),
-                        (unsigned long long)row);
-  if (fragment->payloads == NULL)
+  if (wants_id) {
+    SF_TRY(sf_lance_string_column_get(fragment->ids, row, &reader->ids, &is_null, &text->id, error));
+    if (is_null)
+      return SF_LANCE_BAD(error, "%s: row %llu has no id", sf_lance_object_name(fragment->files[0].object),
+                          (unsigned long long)row);
+  }
+  if (fragment->payloads == NULL || !wants_payload)
     return SF_OK;
   SF_TRY(sf_lance_string_column_get(fragment->payloads, row, &reader->payloads, &is_null, &text->payload, error));
   text->has_payload = !is_null;
   return SF_OK;
+}
+
+static sf_code read_row_of(const sf_lance_fragment *fragment, uint64_t row, row_reader *reader, row_text *text,
+                           sf_error *error) {
+  return read_columns(fragment, row, true, true, reader, text, error);
 }
 
 static sf_code read_row(const sf_lance_rows *from, uint64_t row, row_reader *reader, row_text *text, sf_error *error) {
@@ -199,6 +206,53 @@ sf_code sf_lance_rows_fetch(const sf_lance_rows *from, const uint64_t *rows, siz
     code = read_row(from, rows[i], &reader, &text, error);
     if (code == SF_OK)
       code = add_row(sink, &text, error);
+  }
+  row_reader_free(&reader);
+  return code;
+}
+
+/* ------------------------------------------------------------------------------------------------------- All of them */
+
+static sf_code visit_row(const sf_lance_fragment *fragment, uint64_t row, row_reader *reader, sf_row_visitor *visitor,
+                         sf_error *error) {
+  row_text read = {0};
+  SF_TRY(read_columns(fragment, row, visitor->wants_ids, visitor->wants_payloads, reader, &read, error));
+  sf_row_text text = {.id_type = SF_ID_STRING, .id_string = place_of(read.id), .id_length = read.id.length};
+  if (read.has_payload) {
+    text.payload = place_of(read.payload);
+    text.payload_length = read.payload.length;
+  }
+  return visitor->visit(visitor, fragment->first_row + row, &text, error);
+}
+
+/* The live rows of a page that has vectors: there are bytes for each, so that there can't be endlessly many. */
+static sf_code read_page(const sf_lance_fragment *fragment, const sf_lance_page *page, row_reader *reader,
+                         sf_row_visitor *visitor, sf_error *error) {
+  size_t num_rows = (size_t)page->num_rows;
+  uint8_t *deleted = sf_calloc(num_rows / 8 + 1, 1);
+  if (deleted == NULL)
+    return sf_fail_memory(error, "a bitmap of rows");
+  sf_lance_deletions_mark(&fragment->deletions, page->first_row, num_rows, deleted);
+  sf_code code = SF_OK;
+  for (size_t row = 0; row < num_rows && code == SF_OK; row++) {
+    if (row % 1024 == 0)
+      code = sf_cancellation_check(reader->ids.cancellation, error);
+    if (code == SF_OK && !sf_lance_bit(deleted, row))
+      code = visit_row(fragment, page->first_row + row, reader, visitor, error);
+  }
+  free(deleted);
+  return code;
+}
+
+sf_code sf_lance_rows_read(const sf_lance_rows *from, sf_row_visitor *visitor, const sf_cancellation *cancellation,
+                           sf_error *error) {
+  row_reader reader = {.ids = {.cancellation = cancellation}, .payloads = {.cancellation = cancellation}};
+  sf_code code = SF_OK;
+  for (size_t i = 0; i < from->num_fragments && code == SF_OK; i++) {
+    const sf_lance_fragment *fragment = &from->fragments[i];
+    for (size_t page = 0; page < fragment->vectors.num_pages && code == SF_OK; page++)
+      if (fragment->vector_pages[page].kind != SF_LANCE_VECTORS_NULL)
+        code = read_page(fragment, &fragment->vectors.pages[page], &reader, visitor, error);
   }
   row_reader_free(&reader);
   return code;

@@ -13,6 +13,10 @@ typedef struct sf_lance_rows {
 sf_code sf_lance_rows_fetch(const sf_lance_rows *from, const uint64_t *rows, size_t count, sf_row_sink *sink,
                             sf_error *error);
 
+/* Reads all live rows that have a page of vectors, in order. */
+sf_code sf_lance_rows_read(const sf_lance_rows *from, sf_row_visitor *visitor, const sf_cancellation *cancellation,
+                           sf_error *error);
+
 /* Reads every row that a search could return, and fails on ids that are not UTF-8 and payloads that are no JSON
  * objects. */
 sf_code sf_lance_rows_check(const sf_lance_rows *from, const sf_cancellation *cancellation, sf_error *error);

@@ -316,6 +316,21 @@ static sf_code sqlite_vec_fetch_rows(sf_shard *from, const uint64_t *rows, size_
   return code;
 }
 
+static sf_code sqlite_vec_read_rows(sf_shard *from, sf_row_visitor *visitor, const sf_cancellation *cancellation,
+                                    sf_error *error) {
+  sqlite_vec_shard *shard = sqlite_vec_of(from);
+  sf_connection *connection;
+  sf_code code = sf_connection_pool_acquire(shard->connections, shard, shard->path, &connection, error);
+  if (code == SF_OK) {
+    code = sf_vec0_read_rows(connection->database, shard->file.row_ids, shard->file.segment.num_rows, visitor,
+                             cancellation, error);
+    sf_connection_pool_release(shard->connections, connection);
+  }
+  if (code == SF_DB_ADAPTER_ERROR)
+    sf_error_prefix(error, "%s", shard->name);
+  return code;
+}
+
 static sf_code sqlite_vec_verify(sf_shard *of, const sf_cancellation *cancellation, sf_error *error) {
   sqlite_vec_shard *shard = sqlite_vec_of(of);
   sqlite3 *database;
@@ -349,6 +364,7 @@ const sf_shard_format sf_sqlite_vec_format = {
     .detect = sqlite_vec_detect,
     .open = sqlite_vec_open,
     .fetch_rows = sqlite_vec_fetch_rows,
+    .read_rows = sqlite_vec_read_rows,
     .verify = sqlite_vec_verify,
     .close = sqlite_vec_close,
     .writer = &sf_sqlite_vec_writer,

@@ -96,6 +96,91 @@ sf_code sf_vec0_fetch_row(const sf_connection *connection, int64_t row_id, sf_ro
   return code;
 }
 
+/* ------------------------------------------------------------------------------------------------------- All of them */
+
+/* A table's rows by ascending row id, read beside the shard's. */
+typedef struct table_cursor {
+  sqlite3 *database;
+  sqlite3_stmt *statement; /* NULL: the table is not wanted */
+  int64_t row_id;
+  bool has_row;
+} table_cursor;
+
+static sf_code step_cursor(table_cursor *cursor, sf_error *error) {
+  int status = sqlite3_step(cursor->statement);
+  cursor->has_row = status == SQLITE_ROW;
+  if (cursor->has_row)
+    cursor->row_id = sqlite3_column_int64(cursor->statement, 0);
+  return status == SQLITE_ROW || status == SQLITE_DONE
+             ? SF_OK
+             : sf_sqlite_fail(cursor->database, status, "shard.db", "can't read its rows", SF_DB_ADAPTER_ERROR, error);
+}
+
+static sf_code open_cursor(sqlite3 *database, const char *sql, table_cursor *cursor, sf_error *error) {
+  *cursor = (table_cursor){.database = database};
+  SF_TRY(sf_sqlite_prepare(database, sql, "shard.db", SF_DB_ADAPTER_ERROR, &cursor->statement, error));
+  return step_cursor(cursor, error);
+}
+
+/* Moves to the row if the table has it; *found is false where it has not, or NULL in it. */
+static sf_code seek_cursor(table_cursor *cursor, int64_t row_id, bool *found, sf_error *error) {
+  *found = false;
+  if (cursor->statement == NULL)
+    return SF_OK;
+  while (cursor->has_row && cursor->row_id < row_id)
+    SF_TRY(step_cursor(cursor, error));
+  *found = cursor->has_row && cursor->row_id == row_id && sqlite3_column_type(cursor->statement, 1) != SQLITE_NULL;
+  return SF_OK;
+}
+
+static sf_code visit_row(table_cursor *ids, table_cursor *payloads, int64_t row_id, uint64_t row,
+                         sf_row_visitor *visitor, sf_error *error) {
+  sf_row_text text = {.id_type = SF_ID_INTEGER, .id_integer = row_id};
+  sf_json parsed = {0};
+  bool found;
+  sf_code code = seek_cursor(ids, row_id, &found, error);
+  if (code == SF_OK && found) {
+    sf_written_id id;
+    const char *written;
+    size_t length;
+    code = take_text(ids->statement, 1, row_id, &written, &length, error);
+    if (code == SF_OK)
+      code = parse_id(written, length, row_id, &parsed, &id, error);
+    if (code == SF_OK)
+      text = (sf_row_text){id.type, id.integer, id.string, id.length, NULL, 0};
+  }
+  if (code == SF_OK)
+    code = seek_cursor(payloads, row_id, &found, error);
+  if (code == SF_OK && found)
+    code = sf_sqlite_text(payloads->statement, 1, "row of a shard", &text.payload, &text.payload_length, error);
+  if (code == SF_OK)
+    code = visitor->visit(visitor, row, &text, error);
+  sf_json_free(&parsed);
+  return code;
+}
+
+sf_code sf_vec0_read_rows(sqlite3 *database, const int64_t *row_ids, size_t count, sf_row_visitor *visitor,
+                          const sf_cancellation *cancellation, sf_error *error) {
+  table_cursor ids = {0};
+  table_cursor payloads = {0};
+  sf_code code = SF_OK;
+  if (visitor->wants_ids)
+    code = open_cursor(database, "SELECT internal_id, original_id FROM vec_id_map ORDER BY internal_id", &ids, error);
+  if (code == SF_OK && visitor->wants_payloads)
+    code = open_cursor(database, "SELECT rowid, payload FROM vec_payloads ORDER BY rowid", &payloads, error);
+  for (size_t row = 0; row < count && code == SF_OK; row++) {
+    if (row % 1024 == 0)
+      code = sf_cancellation_check(cancellation, error);
+    if (code == SF_OK)
+      code = visit_row(&ids, &payloads, row_ids[row], row, visitor, error);
+  }
+  sqlite3_finalize(ids.statement);
+  sqlite3_finalize(payloads.statement);
+  return code;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- Checking */
+
 /* Whether SQLite finds the whole file in order: every page, not only those that a search reads. */
 static sf_code check_integrity(sqlite3 *database, sf_error *error) {
   sqlite3_stmt *row;
