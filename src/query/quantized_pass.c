@@ -1,6 +1,7 @@
 #include "query/quantized_pass.h"
 
 #include "base/memory.h"
+#include "query/row_filter.h"
 #include "vectors/approximate_distance.h"
 
 #include <float.h>
@@ -14,11 +15,14 @@ enum {
 };
 
 sf_code sf_quantized_pass_init(sf_quantized_pass *pass, const sf_query_vector *query_vector,
-                               const sf_vector_segment *segment, sf_error *error) {
+                               const sf_vector_segment *segment, const uint8_t *filter, sf_error *error) {
   const sf_quantized *vectors =
       segment->lazy_quantized != NULL ? sf_lazy_quantized_get(segment->lazy_quantized) : &segment->quantized;
-  *pass = (sf_quantized_pass){
-      .segment = segment, .vectors = vectors, .kernels = query_vector->kernels, .dim = query_vector->dim};
+  *pass = (sf_quantized_pass){.segment = segment,
+                              .vectors = vectors,
+                              .filter = filter,
+                              .kernels = query_vector->kernels,
+                              .dim = query_vector->dim};
   if (vectors == NULL || vectors->centre == NULL ||
       vectors->metric != sf_scorings[query_vector->score_convention].metric)
     return SF_OK;
@@ -71,6 +75,13 @@ static void add_sampled(sf_quantized_sample *sample, float estimate, size_t row)
     best->items[best->count++] = (sf_candidate){.distance = estimate, .row = row};
 }
 
+/* Which rows of a group the filter has. */
+static uint16_t matching_rows(const sf_quantized_pass *pass, size_t group) {
+  const sf_vector_segment *segment = pass->segment;
+  int64_t row = (int64_t)(group * SF_QUANTIZED_GROUP_ROWS) - (int64_t)segment->first_quantized;
+  return sf_row_filter_16(pass->filter, (int64_t)segment->first_row + row);
+}
+
 /* Adds those of a group's rows that are among [begin, end). */
 static void sample_group(const sf_quantized_pass *pass, size_t group, size_t begin, size_t end,
                          sf_quantized_sample *sample) {
@@ -78,8 +89,11 @@ static void sample_group(const sf_quantized_pass *pass, size_t group, size_t beg
   uint16_t mask;
   size_t first_quantized = pass->segment->first_quantized;
   size_t first = group * SF_QUANTIZED_GROUP_ROWS;
+  uint16_t matching = matching_rows(pass, group);
+  if (matching == 0)
+    return;
   compare(pass, SF_QUANTIZED_2BIT, &pass->estimate, group, 1, sample->threshold, &mask, estimates);
-  for (unsigned left = mask; left != 0; left &= left - 1) {
+  for (unsigned left = mask & matching; left != 0; left &= left - 1) {
     size_t i = (size_t)__builtin_ctz(left);
     /* NaN: nothing is known of the row. */
     if (estimates[i] >= -FLT_MAX && estimates[i] <= sample->threshold && first + i >= first_quantized + begin &&
@@ -126,12 +140,44 @@ static size_t compare_by_4bit(const sf_quantized_pass *pass, size_t first, size_
   return num_left;
 }
 
+/* Compares contiguous groups, of whose rows the masks say beforehand which match. Returns how many of the groups 2-bit vectors
+ * left to 4-bit ones. */
+static size_t find_in_run(const sf_quantized_pass *pass, sf_quantized_kind kind, size_t first, size_t count,
+                          float threshold, uint16_t *masks) {
+  uint16_t found[MAX_GROUPS];
+  compare(pass, kind, &pass->query.comparisons[kind], first, count, threshold, found, NULL);
+  for (size_t i = 0; i < count; i++)
+    masks[i] &= found[i];
+  return kind == SF_QUANTIZED_4BIT ? 0 : compare_by_4bit(pass, first, count, threshold, masks);
+}
+
+/* The end of the run of groups from `begin` on that are compared together: a group alone that has no matching row takes less
+ * time to compare than a run of its own would. */
+static size_t end_of_run(const uint16_t *masks, size_t begin, size_t count) {
+  size_t end = begin + 1;
+  while (end < count && (masks[end] != 0 || (end + 1 < count && masks[end + 1] != 0)))
+    end++;
+  return end;
+}
+
+/* `masks` as in find_in_run. Groups without a matching row are not read. */
 static void find_in_groups(sf_quantized_pass *pass, size_t first, size_t count, float threshold, uint16_t *masks) {
   sf_quantized_kind kind = pass->num_4bit_chunks > 0 ? SF_QUANTIZED_4BIT : SF_QUANTIZED_2BIT;
-  compare(pass, kind, &pass->query.comparisons[kind], first, count, threshold, masks, NULL);
+  size_t num_compared = 0;
+  size_t num_left = 0;
+  for (size_t begin = 0; begin < count;) {
+    if (masks[begin] == 0) {
+      begin++;
+      continue;
+    }
+    size_t end = end_of_run(masks, begin, count);
+    num_left += find_in_run(pass, kind, first + begin, end - begin, threshold, masks + begin);
+    num_compared += end - begin;
+    begin = end;
+  }
   if (kind == SF_QUANTIZED_4BIT)
     pass->num_4bit_chunks--;
-  else if (compare_by_4bit(pass, first, count, threshold, masks) > count / 2)
+  else if (num_left > num_compared / 2)
     pass->num_4bit_chunks = CHUNKS_BY_4BIT;
 }
 
@@ -140,6 +186,8 @@ size_t sf_quantized_pass_find(sf_quantized_pass *pass, size_t begin, size_t coun
   size_t first_group = first / SF_QUANTIZED_GROUP_ROWS;
   size_t num_groups = (first + count - 1) / SF_QUANTIZED_GROUP_ROWS - first_group + 1;
   uint16_t masks[MAX_GROUPS];
+  for (size_t group = 0; group < num_groups; group++)
+    masks[group] = matching_rows(pass, first_group + group);
   find_in_groups(pass, first_group, num_groups, threshold, masks);
   size_t num_found = 0;
   for (size_t group = 0; group < num_groups; group++)

@@ -17,6 +17,7 @@ typedef struct sf_quantized_pass {
   const sf_quantized *vectors;
   const sf_kernels *kernels;
   uint32_t dim;
+  const uint8_t *filter;                  /* query/row_filter.h */
   bool has_squared_norms;                 /* each group of the vectors has */
   size_t group_sizes[SF_QUANTIZED_KINDS]; /* bytes of a group */
   sf_quantized_query query;
@@ -24,10 +25,10 @@ typedef struct sf_quantized_pass {
   size_t num_4bit_chunks;           /* so many more chunks are compared by 4-bit vectors at once */
 } sf_quantized_pass;
 
-/* Is on where the segment has quantized vectors, at least of some rows, that serve this query. Borrows both. Free it in any
- * case. */
+/* Is on where the segment has quantized vectors, at least of some rows, that serve this query. Finds and samples only rows
+ * that the filter has (row_filter.h). Borrows all. Free it in any case. */
 sf_code sf_quantized_pass_init(sf_quantized_pass *pass, const sf_query_vector *query_vector,
-                               const sf_vector_segment *segment, sf_error *error);
+                               const sf_vector_segment *segment, const uint8_t *filter, sf_error *error);
 void sf_quantized_pass_free(sf_quantized_pass *pass);
 
 /* Whether the rows of a chunk (see vectors/lazy_norms.h) have quantized vectors. */

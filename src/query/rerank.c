@@ -1,5 +1,7 @@
 #include "query/rerank.h"
 
+#include "query/row_filter.h"
+
 #include <math.h>
 
 enum { GROUP_ROWS = 32 }; /* distances that are compared together */
@@ -8,9 +10,7 @@ bool sf_request_scan_excludes(const sf_request_scan *scan, size_t row) {
   const uint8_t *excluded = scan->segment->excluded;
   if (excluded != NULL && (excluded[row / 8] >> (row % 8) & 1) != 0)
     return true;
-  const uint8_t *filter = scan->request->filter;
-  uint64_t shard_row = scan->segment->first_row + row;
-  return filter != NULL && (filter[shard_row / 8] >> (shard_row % 8) & 1) == 0;
+  return !sf_row_filter_has(scan->request->filter, scan->segment->first_row + row);
 }
 
 void sf_request_scan_set_max_norm(sf_request_scan *scan, double max_norm) {
@@ -196,7 +196,7 @@ sf_code sf_request_scan_begin(sf_request_scan *scan, sf_scan_request *request, c
   sf_request_scan_set_max_norm(scan, segment->lazy_norms == NULL ? segment->max_norm : 0);
   sf_code code = sf_candidates_init(&scan->candidates, collector->max_rows, num_rows, request->error);
   if (code == SF_OK)
-    code = sf_quantized_pass_init(&scan->quantized, request->query, segment, request->error);
+    code = sf_quantized_pass_init(&scan->quantized, request->query, segment, request->filter, request->error);
   if (code != SF_OK)
     free_scan(scan);
   return code;

@@ -1,5 +1,7 @@
 #include "query/sample.h"
 
+#include "query/row_filter.h"
+
 #include <float.h>
 #include <math.h>
 
@@ -23,9 +25,10 @@ static void find_distances(sf_request_scan *scan, sf_candidates *sampled) {
   sampled->count = num_known;
 }
 
-/* False where a sample is of no use, or memory is out. */
-static bool begin_sample(const sf_request_scan *scan, size_t num_rows, sf_quantized_sample *sample) {
+/* False where a sample of the rows [begin, end) is of no use, or memory is out. */
+static bool begin_sample(const sf_request_scan *scan, size_t begin, size_t end, sf_quantized_sample *sample) {
   size_t max_rows = scan->collector->max_rows;
+  size_t num_rows = sf_row_filter_count(scan->request->filter, scan->segment->first_row + begin, end - begin);
   if (num_rows < MIN_SAMPLED_ROWS || max_rows > SF_MAX_SAMPLED_ROWS)
     return false;
   *sample = (sf_quantized_sample){.count = SAMPLED_FOR_ONE * max_rows, .threshold = FLT_MAX};
@@ -58,7 +61,8 @@ void sf_sample_first_threshold(sf_request_scan *scan, const sf_scan_task *task) 
   size_t end = shared == NULL ? task->end : task->range.end;
   size_t step = (end - first) / SAMPLED_ROWS + 1;
   sf_quantized_sample sample;
-  if (!scan->quantized.is_on || scan->distance_threshold != INFINITY || !begin_sample(scan, end - first, &sample))
+  bool is_first = scan->score_threshold == sf_collector_first_threshold(scan->collector->params);
+  if (!scan->quantized.is_on || !is_first || !begin_sample(scan, first, end, &sample))
     return;
   if (shared == NULL)
     sf_quantized_pass_sample(&scan->quantized, first, end, 0, step, &sample);
@@ -73,7 +77,7 @@ void sf_sample_first_threshold(sf_request_scan *scan, const sf_scan_task *task) 
 
 void sf_sample_rest(sf_request_scan *scan, size_t begin) {
   sf_quantized_sample sample;
-  if (!begin_sample(scan, scan->end - begin, &sample))
+  if (!begin_sample(scan, begin, scan->end, &sample))
     return;
   sf_quantized_pass_sample(&scan->quantized, begin, scan->end, 0, 1, &sample);
   end_sample(scan, &sample);

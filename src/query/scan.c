@@ -1,6 +1,7 @@
 #include "query/scan.h"
 
 #include "query/rerank.h"
+#include "query/row_filter.h"
 #include "query/sample.h"
 
 #include <math.h>
@@ -10,23 +11,27 @@ enum {
   WORTH_ONE_IN = 4,        /* a quantized pass that lets more rows through is of no use */
   GOOD_ONE_IN = 32,        /* a threshold that lets more through is worth a pass to find a lower one */
   MAX_SKIPPED_CHUNKS = 16, /* then the quantized pass is tried again */
+  FEW_ROWS = 4,            /* so many more let through are never too many */
+  SPARSE_ONE_IN = 4,       /* fewer matching rows are compared one by one, not their whole chunk */
 };
 
-/* Which rows of a chunk the quantized pass leaves; SIZE_MAX where they are too many for it to be of use. */
-static size_t find_near_rows(sf_request_scan *scan, size_t begin, size_t num_rows, uint16_t *offsets) {
+/* Which rows of a chunk, of which `num_matching` match, the quantized pass leaves; SIZE_MAX where they are too many for it to be
+ * of use. */
+static size_t find_near_rows(sf_request_scan *scan, size_t begin, size_t num_rows, size_t num_matching,
+                             uint16_t *offsets) {
   size_t count = sf_quantized_pass_find(&scan->quantized, begin, num_rows, scan->distance_threshold, offsets);
-  scan->num_compared += num_rows;
+  scan->num_compared += num_matching;
   scan->num_let_through += count;
   if (scan->num_let_through > scan->num_compared / GOOD_ONE_IN + SF_FEW_CANDIDATES && !scan->has_sampled_rest) {
     scan->has_sampled_rest = true;
     sf_sample_rest(scan, begin);
     count = sf_quantized_pass_find(&scan->quantized, begin, num_rows, scan->distance_threshold, offsets);
   }
-  return count <= num_rows / WORTH_ONE_IN ? count : SIZE_MAX;
+  return count <= num_matching / WORTH_ONE_IN + FEW_ROWS ? count : SIZE_MAX;
 }
 
 /* Whether a quantized pass did the chunk. */
-static bool scan_quantized_chunk(sf_request_scan *scan, size_t begin, size_t num_rows) {
+static bool scan_quantized_chunk(sf_request_scan *scan, size_t begin, size_t num_rows, size_t num_matching) {
   uint16_t offsets[SF_MAX_CHUNK_ROWS];
   size_t chunk = begin / sf_rows_per_chunk(scan->request->query->dim);
   if (!sf_quantized_pass_serves(&scan->quantized, chunk) || scan->distance_threshold == INFINITY)
@@ -35,7 +40,7 @@ static bool scan_quantized_chunk(sf_request_scan *scan, size_t begin, size_t num
     scan->num_skipping--;
     return false;
   }
-  size_t count = find_near_rows(scan, begin, num_rows, offsets);
+  size_t count = find_near_rows(scan, begin, num_rows, num_matching, offsets);
   if (count == SIZE_MAX) {
     scan->num_skipping = scan->num_to_skip;
     scan->num_to_skip = 2 * scan->num_to_skip + 1;
@@ -125,19 +130,43 @@ static size_t keep_running(sf_request_scan **scans, size_t count) {
   return kept;
 }
 
+/* The matching rows of a chunk of which few match, in float32. */
+static void scan_sparse_chunk(sf_request_scan *scan, size_t begin, size_t num_rows) {
+  uint16_t offsets[SF_MAX_CHUNK_ROWS];
+  size_t count = sf_row_filter_list(scan->request->filter, scan->segment->first_row + begin, num_rows, offsets);
+  scan->request->code = sf_rerank_add_rows(scan, begin, offsets, count);
+}
+
+/* Whether all rows of the chunk are still to be compared with the query. Otherwise those that match are done. */
+static bool needs_all_rows(sf_request_scan *scan, size_t begin, size_t num_rows, bool *is_quantized) {
+  const uint8_t *filter = scan->request->filter;
+  size_t num_matching = sf_row_filter_count(filter, scan->segment->first_row + begin, num_rows);
+  *is_quantized = num_matching == 0 || scan_quantized_chunk(scan, begin, num_rows, num_matching);
+  if (*is_quantized)
+    return false;
+  if (filter == NULL || num_matching > num_rows / SPARSE_ONE_IN)
+    return true;
+  scan_sparse_chunk(scan, begin, num_rows);
+  return false;
+}
+
 /* A chunk, or those of its rows that are the task's, for all requests. */
 static void scan_rows(sf_request_scan *const *scans, size_t count, size_t begin, size_t num_rows) {
-  sf_request_scan *left[SF_MAX_SCAN_REQUESTS]; /* those that a quantized pass does not serve */
+  sf_request_scan *left[SF_MAX_SCAN_REQUESTS];
   const sf_vector_segment *segment = scans[0]->segment;
   size_t num_left = 0;
-  for (size_t i = 0; i < count; i++)
-    if (!scan_quantized_chunk(scans[i], begin, num_rows))
+  bool all_quantized = true;
+  for (size_t i = 0; i < count; i++) {
+    bool is_quantized;
+    if (needs_all_rows(scans[i], begin, num_rows, &is_quantized))
       left[num_left++] = scans[i];
+    all_quantized = all_quantized && is_quantized;
+  }
   for (size_t i = 0; i < num_left; i += SF_SHARED_QUERIES)
     scan_chunk(left + i, num_left - i < SF_SHARED_QUERIES ? num_left - i : SF_SHARED_QUERIES, begin, num_rows);
   for (size_t i = 0; i < count; i++)
     sf_request_scan_exchange_thresholds(scans[i]);
-  if (num_left > 0 && segment->lazy_quantized != NULL)
+  if (!all_quantized && segment->lazy_quantized != NULL)
     sf_lazy_quantized_visit(segment->lazy_quantized, begin / sf_rows_per_chunk(scans[0]->request->query->dim));
 }
 

@@ -60,7 +60,7 @@ static void no_row_that_may_be_a_result_is_ruled_out(void **state) {
                  1 + (size_t)random_below(&random, 64), &random);
     quantize_problem(&problem, sf_scorings[convention].metric, &random);
     sf_query_vector_init(&query, problem.query, (uint32_t)problem.dim, convention, scaled);
-    assert_int_equal(sf_quantized_pass_init(&pass, &query, &problem.segment, NULL), SF_OK);
+    assert_int_equal(sf_quantized_pass_init(&pass, &query, &problem.segment, NULL, NULL), SF_OK);
     if (pass.is_on)
       pass_over(&pass, &query, &problem, &random);
     sf_quantized_pass_free(&pass);
@@ -86,7 +86,7 @@ static void far_rows_are_ruled_out(void **state) {
   float scaled[DIM];
   sf_query_vector_init(&query, problem.query, DIM, SF_SCORE_L2, scaled);
   sf_quantized_pass pass;
-  assert_int_equal(sf_quantized_pass_init(&pass, &query, &problem.segment, NULL), SF_OK);
+  assert_int_equal(sf_quantized_pass_init(&pass, &query, &problem.segment, NULL, NULL), SF_OK);
   assert_true(pass.is_on);
   uint16_t offsets[NUM_ROWS];
   assert_int_equal(sf_quantized_pass_find(&pass, 0, NUM_ROWS, 1, offsets), 1);
@@ -104,7 +104,7 @@ static void a_segment_without_quantized_vectors_has_no_pass(void **state) {
   make_problem(&problem, uniform, 100, 8, &random);
   sf_query_vector_init(&query, problem.query, 8, SF_SCORE_COSINE, scaled);
   sf_quantized_pass pass;
-  assert_int_equal(sf_quantized_pass_init(&pass, &query, &problem.segment, NULL), SF_OK);
+  assert_int_equal(sf_quantized_pass_init(&pass, &query, &problem.segment, NULL, NULL), SF_OK);
   assert_false(pass.is_on);
   assert_false(sf_quantized_pass_serves(&pass, 0));
   sf_quantized_pass_free(&pass);
