@@ -42,6 +42,10 @@ typedef struct sf_event {
    * In a Lance shard that is searched in place, searches find them: the count is complete after the first search for
    * cosine and dot products, after the second for l2. */
   uint64_t num_not_finite;
+  /* For SF_EVENT_SEARCH with a filter: how many rows of the shards searched match, and how long the search waited for what says
+   * so (0 where an earlier search with the same filter had left it). top_k is 0 where all rows up to max_score were wanted. */
+  uint64_t num_matching;
+  double filter_ms;
 } sf_event;
 
 /* Called from any thread, never with a lock held, before the operation that caused the event finishes. The event and its
@@ -98,6 +102,9 @@ typedef struct sf_reader_options {
    * that any process has loaded are kept even above it: limit those of this reader with max_cached_shards. */
   uint64_t max_cache_bytes;
   uint32_t thread_nice; /* as in sf_executor_options */
+  /* Memory for the results of filters: which rows of each shard match. The least recently used are evaluated anew when they are
+   * needed again. 0: 64 MiB. */
+  uint64_t max_filter_bytes;
 } sf_reader_options;
 
 #define SF_READER_OPTIONS_INIT SF_INITIALIZER_WITH(sf_reader_options, max_fallback_attempts, -1)

@@ -26,6 +26,21 @@ typedef struct sf_search_request {
    * this is the expression that shards the keys; keys that are sharded by hash have none. Bytes are
    * {"__bytes_hex__": "00ff"}. */
   const char *routing_context;
+  /* Only rows that score at most max_score, which is not NaN; has_max_score says that it is set. */
+  bool has_max_score;
+  /* All rows that max_score admits are results, and top_k is ignored. The search fails with SF_CONFIG_VALIDATION_ERROR, which
+   * says how many there are, if they are more than max_results, not counting those that `offset` leaves out. */
+  bool all_in_range;
+  bool include_vectors; /* results have the stored vector */
+  bool omit_payloads;   /* results have no payload, and none is read */
+  double max_score;
+  int64_t max_results; /* for all_in_range; 0: 10,000 */
+  /* Leaves out so many of the nearest rows. The order of results is total, so that the pages of a query join: the next top_k
+   * begin where these end. At least 0; offset + top_k rows are kept in memory. */
+  int64_t offset;
+  /* Only rows that match: an expression of CEL over `id` and `payload`, NUL-terminated UTF-8 (docs/filter.md). A row for which it
+   * fails does not match. NULL: every row matches. */
+  const char *filter;
 } sf_search_request;
 
 #define SF_SEARCH_REQUEST_INIT SF_INITIALIZER_WITH(sf_search_request, top_k, 10)
@@ -43,6 +58,9 @@ typedef struct sf_search_result {
   const char *payload;
   size_t payload_length;
   uint32_t shard_id;
+  /* With include_vectors: `dim` components as they are stored, bit for bit; else NULL and 0. */
+  uint32_t dim;
+  const float *vector;
 } sf_search_result;
 
 /* The neighbours of one query. Immutable; owned by the caller that received it. */
@@ -58,7 +76,7 @@ SF_API uint32_t sf_search_response_num_shards_queried(const sf_search_response *
 SF_API double sf_search_response_latency_ms(const sf_search_response *response);
 SF_API void sf_search_response_free(sf_search_response *response);
 
-/* Finds the top_k nearest neighbours, exact within the shards that are searched. The request and everything that it points
+/* Finds the top_k nearest neighbours that match, exact within the shards that are searched. The request and everything that it points
  * to must be valid only until the call returns, also for submit. */
 SF_API sf_code sf_reader_search(sf_reader *reader, const sf_search_request *request, sf_search_response **response,
                                 sf_error *error);
@@ -82,6 +100,29 @@ SF_API bool sf_operation_take_responses(sf_operation *operation, sf_search_respo
  * `shard_ids`, `num_probes` and `routing_context` of the request. Never blocks on storage. */
 SF_API sf_code sf_reader_route(sf_reader *reader, const sf_search_request *request, uint32_t **shard_ids, size_t *count,
                                sf_error *error);
+
+/* ------------------------------------------------------------------------------------------------------------- Count */
+
+typedef struct sf_count_request {
+  size_t size;        /* sizeof(sf_count_request) */
+  const char *filter; /* as in sf_search_request; NULL: every row */
+  /* The shards to count in, when has_shard_ids is set; ids that the manifest doesn't have are dropped. Else all. */
+  bool has_shard_ids;
+  const int64_t *shard_ids;
+  size_t num_shard_ids;
+} sf_count_request;
+
+#define SF_COUNT_REQUEST_INIT SF_INITIALIZER(sf_count_request)
+
+SF_API void sf_count_request_init(sf_count_request *request);
+
+/* Counts the rows that match, also those whose vector is not finite, which no search returns. Reads no vectors. The request
+ * must be valid only until the call returns, also for submit. */
+SF_API sf_code sf_reader_count(sf_reader *reader, const sf_count_request *request, uint64_t *count, sf_error *error);
+SF_API sf_code sf_reader_count_submit(sf_reader *reader, const sf_count_request *request, sf_completion_queue *queue,
+                                      void *user_data, sf_operation **operation, sf_error *error);
+/* The count of a finished operation; 0 if it failed. */
+SF_API uint64_t sf_operation_row_count(const sf_operation *operation);
 
 #ifdef __cplusplus
 }

@@ -95,6 +95,10 @@ void sf_cel_program_free(sf_cel_program *program) {
   free(program);
 }
 
+size_t sf_cel_program_num_bytes(const sf_cel_program *program) {
+  return sizeof(*program) + program->arena.used;
+}
+
 bool sf_cel_program_reads(const sf_cel_program *program, const char *name) {
   for (uint32_t i = 0; i < program->num_variables; i++)
     if (strcmp(program->variables[i].name, name) == 0)

@@ -80,6 +80,9 @@ sf_code sf_cel_compile(const char *expression, size_t length, const sf_cel_decla
                        sf_error *error);
 void sf_cel_program_free(sf_cel_program *program);
 
+/* The memory that a program takes, but for its regular expressions. */
+size_t sf_cel_program_num_bytes(const sf_cel_program *program);
+
 /* Whether the expression may read the variable. */
 bool sf_cel_program_reads(const sf_cel_program *program, const char *name);
 

@@ -4,6 +4,7 @@
 #include "filter/program.h"
 
 #include <string.h>
+#include <xxhash.h>
 
 /* What expressions may name. */
 static const sf_cel_declaration declarations[] = {
@@ -32,6 +33,10 @@ static sf_code compile(sf_filter *filter, sf_error *error) {
   return SF_OK;
 }
 
+uint64_t sf_filter_hash_of(const char *expression) {
+  return XXH3_64bits(expression, strlen(expression));
+}
+
 sf_code sf_filter_compile(const char *expression, sf_filter **compiled, sf_error *error) {
   sf_filter *filter = sf_calloc(1, sizeof(*filter));
   if (filter == NULL || (filter->expression = sf_strdup(expression)) == NULL) {
@@ -39,6 +44,7 @@ sf_code sf_filter_compile(const char *expression, sf_filter **compiled, sf_error
     return sf_fail_memory(error, "filter");
   }
   atomic_init(&filter->references, 1);
+  filter->hash = sf_filter_hash_of(expression);
   sf_code code = name_filter(compile(filter, error), error);
   if (code == SF_OK)
     *compiled = filter;
@@ -63,8 +69,16 @@ const char *sf_filter_expression(const sf_filter *filter) {
   return filter->expression;
 }
 
+size_t sf_filter_num_bytes(const sf_filter *filter) {
+  return sizeof(*filter) + strlen(filter->expression) + sf_cel_program_num_bytes(filter->program);
+}
+
+uint64_t sf_filter_hash(const sf_filter *filter) {
+  return filter->hash;
+}
+
 sf_code sf_row_bitmap_create(uint64_t num_rows, sf_row_bitmap **created, sf_error *error) {
-  uint64_t num_bytes = (num_rows / 8 / BITMAP_ALIGNMENT + 1) * BITMAP_ALIGNMENT;
+  uint64_t num_bytes = (num_rows / 8 / BITMAP_ALIGNMENT + 2) * BITMAP_ALIGNMENT;
   sf_row_bitmap *bitmap =
       num_bytes < SIZE_MAX - sizeof(*bitmap) ? sf_calloc(1, sizeof(*bitmap) + (size_t)num_bytes) : NULL;
   if (bitmap == NULL)

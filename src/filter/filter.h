@@ -24,6 +24,9 @@ sf_code sf_filter_compile(const char *expression, sf_filter **filter, sf_error *
 void sf_filter_retain(sf_filter *filter);
 void sf_filter_release(sf_filter *filter); /* NULL is allowed */
 const char *sf_filter_expression(const sf_filter *filter);
+/* Of the expression: equal ones have equal hashes. */
+uint64_t sf_filter_hash(const sf_filter *filter);
+uint64_t sf_filter_hash_of(const char *expression);
 /* About how much memory it takes. */
 size_t sf_filter_num_bytes(const sf_filter *filter);
 
@@ -31,7 +34,7 @@ size_t sf_filter_num_bytes(const sf_filter *filter);
 typedef struct sf_row_bitmap {
   uint64_t num_rows; /* sf_shard_row_span */
   uint64_t num_matching;
-  size_t num_bytes; /* of the bits: a multiple of 64, the last ones 0 */
+  size_t num_bytes; /* of the bits: a multiple of 64, at least 64 of them behind the last row's, all 0 */
   uint8_t bits[];   /* bit r % 8 of byte r / 8: row r matches. Never set for a deleted row */
 } sf_row_bitmap;
 

@@ -10,6 +10,7 @@
 struct sf_filter {
   atomic_uint references;
   char *expression;
+  uint64_t hash;
   sf_cel_program *program;
   bool reads_id;
   bool reads_payload;

@@ -14,6 +14,7 @@ typedef struct sf_shard sf_shard;
 /* Receives the id and payload of each row that was asked for, in order. It copies them. `payload`
  * NULL: none. Returns false when memory is out. */
 typedef struct sf_row_sink {
+  bool omits_payloads; /* it is passed NULL for every payload, and none is read */
   bool (*add)(struct sf_row_sink *sink, sf_id_type id_type, int64_t id_integer, const char *id_string, size_t id_length,
               const char *payload, size_t payload_length);
 } sf_row_sink;

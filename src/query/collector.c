@@ -5,6 +5,7 @@
 /* Every collector, by its kind. */
 static const sf_collector_type *const types[SF_NUM_COLLECTORS] = {
     [SF_COLLECT_TOP_K] = &sf_top_k_collector,
+    [SF_COLLECT_RANGE] = &sf_range_collector,
 };
 
 enum { FIRST_CAPACITY = 64 };
@@ -22,6 +23,7 @@ void sf_collector_begin(sf_collector *collector, size_t num_rows) {
   collector->type = types[collector->params->kind];
   collector->max_rows = max_rows < num_rows ? max_rows : num_rows;
   collector->count = 0;
+  collector->num_found = 0;
 }
 
 void sf_collector_free(sf_collector *collector) {

@@ -24,12 +24,15 @@ static inline bool sf_scored_row_before(const sf_scored_row *a, const sf_scored_
   return a->score != b->score ? a->score < b->score : a->row < b->row;
 }
 
-typedef enum sf_collector_kind { SF_COLLECT_TOP_K, SF_NUM_COLLECTORS } sf_collector_kind;
+typedef enum sf_collector_kind { SF_COLLECT_TOP_K, SF_COLLECT_RANGE, SF_NUM_COLLECTORS } sf_collector_kind;
 
 /* What a search collects. Immutable: any thread. */
 typedef struct sf_collector_params {
   sf_collector_kind kind;
-  size_t top_k; /* SF_COLLECT_TOP_K: rows with the lowest scores, at most so many */
+  size_t
+      top_k; /* rows that are kept at most: those with the lowest scores; of SF_COLLECT_RANGE any, and all are counted */
+  bool has_max_score; /* of SF_COLLECT_RANGE always */
+  double max_score;   /* no row that scores higher is collected; not NaN */
 } sf_collector_params;
 
 typedef struct sf_collector_type sf_collector_type;
@@ -40,13 +43,14 @@ typedef struct sf_collector {
   const sf_collector_type *type;     /* set by sf_collector_begin, as is max_rows */
   size_t max_rows;                   /* it keeps no more; so many rows that score up to s rule out those above s */
   sf_scored_row *rows;               /* NULL until there is one */
+  size_t num_found;                  /* SF_COLLECT_RANGE: rows up to max_score, kept or not */
   size_t count;
   size_t capacity;
 } sf_collector;
 
 struct sf_collector_type {
   const char *name;
-  /* The most rows that a search has for results; SIZE_MAX: no bound. */
+  /* So many rows that score up to s rule out those above s; SIZE_MAX: no number of them does. */
   size_t (*max_rows)(const sf_collector_params *params);
   /* The threshold before any row is known; +infinity: none. */
   double (*first_threshold)(const sf_collector_params *params);
@@ -59,6 +63,7 @@ struct sf_collector_type {
 };
 
 extern const sf_collector_type sf_top_k_collector;
+extern const sf_collector_type sf_range_collector;
 
 size_t sf_collector_max_rows(const sf_collector_params *params);
 double sf_collector_first_threshold(const sf_collector_params *params);

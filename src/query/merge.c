@@ -42,9 +42,8 @@ bool sf_merge_add(sf_merge *merged, uint32_t shard_id, uint32_t shard_index, con
     return true;
   if (!sf_add_size(merged->count, count, &wanted))
     return false;
-  size_t max_rows = sf_collector_max_rows(merged->params);
-  if (wanted > max_rows)
-    wanted = max_rows;
+  if (wanted > merged->params->top_k)
+    wanted = merged->params->top_k;
   if (!make_room(merged, wanted))
     return false;
   size_t old = 0;

@@ -9,8 +9,11 @@ struct sf_search_response {
   sf_search_result *results;
   size_t count;
   uint32_t num_shards_queried;
+  uint64_t num_matching; /* of a search that only counts */
   double latency_ms;
-  sf_buffer text;  /* of ids and payloads, each with a NUL after it */
+  sf_buffer text; /* of ids and payloads, each with a NUL after it */
+  float *vectors; /* count × dim; NULL: none are wanted */
+  uint32_t dim;
   size_t *offsets; /* into the text, until it is sealed: of the id and the payload of each result */
 };
 
@@ -33,8 +36,47 @@ sf_code sf_search_response_create(size_t count, uint32_t num_shards_queried, sf_
   return SF_OK;
 }
 
+sf_code sf_search_response_create_count(uint64_t num_matching, uint32_t num_shards_queried,
+                                        sf_search_response **created, sf_error *error) {
+  SF_TRY(sf_search_response_create(0, num_shards_queried, created, error));
+  (*created)->num_matching = num_matching;
+  return SF_OK;
+}
+
+uint64_t sf_search_response_num_matching(const sf_search_response *response) {
+  return response->num_matching;
+}
+
 sf_search_result *sf_search_response_mutable(sf_search_response *response) {
   return response->results;
+}
+
+bool sf_search_response_add_vectors(sf_search_response *response, uint32_t dim) {
+  size_t length;
+  response->dim = dim;
+  response->vectors =
+      sf_multiply_size(response->count, dim, &length) ? sf_calloc(length, sizeof(*response->vectors)) : NULL;
+  return response->vectors != NULL;
+}
+
+/* The segment that has the row: a shard has one for each result. */
+static const sf_vector_segment *segment_of(const sf_shard *shard, uint64_t row) {
+  size_t low = 0;
+  size_t high = shard->num_segments;
+  while (high - low > 1) {
+    size_t middle = low + (high - low) / 2;
+    *(shard->segments[middle].first_row <= row ? &low : &high) = middle;
+  }
+  return &shard->segments[low];
+}
+
+void sf_search_response_set_vector(sf_search_response *response, size_t index, const sf_shard *shard, uint64_t row) {
+  const sf_vector_segment *segment = segment_of(shard, row);
+  uint32_t dim = response->dim;
+  float *vector = response->vectors + index * dim;
+  memcpy(vector, segment->vectors + (row - segment->first_row) * dim, dim * sizeof(float));
+  response->results[index].vector = vector;
+  response->results[index].dim = dim;
 }
 
 /* Appends text with its NUL; *offset says where it went. */
@@ -99,22 +141,26 @@ typedef struct fetch_state {
 /* Fetches the merged rows of one shard: of the one that has the merged row `first`, which is its first. */
 static sf_code fetch_shard_rows(const sf_response_params *params, size_t first, fetch_state *state,
                                 sf_search_response *response, sf_error *error) {
-  const sf_merged_row *merged = params->merged->items;
+  const sf_merged_row *merged = params->merged->items + params->offset;
   uint32_t shard_index = merged[first].shard_index;
   size_t count = 0;
-  for (size_t i = first; i < params->merged->count; i++)
+  for (size_t i = first; i < response->count; i++)
     if (merged[i].shard_index == shard_index) {
       state->rows[count] = merged[i].row;
       state->indexes[count++] = i;
       state->fetched[i] = true;
+      if (params->dim > 0)
+        sf_search_response_set_vector(response, i, params->shards[shard_index], merged[i].row);
     }
-  row_target target = {
-      .sink.add = add_row, .response = response, .indexes = state->indexes, .has_integer_ids = params->has_integer_ids};
+  row_target target = {.sink = {.add = add_row, .omits_payloads = params->omits_payloads},
+                       .response = response,
+                       .indexes = state->indexes,
+                       .has_integer_ids = params->has_integer_ids};
   return sf_shard_fetch_rows(params->shards[shard_index], state->rows, count, &target.sink, error);
 }
 
 static sf_code fetch_rows(const sf_response_params *params, sf_search_response *response, sf_error *error) {
-  size_t count = params->merged->count;
+  size_t count = response->count;
   fetch_state state = {.fetched = sf_calloc(count, sizeof(*state.fetched)),
                        .rows = sf_calloc(count, sizeof(*state.rows)),
                        .indexes = sf_calloc(count, sizeof(*state.indexes))};
@@ -136,16 +182,21 @@ static sf_code fetch_rows(const sf_response_params *params, sf_search_response *
 
 sf_code sf_search_response_fetch(const sf_response_params *params, sf_search_response **fetched, sf_error *error) {
   const sf_merge *merged = params->merged;
+  size_t offset = params->offset < merged->count ? params->offset : merged->count;
   sf_search_response *response = NULL;
-  SF_TRY(sf_search_response_create(merged->count, params->num_shards, &response, error));
-  sf_code code = fetch_rows(params, response, error);
+  SF_TRY(sf_search_response_create(merged->count - offset, params->num_shards, &response, error));
+  sf_code code = SF_OK;
+  if (params->dim > 0 && !sf_search_response_add_vectors(response, params->dim))
+    code = sf_fail_memory(error, "vectors of results");
+  if (code == SF_OK && response->count > 0)
+    code = fetch_rows(params, response, error);
   if (code != SF_OK) {
     sf_search_response_free(response);
     return code;
   }
-  for (size_t i = 0; i < merged->count; i++) {
-    response->results[i].score = merged->items[i].score;
-    response->results[i].shard_id = merged->items[i].shard_id;
+  for (size_t i = 0; i < response->count; i++) {
+    response->results[i].score = merged->items[offset + i].score;
+    response->results[i].shard_id = merged->items[offset + i].shard_id;
   }
   *fetched = response;
   return SF_OK;
@@ -176,6 +227,7 @@ void sf_search_response_free(sf_search_response *response) {
     return;
   sf_buffer_free(&response->text);
   free(response->results);
+  free(response->vectors);
   free(response->offsets);
   free(response);
 }

@@ -25,6 +25,16 @@ sf_outcome sf_search_responses_outcome(sf_search_response **responses, size_t co
   return (sf_outcome){.kind = &batch_responses, .value = responses, .count = count};
 }
 
+static const sf_outcome_kind row_count = {.name = "count of rows"};
+
+sf_outcome sf_row_count_outcome(uint64_t num_rows) {
+  return (sf_outcome){.kind = &row_count, .count = (size_t)num_rows};
+}
+
+uint64_t sf_operation_row_count(const sf_operation *operation) {
+  return sf_operation_count(operation, &row_count);
+}
+
 sf_search_response *sf_operation_take_response(sf_operation *operation) {
   return sf_operation_take(operation, &one_response, NULL);
 }

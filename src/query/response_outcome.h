@@ -11,4 +11,7 @@ sf_outcome sf_search_response_outcome(sf_search_response *response);
 /* The same for a batch of `count` responses; the array, which is from the heap, is owned too. */
 sf_outcome sf_search_responses_outcome(sf_search_response **responses, size_t count);
 
+/* A number of rows. */
+sf_outcome sf_row_count_outcome(uint64_t num_rows);
+
 #endif

@@ -182,3 +182,15 @@ void sf_scheduler_shard_loaded(sf_shard_waiter *waiter, sf_shard *shard, sf_code
   sf_scheduler_advance(search);
   sf_search_release(search);
 }
+
+void sf_scheduler_bitmap_ready(sf_bitmap_waiter *waiter, const sf_shard_bitmap *bitmap, sf_code code,
+                               const sf_error *error) {
+  sf_shard_search *filtered = ((sf_shard_filter *)waiter)->of;
+  sf_search *search = filtered->search;
+  pthread_mutex_lock(&search->mutex);
+  sf_search_add_bitmap_locked(search, filtered, bitmap, code, error);
+  sf_search_start_shards_locked(search);
+  pthread_mutex_unlock(&search->mutex);
+  sf_scheduler_advance(search);
+  sf_search_release(search);
+}

@@ -25,4 +25,8 @@ void sf_scheduler_advance(sf_search *search);
 /* The waiter's callback of each sf_shard_search. Drops the waiter's reference. */
 void sf_scheduler_shard_loaded(sf_shard_waiter *waiter, sf_shard *shard, sf_code code, const sf_error *error);
 
+/* The waiter's callback of each sf_shard_filter. Drops the waiter's reference. */
+void sf_scheduler_bitmap_ready(sf_bitmap_waiter *waiter, const sf_shard_bitmap *bitmap, sf_code code,
+                               const sf_error *error);
+
 #endif

@@ -23,6 +23,8 @@ void sf_search_release(sf_search *search) {
   sf_merge_free(&search->merged);
   pthread_cond_destroy(&search->changed);
   pthread_mutex_destroy(&search->mutex);
+  sf_filter_release(search->filter);
+  free(search->filters);
   free(search->query);
   free(search->shard_events);
   free(search);
@@ -34,6 +36,8 @@ static void init_shards(sf_search *search, const sf_search_params *params) {
     if (manifest->shards[params->shard_ids[i]].db_url != NULL)
       search->shards[search->num_shards++] = (sf_shard_search){
           .waiter.loaded = sf_scheduler_shard_loaded, .search = search, .shard_id = params->shard_ids[i]};
+  for (size_t i = 0; i < search->num_shards && search->filters != NULL; i++)
+    search->filters[i] = (sf_shard_filter){.waiter.ready = sf_scheduler_bitmap_ready, .of = &search->shards[i]};
   search->max_in_flight = params->max_concurrency == 0 ? search->num_shards : params->max_concurrency;
 }
 
@@ -51,8 +55,10 @@ static sf_search *allocate(const sf_search_params *params, uint32_t dim) {
   if ((search->query = sf_calloc((size_t)dim * 2, sizeof(float))) == NULL ||
       (sf_event_has_callback(params->events) &&
        (search->shard_events = sf_calloc(params->num_shards, sizeof(sf_shard_event))) == NULL) ||
+      (params->filter != NULL && (search->filters = sf_calloc(params->num_shards, sizeof(sf_shard_filter))) == NULL) ||
       pthread_mutex_init(&search->mutex, NULL) != 0 || !sf_condition_init(&search->changed)) {
     sf_pruning_threshold_free(&search->pruning_threshold);
+    free(search->filters);
     free(search->query);
     free(search->shard_events);
     free(search);
@@ -67,7 +73,15 @@ sf_code sf_search_create(const sf_search_params *params, sf_search **created, sf
   if (search == NULL)
     return sf_fail_memory(error, "search");
   atomic_init(&search->references, 1);
-  memcpy(search->query, params->query, manifest->dim * sizeof(float));
+  if (params->query != NULL)
+    memcpy(search->query, params->query, manifest->dim * sizeof(float));
+  if (params->filter != NULL)
+    sf_filter_retain(params->filter);
+  search->filter = params->filter;
+  search->offset = params->offset;
+  search->wants_vectors = params->wants_vectors;
+  search->omits_payloads = params->omits_payloads;
+  search->counts_only = params->query == NULL;
   /* Each shard sets its own convention; what depends on the query alone does not depend on it. */
   sf_query_vector_init(&search->query_vector, search->query, manifest->dim, SF_SCORE_COSINE,
                        search->query + manifest->dim);
@@ -82,7 +96,21 @@ sf_code sf_search_create(const sf_search_params *params, sf_search **created, sf
   return SF_OK;
 }
 
+/* Of a range, all are to be results. */
+static sf_code check_range(const sf_search *search, sf_error *error) {
+  const sf_collector_params *collector = &search->collector;
+  if (collector->kind != SF_COLLECT_RANGE || search->num_found <= collector->top_k)
+    return SF_OK;
+  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
+                 "max_score: expected at most %zu results (max_results) after offset %zu, found %llu",
+                 collector->top_k - search->offset, search->offset,
+                 (unsigned long long)(search->num_found - search->offset));
+}
+
 static sf_code fetch_response(const sf_search *search, sf_search_response **response, sf_error *error) {
+  if (search->counts_only)
+    return sf_search_response_create_count(search->num_matching, (uint32_t)search->num_shards, response, error);
+  SF_TRY(check_range(search, error));
   sf_shard **shards = sf_calloc(search->num_shards, sizeof(sf_shard *));
   if (shards == NULL)
     return sf_fail_memory(error, "results");
@@ -91,6 +119,9 @@ static sf_code fetch_response(const sf_search *search, sf_search_response **resp
   const sf_response_params params = {.merged = &search->merged,
                                      .shards = shards,
                                      .num_shards = (uint32_t)search->num_shards,
+                                     .offset = search->offset,
+                                     .omits_payloads = search->omits_payloads,
+                                     .dim = search->wants_vectors ? search->query_vector.dim : 0,
                                      .has_integer_ids =
                                          sf_served_snapshot_metadata(search->served)->manifest.has_integer_ids,
                                      .cancellation = &search->cancellation};
@@ -125,19 +156,21 @@ static void emit_shard_event(const sf_search *search, size_t index) {
 }
 
 /* Once the outcome is certain. */
-static void emit_events(const sf_search *search) {
+static void emit_events(const sf_search *search, const sf_search_response *response) {
   if (search->shard_events == NULL)
     return;
   for (size_t i = 0; i < search->num_shards; i++)
     emit_shard_event(search, i);
-  size_t top_k = search->collector.top_k;
+  size_t top_k = search->collector.kind == SF_COLLECT_RANGE ? 0 : search->collector.top_k - search->offset;
   sf_event_emit(search->events,
                 (sf_event){.type = SF_EVENT_SEARCH,
                            .code = search->code,
                            .message = search->code == SF_OK ? NULL : search->error.message,
                            .duration_ms = milliseconds_between(search->started, sf_monotonic_nanoseconds()),
                            .num_shards = (uint32_t)search->num_shards,
-                           .num_results = search->code == SF_OK ? search->merged.count : 0,
+                           .num_results = response != NULL ? sf_search_response_count(response) : 0,
+                           .num_matching = search->num_matching,
+                           .filter_ms = search->filter_ms,
                            .top_k = top_k > INT64_MAX ? INT64_MAX : (int64_t)top_k});
 }
 
@@ -153,7 +186,7 @@ void sf_search_complete(sf_search *search) {
   return_all_shards(search);
   sf_served_snapshot_release(search->served);
   search->served = NULL;
-  emit_events(search);
+  emit_events(search, response);
   if (!search->is_blocking)
     search->done(search->context, search->code, &search->error, response);
   pthread_mutex_lock(&search->mutex);

@@ -8,6 +8,7 @@
 #define SF_QUERY_SEARCH_H
 
 #include "base/report.h"
+#include "filter/filter.h"
 #include "query/collector.h"
 #include "query/served_snapshot.h"
 #include "shardyfusion/search.h"
@@ -19,10 +20,14 @@ typedef struct sf_search sf_search;
 typedef void (*sf_search_callback)(void *context, sf_code code, const sf_error *error, sf_search_response *response);
 
 typedef struct sf_search_params {
-  sf_served_snapshot *served; /* retained */
-  sf_executor *executor;      /* borrowed for as long as the search lives, as are the events */
-  const float *query;         /* dim finite components; copied */
-  sf_collector_params collector;
+  sf_served_snapshot *served;    /* retained */
+  sf_executor *executor;         /* borrowed for as long as the search lives, as are the events */
+  const float *query;            /* dim finite components; copied. NULL: only counts the rows that match the filter */
+  sf_filter *filter;             /* retained. NULL: every row matches */
+  sf_collector_params collector; /* of all results, those that `offset` leaves out included */
+  size_t offset;                 /* results to leave out, the nearest */
+  bool wants_vectors;
+  bool omits_payloads;
   const uint32_t *shard_ids; /* each once; copied */
   size_t num_shards;
   uint32_t max_concurrency;        /* 0: no bound */

@@ -2,6 +2,8 @@
 
 #include "base/time.h"
 
+#include <math.h>
+
 /* Lets other searches see which task of the shard is next. */
 static void register_position_locked(const sf_search *search, sf_shard_search *of) {
   if (sf_collector_max_rows(&search->collector) > SF_MAX_SHARED_ROWS)
@@ -33,10 +35,23 @@ static void fill_event_locked(sf_shard_event *event, const sf_shard *shard) {
   event->num_not_finite = sf_shard_num_not_finite(shard);
 }
 
+static sf_shard_filter *filter_of(const sf_shard_search *of) {
+  return of->search->filters == NULL ? NULL : &of->search->filters[of - of->search->shards];
+}
+
+static void return_bitmap_locked(const sf_shard_search *of) {
+  sf_shard_filter *filter = filter_of(of);
+  if (filter == NULL || filter->bitmap == NULL)
+    return;
+  sf_filter_bitmaps_return(sf_served_snapshot_bitmaps(of->search->served), filter->bitmap);
+  filter->bitmap = NULL;
+}
+
 /* Of a shard with no task left, to take or running. */
 static void finish_shard_locked(sf_search *search, sf_shard_search *finished) {
   search->num_in_flight--;
   sf_plan_free(&finished->plan);
+  return_bitmap_locked(finished);
   if (search->shard_events != NULL)
     fill_event_locked(&search->shard_events[finished - search->shards], finished->shard);
   if (finished->has_merged_rows || finished->shard == NULL)
@@ -46,29 +61,85 @@ static void finish_shard_locked(sf_search *search, sf_shard_search *finished) {
 }
 
 static void plan_shard_locked(sf_search *search, sf_shard_search *of) {
+  const sf_shard_filter *filter = filter_of(of);
+  if (search->counts_only || (filter != NULL && filter->bitmap->rows->num_matching == 0))
+    return;
   const sf_plan_params params = {.shard = of->shard, .query = &search->query_vector, .collector = &search->collector};
   sf_error error;
   sf_error_clear(&error);
   sf_code code = sf_plan_make(&params, &of->plan, &error);
+  of->plan.filter = filter != NULL ? filter->bitmap->rows->bits : NULL;
   if (code != SF_OK)
     sf_search_fail_locked(search, code, &error);
+}
+
+/* Drops a reference that is never the last: the calling thread holds another. */
+static void drop_reference(sf_search *search) {
+  atomic_fetch_sub_explicit(&search->references, 1, memory_order_relaxed);
+}
+
+/* A shard whose rows can be scanned, as far as the search has not failed. */
+static void begin_shard_locked(sf_search *search, sf_shard_search *begun) {
+  if (search->code == SF_OK)
+    plan_shard_locked(search, begun);
+  if (sf_plan_has_task(&begun->plan))
+    push_ready_locked(search, begun);
+  else
+    finish_shard_locked(search, begun);
+}
+
+static sf_bitmap_request bitmap_request(const sf_search *search, const sf_shard_search *of) {
+  return (sf_bitmap_request){
+      .served = search->served, .executor = search->executor, .filter = search->filter, .db_id = of->shard_id};
+}
+
+/* Takes in a bitmap that was acquired. */
+static void add_bitmap_locked(sf_search *search, sf_shard_search *to, const sf_shard_bitmap *bitmap) {
+  filter_of(to)->bitmap = bitmap;
+  search->num_matching += bitmap->rows->num_matching;
+}
+
+/* Acquires the bitmap of the shard's rows, or waits for it. */
+static void start_filter_locked(sf_search *search, sf_shard_search *of) {
+  const sf_bitmap_request request = bitmap_request(search, of);
+  sf_shard_filter *filter = filter_of(of);
+  const sf_shard_bitmap *bitmap;
+  sf_error error;
+  sf_error_clear(&error);
+  filter->is_waiting = true;
+  sf_search_retain(search); /* for the waiter */
+  sf_code code = sf_filter_bitmaps_acquire(&request, &filter->waiter, &bitmap, &error);
+  if (code == SF_OK && bitmap == NULL)
+    return;
+  filter->is_waiting = false;
+  drop_reference(search);
+  if (code == SF_OK)
+    add_bitmap_locked(search, of, bitmap);
+  else
+    sf_search_fail_locked(search, code, &error);
+  begin_shard_locked(search, of);
 }
 
 void sf_search_add_shard_locked(sf_search *search, sf_shard_search *to, sf_shard *shard) {
   to->shard = shard;
   if (search->shard_events != NULL)
     search->shard_events[to - search->shards] = (sf_shard_event){.acquired = sf_monotonic_nanoseconds()};
-  if (search->code == SF_OK)
-    plan_shard_locked(search, to);
-  if (sf_plan_has_task(&to->plan))
-    push_ready_locked(search, to);
+  if (search->filter != NULL && search->code == SF_OK)
+    start_filter_locked(search, to);
   else
-    finish_shard_locked(search, to);
+    begin_shard_locked(search, to);
 }
 
-/* Drops a reference that is never the last: the calling thread holds another. */
-static void drop_reference(sf_search *search) {
-  atomic_fetch_sub_explicit(&search->references, 1, memory_order_relaxed);
+void sf_search_add_bitmap_locked(sf_search *search, sf_shard_search *to, const sf_shard_bitmap *bitmap, sf_code code,
+                                 const sf_error *error) {
+  filter_of(to)->is_waiting = false;
+  if (code != SF_OK)
+    sf_search_fail_locked(search, code, error);
+  else {
+    add_bitmap_locked(search, to, bitmap);
+    search->filter_ms = fmax(search->filter_ms, bitmap->account.decode_ms + bitmap->account.evaluate_ms);
+  }
+  begin_shard_locked(search, to);
 }
 
 void sf_search_start_shards_locked(sf_search *search) {
@@ -104,9 +175,23 @@ static void stop_ready_locked(sf_search *search) {
   }
 }
 
+/* Whether the shard waited for a bitmap, and does no more. */
+static bool stop_filter_locked(sf_search *search, sf_shard_search *of) {
+  const sf_bitmap_request request = bitmap_request(search, of);
+  sf_shard_filter *filter = filter_of(of);
+  if (filter == NULL || !filter->is_waiting || !sf_filter_bitmaps_stop_waiting(&request, &filter->waiter))
+    return false;
+  filter->is_waiting = false;
+  drop_reference(search);
+  finish_shard_locked(search, of);
+  return true;
+}
+
 static void stop_waiting_locked(sf_search *search) {
   for (size_t i = 0; i < search->next_shard; i++) {
     sf_shard_search *waiting = &search->shards[i];
+    if (stop_filter_locked(search, waiting))
+      continue;
     if (!waiting->is_waiting || !sf_served_snapshot_stop_waiting(search->served, waiting->shard_id, &waiting->waiter))
       continue;
     waiting->is_waiting = false;
@@ -135,11 +220,13 @@ sf_scan_task sf_search_take_task_locked(sf_search *search, sf_shard_search *from
   return task;
 }
 
-static void merge_rows_locked(sf_search *search, sf_shard_search *of, const sf_scored_row *rows, size_t count) {
+static void merge_rows_locked(sf_search *search, sf_shard_search *of, const sf_collector *collector) {
   size_t num_taken;
   if (search->code != SF_OK)
     return;
-  if (!sf_merge_add(&search->merged, of->shard_id, (uint32_t)(of - search->shards), rows, count, &num_taken)) {
+  search->num_found += collector->num_found;
+  if (!sf_merge_add(&search->merged, of->shard_id, (uint32_t)(of - search->shards), collector->rows, collector->count,
+                    &num_taken)) {
     sf_error error;
     sf_search_fail_locked(search, sf_fail_memory(&error, "results"), &error);
   } else if (num_taken > 0) {
@@ -149,11 +236,11 @@ static void merge_rows_locked(sf_search *search, sf_shard_search *of, const sf_s
 }
 
 void sf_search_return_task_locked(sf_search *search, sf_shard_search *of, sf_code code, const sf_error *error,
-                                  const sf_scored_row *rows, size_t count) {
+                                  const sf_collector *collector) {
   if (code != SF_OK)
     sf_search_fail_locked(search, code, error);
   else
-    merge_rows_locked(search, of, rows, count);
+    merge_rows_locked(search, of, collector);
   of->num_running--;
   if (of->num_running == 0 && sf_plan_is_done(&of->plan))
     finish_shard_locked(search, of);

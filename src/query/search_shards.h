@@ -19,15 +19,19 @@ void sf_search_start_shards_locked(sf_search *search);
 /* Takes in a shard that was acquired, and plans its scan. */
 void sf_search_add_shard_locked(sf_search *search, sf_shard_search *to, sf_shard *shard);
 
+/* Takes in the bitmap of a shard's rows, which has come or failed to be made, and plans the scan of the shard. */
+void sf_search_add_bitmap_locked(sf_search *search, sf_shard_search *to, const sf_shard_bitmap *bitmap, sf_code code,
+                                 const sf_error *error);
+
 /* Keeps the first failure, and stops what is not being scanned right now. */
 void sf_search_fail_locked(sf_search *search, sf_code code, const sf_error *error);
 
 /* The next task of a shard that has one. */
 sf_scan_task sf_search_take_task_locked(sf_search *search, sf_shard_search *from);
 
-/* Takes the result of a task: merges its rows, or fails the search. */
+/* Takes the result of a task: merges the collected rows, or fails the search. */
 void sf_search_return_task_locked(sf_search *search, sf_shard_search *of, sf_code code, const sf_error *error,
-                                  const sf_scored_row *rows, size_t count);
+                                  const sf_collector *collector);
 
 /* How many tasks are ready, or `limit` where there are at least as many. An estimate. */
 size_t sf_search_count_tasks_locked(const sf_search *search, size_t limit);

@@ -8,6 +8,7 @@
 #ifndef SF_QUERY_SEARCH_STATE_H
 #define SF_QUERY_SEARCH_STATE_H
 
+#include "query/filter_bitmaps.h"
 #include "query/merge.h"
 #include "query/plan.h"
 #include "query/pruning_threshold.h"
@@ -31,6 +32,14 @@ typedef struct sf_shard_search {
   struct sf_shard_search *previous; /* in the list of ready ones */
 } sf_shard_search;
 
+/* The filter of a shard's rows, where the search has one. The mutex of the search guards it. */
+typedef struct sf_shard_filter {
+  sf_bitmap_waiter waiter; /* first: the bitmaps pass it to `ready` */
+  sf_shard_search *of;
+  const sf_shard_bitmap *bitmap; /* acquired; NULL before that, and once it was returned */
+  bool is_waiting;               /* the bitmaps will call the waiter */
+} sf_shard_filter;
+
 /* What the event of a shard says. */
 typedef struct sf_shard_event {
   uint64_t acquired; /* when its shard could be scanned, and when that was done; sf_monotonic_nanoseconds */
@@ -50,6 +59,12 @@ struct sf_search {
   size_t num_shards;
   size_t max_in_flight;
   uint64_t started;
+  size_t offset; /* results to leave out, the nearest */
+  bool wants_vectors;
+  bool omits_payloads;
+  sf_filter *filter;        /* NULL: all rows */
+  sf_shard_filter *filters; /* of each shard; NULL without a filter */
+  bool counts_only;         /* how many rows match; nothing is scanned */
   const sf_event_listener *events;
   sf_shard_event *shard_events; /* of each shard; NULL: no callback */
   sf_search_callback done;
@@ -66,6 +81,9 @@ struct sf_search {
   sf_shard_search *last_ready;
   sf_shard_search *to_return; /* those whose shards are returned once the mutex is free */
   sf_merge merged;
+  uint64_t num_found;    /* SF_COLLECT_RANGE: rows up to max_score */
+  uint64_t num_matching; /* rows, of the shards whose bitmaps have come */
+  double filter_ms;      /* that bitmaps took which were made for this search: of the one that took longest */
   bool has_started;
   bool is_blocking;       /* a thread is in sf_search_run */
   bool is_caller_waiting; /* that thread waits for a task, or is about to scan */

@@ -5,6 +5,7 @@
 #include "base/thread.h"
 #include "base/time.h"
 #include "cache/cache_limit.h"
+#include "query/filter_bitmaps.h"
 #include "query/shard_params.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ struct sf_served_snapshot {
   sf_served_snapshot_params params;
   char *cache_dir;
   sf_scan_registry *scans;
+  sf_filter_bitmaps *bitmaps;
   atomic_uint references;
   pthread_mutex_t mutex; /* guards all below; the executor's may be taken inside */
   uint32_t num_loaded;
@@ -50,7 +52,9 @@ sf_code sf_served_snapshot_create(const sf_served_snapshot_params *params, sf_se
   served->entries = sf_calloc(num_dbs, sizeof(*served->entries));
   if (served->cache_dir == NULL || served->entries == NULL ||
       sf_scan_registry_create(num_dbs, &served->scans, NULL) != SF_OK ||
+      sf_filter_bitmaps_create(params->max_filter_bytes, &served->bitmaps, NULL) != SF_OK ||
       pthread_mutex_init(&served->mutex, NULL) != 0) {
+    sf_filter_bitmaps_free(served->bitmaps);
     sf_scan_registry_free(served->scans);
     free(served->cache_dir);
     free(served->entries);
@@ -147,6 +151,21 @@ sf_code sf_served_snapshot_acquire(sf_served_snapshot *served, uint32_t db_id, s
   }
   pthread_mutex_unlock(&served->mutex);
   return code;
+}
+
+void sf_served_snapshot_use_again(sf_served_snapshot *served, uint32_t db_id) {
+  pthread_mutex_lock(&served->mutex);
+  SF_ASSERT(served->entries[db_id].num_users > 0);
+  served->entries[db_id].num_users++;
+  pthread_mutex_unlock(&served->mutex);
+}
+
+sf_shard *sf_served_snapshot_loaded(sf_served_snapshot *served, uint32_t db_id) {
+  pthread_mutex_lock(&served->mutex);
+  SF_ASSERT(served->entries[db_id].num_users > 0);
+  sf_shard *shard = served->entries[db_id].shard;
+  pthread_mutex_unlock(&served->mutex);
+  return shard;
 }
 
 /* Says once that vectors of the shard are left out, which its writer may not know. The shard is acquired. */
@@ -297,6 +316,7 @@ void sf_served_snapshot_release(sf_served_snapshot *served) {
     sf_shard_close(served->entries[i].shard);
   sf_served_snapshot_params params = served->params;
   pthread_mutex_destroy(&served->mutex);
+  sf_filter_bitmaps_free(served->bitmaps);
   sf_scan_registry_free(served->scans);
   free(served->entries);
   free(served->cache_dir);
@@ -306,6 +326,10 @@ void sf_served_snapshot_release(sf_served_snapshot *served) {
 
 const sf_snapshot *sf_served_snapshot_metadata(const sf_served_snapshot *served) {
   return served->params.snapshot;
+}
+
+sf_filter_bitmaps *sf_served_snapshot_bitmaps(const sf_served_snapshot *served) {
+  return served->bitmaps;
 }
 
 sf_scan_registry *sf_served_snapshot_scans(const sf_served_snapshot *served) {

@@ -13,6 +13,7 @@
 #include "snapshot/snapshot.h"
 
 typedef struct sf_served_snapshot sf_served_snapshot;
+typedef struct sf_filter_bitmaps sf_filter_bitmaps; /* query/filter_bitmaps.h */
 
 /* What shards are loaded with. All borrowed for as long as it lives; cache_dir is copied. */
 typedef struct sf_served_snapshot_params {
@@ -23,6 +24,7 @@ typedef struct sf_served_snapshot_params {
   const char *cache_dir;
   uint32_t max_shards;             /* 0: no bound */
   uint64_t max_cache_bytes;        /* of the local cache on disk; 0: no bound */
+  uint64_t max_filter_bytes;       /* of the bitmaps of filters; 0: SF_DEFAULT_FILTER_BYTES */
   const sf_log *log;               /* NULL: silent */
   const char *shard_format;        /* the only one to look for; NULL: any */
   const sf_event_listener *events; /* NULL: no callback */
@@ -41,6 +43,9 @@ const sf_snapshot *sf_served_snapshot_metadata(const sf_served_snapshot *served)
 /* The registry of the active scans of these shards, through which searches share scans. Borrowed. */
 sf_scan_registry *sf_served_snapshot_scans(const sf_served_snapshot *served);
 
+/* The bitmaps of filters for these shards. Borrowed. */
+sf_filter_bitmaps *sf_served_snapshot_bitmaps(const sf_served_snapshot *served);
+
 /* A search that waits for a shard; embedded. */
 typedef struct sf_shard_waiter {
   struct sf_shard_waiter *next;
@@ -51,6 +56,10 @@ typedef struct sf_shard_waiter {
 /* Acquires the shard if it is loaded. Otherwise *shard is NULL, and the waiter will be called. */
 sf_code sf_served_snapshot_acquire(sf_served_snapshot *served, uint32_t db_id, sf_shard_waiter *waiter,
                                    sf_shard **shard, sf_error *error);
+/* Acquires a shard once more that the caller has acquired. */
+void sf_served_snapshot_use_again(sf_served_snapshot *served, uint32_t db_id);
+/* A shard that the caller has acquired. */
+sf_shard *sf_served_snapshot_loaded(sf_served_snapshot *served, uint32_t db_id);
 /* Returns an acquired shard. */
 void sf_served_snapshot_return(sf_served_snapshot *served, uint32_t db_id);
 /* True when the waiter will not be called; false when it was, or is about to be. A load without a waiter is

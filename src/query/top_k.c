@@ -1,6 +1,6 @@
 /*
  * The collector of the k rows with the lowest scores: as they come until there are k, then a binary heap whose root is the
- * worst of them (Williams, "Algorithm 232: Heapsort", CACM 1964). Its threshold is that row's score. A row that ties with
+ * worst of them (Williams, "Algorithm 232: Heapsort", CACM 1964). Its threshold is that row's score, or max_score before. A row that ties with
  * the worst is kept if its number is lower, so that the result does not depend on the order of the rows.
  */
 #include "query/collector.h"
@@ -12,8 +12,7 @@ static size_t max_rows(const sf_collector_params *params) {
 }
 
 static double first_threshold(const sf_collector_params *params) {
-  (void)params;
-  return INFINITY;
+  return params->has_max_score ? params->max_score : INFINITY;
 }
 
 /* Puts the row where it belongs at or below `position`, which is free. */
@@ -39,6 +38,8 @@ static bool is_full(const sf_collector *collector) {
 }
 
 static bool add(sf_collector *collector, sf_scored_row row) {
+  if (row.score > first_threshold(collector->params))
+    return true;
   if (is_full(collector)) {
     if (collector->count > 0 && sf_scored_row_before(&row, &collector->rows[0]))
       sift_down(collector->rows, collector->count, 0, row);
@@ -52,7 +53,7 @@ static bool add(sf_collector *collector, sf_scored_row row) {
 }
 
 static double threshold(const sf_collector *collector) {
-  return is_full(collector) && collector->count > 0 ? collector->rows[0].score : INFINITY;
+  return is_full(collector) && collector->count > 0 ? collector->rows[0].score : first_threshold(collector->params);
 }
 
 /* Heapsort: the worst of those that are left goes to their end. */

@@ -7,7 +7,8 @@
 sf_code sf_reader_create(const sf_reader_options *options, sf_reader **created, sf_error *error) {
   sf_reader *reader = sf_calloc(1, sizeof(*reader));
   if (reader == NULL || pthread_mutex_init(&reader->mutex, NULL) != 0 ||
-      pthread_mutex_init(&reader->refresh_mutex, NULL) != 0 || !sf_condition_init(&reader->changed)) {
+      pthread_mutex_init(&reader->refresh_mutex, NULL) != 0 || !sf_condition_init(&reader->changed) ||
+      sf_filter_cache_create(&reader->filters, NULL) != SF_OK) {
     free(reader);
     return sf_fail_memory(error, "reader");
   }
@@ -15,6 +16,7 @@ sf_code sf_reader_create(const sf_reader_options *options, sf_reader **created, 
   reader->max_concurrency = options->max_concurrency;
   reader->max_cached_shards = options->max_cached_shards;
   reader->max_cache_bytes = options->max_cache_bytes;
+  reader->max_filter_bytes = options->max_filter_bytes;
   reader->max_fallback_attempts = sf_reader_options_fallback_attempts(options);
   reader->preload_shards = options->preload_shards;
   reader->log = (sf_log){.callback = options->log, .user_data = options->log_user_data};
@@ -45,6 +47,7 @@ void sf_reader_destroy(sf_reader *reader) {
   pthread_cond_destroy(&reader->changed);
   pthread_mutex_destroy(&reader->mutex);
   pthread_mutex_destroy(&reader->refresh_mutex);
+  sf_filter_cache_free(reader->filters);
   free(reader->cache_dir);
   free(reader->shard_format);
   free(reader->manifest_ref);

@@ -16,6 +16,7 @@
 #include "base/report.h"
 #include "base/thread.h"
 #include "query/search.h"
+#include "reader/filter_cache.h"
 
 /* Work under way that closing waits for, or cancels; embedded in what it belongs to. */
 typedef struct sf_activity {
@@ -36,6 +37,7 @@ struct sf_reader {
   uint32_t max_concurrency;
   uint32_t max_cached_shards;
   uint64_t max_cache_bytes;
+  uint64_t max_filter_bytes;
   uint32_t max_fallback_attempts;
   bool preload_shards;
   sf_log log;
@@ -50,6 +52,7 @@ struct sf_reader {
   sf_storage *storage;
   sf_shard_resources *resources;
   sf_executor *executor;
+  sf_filter_cache *filters;
   sf_served_snapshot *served; /* for new searches; NULL once closed */
   uint32_t num_jobs;          /* operations that were submitted and will use the reader */
   uint32_t num_snapshots;     /* not freed yet: the served one, and older ones that searches still use */

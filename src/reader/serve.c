@@ -33,6 +33,7 @@ static sf_code make_servable(sf_reader *reader, sf_snapshot *snapshot, const sf_
                                             .events = &reader->events,
                                             .max_shards = reader->max_cached_shards,
                                             .max_cache_bytes = reader->max_cache_bytes,
+                                            .max_filter_bytes = reader->max_filter_bytes,
                                             .log = &reader->log,
                                             .freed = free_snapshot,
                                             .freed_context = owned};

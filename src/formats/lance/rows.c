@@ -63,11 +63,12 @@ static sf_code read_row_of(const sf_lance_fragment *fragment, uint64_t row, row_
   return read_columns(fragment, row, true, true, reader, text, error);
 }
 
-static sf_code read_row(const sf_lance_rows *from, uint64_t row, row_reader *reader, row_text *text, sf_error *error) {
+static sf_code read_row(const sf_lance_rows *from, uint64_t row, bool wants_payload, row_reader *reader, row_text *text,
+                        sf_error *error) {
   const sf_lance_fragment *fragment = find_fragment(from, row);
   if (fragment == NULL)
     return SF_LANCE_BAD(error, "row %llu is not among the shard's", (unsigned long long)row);
-  return read_row_of(fragment, row - fragment->first_row, reader, text, error);
+  return read_columns(fragment, row - fragment->first_row, true, wants_payload, reader, text, error);
 }
 
 /* A string that is there has a place, also when it is empty. */
@@ -89,6 +90,7 @@ typedef struct parallel_fetch {
   const sf_lance_rows *from;
   const uint64_t *rows;
   size_t count;
+  bool wants_payloads;
   row_text *texts;       /* by row; owns their bytes */
   pthread_mutex_t mutex; /* guards the fields after it */
   size_t next;
@@ -127,7 +129,7 @@ static void *read_rows(void *argument) {
   size_t index;
   while (take_row(work, &index)) {
     row_text text;
-    sf_code code = read_row(work->from, work->rows[index], &reader, &text, &error);
+    sf_code code = read_row(work->from, work->rows[index], work->wants_payloads, &reader, &text, &error);
     if (code == SF_OK) {
       bool kept = keep(&text.id);
       kept = keep(&text.payload) && kept;
@@ -162,7 +164,7 @@ static void free_text(const sf_lance_bytes *bytes) {
 
 static sf_code fetch_in_parallel(const sf_lance_rows *from, const uint64_t *rows, size_t count, sf_row_sink *sink,
                                  sf_error *error) {
-  parallel_fetch work = {.from = from, .rows = rows, .count = count};
+  parallel_fetch work = {.from = from, .rows = rows, .count = count, .wants_payloads = !sink->omits_payloads};
   work.texts = sf_calloc(count, sizeof(*work.texts));
   if (work.texts == NULL || pthread_mutex_init(&work.mutex, NULL) != 0) {
     free(work.texts);
@@ -203,7 +205,7 @@ sf_code sf_lance_rows_fetch(const sf_lance_rows *from, const uint64_t *rows, siz
   sf_code code = SF_OK;
   for (size_t i = 0; i < count && code == SF_OK; i++) {
     row_text text;
-    code = read_row(from, rows[i], &reader, &text, error);
+    code = read_row(from, rows[i], !sink->omits_payloads, &reader, &text, error);
     if (code == SF_OK)
       code = add_row(sink, &text, error);
   }

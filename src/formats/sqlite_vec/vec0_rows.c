@@ -78,15 +78,15 @@ static sf_code parse_id(const char *text, size_t length, int64_t row_id, sf_json
 
 sf_code sf_vec0_fetch_row(const sf_connection *connection, int64_t row_id, sf_row_sink *sink, sf_error *error) {
   const char *text;
-  const char *payload;
+  const char *payload = NULL;
   size_t text_length;
-  size_t payload_length;
+  size_t payload_length = 0;
   sf_json parsed = {0};
   sf_written_id id = {.type = SF_ID_INTEGER, .integer = row_id}; /* without an entry, the row id is the id */
   sf_code code = read_id(connection->database, connection->select_id, row_id, &text, &text_length, error);
   if (code == SF_OK && text != NULL)
     code = parse_id(text, text_length, row_id, &parsed, &id, error);
-  if (code == SF_OK)
+  if (code == SF_OK && !sink->omits_payloads)
     code = read_payload(connection->database, connection->select_payload, row_id, &payload, &payload_length, error);
   if (code == SF_OK && !sink->add(sink, id.type, id.integer, id.string, id.length, payload, payload_length))
     code = sf_fail_memory(error, "results");

@@ -1,0 +1,87 @@
+/* Counting the rows that match a filter: a search of the shards that scans none of them. */
+#include "base/options.h"
+#include "base/time.h"
+#include "query/response.h"
+#include "reader/search_group.h"
+
+/* What every row matches. */
+#define EVERY_ROW "true"
+
+void sf_count_request_init(sf_count_request *request) {
+  *request = (sf_count_request)SF_COUNT_REQUEST_INIT;
+}
+
+/* The shards to count in, each once: all, or those of the request that the manifest has. The caller frees them. */
+static sf_code choose_shards(const sf_served_snapshot *served, const sf_count_request *request, uint32_t **shard_ids,
+                             size_t *count, sf_error *error) {
+  const sf_manifest *manifest = &sf_served_snapshot_metadata(served)->manifest;
+  uint32_t *ids = sf_calloc(manifest->num_dbs, sizeof(*ids));
+  bool *is_chosen = sf_calloc(manifest->num_dbs, sizeof(*is_chosen));
+  if (ids == NULL || is_chosen == NULL) {
+    free(ids);
+    free(is_chosen);
+    return sf_fail_memory(error, "shard ids");
+  }
+  for (size_t i = 0; i < request->num_shard_ids && request->has_shard_ids; i++)
+    if (request->shard_ids[i] >= 0 && request->shard_ids[i] < manifest->num_dbs)
+      is_chosen[request->shard_ids[i]] = true;
+  *count = 0;
+  for (uint32_t id = 0; id < manifest->num_dbs; id++)
+    if (!request->has_shard_ids || is_chosen[id])
+      ids[(*count)++] = id;
+  free(is_chosen);
+  *shard_ids = ids;
+  return SF_OK;
+}
+
+static sf_code create_search(sf_reader *reader, sf_served_snapshot *served, const sf_count_request *request,
+                             sf_search **search, sf_error *error) {
+  uint64_t started = sf_monotonic_nanoseconds();
+  sf_filter *filter;
+  uint32_t *shard_ids = NULL;
+  size_t num_shards = 0;
+  SF_TRY(sf_filter_cache_get(reader->filters, request->filter != NULL ? request->filter : EVERY_ROW, &filter, error));
+  sf_code code = choose_shards(served, request, &shard_ids, &num_shards, error);
+  if (code == SF_OK) {
+    const sf_search_params params = {.served = served,
+                                     .executor = reader->executor,
+                                     .filter = filter,
+                                     .shard_ids = shard_ids,
+                                     .num_shards = num_shards,
+                                     .max_concurrency = reader->max_concurrency,
+                                     .started = started};
+    code = sf_search_create(&params, search, error);
+    free(shard_ids);
+  }
+  sf_filter_release(filter);
+  return code;
+}
+
+static sf_code prepare(sf_reader *reader, const sf_count_request *given, sf_search **search, sf_error *error) {
+  sf_count_request request;
+  sf_served_snapshot *served;
+  sf_count_request_init(&request);
+  SF_TRY(sf_options_read(given, SF_SIZE_WITH(sf_count_request, num_shard_ids), &request, "count request: expected it",
+                         error));
+  SF_TRY(sf_reader_acquire_served(reader, &served, error));
+  sf_code code = create_search(reader, served, &request, search, error);
+  sf_served_snapshot_release(served);
+  return code;
+}
+
+sf_code sf_reader_count(sf_reader *reader, const sf_count_request *request, uint64_t *count, sf_error *error) {
+  sf_search *search;
+  sf_search_response *response;
+  SF_TRY(prepare(reader, request, &search, error));
+  SF_TRY(sf_search_run_as_activity(reader, search, &response, error));
+  *count = sf_search_response_num_matching(response);
+  sf_search_response_free(response);
+  return SF_OK;
+}
+
+sf_code sf_reader_count_submit(sf_reader *reader, const sf_count_request *request, sf_completion_queue *queue,
+                               void *user_data, sf_operation **operation, sf_error *error) {
+  sf_search *search;
+  SF_TRY(prepare(reader, request, &search, error));
+  return sf_search_group_submit(reader, &search, 1, SF_GROUP_COUNT, queue, user_data, operation, error);
+}
