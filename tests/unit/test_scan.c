@@ -1,4 +1,5 @@
 #include "cmocka_includes.h"
+#include "query/row_filter.h"
 #include "query/scan.h"
 #include "scan_problem.h"
 
@@ -11,11 +12,14 @@ static int by_score_then_row(const void *left, const void *right) {
 }
 
 /* Scores everything: what a scan must give. Returns how many there are before the cut to top_k. */
-static size_t score_every_row(const sf_query_vector *query, const sf_vector_segment *segment, size_t begin, size_t end,
-                              double score_threshold, sf_scored_row *scored) {
+static size_t score_every_row(const sf_query_vector *query, const sf_vector_segment *segment, const uint8_t *filter,
+                              size_t begin, size_t end, double score_threshold, sf_scored_row *scored) {
   size_t count = 0;
   for (size_t row = begin; row < end; row++) {
     bool excluded = segment->excluded != NULL && (segment->excluded[row / 8] & (1U << (row % 8))) != 0;
+    uint64_t shard_row = segment->first_row + row;
+    if (filter != NULL && (filter[shard_row / 8] & (1U << (shard_row % 8))) == 0)
+      continue;
     const float *vector = segment->vectors + row * query->dim;
     if (!isfinite(sf_exact_squared_norm(vector, query->dim)))
       continue;
@@ -32,25 +36,86 @@ static sf_collector_params top_k_of(size_t top_k) {
   return (sf_collector_params){.kind = SF_COLLECT_TOP_K, .top_k = top_k};
 }
 
+/* Bits of all rows of a shard up to the segment's last, and exactly the padding that a filter must have. */
+static uint8_t *empty_filter(const sf_vector_segment *segment, size_t *num_bytes) {
+  *num_bytes = (size_t)(segment->first_row + segment->num_rows + 7) / 8 + SF_ROW_FILTER_PADDING;
+  uint8_t *filter = exact_size(*num_bytes);
+  memset(filter, 0, *num_bytes);
+  return filter;
+}
+
+/* None, or one that few or many rows match, here and there or next to each other. The caller frees it. */
+static uint8_t *random_filter(const sf_vector_segment *segment, uint64_t *random) {
+  static const unsigned matching_in_1000[] = {0, 1, 10, 30, 100, 500, 900, 990, 999, 1000};
+  size_t num_bytes;
+  if (random_below(random, 3) == 0)
+    return NULL;
+  uint8_t *filter = empty_filter(segment, &num_bytes);
+  uint64_t one_in = matching_in_1000[random_below(random, 10)];
+  uint64_t run = random_below(random, 2) == 0 ? 1 : 1 + random_below(random, 200);
+  uint64_t num_rows = segment->first_row + segment->num_rows;
+  for (uint64_t row = 0; row < num_rows; row += run)
+    if (random_below(random, 1000) < one_in)
+      for (uint64_t i = row; i < row + run && i < num_rows; i++)
+        filter[i / 8] |= (uint8_t)(1U << (i % 8));
+  return filter;
+}
+
+static void assert_found(const sf_collector *found, const sf_scored_row *expected, size_t count) {
+  assert_int_equal(found->count, count);
+  for (size_t i = 0; i < count; i++) {
+    assert_int_equal(found->rows[i].row, expected[i].row);
+    assert_memory_equal(&found->rows[i].score, &expected[i].score, sizeof(double));
+  }
+}
+
 /* Where not all rows are scanned, the score threshold must be infinite: all of a segment gives a search's threshold. */
-static void assert_scan_finds(const sf_query_vector *query, const struct scan_problem *problem, size_t begin,
-                              size_t end, size_t top_k, double score_threshold) {
+static void assert_scan_finds(const sf_query_vector *query, const struct scan_problem *problem, const uint8_t *filter,
+                              size_t begin, size_t end, size_t top_k, double score_threshold) {
   const sf_collector_params params = top_k_of(top_k);
   sf_collector found = {.params = &params};
   sf_pruning_threshold threshold;
   assert_true(sf_pruning_threshold_init(&threshold, &params));
   sf_pruning_threshold_lower(&threshold, score_threshold);
   sf_scored_row *expected = exact_size((end - begin) * sizeof(*expected));
-  size_t num_expected = score_every_row(query, &problem->segment, begin, end, score_threshold, expected);
+  size_t num_expected = score_every_row(query, &problem->segment, filter, begin, end, score_threshold, expected);
+  const sf_scan_task task = {.range = sf_row_range_of(&problem->segment), .begin = begin, .end = end};
   sf_error error;
-  assert_int_equal(sf_scan_segment(query, &problem->segment, begin, end, &found,
-                                   isinf(score_threshold) ? NULL : &threshold, NULL, &error),
-                   SF_OK);
-  assert_int_equal(found.count, num_expected < top_k ? num_expected : top_k);
-  for (size_t i = 0; i < found.count; i++) {
-    assert_int_equal(found.rows[i].row, expected[i].row);
-    assert_memory_equal(&found.rows[i].score, &expected[i].score, sizeof(double));
-  }
+  sf_scan_request request = {.query = query,
+                             .collector = &found,
+                             .threshold = isinf(score_threshold) ? NULL : &threshold,
+                             .filter = filter,
+                             .error = &error};
+  sf_scan_task_run(&task, &request, 1);
+  assert_int_equal(request.code, SF_OK);
+  assert_found(&found, expected, num_expected < top_k ? num_expected : top_k);
+  sf_pruning_threshold_free(&threshold);
+  free(expected);
+  sf_collector_free(&found);
+}
+
+/* All rows of the segment that score at most max_score, or the first top_k of them. */
+static void assert_range_finds(const sf_query_vector *query, const struct scan_problem *problem, const uint8_t *filter,
+                               sf_collector_kind kind, size_t top_k, double max_score) {
+  const sf_collector_params params = {.kind = kind, .top_k = top_k, .has_max_score = true, .max_score = max_score};
+  sf_collector found = {.params = &params};
+  sf_pruning_threshold threshold;
+  assert_true(sf_pruning_threshold_init(&threshold, &params));
+  size_t num_rows = problem->num_rows;
+  sf_scored_row *expected = exact_size(num_rows * sizeof(*expected));
+  size_t num_expected = score_every_row(query, &problem->segment, filter, 0, num_rows, max_score, expected);
+  const sf_scan_task task = {.range = sf_row_range_of(&problem->segment), .end = num_rows};
+  sf_error error;
+  sf_scan_request request = {
+      .query = query, .collector = &found, .threshold = &threshold, .filter = filter, .error = &error};
+  sf_scan_task_run(&task, &request, 1);
+  assert_int_equal(request.code, SF_OK);
+  if (kind == SF_COLLECT_RANGE)
+    assert_int_equal(found.num_found, num_expected);
+  if (kind == SF_COLLECT_TOP_K || num_expected <= top_k)
+    assert_found(&found, expected, num_expected < top_k ? num_expected : top_k);
+  else
+    assert_int_equal(found.count, top_k);
   sf_pruning_threshold_free(&threshold);
   free(expected);
   sf_collector_free(&found);
@@ -84,8 +149,12 @@ static void assert_scans_find(struct scan_problem *problem, const sf_kernels *ke
         random_below(random, 2) == 0 ? problem->num_rows : begin + random_below(random, problem->num_rows - begin);
     size_t most = random_below(random, 2) == 0 ? 12 : problem->num_rows + 5;
     size_t top_k = 1 + (size_t)random_below(random, most);
-    assert_scan_finds(&query, problem, begin, end, top_k, INFINITY);
-    assert_scan_finds(&query, problem, 0, problem->num_rows, top_k, random_threshold(&query, problem, random));
+    uint8_t *filter = random_filter(&problem->segment, random);
+    assert_scan_finds(&query, problem, filter, begin, end, top_k, INFINITY);
+    assert_scan_finds(&query, problem, filter, 0, problem->num_rows, top_k, random_threshold(&query, problem, random));
+    assert_range_finds(&query, problem, filter, random_below(random, 2) == 0 ? SF_COLLECT_RANGE : SF_COLLECT_TOP_K,
+                       top_k, random_threshold(&query, problem, random));
+    free(filter);
   }
   free(scaled);
 }
@@ -160,7 +229,7 @@ static void cosine_without_inverse_norms_scores_every_row(void **state) {
   problem.segment.inverse_norms = NULL;
   sf_query_vector query;
   sf_query_vector_init(&query, problem.query, 9, SF_SCORE_COSINE, scaled);
-  assert_scan_finds(&query, &problem, 0, 500, 10, INFINITY);
+  assert_scan_finds(&query, &problem, NULL, 0, 500, 10, INFINITY);
   free_problem(&problem);
 }
 
@@ -182,7 +251,7 @@ static void dot_products_far_below_one_are_told_apart(void **state) {
       vectors[i] = scale * random_component(&random);
     sf_vector_segment segment = {.vectors = vectors, .num_rows = NUM_ROWS, .max_norm = 2 * (double)scale};
     sf_query_vector_init(&query, query_vector, DIM, SF_SCORE_ONE_MINUS_DOT, scaled);
-    assert_int_equal(score_every_row(&query, &segment, 0, NUM_ROWS, INFINITY, expected), NUM_ROWS);
+    assert_int_equal(score_every_row(&query, &segment, NULL, 0, NUM_ROWS, INFINITY, expected), NUM_ROWS);
     for (size_t top_k = 1; top_k < 30; top_k++) {
       const sf_collector_params params = top_k_of(top_k);
       sf_collector found = {.params = &params};
@@ -278,6 +347,7 @@ struct group {
   sf_scan_request requests[SF_MAX_SCAN_REQUESTS];
   sf_pruning_threshold thresholds[SF_MAX_SCAN_REQUESTS];
   double first_thresholds[SF_MAX_SCAN_REQUESTS];
+  uint8_t *filters[SF_MAX_SCAN_REQUESTS];
   sf_error errors[SF_MAX_SCAN_REQUESTS];
 };
 
@@ -300,6 +370,7 @@ static void make_group(struct group *group, const struct scan_problem *problem, 
     group->requests[i] = (sf_scan_request){.query = &group->query_vectors[i],
                                            .collector = &group->collectors[i],
                                            .threshold = &group->thresholds[i],
+                                           .filter = group->filters[i] = random_filter(&problem->segment, random),
                                            .error = &group->errors[i]};
   }
 }
@@ -308,6 +379,7 @@ static void free_group(struct group *group) {
   for (size_t i = 0; i < group->count; i++) {
     sf_pruning_threshold_free(&group->thresholds[i]);
     sf_collector_free(&group->collectors[i]);
+    free(group->filters[i]);
   }
 }
 
@@ -317,14 +389,10 @@ static void assert_request_found_what_it_finds_alone(const struct group *group, 
   const sf_collector *found = request->collector;
   size_t top_k = found->params->top_k;
   sf_scored_row *expected = exact_size(problem->num_rows * sizeof(*expected));
-  size_t num_expected = score_every_row(request->query, &problem->segment, 0, problem->num_rows,
+  size_t num_expected = score_every_row(request->query, &problem->segment, request->filter, 0, problem->num_rows,
                                         group->first_thresholds[index], expected);
   assert_int_equal(request->code, SF_OK);
-  assert_int_equal(found->count, num_expected < top_k ? num_expected : top_k);
-  for (size_t i = 0; i < found->count; i++) {
-    assert_int_equal(found->rows[i].row, expected[i].row);
-    assert_memory_equal(&found->rows[i].score, &expected[i].score, sizeof(double));
-  }
+  assert_found(found, expected, num_expected < top_k ? num_expected : top_k);
   free(expected);
 }
 
@@ -365,14 +433,20 @@ static void search_by_tasks(const struct scan_problem *problem, const sf_query_v
   const sf_collector_params params = top_k_of(top_k);
   sf_collector in_task = {.params = &params};
   double first_threshold = random_threshold(query, problem, random);
-  size_t num_expected = score_every_row(query, &problem->segment, 0, problem->num_rows, first_threshold, expected);
+  uint8_t *filter = random_filter(&problem->segment, random);
+  size_t num_expected =
+      score_every_row(query, &problem->segment, filter, 0, problem->num_rows, first_threshold, expected);
   sf_pruning_threshold threshold;
   assert_true(sf_pruning_threshold_init(&threshold, &params));
   sf_pruning_threshold_lower(&threshold, first_threshold);
   for (size_t begin = 0; begin < problem->num_rows;) {
     size_t end = begin + 1 + (size_t)random_below(random, problem->num_rows - begin);
     sf_error error;
-    assert_int_equal(sf_scan_segment(query, &problem->segment, begin, end, &in_task, &threshold, NULL, &error), SF_OK);
+    const sf_scan_task task = {.range = sf_row_range_of(&problem->segment), .begin = begin, .end = end};
+    sf_scan_request request = {
+        .query = query, .collector = &in_task, .threshold = &threshold, .filter = filter, .error = &error};
+    sf_scan_task_run(&task, &request, 1);
+    assert_int_equal(request.code, SF_OK);
     for (size_t i = 0; i < in_task.count; i++)
       found[num_found++] = in_task.rows[i];
     begin = end;
@@ -385,6 +459,7 @@ static void search_by_tasks(const struct scan_problem *problem, const sf_query_v
   }
   sf_pruning_threshold_free(&threshold);
   sf_collector_free(&in_task);
+  free(filter);
   free(found);
   free(expected);
 }
