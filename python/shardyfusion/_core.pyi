@@ -28,7 +28,7 @@ class SearchResult:
         cls,
         id: int | str,
         score: float,
-        vector: Sequence[float] | None = None,
+        vector: Sequence[float] | memoryview[float] | None = None,
         payload: dict[str, Any] | None = None,
     ) -> SearchResult: ...
     @property
@@ -36,7 +36,7 @@ class SearchResult:
     @property
     def score(self) -> float: ...
     @property
-    def vector(self) -> Sequence[float] | None: ...
+    def vector(self) -> memoryview[float] | None: ...
     @property
     def payload(self) -> dict[str, Any] | None: ...
     def __eq__(self, other: object, /) -> bool: ...
@@ -137,10 +137,11 @@ class Reader:
         queue: CompletionQueue | None,
         future: asyncio.Future[VectorSearchResponse] | None,
         query: Query,
-        top_k: int,
+        top_k: int | None,
         shard_ids: Iterable[int] | None,
         num_probes: int | None,
         routing_context: Mapping[str, Any] | None,
+        narrowing: tuple[str | None, float | None, int, int, bool, bool] | None,
         /,
     ) -> Operation[VectorSearchResponse]: ...
     def batch_search(
@@ -148,12 +149,21 @@ class Reader:
         queue: CompletionQueue | None,
         future: asyncio.Future[list[VectorSearchResponse]] | None,
         queries: Queries,
-        top_k: int,
+        top_k: int | None,
         shard_ids: Iterable[int] | None,
         num_probes: int | None,
         routing_context: Mapping[str, Any] | None,
+        narrowing: tuple[str | None, float | None, int, int, bool, bool] | None,
         /,
     ) -> Operation[list[VectorSearchResponse]]: ...
+    def count(
+        self,
+        queue: CompletionQueue | None,
+        future: asyncio.Future[int] | None,
+        filter: str | None,
+        shard_ids: Iterable[int] | None,
+        /,
+    ) -> Operation[int]: ...
     def route(
         self,
         query: Query,
@@ -198,6 +208,7 @@ def open(
     s3: dict[str, Any] | None = ...,
     max_cache_bytes: int = ...,
     thread_nice: int = ...,
+    max_filter_bytes: int = ...,
 ) -> Operation[Reader]: ...
 def history(
     queue: CompletionQueue | None,

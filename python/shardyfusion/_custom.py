@@ -46,6 +46,24 @@ def check_top_k(top_k: int) -> None:
         raise ConfigValidationError(f"top_k: expected at least 1, found {top_k}")
 
 
+def unsupported(name: str) -> ConfigValidationError:
+    return ConfigValidationError(f"{name}: not supported with a reader_factory, whose shards are searched by it alone")
+
+
+def check_narrowing(
+    top_k: int | None, narrowing: tuple[str | None, float | None, int, int, bool, bool] | None
+) -> int:
+    """Returns `top_k`; refuses what a factory's shards can't be asked for."""
+    if narrowing is not None:
+        names = ("filter", "max_score", "max_results", "offset", "include_vectors", "include_payloads")
+        for name, value, default in zip(names, narrowing, (None, None, 10_000, 0, False, True)):
+            if value is not default and value != default:
+                raise unsupported(name)
+    if top_k is None:
+        raise unsupported("top_k=None")
+    return top_k
+
+
 def merge(found: list[tuple[int, Sequence[SearchResult]]], top_k: int, started: float) -> VectorSearchResponse:
     """Merges the results of all shards; equal scores are ordered by shard id, then as in the shard's results."""
     ranked = [

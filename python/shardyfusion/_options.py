@@ -55,6 +55,7 @@ class ReaderOptions(NamedTuple):
     max_fallback_attempts: int
     max_cached_shards: int
     max_cache_bytes: int
+    max_filter_bytes: int
     thread_nice: int
     preload_shards: bool
     shard_format: str | None
@@ -70,6 +71,7 @@ class ReaderOptions(NamedTuple):
         max_fallback_attempts: int,
         max_cached_shards: int | None,
         max_cache_bytes: int | None,
+        max_filter_bytes: int | None,
         thread_nice: int | None,
         preload_shards: bool,
         shard_format: str | None,
@@ -86,6 +88,7 @@ class ReaderOptions(NamedTuple):
             max_fallback_attempts=_count("max_fallback_attempts", max_fallback_attempts, 0),
             max_cached_shards=_count("max_cached_shards", max_cached_shards, 1),
             max_cache_bytes=_count("max_cache_bytes", max_cache_bytes, 1, _MAX_BYTES),
+            max_filter_bytes=_count("max_filter_bytes", max_filter_bytes, 1, _MAX_BYTES),
             thread_nice=_count("thread_nice", thread_nice, 0, _MAX_NICE),
             preload_shards=bool(preload_shards),
             shard_format=shard_format,
@@ -104,6 +107,7 @@ class ReaderOptions(NamedTuple):
             "max_fallback_attempts": self.max_fallback_attempts,
             "max_cached_shards": self.max_cached_shards,
             "max_cache_bytes": self.max_cache_bytes,
+            "max_filter_bytes": self.max_filter_bytes,
             "thread_nice": self.thread_nice,
             "preload_shards": self.preload_shards,
             "shard_format": self.shard_format,
@@ -189,3 +193,18 @@ def keyword_search(
     if isinstance(ids, str):
         raise ConfigValidationError(f"shard_ids: expected integers, found {ids}")
     return list(ids), num_probes, routing_context
+
+
+def narrowing_of(
+    filter: str | None,
+    max_score: float | None,
+    max_results: int,
+    offset: int,
+    include_vectors: bool,
+    include_payloads: bool,
+) -> tuple[str | None, float | None, int, int, bool, bool] | None:
+    """Returns what narrows a search as the extension takes it: None where nothing does."""
+    if filter is None and max_score is None and max_results == 10_000 and offset == 0:
+        if include_vectors is False and include_payloads is True:
+            return None
+    return filter, max_score, max_results, offset, include_vectors, include_payloads

@@ -84,6 +84,7 @@ static PyObject *open_reader(PyObject *module, PyObject *args, PyObject *kwargs)
                                       "s3",
                                       "max_cache_bytes",
                                       "thread_nice",
+                                      "max_filter_bytes",
                                       NULL};
   root_call call = {.options = SF_READER_OPTIONS_INIT};
   sf_reader_options *options = &call.options;
@@ -91,13 +92,16 @@ static PyObject *open_reader(PyObject *module, PyObject *args, PyObject *kwargs)
   Py_buffer bytes = {0};
   int preload_shards = 0;
   unsigned long long max_cache_bytes = 0;
+  unsigned long long max_filter_bytes = 0;
   if (!PyArg_ParseTupleAndKeywords(
-          args, kwargs, "OOsO|$zIiIpzz*zdOKI:open", (char **)(uintptr_t)names, &call.target[0], &call.target[1],
+          args, kwargs, "OOsO|$zIiIpzz*zdOKIK:open", (char **)(uintptr_t)names, &call.target[0], &call.target[1],
           &call.root, &call.sink, &options->cache_dir, &options->max_concurrency, &options->max_fallback_attempts,
           &options->max_cached_shards, &preload_shards, &options->shard_format, &bytes, &manifest.ref,
-          &manifest.published_seconds, &call.s3, &max_cache_bytes, &options->thread_nice))
+          &manifest.published_seconds, &call.s3, &max_cache_bytes, &options->thread_nice,
+          &max_filter_bytes))
     return NULL;
   options->max_cache_bytes = max_cache_bytes;
+  options->max_filter_bytes = max_filter_bytes;
   options->preload_shards = preload_shards != 0;
   manifest.bytes = bytes.buf;
   manifest.length = (size_t)bytes.len;

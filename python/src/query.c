@@ -4,6 +4,8 @@
 #include "errors.h"
 #include "object.h"
 
+#include <string.h>
+
 /* Whether the exception that is set means an invalid argument. */
 static bool is_argument_error(void) {
   return PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_ValueError) ||
@@ -29,6 +31,9 @@ static int read_integer(const sf_py_state *state, PyObject *value, const char *n
 }
 
 int sf_py_top_k_read(const sf_py_state *state, PyObject *top_k, sf_search_request *request) {
+  request->all_in_range = top_k == Py_None;
+  if (request->all_in_range)
+    return 0;
   return read_integer(state, top_k, "top_k", &request->top_k);
 }
 
@@ -119,4 +124,76 @@ void sf_py_routing_release(sf_py_routing *routing) {
   PyMem_Free(routing->shard_ids);
   Py_XDECREF(routing->context_text);
   *routing = (sf_py_routing){0};
+}
+
+int sf_py_shard_ids_read(const sf_py_state *state, PyObject *shard_ids, sf_search_request *request,
+                         sf_py_routing *routing) {
+  int result = shard_ids == Py_None ? 0 : read_shard_ids(state, shard_ids, request, routing);
+  if (result < 0)
+    sf_py_routing_release(routing);
+  return result;
+}
+
+/* ------------------------------------------------------------------------------------------------ What narrows a search */
+
+int sf_py_filter_read(const sf_py_state *state, PyObject *filter, const char **text) {
+  Py_ssize_t length;
+  if (filter == Py_None)
+    return 0;
+  if (!PyUnicode_Check(filter))
+    return sf_py_fail_found(state, filter, "filter: expected a str with an expression, or None");
+  *text = PyUnicode_AsUTF8AndSize(filter, &length);
+  if (*text == NULL && !is_argument_error())
+    return -1;
+  if (*text != NULL && strlen(*text) == (size_t)length)
+    return 0;
+  PyErr_Clear();
+  *text = NULL;
+  sf_py_fail(state, SF_CONFIG_VALIDATION_ERROR, "filter: expected text without NUL and lone surrogates");
+  return -1;
+}
+
+/* A number, but no bool: True is most likely a mistake. */
+static int read_max_score(const sf_py_state *state, PyObject *value, sf_search_request *request) {
+  if (value == Py_None)
+    return 0;
+  request->has_max_score = true;
+  request->max_score = PyBool_Check(value) ? -1 : PyFloat_AsDouble(value);
+  if (!PyBool_Check(value) && !PyErr_Occurred())
+    return 0;
+  if (PyErr_Occurred() && !is_argument_error())
+    return -1;
+  return sf_py_fail_found(state, value, "max_score: expected a number");
+}
+
+/* An integer of at least `least`, saturated at the ends of int64. */
+static int read_count(const sf_py_state *state, PyObject *value, const char *name, int64_t least, int64_t *count) {
+  if (read_integer(state, value, name, count) < 0)
+    return -1;
+  if (*count >= least)
+    return 0;
+  sf_py_fail(state, SF_CONFIG_VALIDATION_ERROR, "%s: expected at least %lld, found %S", name, (long long)least, value);
+  return -1;
+}
+
+static int read_flag(PyObject *value, bool *flag) {
+  int is_true = PyObject_IsTrue(value);
+  *flag = is_true > 0;
+  return is_true < 0 ? -1 : 0;
+}
+
+int sf_py_narrowing_read(const sf_py_state *state, PyObject *narrowing, sf_search_request *request) {
+  PyObject *filter, *max_score, *max_results, *offset, *vectors, *payloads;
+  bool wants_payloads = true;
+  if (narrowing == Py_None)
+    return 0;
+  if (!PyArg_ParseTuple(narrowing, "OOOOOO", &filter, &max_score, &max_results, &offset, &vectors, &payloads))
+    return -1;
+  if (sf_py_filter_read(state, filter, &request->filter) < 0 || read_max_score(state, max_score, request) < 0 ||
+      read_count(state, max_results, "max_results", 1, &request->max_results) < 0 ||
+      read_count(state, offset, "offset", 0, &request->offset) < 0 ||
+      read_flag(vectors, &request->include_vectors) < 0 || read_flag(payloads, &wants_payloads) < 0)
+    return -1;
+  request->omit_payloads = !wants_payloads;
+  return 0;
 }

@@ -23,7 +23,18 @@ int sf_py_routing_read(const sf_py_state *state, PyObject *const *arguments, sf_
                        sf_py_routing *routing);
 void sf_py_routing_release(sf_py_routing *routing);
 
-/* Reads `top_k`: an integer, saturated at int64. */
+/* What narrows a search: None, or a tuple (filter, max_score, max_results, offset, include_vectors, include_payloads). The
+ * request borrows the filter's text from the tuple. */
+int sf_py_narrowing_read(const sf_py_state *state, PyObject *narrowing, sf_search_request *request);
+
+/* A filter's text, borrowed from `filter`; NULL for None. */
+int sf_py_filter_read(const sf_py_state *state, PyObject *filter, const char **text);
+
+/* Shard ids alone, of `shard_ids`, which may be None. */
+int sf_py_shard_ids_read(const sf_py_state *state, PyObject *shard_ids, sf_search_request *request,
+                         sf_py_routing *routing);
+
+/* Reads `top_k`: an integer, saturated at int64; None: all rows up to max_score. */
 int sf_py_top_k_read(const sf_py_state *state, PyObject *top_k, sf_search_request *request);
 
 #endif

@@ -53,6 +53,10 @@ static void dealloc(PyObject *object) {
   sf_py_gc_free(object);
 }
 
+static sf_reader *reader_of(PyObject *object) {
+  return ((sf_py_reader *)object)->reader;
+}
+
 /* ---------------------------------------------------------------------------------------- Results of operations */
 
 static PyObject *take_response(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
@@ -142,7 +146,7 @@ static PyObject *submit(PyObject *object, PyObject *const *target, sf_py_take ta
 }
 
 /* The positional arguments of `search` and `batch_search`. */
-enum { QUEUE, FUTURE, QUERY, TOP_K, SHARD_IDS, NUM_PROBES, ROUTING_CONTEXT, NUM_SEARCH_ARGUMENTS };
+enum { QUEUE, FUTURE, QUERY, TOP_K, SHARD_IDS, NUM_PROBES, ROUTING_CONTEXT, NARROWING, NUM_SEARCH_ARGUMENTS };
 
 static int check_arguments(PyObject *object, PyObject *const *args, Py_ssize_t count, Py_ssize_t expected) {
   if (count == expected && (args[QUEUE] == Py_None || Py_TYPE(args[QUEUE]) == sf_py_state_of(object)->queue_type))
@@ -159,6 +163,7 @@ static PyObject *search(PyObject *object, PyObject *const *args, Py_ssize_t coun
   PyObject *operation = NULL;
   if (check_arguments(object, args, count, NUM_SEARCH_ARGUMENTS) < 0 ||
       sf_py_top_k_read(state, args[TOP_K], &request) < 0 ||
+      sf_py_narrowing_read(state, args[NARROWING], &request) < 0 ||
       sf_py_vector_read(state, "query", args[QUERY], &vectors.whole) < 0)
     return NULL;
   if (sf_py_routing_read(state, &args[SHARD_IDS], &request, &routing) == 0) {
@@ -188,7 +193,7 @@ static PyObject *batch_search(PyObject *object, PyObject *const *args, Py_ssize_
   sf_py_vectors vectors = {0};
   PyObject *operation = NULL;
   if (check_arguments(object, args, count, NUM_SEARCH_ARGUMENTS) < 0 ||
-      sf_py_top_k_read(state, args[TOP_K], &common) < 0 ||
+      sf_py_top_k_read(state, args[TOP_K], &common) < 0 || sf_py_narrowing_read(state, args[NARROWING], &common) < 0 ||
       sf_py_vectors_read(state, "queries", args[QUERY], &vectors) < 0)
     return NULL;
   if (sf_py_routing_read(state, &args[SHARD_IDS], &common, &routing) == 0) {
@@ -200,6 +205,36 @@ static PyObject *batch_search(PyObject *object, PyObject *const *args, Py_ssize_
   }
   sf_py_vectors_release(&vectors);
   return operation;
+}
+
+static PyObject *take_count(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
+  (void)state, (void)self;
+  return PyLong_FromUnsignedLongLong(sf_operation_row_count(operation));
+}
+
+/* count(queue, future, filter, shard_ids) */
+static PyObject *count_rows(PyObject *object, PyObject *const *args, Py_ssize_t count) {
+  enum { COUNT_FILTER = FUTURE + 1, COUNT_SHARD_IDS, NUM_COUNT_ARGUMENTS };
+  const sf_py_state *state = sf_py_state_of(object);
+  sf_count_request request = SF_COUNT_REQUEST_INIT;
+  sf_search_request shards = SF_SEARCH_REQUEST_INIT;
+  sf_py_routing routing = {0};
+  if (check_arguments(object, args, count, NUM_COUNT_ARGUMENTS) < 0 ||
+      sf_py_filter_read(state, args[COUNT_FILTER], &request.filter) < 0 ||
+      sf_py_shard_ids_read(state, args[COUNT_SHARD_IDS], &shards, &routing) < 0)
+    return NULL;
+  request.has_shard_ids = shards.has_shard_ids;
+  request.shard_ids = shards.shard_ids;
+  request.num_shard_ids = shards.num_shard_ids;
+  sf_py_operation *operation = begin(object, take_count, args);
+  sf_operation *submitted = NULL;
+  sf_error error;
+  sf_code code = operation == NULL
+                     ? SF_OK
+                     : sf_reader_count_submit(reader_of(object), &request, sf_py_operation_target(args[QUEUE]),
+                                              operation, &submitted, &error);
+  sf_py_routing_release(&routing);
+  return operation == NULL ? NULL : sf_py_operation_submitted(operation, args[QUEUE], submitted, code, &error);
 }
 
 /* Ids as a list of ints; frees them. */
@@ -298,10 +333,6 @@ static PyObject *abandon(PyObject *object, PyObject *unused) {
 
 /* ------------------------------------------------------------------------- The served snapshot, as tuples */
 
-static sf_reader *reader_of(PyObject *object) {
-  return ((sf_py_reader *)object)->reader;
-}
-
 static PyObject *snapshot_info(PyObject *self, PyObject *unused) {
   (void)unused;
   sf_snapshot_info *info;
@@ -364,6 +395,7 @@ static PyObject *health(PyObject *self, PyObject *threshold) {
 
 static PyMethodDef methods[] = {{"search", SF_PY_METHOD(search), METH_FASTCALL, NULL},
                                 {"batch_search", SF_PY_METHOD(batch_search), METH_FASTCALL, NULL},
+                                {"count", SF_PY_METHOD(count_rows), METH_FASTCALL, NULL},
                                 {"route", SF_PY_METHOD(route), METH_FASTCALL, NULL},
                                 {"refresh", refresh, METH_VARARGS, NULL},
                                 {"close", close_reader, METH_VARARGS, NULL},

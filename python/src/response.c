@@ -3,6 +3,7 @@
 #include "column.h"
 #include "object.h"
 #include "result.h"
+#include "vector_view.h"
 
 typedef struct response {
   PyObject_HEAD
@@ -362,6 +363,8 @@ static int register_sequence(PyTypeObject *type) {
 }
 
 int sf_py_add_results(PyObject *module, sf_py_state *state) {
+  if (sf_py_add_vector_views(module, state) < 0)
+    return -1;
   state->column_type = sf_py_add_type(module, &sf_py_column_spec, 0);
   state->result_type = state->column_type == NULL ? NULL : sf_py_add_type(module, &sf_py_result_spec, 1);
   state->response_type = state->result_type == NULL ? NULL : sf_py_add_type(module, &sf_py_response_spec, 1);

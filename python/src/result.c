@@ -2,6 +2,7 @@
 
 #include "errors.h"
 #include "object.h"
+#include "vector_view.h"
 
 #include <stddef.h>
 
@@ -106,7 +107,24 @@ static PyObject *get_score(PyObject *object, void *closure) {
 
 static PyObject *get_vector(PyObject *object, void *closure) {
   (void)closure;
-  return given((const result *)object, 1);
+  const result *self = (const result *)object;
+  if (self->answer == NULL)
+    return given(self, 1);
+  if (self->row->vector == NULL)
+    return Py_NewRef(Py_None);
+  return sf_py_vector_view(sf_py_state_of(object), self->answer, self->row->vector, self->row->dim);
+}
+
+/* The vector as a value that can be pickled and compared: an array.array of float32. */
+static PyObject *copy_vector(PyObject *object) {
+  PyObject *vector = get_vector(object, NULL);
+  if (vector == NULL || ((const result *)object)->answer == NULL || vector == Py_None)
+    return vector;
+  PyObject *array = sf_py_import("array", "array");
+  PyObject *copy = array == NULL ? NULL : PyObject_CallFunction(array, "sO", "f", vector);
+  Py_XDECREF(array);
+  Py_DECREF(vector);
+  return copy;
 }
 
 /* A DbAdapterError that names the row. */
@@ -181,8 +199,8 @@ static PyObject *get_payload(PyObject *object, void *closure) {
 /* All four, made: a new tuple. */
 static PyObject *fields(PyObject *object) {
   PyObject *id = get_id(object, NULL);
-  PyObject *vector = get_vector(object, NULL);
-  PyObject *payload = id == NULL ? NULL : get_payload(object, NULL);
+  PyObject *vector = id == NULL ? NULL : copy_vector(object);
+  PyObject *payload = vector == NULL ? NULL : get_payload(object, NULL);
   PyObject *all = payload == NULL ? NULL : Py_BuildValue("(OdOO)", id, ((result *)object)->score, vector, payload);
   Py_XDECREF(id);
   Py_XDECREF(vector);
@@ -202,13 +220,24 @@ static PyObject *payload_repr(PyObject *object) {
   return text;
 }
 
+/* The vector as repr() shows it. */
+static PyObject *vector_repr(PyObject *object) {
+  const result *self = (const result *)object;
+  if (self->answer != NULL && self->row->vector != NULL)
+    return PyUnicode_FromFormat("<%u float32>", (unsigned)self->row->dim);
+  PyObject *vector = get_vector(object, NULL);
+  PyObject *text = vector == NULL ? NULL : PyObject_Repr(vector);
+  Py_XDECREF(vector);
+  return text;
+}
+
 static PyObject *repr(PyObject *object) {
   PyObject *id = get_id(object, NULL);
   PyObject *score = id == NULL ? NULL : get_score(object, NULL);
-  PyObject *vector = score == NULL ? NULL : get_vector(object, NULL);
+  PyObject *vector = score == NULL ? NULL : vector_repr(object);
   PyObject *payload = vector == NULL ? NULL : payload_repr(object);
   PyObject *text = payload == NULL ? NULL
-                                   : PyUnicode_FromFormat("SearchResult(id=%R, score=%R, vector=%R, payload=%U)", id,
+                                   : PyUnicode_FromFormat("SearchResult(id=%R, score=%R, vector=%U, payload=%U)", id,
                                                           score, vector, payload);
   Py_XDECREF(id);
   Py_XDECREF(score);
@@ -229,7 +258,9 @@ static PyObject *reduce(PyObject *object, PyObject *unused) {
 static PyGetSetDef properties[] = {
     {"id", get_id, NULL, "The vector's id, as it was written: an int or a str.", NULL},
     {"score", get_score, NULL, "Distance in the convention of the shard's engine: lower is closer, never NaN.", NULL},
-    {"vector", get_vector, NULL, "Always None for what a search found.", NULL},
+    {"vector", get_vector, NULL,
+     "With include_vectors, the stored float32 as a read-only memoryview, which NumPy takes without a copy; else None.",
+     NULL},
     {"payload", get_payload, NULL, "The stored JSON object as a dict, decoded when first read, or None.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 

@@ -166,7 +166,9 @@ static bool put_fields(PyObject *fields, const record *from) {
   case SF_EVENT_SEARCH:
     return put(fields, "top_k", PyLong_FromLongLong(event->top_k)) &&
            put(fields, "num_results", PyLong_FromUnsignedLongLong(event->num_results)) &&
-           put(fields, "num_shards_queried", PyLong_FromUnsignedLong(event->num_shards)) && put_outcome(fields, from);
+           put(fields, "num_shards_queried", PyLong_FromUnsignedLong(event->num_shards)) &&
+           put(fields, "num_matching", PyLong_FromUnsignedLongLong(event->num_matching)) &&
+           put(fields, "filter_ms", PyFloat_FromDouble(event->filter_ms)) && put_outcome(fields, from);
   case SF_EVENT_SHARD_SEARCH:
     return put(fields, "shard_id", PyLong_FromUnsignedLong(event->shard_id)) && put_rows(fields, event);
   case SF_EVENT_SHARD_LOAD:

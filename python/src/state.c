@@ -8,6 +8,7 @@ int sf_py_state_traverse(sf_py_state *state, visitproc visit, void *arg) {
   for (size_t i = 0; i < SF_PY_NUM_CODES; i++)
     Py_VISIT(state->errors[i]);
   Py_VISIT(state->column_type);
+  Py_VISIT(state->vector_type);
   Py_VISIT(state->result_type);
   Py_VISIT(state->response_type);
   Py_VISIT(state->queue_type);
@@ -28,6 +29,7 @@ void sf_py_state_clear(sf_py_state *state) {
   for (size_t i = 0; i < SF_PY_NUM_CODES; i++)
     Py_CLEAR(state->errors[i]);
   Py_CLEAR(state->column_type);
+  Py_CLEAR(state->vector_type);
   Py_CLEAR(state->result_type);
   Py_CLEAR(state->response_type);
   Py_CLEAR(state->queue_type);

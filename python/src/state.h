@@ -10,6 +10,7 @@
 typedef struct sf_py_state {
   PyObject *errors[SF_PY_NUM_CODES]; /* exception types, by sf_code; NULL where there is none */
   PyTypeObject *column_type;
+  PyTypeObject *vector_type;
   PyTypeObject *result_type;
   PyTypeObject *response_type;
   PyTypeObject *queue_type;

@@ -14,6 +14,7 @@ from shardyfusion._options import (
     Reporter,
     health_of,
     keyword_search,
+    narrowing_of,
     shard_details_of,
     shard_of,
     snapshot_info_of,
@@ -97,6 +98,7 @@ class AsyncShardedVectorReader:
         credential_provider: CredentialProvider | None = None,
         s3_connection_options: S3ConnectionOptions | None = None,
         max_cache_bytes: int | None = None,
+        max_filter_bytes: int | None = None,
         thread_nice: int | None = None,
     ) -> Self:
         """Opens the live snapshot below `s3_prefix`.
@@ -118,6 +120,7 @@ class AsyncShardedVectorReader:
         :param credential_provider: Any object with `resolve()`; see `shardyfusion.credentials`.
         :param s3_connection_options: See `shardyfusion.s3.S3ConnectionOptions`.
         :param max_cache_bytes: Maximum size of `local_root` on disk in bytes; the least recently used shards are evicted first.
+        :param max_filter_bytes: Memory for the results of filters (which rows match) that are kept for later searches; 64 MiB.
             None: no limit. Shards that any process has loaded are kept even above it: limit them with `max_cached_shards`.
         :param thread_nice: Added to the process's nice value for the threads that work for this reader, 0 to 19; None or 0: the
             value of the environment variable `SHARDYFUSION_THREAD_NICE`, or no change.
@@ -138,6 +141,7 @@ class AsyncShardedVectorReader:
             max_fallback_attempts=max_fallback_attempts,
             max_cached_shards=max_cached_shards,
             max_cache_bytes=max_cache_bytes,
+            max_filter_bytes=max_filter_bytes,
             thread_nice=thread_nice,
             preload_shards=preload_shards and (reader_factory is None or builtin is not None),
             shard_format=None if builtin is None else builtin.shard_format,
@@ -228,13 +232,19 @@ class AsyncShardedVectorReader:
     async def search(
         self,
         query: Query,
-        top_k: int = 10,
+        top_k: int | None = 10,
         *,
         shard_ids: Iterable[int] | None = None,
         num_probes: int | None = None,
         routing_context: RoutingContext | None = None,
+        filter: str | None = None,
+        max_score: float | None = None,
+        max_results: int = 10_000,
+        offset: int = 0,
+        include_vectors: bool = False,
+        include_payloads: bool = True,
     ) -> VectorSearchResponse:
-        """Returns the `top_k` nearest neighbours of `query`, exact within the shards that are searched.
+        """Returns the `top_k` nearest neighbours of `query` that match, exact within the shards that are searched.
 
         :param query: `dim` finite components: an object with the buffer protocol (float32 or float64, one dimension) or a
             sequence of numbers. float64 is rounded to float32, the precision of the stored vectors.
@@ -242,6 +252,12 @@ class AsyncShardedVectorReader:
         :param shard_ids: Search these shards instead of routing; ids that the manifest does not have are ignored.
         :param num_probes: How many shards to search, instead of the manifest's number.
         :param routing_context: The variables of a CEL routing expression.
+        :param filter: A CEL expression over `id` and `payload`, such as `payload.lang == "en" && payload.year >= 2020`: only rows
+            that match are neighbours. A row for which it fails (a missing field, a value of another type) does not match.
+        :param max_score: Only results that score at most this. With `top_k=None` all of them, of which there may be `max_results`.
+        :param offset: Leaves out so many of the nearest: the pages of a query join without gap or repeat.
+        :param include_vectors: Results have the stored vector, a read-only buffer of float32.
+        :param include_payloads: False: results have no payload, and none is read.
 
         Results are sorted by ascending score: lower is closer, in the convention of the shards' own engine. Equal scores are
         ordered by shard id, then by row.
@@ -253,15 +269,17 @@ class AsyncShardedVectorReader:
         :raises ReaderStateError: The reader is closed, belongs to another loop, or was inherited by a fork.
         """
         self._check()
+        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads)
         if self._limiter is not None:
             await self._limiter.acquire_async(1)
         if self._custom is not None:
             keywords = keyword_search(shard_ids, num_probes, routing_context)
+            top_k = custom.check_narrowing(top_k, narrowing)
             return await self._custom.search(self._handle, query, top_k, keywords)
         queue = self._queue
         future: asyncio.Future[VectorSearchResponse] = queue.loop.create_future()
         operation = self._handle.search(
-            queue.core, future, query, top_k, shard_ids, num_probes, routing_context
+            queue.core, future, query, top_k, shard_ids, num_probes, routing_context, narrowing
         )
         # The same as _finish, without another coroutine.
         try:
@@ -278,11 +296,17 @@ class AsyncShardedVectorReader:
     async def batch_search(
         self,
         queries: Queries,
-        top_k: int = 10,
+        top_k: int | None = 10,
         *,
         shard_ids: Iterable[int] | None = None,
         num_probes: int | None = None,
         routing_context: RoutingContext | None = None,
+        filter: str | None = None,
+        max_score: float | None = None,
+        max_results: int = 10_000,
+        offset: int = 0,
+        include_vectors: bool = False,
+        include_payloads: bool = True,
     ) -> list[VectorSearchResponse]:
         """Runs several queries together on one snapshot and returns their responses in order. All or none: the first
         failure (in query order) fails the batch.
@@ -292,7 +316,9 @@ class AsyncShardedVectorReader:
         The other arguments and the errors are those of `search`.
         """
         self._check()
+        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads)
         if self._custom is not None:
+            top_k = custom.check_narrowing(top_k, narrowing)
             return await self._batch_custom(queries, top_k, keyword_search(shard_ids, num_probes, routing_context))
         if not isinstance(queries, (list, tuple)) and self._limiter is not None:
             queries = custom.split_queries(queries)
@@ -301,7 +327,7 @@ class AsyncShardedVectorReader:
         queue = self._queue
         future: asyncio.Future[list[VectorSearchResponse]] = queue.loop.create_future()
         operation = self._handle.batch_search(
-            queue.core, future, queries, top_k, shard_ids, num_probes, routing_context
+            queue.core, future, queries, top_k, shard_ids, num_probes, routing_context, narrowing
         )
         return await self._finish(operation, future)
 
@@ -323,6 +349,17 @@ class AsyncShardedVectorReader:
     async def _acquire(self, count: int) -> None:
         for _ in range(count if self._limiter is not None else 0):
             await self._limiter.acquire_async(1)  # type: ignore[union-attr]
+
+    async def count(self, filter: str | None = None, *, shard_ids: Iterable[int] | None = None) -> int:
+        """Returns how many rows match `filter` (None: all rows), in all shards or in those of `shard_ids`.
+
+        :raises ConfigValidationError: The filter is no expression of CEL that is a bool, or reaches a limit on its cost.
+        """
+        self._check()
+        if self._custom is not None:
+            raise custom.unsupported("count")
+        future: asyncio.Future[int] = self._queue.loop.create_future()
+        return await self._finish(self._handle.count(self._queue.core, future, filter, shard_ids), future)
 
     def route_vector(
         self, query: Query, *, num_probes: int | None = None, routing_context: RoutingContext | None = None

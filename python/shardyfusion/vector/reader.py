@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from shardyfusion import _core
 from shardyfusion._builtin_format import BuiltinFormat
-from shardyfusion._custom import split_queries
+from shardyfusion._custom import check_narrowing, split_queries, unsupported
 from shardyfusion._custom_sync import SyncCustomShards
 from shardyfusion._options import (
     ReaderOptions,
     Reporter,
     health_of,
     keyword_search,
+    narrowing_of,
     shard_details_of,
     shard_of,
     snapshot_info_of,
@@ -79,6 +80,7 @@ class ShardedVectorReader:
         credential_provider: CredentialProvider | None = None,
         s3_connection_options: S3ConnectionOptions | None = None,
         max_cache_bytes: int | None = None,
+        max_filter_bytes: int | None = None,
         thread_nice: int | None = None,
     ) -> None:
         """Opens the live snapshot below `s3_prefix`. The arguments are those of `AsyncShardedVectorReader.open`, with
@@ -93,6 +95,7 @@ class ShardedVectorReader:
             max_fallback_attempts=max_fallback_attempts,
             max_cached_shards=max_cached_shards,
             max_cache_bytes=max_cache_bytes,
+            max_filter_bytes=max_filter_bytes,
             thread_nice=thread_nice,
             preload_shards=preload_shards and (reader_factory is None or builtin is not None),
             shard_format=None if builtin is None else builtin.shard_format,
@@ -171,44 +174,67 @@ class ShardedVectorReader:
     def search(
         self,
         query: Query,
-        top_k: int = 10,
+        top_k: int | None = 10,
         *,
         shard_ids: Iterable[int] | None = None,
         num_probes: int | None = None,
         routing_context: RoutingContext | None = None,
+        filter: str | None = None,
+        max_score: float | None = None,
+        max_results: int = 10_000,
+        offset: int = 0,
+        include_vectors: bool = False,
+        include_payloads: bool = True,
     ) -> VectorSearchResponse:
         """See `AsyncShardedVectorReader.search`."""
         self._check()
+        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads)
         if self._limiter is not None:
             self._limiter.acquire(1)
         if self._custom is not None:
             keywords = keyword_search(shard_ids, num_probes, routing_context)
+            top_k = check_narrowing(top_k, narrowing)
             return self._custom.search(self._handle, query, top_k, keywords)
         return self._wait(
-            self._handle.search(None, None, query, top_k, shard_ids, num_probes, routing_context)
+            self._handle.search(None, None, query, top_k, shard_ids, num_probes, routing_context, narrowing)
         )
 
     def batch_search(
         self,
         queries: Queries,
-        top_k: int = 10,
+        top_k: int | None = 10,
         *,
         shard_ids: Iterable[int] | None = None,
         num_probes: int | None = None,
         routing_context: RoutingContext | None = None,
+        filter: str | None = None,
+        max_score: float | None = None,
+        max_results: int = 10_000,
+        offset: int = 0,
+        include_vectors: bool = False,
+        include_payloads: bool = True,
     ) -> list[VectorSearchResponse]:
         """See `AsyncShardedVectorReader.batch_search`."""
         self._check()
+        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads)
         if self._limiter is not None or self._custom is not None:
             queries = split_queries(queries)
             for _ in queries if self._limiter is not None else ():
                 self._limiter.acquire(1)  # type: ignore[union-attr]
         if self._custom is not None:
             keywords = keyword_search(shard_ids, num_probes, routing_context)
+            top_k = check_narrowing(top_k, narrowing)
             return [self._custom.search(self._handle, query, top_k, keywords) for query in split_queries(queries)]
         return self._wait(
-            self._handle.batch_search(None, None, queries, top_k, shard_ids, num_probes, routing_context)
+            self._handle.batch_search(None, None, queries, top_k, shard_ids, num_probes, routing_context, narrowing)
         )
+
+    def count(self, filter: str | None = None, *, shard_ids: Iterable[int] | None = None) -> int:
+        """See `AsyncShardedVectorReader.count`."""
+        self._check()
+        if self._custom is not None:
+            raise unsupported("count")
+        return self._wait(self._handle.count(None, None, filter, shard_ids))
 
     def route_vector(
         self, query: Query, *, num_probes: int | None = None, routing_context: RoutingContext | None = None
