@@ -97,8 +97,7 @@ static PyObject *open_reader(PyObject *module, PyObject *args, PyObject *kwargs)
           args, kwargs, "OOsO|$zIiIpzz*zdOKIK:open", (char **)(uintptr_t)names, &call.target[0], &call.target[1],
           &call.root, &call.sink, &options->cache_dir, &options->max_concurrency, &options->max_fallback_attempts,
           &options->max_cached_shards, &preload_shards, &options->shard_format, &bytes, &manifest.ref,
-          &manifest.published_seconds, &call.s3, &max_cache_bytes, &options->thread_nice,
-          &max_filter_bytes))
+          &manifest.published_seconds, &call.s3, &max_cache_bytes, &options->thread_nice, &max_filter_bytes))
     return NULL;
   options->max_cache_bytes = max_cache_bytes;
   options->max_filter_bytes = max_filter_bytes;
