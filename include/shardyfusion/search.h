@@ -61,6 +61,7 @@ typedef struct sf_search_result {
   /* With include_vectors: `dim` components as they are stored, bit for bit; else NULL and 0. */
   uint32_t dim;
   const float *vector;
+  bool is_missing; /* of a fetch: no row has this id; all else is 0 or NULL */
 } sf_search_result;
 
 /* The neighbours of one query. Immutable; owned by the caller that received it. */
@@ -100,6 +101,35 @@ SF_API bool sf_operation_take_responses(sf_operation *operation, sf_search_respo
  * `shard_ids`, `num_probes` and `routing_context` of the request. Never blocks on storage. */
 SF_API sf_code sf_reader_route(sf_reader *reader, const sf_search_request *request, uint32_t **shard_ids, size_t *count,
                                sf_error *error);
+
+/* ------------------------------------------------------------------------------------------------------- Rows by id */
+
+typedef struct sf_fetch_request {
+  size_t size; /* sizeof(sf_fetch_request) */
+  /* In a snapshot of Lance datasets, whose ids are text, an integer is the same id as its decimal text. */
+  const sf_row_id *ids;
+  size_t num_ids;
+  /* The shards to look in, when has_shard_ids is set; ids that the manifest doesn't have are dropped. Else all. */
+  bool has_shard_ids;
+  const int64_t *shard_ids;
+  size_t num_shard_ids;
+  bool include_vectors; /* as in sf_search_request */
+  bool omit_payloads;
+} sf_fetch_request;
+
+#define SF_FETCH_REQUEST_INIT SF_INITIALIZER(sf_fetch_request)
+
+SF_API void sf_fetch_request_init(sf_fetch_request *request);
+
+/* Finds rows by their ids, also those whose vector is not finite, which no search returns. The response has num_ids results in the
+ * order of `ids`, with score 0; those that no row has are is_missing. Where several rows have an id, the one in the shard with
+ * the lowest number is the result, and there the first. The request and everything that it points to must be valid only until
+ * the call returns, also for submit. */
+SF_API sf_code sf_reader_fetch(sf_reader *reader, const sf_fetch_request *request, sf_search_response **response,
+                               sf_error *error);
+/* The response is taken with sf_operation_take_response. */
+SF_API sf_code sf_reader_fetch_submit(sf_reader *reader, const sf_fetch_request *request, sf_completion_queue *queue,
+                                      void *user_data, sf_operation **operation, sf_error *error);
 
 /* ------------------------------------------------------------------------------------------------------------- Count */
 

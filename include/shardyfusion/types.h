@@ -25,6 +25,13 @@ typedef enum sf_element_type { SF_FLOAT32 = 0, SF_FLOAT64 = 1, SF_FLOAT16 = 2 } 
 /* An id is an integer or a string: the writer of a snapshot chooses for each row. */
 typedef enum sf_id_type { SF_ID_INTEGER = 0, SF_ID_STRING = 1 } sf_id_type;
 
+typedef struct sf_row_id {
+  sf_id_type type;
+  int64_t integer;    /* SF_ID_INTEGER */
+  const char *string; /* SF_ID_STRING: UTF-8, `length` bytes, which may include NULs */
+  size_t length;
+} sf_row_id;
+
 /* The distance kernels in use ("avx512vnni", "avx512", "avx2", "neon", "portable"). The environment variable SHARDYFUSION_KERNEL
  * forces one. Static storage. */
 SF_API const char *sf_kernel_name(void);

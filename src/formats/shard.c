@@ -1,5 +1,6 @@
 #include "formats/shard.h"
 
+#include "formats/find_rows.h"
 #include "formats/formats.h"
 
 #include <string.h>
@@ -128,6 +129,11 @@ sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count,
 sf_code sf_shard_read_rows(sf_shard *shard, sf_row_visitor *visitor, const sf_cancellation *cancellation,
                            sf_error *error) {
   return shard->format->read_rows(shard, visitor, cancellation, error);
+}
+
+sf_code sf_shard_find_rows(sf_shard *shard, const sf_row_id *ids, size_t count, uint64_t *rows,
+                           const sf_cancellation *cancellation, sf_error *error) {
+  return sf_find_rows_by_reading(shard, ids, count, rows, cancellation, error);
 }
 
 uint64_t sf_shard_row_span(const sf_shard *shard) {

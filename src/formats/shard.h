@@ -73,6 +73,7 @@ typedef struct sf_shard_format {
   /* All rows that were not deleted, also those that searches leave out because their vector is not finite. May be called
    * by several threads at once, and wait for storage. */
   sf_code (*read_rows)(sf_shard *shard, sf_row_visitor *visitor, const sf_cancellation *cancellation, sf_error *error);
+  bool has_text_ids; /* every id is text: an integer is the same as its decimal text */
   /* Reads all that a search could need, beyond what opening has read. */
   sf_code (*verify)(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);
   void (*close)(sf_shard *shard);
@@ -112,6 +113,10 @@ struct sf_shard {
  * thread. */
 uint64_t sf_shard_num_not_finite(const sf_shard *shard);
 uint64_t sf_shard_num_rows(const sf_shard *shard);
+/* All that were not deleted, also those that searches leave out because their vector is not finite. */
+static inline uint64_t sf_shard_num_live_rows(const sf_shard *shard) {
+  return shard->num_rows + shard->num_not_finite;
+}
 
 /* Fails unless it is NULL or the name of a format. */
 sf_code sf_shard_format_check(const char *name, sf_error *error);
@@ -126,6 +131,11 @@ sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count,
 /* Reads all live rows, in order (sf_shard_format.read_rows). */
 sf_code sf_shard_read_rows(sf_shard *shard, sf_row_visitor *visitor, const sf_cancellation *cancellation,
                            sf_error *error);
+/* What sf_shard_find_rows says of an id that no row has. */
+#define SF_NO_ROW UINT64_MAX
+/* The live rows with these ids, the first where several have one. May wait for storage. */
+sf_code sf_shard_find_rows(sf_shard *shard, const sf_row_id *ids, size_t count, uint64_t *rows,
+                           const sf_cancellation *cancellation, sf_error *error);
 /* One more than the highest row number. */
 uint64_t sf_shard_row_span(const sf_shard *shard);
 sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);

@@ -59,7 +59,11 @@ bool sf_search_response_add_vectors(sf_search_response *response, uint32_t dim) 
   return response->vectors != NULL;
 }
 
-/* The segment that has the row: a shard has one for each result. */
+float *sf_search_response_vector(sf_search_response *response, size_t index) {
+  return response->vectors == NULL ? NULL : response->vectors + index * response->dim;
+}
+
+/* The segment that has the row; NULL: none, since it is one of rows that have no vector at all. */
 static const sf_vector_segment *segment_of(const sf_shard *shard, uint64_t row) {
   size_t low = 0;
   size_t high = shard->num_segments;
@@ -67,13 +71,16 @@ static const sf_vector_segment *segment_of(const sf_shard *shard, uint64_t row) 
     size_t middle = low + (high - low) / 2;
     *(shard->segments[middle].first_row <= row ? &low : &high) = middle;
   }
-  return &shard->segments[low];
+  const sf_vector_segment *segment = &shard->segments[low];
+  return high > 0 && row >= segment->first_row && row - segment->first_row < segment->num_rows ? segment : NULL;
 }
 
 void sf_search_response_set_vector(sf_search_response *response, size_t index, const sf_shard *shard, uint64_t row) {
   const sf_vector_segment *segment = segment_of(shard, row);
   uint32_t dim = response->dim;
-  float *vector = response->vectors + index * dim;
+  if (segment == NULL)
+    return;
+  float *vector = sf_search_response_vector(response, index);
   memcpy(vector, segment->vectors + (row - segment->first_row) * dim, dim * sizeof(float));
   response->results[index].vector = vector;
   response->results[index].dim = dim;

@@ -37,7 +37,9 @@ sf_code sf_search_response_create(size_t count, uint32_t num_shards_queried, sf_
 sf_search_result *sf_search_response_mutable(sf_search_response *response);
 /* Makes room for a vector of `dim` components for each result; false when memory is out. */
 bool sf_search_response_add_vectors(sf_search_response *response, uint32_t dim);
-/* Copies the vector of a row of an open shard to the result at `index`. */
+/* Where the vector of the result at `index` goes; NULL where none are wanted. */
+float *sf_search_response_vector(sf_search_response *response, size_t index);
+/* Copies the vector of a row of an open shard to the result at `index`; a row without one is left as it is. */
 void sf_search_response_set_vector(sf_search_response *response, size_t index, const sf_shard *shard, uint64_t row);
 /* Copies an id and a payload (NULL: none) to the result at `index`; false when memory is out. */
 bool sf_search_response_set_row(sf_search_response *response, size_t index, sf_id_type id_type, int64_t id_integer,

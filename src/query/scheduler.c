@@ -194,3 +194,15 @@ void sf_scheduler_bitmap_ready(sf_bitmap_waiter *waiter, const sf_shard_bitmap *
   sf_scheduler_advance(search);
   sf_search_release(search);
 }
+
+void sf_scheduler_lookup_done(sf_lookup_waiter *waiter, const sf_found_rows *found, sf_code code,
+                              const sf_error *error) {
+  sf_shard_search *looked_in = ((sf_shard_lookup *)waiter)->of;
+  sf_search *search = looked_in->search;
+  pthread_mutex_lock(&search->mutex);
+  sf_search_add_found_locked(search, looked_in, found, code, error);
+  sf_search_start_shards_locked(search);
+  pthread_mutex_unlock(&search->mutex);
+  sf_scheduler_advance(search);
+  sf_search_release(search);
+}

@@ -29,4 +29,8 @@ void sf_scheduler_shard_loaded(sf_shard_waiter *waiter, sf_shard *shard, sf_code
 void sf_scheduler_bitmap_ready(sf_bitmap_waiter *waiter, const sf_shard_bitmap *bitmap, sf_code code,
                                const sf_error *error);
 
+/* The waiter's callback of each sf_shard_lookup. Drops the waiter's reference. */
+void sf_scheduler_lookup_done(sf_lookup_waiter *waiter, const sf_found_rows *found, sf_code code,
+                              const sf_error *error);
+
 #endif

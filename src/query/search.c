@@ -24,6 +24,11 @@ void sf_search_release(sf_search *search) {
   pthread_cond_destroy(&search->changed);
   pthread_mutex_destroy(&search->mutex);
   sf_filter_release(search->filter);
+  for (size_t i = 0; search->found != NULL && i < search->num_shards; i++)
+    sf_found_rows_free(&search->found[i]);
+  free(search->found);
+  free(search->lookups);
+  free(search->ids);
   free(search->filters);
   free(search->query);
   free(search->shard_events);
@@ -38,7 +43,36 @@ static void init_shards(sf_search *search, const sf_search_params *params) {
           .waiter.loaded = sf_scheduler_shard_loaded, .search = search, .shard_id = params->shard_ids[i]};
   for (size_t i = 0; i < search->num_shards && search->filters != NULL; i++)
     search->filters[i] = (sf_shard_filter){.waiter.ready = sf_scheduler_bitmap_ready, .of = &search->shards[i]};
+  for (size_t i = 0; i < search->num_shards && search->lookups != NULL; i++)
+    search->lookups[i] = (sf_shard_lookup){.waiter.done = sf_scheduler_lookup_done, .of = &search->shards[i]};
   search->max_in_flight = params->max_concurrency == 0 ? search->num_shards : params->max_concurrency;
+}
+
+/* The arrays that not every search has. False when memory is out. */
+static bool allocate_arrays(sf_search *search, const sf_search_params *params) {
+  size_t count = params->num_shards;
+  if (sf_event_has_callback(params->events))
+    search->shard_events = sf_calloc(count, sizeof(sf_shard_event));
+  if (params->filter != NULL)
+    search->filters = sf_calloc(count, sizeof(sf_shard_filter));
+  if (params->ids != NULL) {
+    search->ids = sf_row_ids_copy(params->ids, params->num_ids);
+    search->lookups = sf_calloc(count, sizeof(sf_shard_lookup));
+    search->found = sf_calloc(count, sizeof(sf_found_rows));
+  }
+  return (search->shard_events != NULL || !sf_event_has_callback(params->events)) &&
+         (search->filters != NULL || params->filter == NULL) &&
+         (params->ids == NULL || (search->ids != NULL && search->lookups != NULL && search->found != NULL));
+}
+
+static void free_allocated(sf_search *search) {
+  free(search->query);
+  free(search->shard_events);
+  free(search->filters);
+  free(search->ids);
+  free(search->lookups);
+  free(search->found);
+  free(search);
 }
 
 /* All that can fail. NULL when memory is out. */
@@ -52,16 +86,10 @@ static sf_search *allocate(const sf_search_params *params, uint32_t dim) {
     free(search);
     return NULL;
   }
-  if ((search->query = sf_calloc((size_t)dim * 2, sizeof(float))) == NULL ||
-      (sf_event_has_callback(params->events) &&
-       (search->shard_events = sf_calloc(params->num_shards, sizeof(sf_shard_event))) == NULL) ||
-      (params->filter != NULL && (search->filters = sf_calloc(params->num_shards, sizeof(sf_shard_filter))) == NULL) ||
+  if ((search->query = sf_calloc((size_t)dim * 2, sizeof(float))) == NULL || !allocate_arrays(search, params) ||
       pthread_mutex_init(&search->mutex, NULL) != 0 || !sf_condition_init(&search->changed)) {
     sf_pruning_threshold_free(&search->pruning_threshold);
-    free(search->filters);
-    free(search->query);
-    free(search->shard_events);
-    free(search);
+    free_allocated(search);
     return NULL;
   }
   return search;
@@ -81,7 +109,8 @@ sf_code sf_search_create(const sf_search_params *params, sf_search **created, sf
   search->offset = params->offset;
   search->wants_vectors = params->wants_vectors;
   search->omits_payloads = params->omits_payloads;
-  search->counts_only = params->query == NULL;
+  search->num_ids = params->num_ids;
+  search->counts_only = params->query == NULL && params->ids == NULL;
   /* Each shard sets its own convention; what depends on the query alone does not depend on it. */
   sf_query_vector_init(&search->query_vector, search->query, manifest->dim, SF_SCORE_COSINE,
                        search->query + manifest->dim);
@@ -96,6 +125,10 @@ sf_code sf_search_create(const sf_search_params *params, sf_search **created, sf
   return SF_OK;
 }
 
+static double milliseconds_between(uint64_t started, uint64_t finished) {
+  return (double)(finished - started) / 1e6;
+}
+
 /* Of a range, all are to be results. */
 static sf_code check_range(const sf_search *search, sf_error *error) {
   const sf_collector_params *collector = &search->collector;
@@ -107,9 +140,8 @@ static sf_code check_range(const sf_search *search, sf_error *error) {
                  (unsigned long long)(search->num_found - search->offset));
 }
 
-static sf_code fetch_response(const sf_search *search, sf_search_response **response, sf_error *error) {
-  if (search->counts_only)
-    return sf_search_response_create_count(search->num_matching, (uint32_t)search->num_shards, response, error);
+/* The results, in a response that is to be sealed. */
+static sf_code fetch_results(const sf_search *search, sf_search_response **response, sf_error *error) {
   SF_TRY(check_range(search, error));
   sf_shard **shards = sf_calloc(search->num_shards, sizeof(sf_shard *));
   if (shards == NULL)
@@ -126,10 +158,22 @@ static sf_code fetch_response(const sf_search *search, sf_search_response **resp
                                          sf_served_snapshot_metadata(search->served)->manifest.has_integer_ids,
                                      .cancellation = &search->cancellation};
   sf_code code = sf_search_response_fetch(&params, response, error);
-  if (code == SF_OK)
-    sf_search_response_seal(*response, (double)(sf_monotonic_nanoseconds() - search->started) / 1e6);
   free(shards);
   return code;
+}
+
+static sf_code make_response(const sf_search *search, sf_search_response **response, sf_error *error) {
+  uint32_t num_shards = (uint32_t)search->num_shards;
+  if (search->counts_only)
+    return sf_search_response_create_count(search->filter == NULL ? search->num_rows : search->num_matching, num_shards,
+                                           response, error);
+  if (search->ids != NULL) {
+    const sf_lookup_params params = sf_search_lookup_params(search);
+    SF_TRY(sf_lookup_join(&params, search->found, num_shards, response, error));
+  } else
+    SF_TRY(fetch_results(search, response, error));
+  sf_search_response_seal(*response, milliseconds_between(search->started, sf_monotonic_nanoseconds()));
+  return SF_OK;
 }
 
 static void return_all_shards(sf_search *search) {
@@ -138,10 +182,6 @@ static void return_all_shards(sf_search *search) {
       search->shards[i].shard = NULL;
       sf_served_snapshot_return(search->served, search->shards[i].shard_id);
     }
-}
-
-static double milliseconds_between(uint64_t started, uint64_t finished) {
-  return (double)(finished - started) / 1e6;
 }
 
 static void emit_shard_event(const sf_search *search, size_t index) {
@@ -182,7 +222,7 @@ void sf_search_notify_caller_locked(sf_search *search) {
 void sf_search_complete(sf_search *search) {
   sf_search_response *response = NULL;
   if (search->code == SF_OK)
-    search->code = fetch_response(search, &response, &search->error);
+    search->code = make_response(search, &response, &search->error);
   return_all_shards(search);
   sf_served_snapshot_release(search->served);
   search->served = NULL;

@@ -20,10 +20,12 @@ typedef struct sf_search sf_search;
 typedef void (*sf_search_callback)(void *context, sf_code code, const sf_error *error, sf_search_response *response);
 
 typedef struct sf_search_params {
-  sf_served_snapshot *served;    /* retained */
-  sf_executor *executor;         /* borrowed for as long as the search lives, as are the events */
-  const float *query;            /* dim finite components; copied. NULL: only counts the rows that match the filter */
-  sf_filter *filter;             /* retained. NULL: every row matches */
+  sf_served_snapshot *served; /* retained */
+  sf_executor *executor;      /* borrowed for as long as the search lives, as are the events */
+  const float *query;         /* dim finite components; copied. NULL: rows are looked up or counted, not scanned */
+  const sf_row_id *ids; /* rows to look up, copied; `shard_ids` are ascending then. NULL: rows that match are counted */
+  size_t num_ids;
+  sf_filter *filter;             /* retained. NULL: every row matches. Not with ids */
   sf_collector_params collector; /* of all results, those that `offset` leaves out included */
   size_t offset;                 /* results to leave out, the nearest */
   bool wants_vectors;

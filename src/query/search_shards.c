@@ -62,7 +62,7 @@ static void finish_shard_locked(sf_search *search, sf_shard_search *finished) {
 
 static void plan_shard_locked(sf_search *search, sf_shard_search *of) {
   const sf_shard_filter *filter = filter_of(of);
-  if (search->counts_only || (filter != NULL && filter->bitmap->rows->num_matching == 0))
+  if (search->counts_only || search->ids != NULL || (filter != NULL && filter->bitmap->rows->num_matching == 0))
     return;
   const sf_plan_params params = {.shard = of->shard, .query = &search->query_vector, .collector = &search->collector};
   sf_error error;
@@ -99,6 +99,42 @@ static void add_bitmap_locked(sf_search *search, sf_shard_search *to, const sf_s
   search->num_matching += bitmap->rows->num_matching;
 }
 
+sf_lookup_params sf_search_lookup_params(const sf_search *search) {
+  return (sf_lookup_params){.served = search->served,
+                            .executor = search->executor,
+                            .ids = search->ids,
+                            .num_ids = search->num_ids,
+                            .omits_payloads = search->omits_payloads,
+                            .dim = search->wants_vectors ? search->query_vector.dim : 0,
+                            .cancellation = &search->cancellation};
+}
+
+static void start_lookup_locked(sf_search *search, sf_shard_search *in) {
+  const sf_lookup_params params = sf_search_lookup_params(search);
+  sf_shard_lookup *lookup = &search->lookups[in - search->shards];
+  sf_error error;
+  sf_error_clear(&error);
+  lookup->is_waiting = true;
+  sf_search_retain(search); /* for the waiter */
+  sf_code code = sf_lookup_start(&params, in->shard, &lookup->waiter, &error);
+  if (code == SF_OK)
+    return;
+  lookup->is_waiting = false;
+  drop_reference(search);
+  sf_search_fail_locked(search, code, &error);
+  finish_shard_locked(search, in);
+}
+
+void sf_search_add_found_locked(sf_search *search, sf_shard_search *of, const sf_found_rows *found, sf_code code,
+                                const sf_error *error) {
+  size_t index = (size_t)(of - search->shards);
+  search->lookups[index].is_waiting = false;
+  search->found[index] = *found;
+  if (code != SF_OK)
+    sf_search_fail_locked(search, code, error);
+  finish_shard_locked(search, of);
+}
+
 /* Acquires the bitmap of the shard's rows, or waits for it. */
 static void start_filter_locked(sf_search *search, sf_shard_search *of) {
   const sf_bitmap_request request = bitmap_request(search, of);
@@ -122,10 +158,13 @@ static void start_filter_locked(sf_search *search, sf_shard_search *of) {
 
 void sf_search_add_shard_locked(sf_search *search, sf_shard_search *to, sf_shard *shard) {
   to->shard = shard;
+  search->num_rows += sf_shard_num_live_rows(shard);
   if (search->shard_events != NULL)
     search->shard_events[to - search->shards] = (sf_shard_event){.acquired = sf_monotonic_nanoseconds()};
   if (search->filter != NULL && search->code == SF_OK)
     start_filter_locked(search, to);
+  else if (search->ids != NULL && search->code == SF_OK)
+    start_lookup_locked(search, to);
   else
     begin_shard_locked(search, to);
 }
@@ -187,10 +226,21 @@ static bool stop_filter_locked(sf_search *search, sf_shard_search *of) {
   return true;
 }
 
+/* The same for a lookup. */
+static bool stop_lookup_locked(sf_search *search, sf_shard_search *of) {
+  sf_shard_lookup *lookup = search->lookups == NULL ? NULL : &search->lookups[of - search->shards];
+  if (lookup == NULL || !lookup->is_waiting || !sf_lookup_stop_waiting(&lookup->waiter))
+    return false;
+  lookup->is_waiting = false;
+  drop_reference(search);
+  finish_shard_locked(search, of);
+  return true;
+}
+
 static void stop_waiting_locked(sf_search *search) {
   for (size_t i = 0; i < search->next_shard; i++) {
     sf_shard_search *waiting = &search->shards[i];
-    if (stop_filter_locked(search, waiting))
+    if (stop_filter_locked(search, waiting) || stop_lookup_locked(search, waiting))
       continue;
     if (!waiting->is_waiting || !sf_served_snapshot_stop_waiting(search->served, waiting->shard_id, &waiting->waiter))
       continue;

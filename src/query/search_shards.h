@@ -23,6 +23,13 @@ void sf_search_add_shard_locked(sf_search *search, sf_shard_search *to, sf_shard
 void sf_search_add_bitmap_locked(sf_search *search, sf_shard_search *to, const sf_shard_bitmap *bitmap, sf_code code,
                                  const sf_error *error);
 
+/* Takes in the rows that a shard has of those to look up, or why that failed. */
+void sf_search_add_found_locked(sf_search *search, sf_shard_search *of, const sf_found_rows *found, sf_code code,
+                                const sf_error *error);
+
+/* What a search for rows by their ids looks up. */
+sf_lookup_params sf_search_lookup_params(const sf_search *search);
+
 /* Keeps the first failure, and stops what is not being scanned right now. */
 void sf_search_fail_locked(sf_search *search, sf_code code, const sf_error *error);
 

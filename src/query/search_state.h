@@ -9,6 +9,7 @@
 #define SF_QUERY_SEARCH_STATE_H
 
 #include "query/filter_bitmaps.h"
+#include "query/lookup.h"
 #include "query/merge.h"
 #include "query/plan.h"
 #include "query/pruning_threshold.h"
@@ -40,6 +41,13 @@ typedef struct sf_shard_filter {
   bool is_waiting;               /* the bitmaps will call the waiter */
 } sf_shard_filter;
 
+/* The lookup of rows in a shard, of a search for rows by their ids. The mutex of the search guards it. */
+typedef struct sf_shard_lookup {
+  sf_lookup_waiter waiter; /* first: the lookup passes it to `done` */
+  sf_shard_search *of;
+  bool is_waiting; /* the lookup will call the waiter */
+} sf_shard_lookup;
+
 /* What the event of a shard says. */
 typedef struct sf_shard_event {
   uint64_t acquired; /* when its shard could be scanned, and when that was done; sf_monotonic_nanoseconds */
@@ -65,6 +73,10 @@ struct sf_search {
   sf_filter *filter;        /* NULL: all rows */
   sf_shard_filter *filters; /* of each shard; NULL without a filter */
   bool counts_only;         /* how many rows match; nothing is scanned */
+  sf_row_id *ids;           /* rows to look up; nothing is scanned. NULL: none */
+  size_t num_ids;
+  sf_shard_lookup *lookups; /* of each shard; NULL without ids */
+  sf_found_rows *found;     /* in each shard; guarded by the mutex */
   const sf_event_listener *events;
   sf_shard_event *shard_events; /* of each shard; NULL: no callback */
   sf_search_callback done;
@@ -82,7 +94,8 @@ struct sf_search {
   sf_shard_search *to_return; /* those whose shards are returned once the mutex is free */
   sf_merge merged;
   uint64_t num_found;    /* SF_COLLECT_RANGE: rows up to max_score */
-  uint64_t num_matching; /* rows, of the shards whose bitmaps have come */
+  uint64_t num_rows;     /* live ones of the shards that have come */
+  uint64_t num_matching; /* of them, of the shards whose bitmaps have come */
   double filter_ms;      /* that bitmaps took which were made for this search: of the one that took longest */
   bool has_started;
   bool is_blocking;       /* a thread is in sf_search_run */

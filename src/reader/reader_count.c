@@ -2,46 +2,23 @@
 #include "base/options.h"
 #include "base/time.h"
 #include "query/response.h"
+#include "reader/chosen_shards.h"
 #include "reader/search_group.h"
-
-/* What every row matches. */
-#define EVERY_ROW "true"
 
 void sf_count_request_init(sf_count_request *request) {
   *request = (sf_count_request)SF_COUNT_REQUEST_INIT;
 }
 
-/* The shards to count in, each once: all, or those of the request that the manifest has. The caller frees them. */
-static sf_code choose_shards(const sf_served_snapshot *served, const sf_count_request *request, uint32_t **shard_ids,
-                             size_t *count, sf_error *error) {
-  const sf_manifest *manifest = &sf_served_snapshot_metadata(served)->manifest;
-  uint32_t *ids = sf_calloc(manifest->num_dbs, sizeof(*ids));
-  bool *is_chosen = sf_calloc(manifest->num_dbs, sizeof(*is_chosen));
-  if (ids == NULL || is_chosen == NULL) {
-    free(ids);
-    free(is_chosen);
-    return sf_fail_memory(error, "shard ids");
-  }
-  for (size_t i = 0; i < request->num_shard_ids && request->has_shard_ids; i++)
-    if (request->shard_ids[i] >= 0 && request->shard_ids[i] < manifest->num_dbs)
-      is_chosen[request->shard_ids[i]] = true;
-  *count = 0;
-  for (uint32_t id = 0; id < manifest->num_dbs; id++)
-    if (!request->has_shard_ids || is_chosen[id])
-      ids[(*count)++] = id;
-  free(is_chosen);
-  *shard_ids = ids;
-  return SF_OK;
-}
-
 static sf_code create_search(sf_reader *reader, sf_served_snapshot *served, const sf_count_request *request,
                              sf_search **search, sf_error *error) {
   uint64_t started = sf_monotonic_nanoseconds();
-  sf_filter *filter;
+  sf_filter *filter = NULL;
   uint32_t *shard_ids = NULL;
   size_t num_shards = 0;
-  SF_TRY(sf_filter_cache_get(reader->filters, request->filter != NULL ? request->filter : EVERY_ROW, &filter, error));
-  sf_code code = choose_shards(served, request, &shard_ids, &num_shards, error);
+  if (request->filter != NULL)
+    SF_TRY(sf_filter_cache_get(reader->filters, request->filter, &filter, error));
+  sf_code code = sf_choose_shards(served, request->has_shard_ids, request->shard_ids, request->num_shard_ids,
+                                  &shard_ids, &num_shards, error);
   if (code == SF_OK) {
     const sf_search_params params = {.served = served,
                                      .executor = reader->executor,

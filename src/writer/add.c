@@ -107,7 +107,7 @@ static sf_code check_row(const checking *of, size_t slot, uint32_t thread, const
   *source = sf_row_source(batch->vectors_name, "vectors");
   SF_TRY(sf_row_vector(batch, number, converted, &row->vector, error));
   *source = sf_row_source(batch->ids_name, "ids");
-  SF_TRY(sf_row_id(batch, number, (int64_t)(builder->num_rows + slot), row, error));
+  SF_TRY(sf_row_read_id(batch, number, (int64_t)(builder->num_rows + slot), row, error));
   if (builder->ids != NULL)
     slice->hashes[slot] = sf_unique_id_hash(row, builder->plan.format->has_string_ids_only);
   *source = sf_row_source(batch->payloads_name, "payloads");

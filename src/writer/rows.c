@@ -115,7 +115,8 @@ sf_code sf_row_vector(const sf_row_batch *batch, size_t row, float *converted, c
 
 /* ------------------------------------------------------------------------------------------------- Ids and payloads */
 
-sf_code sf_row_id(const sf_row_batch *batch, size_t row, int64_t number, sf_shard_row *described, sf_error *error) {
+sf_code sf_row_read_id(const sf_row_batch *batch, size_t row, int64_t number, sf_shard_row *described,
+                       sf_error *error) {
   const char *text = batch->string_ids != NULL ? batch->string_ids[row] : NULL;
   if (text == NULL) {
     if (batch->string_ids != NULL && batch->integer_ids == NULL)

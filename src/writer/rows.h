@@ -22,7 +22,7 @@ sf_code sf_row_vector_named(const sf_row_batch *batch, size_t row, float *conver
                             sf_error *error);
 
 /* The id of a row, checked; `number` is that of a row without one. */
-sf_code sf_row_id(const sf_row_batch *batch, size_t row, int64_t number, sf_shard_row *described, sf_error *error);
+sf_code sf_row_read_id(const sf_row_batch *batch, size_t row, int64_t number, sf_shard_row *described, sf_error *error);
 
 /* The payload of a row, checked, on one line: where it has to be changed for that, *rewritten holds it, for the caller to
  * free. */

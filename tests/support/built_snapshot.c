@@ -300,3 +300,13 @@ bool snapshot_answers(const built_snapshot *snapshot, const float *query, size_t
   free(rows);
   return same;
 }
+
+bool snapshot_has_row(const built_snapshot *snapshot, int64_t id, const sf_search_result *result) {
+  const snapshot_plan *plan = &snapshot->plan;
+  uint64_t number = (uint64_t)(id - plan->first_id);
+  uint32_t db_id = (uint32_t)(number / plan->num_rows);
+  const float *vector = snapshot->vectors[db_id] + number % plan->num_rows * plan->dim;
+  bool has_vector = result->vector == NULL ||
+                    (result->dim == plan->dim && memcmp(result->vector, vector, plan->dim * sizeof(float)) == 0);
+  return !result->is_missing && result->shard_id == db_id && id_is(id, result) && payload_is(id, result) && has_vector;
+}

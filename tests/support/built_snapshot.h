@@ -41,4 +41,7 @@ char *snapshot_shard_path(const built_snapshot *snapshot, uint32_t db_id);
 bool snapshot_answers(const built_snapshot *snapshot, const float *query, size_t top_k, const int64_t *shard_ids,
                       size_t num_shard_ids, const sf_search_response *response);
 
+/* Whether the result is the row with that id, bit for bit: its shard, its payload, and its vector if it has one. */
+bool snapshot_has_row(const built_snapshot *snapshot, int64_t id, const sf_search_result *result);
+
 #endif

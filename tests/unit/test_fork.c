@@ -47,6 +47,13 @@ static void check_reader_calls(const inheritance *from) {
   CHECK(sf_reader_batch_search(from->reader, &request, 1, &response, NULL) == SF_READER_STATE_ERROR);
   CHECK(sf_reader_batch_search_submit(from->reader, &request, 1, NULL, NULL, &operation, NULL) ==
         SF_READER_STATE_ERROR);
+  const sf_fetch_request fetch = SF_FETCH_REQUEST_INIT;
+  const sf_count_request counted = SF_COUNT_REQUEST_INIT;
+  uint64_t num_rows;
+  CHECK(sf_reader_fetch(from->reader, &fetch, &response, NULL) == SF_READER_STATE_ERROR);
+  CHECK(sf_reader_fetch_submit(from->reader, &fetch, NULL, NULL, &operation, NULL) == SF_READER_STATE_ERROR);
+  CHECK(sf_reader_count(from->reader, &counted, &num_rows, NULL) == SF_READER_STATE_ERROR);
+  CHECK(sf_reader_count_submit(from->reader, &counted, NULL, NULL, &operation, NULL) == SF_READER_STATE_ERROR);
   CHECK(sf_reader_route(from->reader, &request, &ids, &count, NULL) == SF_READER_STATE_ERROR);
   CHECK(sf_reader_refresh(from->reader, &changed, NULL) == SF_READER_STATE_ERROR);
   CHECK(sf_reader_refresh_submit(from->reader, NULL, NULL, &operation, NULL) == SF_READER_STATE_ERROR);

@@ -194,6 +194,7 @@ const sf_shard_format sf_lance_format = {
     .open = lance_open,
     .fetch_rows = lance_fetch_rows,
     .read_rows = lance_read_rows,
+    .has_text_ids = true,
     .verify = lance_verify,
     .close = lance_close,
     .writer = &sf_lance_writer,
