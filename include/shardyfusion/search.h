@@ -41,6 +41,7 @@ typedef struct sf_search_request {
   /* Only rows that match: an expression of CEL over `id` and `payload`, NUL-terminated UTF-8 (docs/filter.md). A row for which it
    * fails does not match. NULL: every row matches. */
   const char *filter;
+  bool explain; /* sf_search_response_explain_json and _text have a line for each shard */
 } sf_search_request;
 
 #define SF_SEARCH_REQUEST_INIT SF_INITIALIZER_WITH(sf_search_request, top_k, 10)
@@ -75,6 +76,11 @@ SF_API const sf_search_result *sf_search_response_result(const sf_search_respons
 SF_API const sf_search_result *sf_search_response_results(const sf_search_response *response);
 SF_API uint32_t sf_search_response_num_shards_queried(const sf_search_response *response);
 SF_API double sf_search_response_latency_ms(const sf_search_response *response);
+/* What the search did: to which shards the request was routed and why, how many rows were compared at each stage, what was loaded
+ * and fetched, and how long each phase took; as JSON (docs/c-api.md has the members), and as lines to read. Made when they are first
+ * asked for; valid as long as the response. NULL when memory is out. */
+SF_API const char *sf_search_response_explain_json(const sf_search_response *response);
+SF_API const char *sf_search_response_explain_text(const sf_search_response *response);
 SF_API void sf_search_response_free(sf_search_response *response);
 
 /* Finds the top_k nearest neighbours that match, exact within the shards that are searched. The request and everything that it points

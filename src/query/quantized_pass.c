@@ -83,8 +83,7 @@ static uint16_t matching_rows(const sf_quantized_pass *pass, size_t group) {
 }
 
 /* Adds those of a group's rows that are among [begin, end). */
-static void sample_group(const sf_quantized_pass *pass, size_t group, size_t begin, size_t end,
-                         sf_quantized_sample *sample) {
+static void sample_group(sf_quantized_pass *pass, size_t group, size_t begin, size_t end, sf_quantized_sample *sample) {
   float estimates[SF_QUANTIZED_GROUP_ROWS];
   uint16_t mask;
   size_t first_quantized = pass->segment->first_quantized;
@@ -93,6 +92,7 @@ static void sample_group(const sf_quantized_pass *pass, size_t group, size_t beg
   if (matching == 0)
     return;
   compare(pass, SF_QUANTIZED_2BIT, &pass->estimate, group, 1, sample->threshold, &mask, estimates);
+  pass->num_groups[SF_QUANTIZED_2BIT]++;
   for (unsigned left = mask & matching; left != 0; left &= left - 1) {
     size_t i = (size_t)__builtin_ctz(left);
     /* NaN: nothing is known of the row. */
@@ -102,7 +102,7 @@ static void sample_group(const sf_quantized_pass *pass, size_t group, size_t beg
   }
 }
 
-void sf_quantized_pass_sample(const sf_quantized_pass *pass, size_t begin, size_t end, size_t first, size_t step,
+void sf_quantized_pass_sample(sf_quantized_pass *pass, size_t begin, size_t end, size_t first, size_t step,
                               sf_quantized_sample *sample) {
   size_t first_quantized = pass->segment->first_quantized;
   size_t chunk_rows = sf_rows_per_chunk(pass->dim);
@@ -175,6 +175,8 @@ static void find_in_groups(sf_quantized_pass *pass, size_t first, size_t count, 
     num_compared += end - begin;
     begin = end;
   }
+  pass->num_groups[kind] += num_compared;
+  pass->num_groups[SF_QUANTIZED_4BIT] += num_left;
   if (kind == SF_QUANTIZED_4BIT)
     pass->num_4bit_chunks--;
   else if (num_left > num_compared / 2)

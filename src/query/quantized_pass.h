@@ -21,8 +21,9 @@ typedef struct sf_quantized_pass {
   bool has_squared_norms;                 /* each group of the vectors has */
   size_t group_sizes[SF_QUANTIZED_KINDS]; /* bytes of a group */
   sf_quantized_query query;
-  sf_quantized_comparison estimate; /* of the distance itself, not of a lower bound */
-  size_t num_4bit_chunks;           /* so many more chunks are compared by 4-bit vectors at once */
+  sf_quantized_comparison estimate;        /* of the distance itself, not of a lower bound */
+  uint64_t num_groups[SF_QUANTIZED_KINDS]; /* that were compared or sampled by vectors of each kind */
+  size_t num_4bit_chunks;                  /* so many more chunks are compared by 4-bit vectors at once */
 } sf_quantized_pass;
 
 /* Is on where the segment has quantized vectors, at least of some rows, that serve this query. Finds and samples only rows
@@ -42,7 +43,7 @@ typedef struct sf_quantized_sample {
 } sf_quantized_sample;
 
 /* Adds the best of every `step`-th group of 16 of the rows [begin, end), from group `first` of them on. */
-void sf_quantized_pass_sample(const sf_quantized_pass *pass, size_t begin, size_t end, size_t first, size_t step,
+void sf_quantized_pass_sample(sf_quantized_pass *pass, size_t begin, size_t end, size_t first, size_t step,
                               sf_quantized_sample *sample);
 
 /* Finds, of the rows [begin, begin + count), at most SF_MAX_CHUNK_ROWS, those whose approximate distance may be up to

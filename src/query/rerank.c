@@ -71,6 +71,7 @@ static bool is_finite(const sf_request_scan *scan, const sf_candidate *candidate
 static sf_code score_candidates(sf_request_scan *scan) {
   sf_scan_request *request = scan->request;
   size_t chunk_rows = sf_rows_per_chunk(request->query->dim);
+  request->account.num_scored += scan->candidates.count;
   for (size_t i = 0; i < scan->candidates.count; i++) {
     if (i % chunk_rows == 0)
       SF_TRY(sf_cancellation_check(request->cancellation, request->error));
@@ -154,6 +155,7 @@ void sf_rerank_prefetch_row(const sf_request_scan *scan, size_t row) {
 }
 
 static sf_code add_prefetched_rows(sf_request_scan *scan) {
+  scan->request->account.num_float32 += scan->num_prefetched;
   for (size_t i = 0; i < scan->num_prefetched; i++)
     SF_TRY(add_row(scan, sf_rerank_find_distance(scan, scan->prefetched[i]), scan->prefetched[i]));
   scan->num_prefetched = 0;
@@ -212,8 +214,11 @@ static sf_code score_rest(sf_request_scan *scan) {
 
 void sf_request_scan_end(sf_request_scan *scan) {
   sf_scan_request *request = scan->request;
+  const sf_quantized_pass *quantized = &scan->quantized;
   if (request->code == SF_OK)
     request->code = score_rest(scan);
+  request->account.num_2bit = quantized->num_groups[SF_QUANTIZED_2BIT] * SF_QUANTIZED_GROUP_ROWS;
+  request->account.num_4bit = quantized->num_groups[SF_QUANTIZED_4BIT] * SF_QUANTIZED_GROUP_ROWS;
   if (request->code == SF_OK) {
     sf_request_scan_exchange_thresholds(scan);
     sf_collector_finish(scan->collector);

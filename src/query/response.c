@@ -2,7 +2,9 @@
 
 #include "base/json_text.h"
 #include "base/memory.h"
+#include "query/explain.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 struct sf_search_response {
@@ -14,6 +16,9 @@ struct sf_search_response {
   sf_buffer text; /* of ids and payloads, each with a NUL after it */
   float *vectors; /* count × dim; NULL: none are wanted */
   uint32_t dim;
+  sf_search_account *account; /* NULL: none */
+  _Atomic(char *) json;       /* of the account; NULL until someone asks */
+  _Atomic(char *) explanation;
   size_t *offsets; /* into the text, until it is sealed: of the id and the payload of each result */
 };
 
@@ -229,6 +234,33 @@ double sf_search_response_latency_ms(const sf_search_response *response) {
   return response->latency_ms;
 }
 
+void sf_search_response_set_account(sf_search_response *response, sf_search_account *account) {
+  response->account = account;
+}
+
+/* The text that is kept at `kept`, made where there is none yet: of several threads, the first one's stays. */
+static const char *explain(const sf_search_response *response, _Atomic(char *) *kept,
+                           char *(*make)(const sf_search_account *account)) {
+  char *text = atomic_load_explicit(kept, memory_order_acquire);
+  if (text != NULL || response->account == NULL)
+    return text;
+  char *made = make(response->account);
+  if (made == NULL || atomic_compare_exchange_strong(kept, &text, made))
+    return made;
+  free(made);
+  return text;
+}
+
+const char *sf_search_response_explain_json(const sf_search_response *response) {
+  sf_search_response *explained = (sf_search_response *)(uintptr_t)response;
+  return explain(response, &explained->json, sf_explain_as_json);
+}
+
+const char *sf_search_response_explain_text(const sf_search_response *response) {
+  sf_search_response *explained = (sf_search_response *)(uintptr_t)response;
+  return explain(response, &explained->explanation, sf_explain_as_text);
+}
+
 void sf_search_response_free(sf_search_response *response) {
   if (response == NULL)
     return;
@@ -236,5 +268,8 @@ void sf_search_response_free(sf_search_response *response) {
   free(response->results);
   free(response->vectors);
   free(response->offsets);
+  sf_search_account_free(response->account);
+  free(atomic_load(&response->json));
+  free(atomic_load(&response->explanation));
   free(response);
 }

@@ -8,6 +8,7 @@
 #include "base/cancellation.h"
 #include "formats/shard.h"
 #include "query/merge.h"
+#include "query/search_account.h"
 #include "shardyfusion/search.h"
 
 /* All borrowed for the call. */
@@ -44,6 +45,8 @@ void sf_search_response_set_vector(sf_search_response *response, size_t index, c
 /* Copies an id and a payload (NULL: none) to the result at `index`; false when memory is out. */
 bool sf_search_response_set_row(sf_search_response *response, size_t index, sf_id_type id_type, int64_t id_integer,
                                 const char *id_string, size_t id_length, const char *payload, size_t payload_length);
+/* What explains the response, which frees it. */
+void sf_search_response_set_account(sf_search_response *response, sf_search_account *account);
 /* All rows are set: pointers into the response become valid. */
 void sf_search_response_seal(sf_search_response *response, double latency_ms);
 

@@ -14,6 +14,7 @@ enum {
 /* Replaces estimates by distances. Drops rows that can't be results, and those whose distance float32 can't represent. */
 static void find_distances(sf_request_scan *scan, sf_candidates *sampled) {
   size_t num_known = 0;
+  scan->request->account.num_float32 += sampled->count;
   for (size_t i = 0; i < sampled->count; i++)
     sf_rerank_prefetch_row(scan, sampled->items[i].row);
   for (size_t i = 0; i < sampled->count; i++) {

@@ -113,6 +113,7 @@ static void scan_chunk(sf_request_scan *const *scans, size_t count, size_t begin
     if (max_norm > scans[i]->max_norm)
       sf_request_scan_set_max_norm(scans[i], max_norm);
     scans[i]->request->code = sf_rerank_add_chunk(scans[i], scanned.distances[i], begin, num_rows);
+    scans[i]->request->account.num_float32 += num_rows;
     sf_rerank_prune_some(scans[i]);
   }
 }
@@ -141,6 +142,7 @@ static void scan_sparse_chunk(sf_request_scan *scan, size_t begin, size_t num_ro
 static bool needs_all_rows(sf_request_scan *scan, size_t begin, size_t num_rows, bool *is_quantized) {
   const uint8_t *filter = scan->request->filter;
   size_t num_matching = sf_row_filter_count(filter, scan->segment->first_row + begin, num_rows);
+  scan->request->account.num_filtered += num_rows - num_matching;
   *is_quantized = num_matching == 0 || scan_quantized_chunk(scan, begin, num_rows, num_matching);
   if (*is_quantized)
     return false;
@@ -183,6 +185,7 @@ static void scan_chunks(sf_request_scan **scans, size_t count, const sf_scan_tas
 /* Whether there is anything to scan for it. */
 static bool begin_request(sf_request_scan *scan, sf_scan_request *request, const sf_scan_task *task) {
   sf_collector_begin(request->collector, task->end - task->begin);
+  request->account = (sf_scan_account){.num_planned = task->end - task->begin};
   request->code = sf_cancellation_check(request->cancellation, request->error);
   if (request->code == SF_OK && request->collector->max_rows > 0)
     request->code = sf_request_scan_begin(scan, request, task);

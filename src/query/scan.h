@@ -17,6 +17,25 @@
 /* The most searches that scan together: their candidates stay in a CPU's own cache beside a chunk of rows. */
 #define SF_MAX_SCAN_REQUESTS 16
 
+/* What scans did, in rows. */
+typedef struct sf_scan_account {
+  uint64_t num_planned;  /* of the tasks */
+  uint64_t num_filtered; /* of them, those that the filter left out, which nothing was compared with */
+  uint64_t num_2bit; /* compared by 2-bit vectors, samples included: 16 at a time, whether or not all of them matter */
+  uint64_t num_4bit; /* by 4-bit vectors, as well */
+  uint64_t num_float32; /* by approximate distances */
+  uint64_t num_scored;  /* exactly */
+} sf_scan_account;
+
+static inline void sf_scan_account_add(sf_scan_account *to, const sf_scan_account *added) {
+  to->num_planned += added->num_planned;
+  to->num_filtered += added->num_filtered;
+  to->num_2bit += added->num_2bit;
+  to->num_4bit += added->num_4bit;
+  to->num_float32 += added->num_float32;
+  to->num_scored += added->num_scored;
+}
+
 /* What one search wants of a scan. All is borrowed. */
 typedef struct sf_scan_request {
   const sf_query_vector *query;
@@ -29,6 +48,7 @@ typedef struct sf_scan_request {
   const sf_cancellation *cancellation; /* NULL: never cancelled */
   sf_code code;                        /* set by the scan */
   sf_error *error;                     /* NULL: not wanted */
+  sf_scan_account account;             /* set by the scan */
 } sf_scan_request;
 
 /*

@@ -171,9 +171,11 @@ void sf_scheduler_shard_loaded(sf_shard_waiter *waiter, sf_shard *shard, sf_code
   sf_search *search = loaded->search;
   pthread_mutex_lock(&search->mutex);
   loaded->is_waiting = false;
-  if (code == SF_OK)
+  if (code == SF_OK) {
+    search->account.num_loaded++;
+    search->account.times.loaded = sf_monotonic_nanoseconds();
     sf_search_add_shard_locked(search, loaded, shard);
-  else {
+  } else {
     search->num_in_flight--;
     sf_search_fail_locked(search, code, error);
   }

@@ -32,6 +32,7 @@ void sf_search_release(sf_search *search) {
   free(search->filters);
   free(search->query);
   free(search->shard_events);
+  free(search->account.shards);
   free(search);
 }
 
@@ -53,6 +54,8 @@ static bool allocate_arrays(sf_search *search, const sf_search_params *params) {
   size_t count = params->num_shards;
   if (sf_event_has_callback(params->events))
     search->shard_events = sf_calloc(count, sizeof(sf_shard_event));
+  if (params->explains_shards)
+    search->account.shards = sf_calloc(count, sizeof(sf_shard_account));
   if (params->filter != NULL)
     search->filters = sf_calloc(count, sizeof(sf_shard_filter));
   if (params->ids != NULL) {
@@ -61,6 +64,7 @@ static bool allocate_arrays(sf_search *search, const sf_search_params *params) {
     search->found = sf_calloc(count, sizeof(sf_found_rows));
   }
   return (search->shard_events != NULL || !sf_event_has_callback(params->events)) &&
+         (search->account.shards != NULL || !params->explains_shards) &&
          (search->filters != NULL || params->filter == NULL) &&
          (params->ids == NULL || (search->ids != NULL && search->lookups != NULL && search->found != NULL));
 }
@@ -68,6 +72,7 @@ static bool allocate_arrays(sf_search *search, const sf_search_params *params) {
 static void free_allocated(sf_search *search) {
   free(search->query);
   free(search->shard_events);
+  free(search->account.shards);
   free(search->filters);
   free(search->ids);
   free(search->lookups);
@@ -95,6 +100,18 @@ static sf_search *allocate(const sf_search_params *params, uint32_t dim) {
   return search;
 }
 
+static void init_account(sf_search *search, const sf_search_params *params) {
+  const sf_manifest *manifest = &sf_served_snapshot_metadata(search->served)->manifest;
+  sf_search_account *account = &search->account;
+  account->strategy = manifest->routing.strategy;
+  account->num_dbs = manifest->num_dbs;
+  account->route = params->route;
+  account->times.started = params->started;
+  account->has_traffic = sf_served_snapshot_traffic(search->served, &account->traffic);
+  account->filter = search->filter;
+  account->num_shards = (uint32_t)search->num_shards;
+}
+
 sf_code sf_search_create(const sf_search_params *params, sf_search **created, sf_error *error) {
   const sf_manifest *manifest = &sf_served_snapshot_metadata(params->served)->manifest;
   sf_search *search = allocate(params, manifest->dim);
@@ -117,10 +134,10 @@ sf_code sf_search_create(const sf_search_params *params, sf_search **created, sf
   search->served = params->served;
   sf_served_snapshot_retain(search->served);
   search->executor = params->executor;
-  search->started = params->started;
   search->events = params->events;
   search->merged.params = &search->collector;
   init_shards(search, params);
+  init_account(search, params);
   *created = search;
   return SF_OK;
 }
@@ -162,18 +179,42 @@ static sf_code fetch_results(const sf_search *search, sf_search_response **respo
   return code;
 }
 
-static sf_code make_response(const sf_search *search, sf_search_response **response, sf_error *error) {
+/* Adds the account to the response, which is sealed with it: it has all its results. */
+static sf_code seal_response(sf_search *search, sf_search_response *response, sf_error *error) {
+  sf_search_account *account = &search->account;
+  sf_storage_traffic before = account->traffic;
+  account->has_traffic = sf_served_snapshot_traffic(search->served, &account->traffic);
+  account->traffic.num_requests -= before.num_requests;
+  account->traffic.num_bytes -= before.num_bytes;
+  account->num_results = sf_search_response_count(response);
+  account->times.ended = sf_monotonic_nanoseconds();
+  sf_search_account *finished = sf_search_account_finish(account);
+  if (finished == NULL)
+    return sf_fail_memory(error, "results");
+  for (size_t i = 0; i < search->num_shards; i++)
+    finished->shard_ids[i] = search->shards[i].shard_id;
+  account->shards = NULL;
+  sf_search_response_seal(response, milliseconds_between(account->times.started, account->times.ended));
+  sf_search_response_set_account(response, finished);
+  return SF_OK;
+}
+
+static sf_code make_response(sf_search *search, sf_search_response **response, sf_error *error) {
   uint32_t num_shards = (uint32_t)search->num_shards;
   if (search->counts_only)
-    return sf_search_response_create_count(search->filter == NULL ? search->num_rows : search->num_matching, num_shards,
-                                           response, error);
+    return sf_search_response_create_count(
+        search->filter == NULL ? search->account.num_rows : search->account.num_matching, num_shards, response, error);
   if (search->ids != NULL) {
     const sf_lookup_params params = sf_search_lookup_params(search);
     SF_TRY(sf_lookup_join(&params, search->found, num_shards, response, error));
   } else
     SF_TRY(fetch_results(search, response, error));
-  sf_search_response_seal(*response, milliseconds_between(search->started, sf_monotonic_nanoseconds()));
-  return SF_OK;
+  sf_code code = seal_response(search, *response, error);
+  if (code != SF_OK) {
+    sf_search_response_free(*response);
+    *response = NULL;
+  }
+  return code;
 }
 
 static void return_all_shards(sf_search *search) {
@@ -197,6 +238,7 @@ static void emit_shard_event(const sf_search *search, size_t index) {
 
 /* Once the outcome is certain. */
 static void emit_events(const sf_search *search, const sf_search_response *response) {
+  const sf_search_times *times = &search->account.times;
   if (search->shard_events == NULL)
     return;
   for (size_t i = 0; i < search->num_shards; i++)
@@ -206,11 +248,13 @@ static void emit_events(const sf_search *search, const sf_search_response *respo
                 (sf_event){.type = SF_EVENT_SEARCH,
                            .code = search->code,
                            .message = search->code == SF_OK ? NULL : search->error.message,
-                           .duration_ms = milliseconds_between(search->started, sf_monotonic_nanoseconds()),
+                           .duration_ms = milliseconds_between(times->started, sf_monotonic_nanoseconds()),
                            .num_shards = (uint32_t)search->num_shards,
                            .num_results = response != NULL ? sf_search_response_count(response) : 0,
-                           .num_matching = search->num_matching,
-                           .filter_ms = search->filter_ms,
+                           .num_matching = search->account.num_matching,
+                           .filter_ms = times->filtered > times->filtering
+                                            ? milliseconds_between(times->filtering, times->filtered)
+                                            : 0,
                            .top_k = top_k > INT64_MAX ? INT64_MAX : (int64_t)top_k});
 }
 
@@ -221,6 +265,7 @@ void sf_search_notify_caller_locked(sf_search *search) {
 
 void sf_search_complete(sf_search *search) {
   sf_search_response *response = NULL;
+  search->account.times.scanned = sf_monotonic_nanoseconds();
   if (search->code == SF_OK)
     search->code = make_response(search, &response, &search->error);
   return_all_shards(search);
@@ -242,6 +287,7 @@ void sf_search_complete(sf_search *search) {
 static void begin_locked(sf_search *search) {
   sf_search_retain(search);
   search->has_started = true;
+  search->account.times.begun = sf_monotonic_nanoseconds();
   sf_search_start_shards_locked(search);
 }
 

@@ -10,6 +10,7 @@
 #include "base/report.h"
 #include "filter/filter.h"
 #include "query/collector.h"
+#include "query/search_account.h"
 #include "query/served_snapshot.h"
 #include "shardyfusion/search.h"
 
@@ -34,6 +35,8 @@ typedef struct sf_search_params {
   size_t num_shards;
   uint32_t max_concurrency;        /* 0: no bound */
   uint64_t started;                /* sf_monotonic_nanoseconds */
+  sf_route_account route;          /* why these shards */
+  bool explains_shards;            /* the account has a line for each */
   const sf_event_listener *events; /* NULL: no callback */
 } sf_search_params;
 

@@ -2,7 +2,11 @@
 
 #include "base/time.h"
 
-#include <math.h>
+/* Notes when something happened first. */
+static void note_first(uint64_t *time) {
+  if (*time == 0)
+    *time = sf_monotonic_nanoseconds();
+}
 
 /* Lets other searches see which task of the shard is next. */
 static void register_position_locked(const sf_search *search, sf_shard_search *of) {
@@ -25,6 +29,12 @@ static void remove_ready_locked(sf_search *search, sf_shard_search *removed) {
   *(removed->previous != NULL ? &removed->previous->next : &search->first_ready) = removed->next;
   *(removed->next != NULL ? &removed->next->previous : &search->last_ready) = removed->previous;
   sf_scan_registry_remove(sf_served_snapshot_scans(search->served), removed->shard_id, &removed->position);
+}
+
+/* NULL: none is wanted. */
+static sf_shard_account *shard_account(const sf_shard_search *of) {
+  sf_shard_account *accounts = of->search->account.shards;
+  return accounts == NULL ? NULL : &accounts[of - of->search->shards];
 }
 
 static void fill_event_locked(sf_shard_event *event, const sf_shard *shard) {
@@ -52,6 +62,8 @@ static void finish_shard_locked(sf_search *search, sf_shard_search *finished) {
   search->num_in_flight--;
   sf_plan_free(&finished->plan);
   return_bitmap_locked(finished);
+  if (shard_account(finished) != NULL)
+    shard_account(finished)->finished = sf_monotonic_nanoseconds();
   if (search->shard_events != NULL)
     fill_event_locked(&search->shard_events[finished - search->shards], finished->shard);
   if (finished->has_merged_rows || finished->shard == NULL)
@@ -95,8 +107,13 @@ static sf_bitmap_request bitmap_request(const sf_search *search, const sf_shard_
 
 /* Takes in a bitmap that was acquired. */
 static void add_bitmap_locked(sf_search *search, sf_shard_search *to, const sf_shard_bitmap *bitmap) {
+  sf_shard_account *account = shard_account(to);
   filter_of(to)->bitmap = bitmap;
-  search->num_matching += bitmap->rows->num_matching;
+  search->account.num_matching += bitmap->rows->num_matching;
+  if (account == NULL)
+    return;
+  account->num_matching = bitmap->rows->num_matching;
+  account->filtered = sf_monotonic_nanoseconds();
 }
 
 sf_lookup_params sf_search_lookup_params(const sf_search *search) {
@@ -115,6 +132,7 @@ static void start_lookup_locked(sf_search *search, sf_shard_search *in) {
   sf_error error;
   sf_error_clear(&error);
   lookup->is_waiting = true;
+  note_first(&search->account.times.scanning);
   sf_search_retain(search); /* for the waiter */
   sf_code code = sf_lookup_start(&params, in->shard, &lookup->waiter, &error);
   if (code == SF_OK)
@@ -145,20 +163,28 @@ static void start_filter_locked(sf_search *search, sf_shard_search *of) {
   filter->is_waiting = true;
   sf_search_retain(search); /* for the waiter */
   sf_code code = sf_filter_bitmaps_acquire(&request, &filter->waiter, &bitmap, &error);
-  if (code == SF_OK && bitmap == NULL)
+  if (code == SF_OK && bitmap == NULL) {
+    note_first(&search->account.times.filtering);
     return;
+  }
   filter->is_waiting = false;
   drop_reference(search);
-  if (code == SF_OK)
+  if (code == SF_OK) {
+    search->account.num_known_bitmaps++;
     add_bitmap_locked(search, of, bitmap);
-  else
+  } else
     sf_search_fail_locked(search, code, &error);
   begin_shard_locked(search, of);
 }
 
 void sf_search_add_shard_locked(sf_search *search, sf_shard_search *to, sf_shard *shard) {
+  sf_shard_account *account = shard_account(to);
   to->shard = shard;
-  search->num_rows += sf_shard_num_live_rows(shard);
+  search->account.num_rows += sf_shard_num_live_rows(shard);
+  if (account != NULL) {
+    account->num_rows = sf_shard_num_live_rows(shard);
+    account->acquired = sf_monotonic_nanoseconds();
+  }
   if (search->shard_events != NULL)
     search->shard_events[to - search->shards] = (sf_shard_event){.acquired = sf_monotonic_nanoseconds()};
   if (search->filter != NULL && search->code == SF_OK)
@@ -175,8 +201,10 @@ void sf_search_add_bitmap_locked(sf_search *search, sf_shard_search *to, const s
   if (code != SF_OK)
     sf_search_fail_locked(search, code, error);
   else {
+    search->account.num_new_bitmaps++;
+    search->account.num_columns += bitmap->account.columns_decoded;
+    search->account.times.filtered = sf_monotonic_nanoseconds();
     add_bitmap_locked(search, to, bitmap);
-    search->filter_ms = fmax(search->filter_ms, bitmap->account.decode_ms + bitmap->account.evaluate_ms);
   }
   begin_shard_locked(search, to);
 }
@@ -190,6 +218,8 @@ void sf_search_start_shards_locked(sf_search *search) {
     sf_error_clear(&error);
     search->num_in_flight++;
     started->is_waiting = true;
+    if (shard_account(started) != NULL)
+      shard_account(started)->started = sf_monotonic_nanoseconds();
     sf_search_retain(search); /* for the waiter */
     sf_code code = sf_served_snapshot_acquire(search->served, started->shard_id, &started->waiter, &shard, &error);
     if (code == SF_OK && shard == NULL)
@@ -263,6 +293,9 @@ void sf_search_fail_locked(sf_search *search, sf_code code, const sf_error *erro
 sf_scan_task sf_search_take_task_locked(sf_search *search, sf_shard_search *from) {
   sf_scan_task task = sf_plan_take_task(&from->plan);
   from->num_running++;
+  note_first(&search->account.times.scanning);
+  if (search->num_workers > search->account.num_threads)
+    search->account.num_threads = search->num_workers;
   if (sf_plan_has_task(&from->plan))
     register_position_locked(search, from);
   else
@@ -285,12 +318,26 @@ static void merge_rows_locked(sf_search *search, sf_shard_search *of, const sf_c
   }
 }
 
-void sf_search_return_task_locked(sf_search *search, sf_shard_search *of, sf_code code, const sf_error *error,
-                                  const sf_collector *collector) {
-  if (code != SF_OK)
-    sf_search_fail_locked(search, code, error);
+static void count_task_locked(sf_search *search, const sf_shard_search *of, const sf_scan_request *result,
+                              bool is_shared) {
+  sf_search_account *account = &search->account;
+  sf_shard_account *shard = shard_account(of);
+  account->num_tasks++;
+  account->num_shared_tasks += is_shared;
+  sf_scan_account_add(&account->scan, &result->account);
+  if (shard == NULL)
+    return;
+  shard->num_tasks++;
+  sf_scan_account_add(&shard->scan, &result->account);
+}
+
+void sf_search_return_task_locked(sf_search *search, sf_shard_search *of, const sf_scan_request *result,
+                                  bool is_shared) {
+  count_task_locked(search, of, result, is_shared);
+  if (result->code != SF_OK)
+    sf_search_fail_locked(search, result->code, result->error);
   else
-    merge_rows_locked(search, of, collector);
+    merge_rows_locked(search, of, result->collector);
   of->num_running--;
   if (of->num_running == 0 && sf_plan_is_done(&of->plan))
     finish_shard_locked(search, of);

@@ -36,9 +36,10 @@ void sf_search_fail_locked(sf_search *search, sf_code code, const sf_error *erro
 /* The next task of a shard that has one. */
 sf_scan_task sf_search_take_task_locked(sf_search *search, sf_shard_search *from);
 
-/* Takes the result of a task: merges the collected rows, or fails the search. */
-void sf_search_return_task_locked(sf_search *search, sf_shard_search *of, sf_code code, const sf_error *error,
-                                  const sf_collector *collector);
+/* Takes the result of a task, which may have been scanned for other searches, too: merges the collected rows, or fails the
+ * search. */
+void sf_search_return_task_locked(sf_search *search, sf_shard_search *of, const sf_scan_request *result,
+                                  bool is_shared);
 
 /* How many tasks are ready, or `limit` where there are at least as many. An estimate. */
 size_t sf_search_count_tasks_locked(const sf_search *search, size_t limit);

@@ -14,6 +14,7 @@
 #include "query/plan.h"
 #include "query/pruning_threshold.h"
 #include "query/search.h"
+#include "query/search_account.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -66,7 +67,6 @@ struct sf_search {
   float *query;                  /* dim components, and as many for the scaled query after them */
   size_t num_shards;
   size_t max_in_flight;
-  uint64_t started;
   size_t offset; /* results to leave out, the nearest */
   bool wants_vectors;
   bool omits_payloads;
@@ -93,10 +93,8 @@ struct sf_search {
   sf_shard_search *last_ready;
   sf_shard_search *to_return; /* those whose shards are returned once the mutex is free */
   sf_merge merged;
-  uint64_t num_found;    /* SF_COLLECT_RANGE: rows up to max_score */
-  uint64_t num_rows;     /* live ones of the shards that have come */
-  uint64_t num_matching; /* of them, of the shards whose bitmaps have come */
-  double filter_ms;      /* that bitmaps took which were made for this search: of the one that took longest */
+  uint64_t num_found;        /* SF_COLLECT_RANGE: rows up to max_score */
+  sf_search_account account; /* so far; its shards are NULL where no line for each is wanted */
   bool has_started;
   bool is_blocking;       /* a thread is in sf_search_run */
   bool is_caller_waiting; /* that thread waits for a task, or is about to scan */

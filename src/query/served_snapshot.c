@@ -335,3 +335,7 @@ sf_filter_bitmaps *sf_served_snapshot_bitmaps(const sf_served_snapshot *served) 
 sf_scan_registry *sf_served_snapshot_scans(const sf_served_snapshot *served) {
   return served->scans;
 }
+
+bool sf_served_snapshot_traffic(const sf_served_snapshot *served, sf_storage_traffic *traffic) {
+  return sf_storage_get_traffic(served->params.storage, traffic);
+}

@@ -43,6 +43,9 @@ const sf_snapshot *sf_served_snapshot_metadata(const sf_served_snapshot *served)
 /* The registry of the active scans of these shards, through which searches share scans. Borrowed. */
 sf_scan_registry *sf_served_snapshot_scans(const sf_served_snapshot *served);
 
+/* Whether the storage that shards are read from makes requests; *traffic says how many there were. */
+bool sf_served_snapshot_traffic(const sf_served_snapshot *served, sf_storage_traffic *traffic);
+
 /* The bitmaps of filters for these shards. Borrowed. */
 sf_filter_bitmaps *sf_served_snapshot_bitmaps(const sf_served_snapshot *served);
 

@@ -92,5 +92,5 @@ void sf_shared_scan_run(sf_shared_scan *scan) {
 void sf_shared_scan_return_results_locked(const sf_shared_scan *scan, size_t index) {
   sf_shard_search *of = scan->shards[index];
   const sf_scan_request *request = &scan->requests[index];
-  sf_search_return_task_locked(of->search, of, request->code, request->error, request->collector);
+  sf_search_return_task_locked(of->search, of, request, scan->count > 1);
 }

@@ -49,7 +49,8 @@ static sf_code create_search(sf_reader *reader, sf_served_snapshot *served, cons
                                    .shard_ids = shard_ids,
                                    .num_shards = request->num_ids > 0 ? num_shards : 0,
                                    .max_concurrency = reader->max_concurrency,
-                                   .started = started};
+                                   .started = started,
+                                   .route = sf_chosen_shards_route(request->has_shard_ids)};
   sf_code code = sf_search_create(&params, search, error);
   free(shard_ids);
   return code;

@@ -9,7 +9,7 @@ sf_code sf_reader_route(sf_reader *reader, const sf_search_request *given, uint3
   float *query = NULL;
   SF_TRY(sf_search_request_read(given, &request, error));
   SF_TRY(sf_reader_acquire_served(reader, &served, error));
-  sf_code code = sf_search_request_route(served, &request, &query, shard_ids, count, error);
+  sf_code code = sf_search_request_route(served, &request, &query, shard_ids, count, NULL, error);
   if (code == SF_OK)
     free(query);
   sf_served_snapshot_release(served);

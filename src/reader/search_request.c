@@ -75,7 +75,7 @@ static sf_route_request route_request(const sf_search_request *request, const fl
 }
 
 sf_code sf_search_request_route(const sf_served_snapshot *served, const sf_search_request *request, float **query,
-                                uint32_t **shard_ids, size_t *count, sf_error *error) {
+                                uint32_t **shard_ids, size_t *count, sf_route_account *why, sf_error *error) {
   const sf_snapshot *snapshot = sf_served_snapshot_metadata(served);
   SF_TRY(convert_query(request, snapshot->manifest.dim, query, error));
   uint32_t *ids = sf_calloc(snapshot->manifest.num_dbs, sizeof(*ids));
@@ -85,6 +85,8 @@ sf_code sf_search_request_route(const sf_served_snapshot *served, const sf_searc
   else {
     sf_route_request routed = route_request(request, *query);
     code = sf_router_route(snapshot->router, &routed, ids, count, error);
+    if (why != NULL)
+      *why = sf_route_account_of(snapshot, &routed);
   }
   if (code == SF_OK)
     *shard_ids = ids;
@@ -133,7 +135,8 @@ sf_code sf_search_request_start(sf_reader *reader, sf_served_snapshot *served, c
   uint32_t *shard_ids = NULL;
   size_t num_shards = 0;
   SF_TRY(check_numbers(request, error));
-  SF_TRY(sf_search_request_route(served, request, &query, &shard_ids, &num_shards, error));
+  sf_route_account why;
+  SF_TRY(sf_search_request_route(served, request, &query, &shard_ids, &num_shards, &why, error));
   sf_code code = SF_OK;
   sf_filter *filter = NULL;
   if (request->filter != NULL)
@@ -150,6 +153,8 @@ sf_code sf_search_request_start(sf_reader *reader, sf_served_snapshot *served, c
                                    .num_shards = num_shards,
                                    .max_concurrency = reader->max_concurrency,
                                    .started = started,
+                                   .route = why,
+                                   .explains_shards = request->explain,
                                    .events = &reader->events};
   if (code == SF_OK)
     code = sf_search_create(&params, search, error);

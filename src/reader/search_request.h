@@ -11,9 +11,9 @@ sf_code sf_search_request_read(const sf_search_request *given, sf_search_request
 sf_code sf_search_request_read_at(const sf_search_request *requests, size_t index, sf_search_request *request,
                                   sf_error *error);
 
-/* The query as `dim` finite float32, and the shards that it is routed to, each once; the caller frees both. */
+/* The query as `dim` finite float32, and the shards that it is routed to, each once; the caller frees both. `why` may be NULL. */
 sf_code sf_search_request_route(const sf_served_snapshot *served, const sf_search_request *request, float **query,
-                                uint32_t **shard_ids, size_t *count, sf_error *error);
+                                uint32_t **shard_ids, size_t *count, sf_route_account *why, sf_error *error);
 
 /* Creates the search, on a snapshot of the reader's. */
 sf_code sf_search_request_start(sf_reader *reader, sf_served_snapshot *served, const sf_search_request *request,

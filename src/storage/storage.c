@@ -97,6 +97,12 @@ sf_code sf_storage_unfinished_writes(sf_storage *storage, const char *prefix, bo
   return storage->vtable->unfinished_writes(storage, prefix, abort, cancellation, count, error);
 }
 
+bool sf_storage_get_traffic(const sf_storage *storage, sf_storage_traffic *traffic) {
+  bool is_known = storage->vtable->traffic != NULL;
+  *traffic = is_known ? storage->vtable->traffic(storage) : (sf_storage_traffic){0};
+  return is_known;
+}
+
 /* -------------------------------------------------------------------------------------------------------------- Names */
 
 typedef struct collecting {

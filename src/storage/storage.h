@@ -41,6 +41,12 @@ typedef struct sf_put_condition {
 /* Called for each key that a listing finds, in ascending order of bytes; false stops the listing. */
 typedef bool (*sf_storage_list_callback)(const char *key, void *user_data);
 
+/* What was fetched since the storage was opened. */
+typedef struct sf_storage_traffic {
+  uint64_t num_requests; /* repeated ones as well */
+  uint64_t num_bytes;    /* of objects and listings */
+} sf_storage_traffic;
+
 typedef struct sf_storage_vtable {
   const char *scheme; /* "file" */
   bool is_remote;     /* local_file downloads */
@@ -79,6 +85,8 @@ typedef struct sf_storage_vtable {
    * gives them up. They are no objects, and no listing has them. NULL: the storage knows no such thing. */
   sf_code (*unfinished_writes)(sf_storage *storage, const char *prefix, bool abort, const sf_cancellation *cancellation,
                                uint64_t *count, sf_error *error);
+  /* NULL: the storage makes no requests. */
+  sf_storage_traffic (*traffic)(const sf_storage *storage);
 } sf_storage_vtable;
 
 /* What every storage begins with. */
@@ -124,6 +132,9 @@ sf_code sf_storage_remove_all(sf_storage *storage, const char *prefix, const sf_
 /* None where the storage knows no such thing. */
 sf_code sf_storage_unfinished_writes(sf_storage *storage, const char *prefix, bool abort,
                                      const sf_cancellation *cancellation, uint64_t *count, sf_error *error);
+
+/* Whether the storage makes requests; *traffic says how many there were. */
+bool sf_storage_get_traffic(const sf_storage *storage, sf_storage_traffic *traffic);
 
 /* What a listing finds, collected before anything is done with it. */
 typedef struct sf_storage_names {

@@ -127,6 +127,7 @@ static bool take(sf_http_sink *sink, const uint8_t *bytes, size_t length) {
   bool taken =
       attempt->call->request->sink != NULL ? write_sink(attempt, bytes, length) : write_body(attempt, bytes, length);
   attempt->received += taken ? length : 0;
+  atomic_fetch_add_explicit(&attempt->call->client->num_bytes, length, memory_order_relaxed);
   return taken;
 }
 
@@ -151,6 +152,7 @@ sf_code sf_s3_attempt_start(sf_s3_call *call, bool fresh_connection, uint32_t ti
     sf_s3_attempt_free(attempt);
     return code;
   }
+  atomic_fetch_add_explicit(&call->client->num_requests, 1, memory_order_relaxed);
   *started = attempt;
   return SF_OK;
 }

@@ -16,6 +16,8 @@ typedef struct sf_s3_client {
   pthread_mutex_t mutex;
   sf_s3_endpoint endpoint;          /* under the mutex: where the bucket was found to live */
   _Atomic int64_t clock_difference; /* seconds that the store's clock is ahead of ours */
+  _Atomic uint64_t num_requests;    /* that were sent, and bytes that came back in answer: sf_storage_traffic */
+  _Atomic uint64_t num_bytes;
 } sf_s3_client;
 
 /* `options` and `log` may be NULL; both are copied. */

@@ -275,6 +275,14 @@ static sf_code s3_list(sf_storage *storage, const char *prefix, const char *afte
   return code;
 }
 
+static sf_storage_traffic s3_traffic(const sf_storage *storage) {
+  const sf_s3_client *client = ((const s3_storage *)storage)->client;
+  return (sf_storage_traffic){
+      .num_requests = atomic_load_explicit(&client->num_requests, memory_order_relaxed),
+      .num_bytes = atomic_load_explicit(&client->num_bytes, memory_order_relaxed),
+  };
+}
+
 const sf_storage_vtable sf_s3_storage = {
     .scheme = "s3",
     .is_remote = true,
@@ -289,4 +297,5 @@ const sf_storage_vtable sf_s3_storage = {
     .put_file = s3_put_file,
     .remove = s3_remove,
     .unfinished_writes = s3_unfinished_writes,
+    .traffic = s3_traffic,
 };
