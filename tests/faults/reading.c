@@ -23,9 +23,10 @@ typedef struct reading_plan {
   bool is_asynchronous;
   bool preloads;
   bool has_shard_ids;
+  const char *filter; /* that every row matches; then rows are also counted, and fetched by their ids */
 } reading_plan;
 
-enum { NUM_QUERIES = 3 };
+enum { NUM_QUERIES = 3, MAX_IDS = 16 };
 
 typedef struct reading {
   const reading_plan *plan;
@@ -35,6 +36,10 @@ typedef struct reading {
   tree cached; /* by a run without a fault */
   sf_search_response *expected[NUM_QUERIES];
   sf_search_response *found[NUM_QUERIES];
+  sf_search_response *expected_rows; /* by their ids */
+  sf_search_response *found_rows;
+  uint64_t expected_count;
+  uint64_t found_count;
 } reading;
 
 static const int64_t all_shards[] = {0, 1, 2, 3};
@@ -63,6 +68,8 @@ static sf_search_request request_of(const reading *state, size_t query) {
   request.has_shard_ids = state->plan->has_shard_ids;
   request.shard_ids = all_shards;
   request.num_shard_ids = sizeof(all_shards) / sizeof(all_shards[0]);
+  request.filter = state->plan->filter;
+  request.explain = state->plan->filter != NULL;
   return request;
 }
 
@@ -86,12 +93,43 @@ static sf_code search(reading *state, sf_reader *reader, sf_error *error) {
   return code;
 }
 
+/* The rows that the first search found, and one that there is not. */
+static sf_code fetch(reading *state, sf_reader *reader, sf_error *error) {
+  sf_row_id ids[MAX_IDS] = {{.type = SF_ID_STRING, .string = "no such row", .length = 11}};
+  sf_fetch_request request = SF_FETCH_REQUEST_INIT;
+  request.ids = ids;
+  request.num_ids = 1;
+  request.include_vectors = true;
+  for (size_t i = 0; i < sf_search_response_count(state->found[0]) && request.num_ids < MAX_IDS; i++) {
+    const sf_search_result *result = sf_search_response_result(state->found[0], i);
+    ids[request.num_ids++] = (sf_row_id){.type = result->id_type,
+                                         .integer = result->id_integer,
+                                         .string = result->id_string,
+                                         .length = result->id_length};
+  }
+  return sf_reader_fetch(reader, &request, &state->found_rows, error);
+}
+
+static sf_code count_and_fetch(reading *state, sf_reader *reader, sf_error *error) {
+  sf_count_request request = SF_COUNT_REQUEST_INIT;
+  request.filter = state->plan->filter;
+  sf_code code = sf_reader_count(reader, &request, &state->found_count, error);
+  if (code == SF_OK)
+    code = fetch(state, reader, error);
+  if (code == SF_OK && (sf_search_response_explain_json(state->found[0]) == NULL ||
+                        sf_search_response_explain_text(state->found[0]) == NULL))
+    return SF_OUT_OF_MEMORY_ERROR;
+  return code;
+}
+
 static sf_code open_and_search(reading *state, sf_error *error) {
   sf_reader_options options = options_of(state);
   sf_reader *reader = NULL;
   sf_code code = sf_reader_open(state->place.root, &options, &reader, error);
   if (code == SF_OK)
     code = search(state, reader, error);
+  if (code == SF_OK && state->plan->filter != NULL)
+    code = count_and_fetch(state, reader, error);
   sf_reader_free(reader);
   return code;
 }
@@ -171,6 +209,10 @@ static const char *compare_answers(const reading *state) {
   for (size_t i = 0; i < NUM_QUERIES; i++)
     if (!responses_equal(state->found[i], state->expected[i]))
       return "another answer";
+  if (state->found_count != state->expected_count)
+    return "another count";
+  if (state->expected_rows != NULL && !responses_equal(state->found_rows, state->expected_rows))
+    return "other rows";
   return NULL;
 }
 
@@ -180,6 +222,9 @@ static const char *check(void *argument, sf_code code, bool had_fault) {
   static char left[512];
   const char *wrong = code == SF_OK ? compare_answers(state) : NULL;
   forget(state->found);
+  sf_search_response_free(state->found_rows);
+  state->found_rows = NULL;
+  state->found_count = 0;
   tree cached = tree_read(state->place.cache_folder);
   const char *other = tree_first_other(&cached, &state->cached);
   if (wrong == NULL && other != NULL) {
@@ -226,6 +271,10 @@ static void *set_up(const void *plan) {
     require(false, error.message);
   memcpy(state->expected, state->found, sizeof(state->found));
   memset(state->found, 0, sizeof(state->found));
+  state->expected_rows = state->found_rows;
+  state->expected_count = state->found_count;
+  state->found_rows = NULL;
+  state->found_count = 0;
   require(sf_search_response_count(state->expected[0]) == 10, "too few results");
   state->cached = tree_read(state->place.cache_folder);
   return state;
@@ -234,6 +283,7 @@ static void *set_up(const void *plan) {
 static void tear_down(void *argument) {
   reading *state = argument;
   forget(state->expected);
+  sf_search_response_free(state->expected_rows);
   tree_free(&state->cached);
   workplace_remove(&state->place);
   free(state->queries);
@@ -249,6 +299,10 @@ static const reading_plan small_cel = {.backend = "sqlite-vec",
                                        .routing_context = SMALL_CONTEXT,
                                        .is_asynchronous = true,
                                        .is_warm = true};
+static const reading_plan filtered_sqlite = {
+    .backend = "sqlite-vec", .strategy = SF_SHARDING_CLUSTER, .filter = "!has(payload.nothing)", .is_warm = true};
+static const reading_plan filtered_lance = {
+    .backend = "lance", .strategy = SF_SHARDING_LSH, .filter = "id != \"\" && !has(payload.nothing)"};
 static const reading_plan store_sqlite = {
     .backend = "sqlite-vec", .strategy = SF_SHARDING_CLUSTER, .is_in_store = true};
 static const reading_plan store_lance = {
@@ -286,6 +340,8 @@ const scenario reading_scenarios[] = {
     READING("small-lance-asynchronous", 5, small_lance),
     READING("small-lance-preload", 5, small_preloaded),
     READING("small-cel-asynchronous", 7, small_cel),
+    READING("small-sqlite-filtered", 11, filtered_sqlite),
+    READING("small-lance-filtered", 17, filtered_lance),
     STORE_READING("store-sqlite-cold", 101, store_sqlite),
     STORE_READING("store-lance-asynchronous", 101, store_lance),
     READING("sqlite-cold", 0, cluster_cold),

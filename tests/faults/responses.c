@@ -8,12 +8,18 @@ static bool same_text(const char *left, size_t left_length, const char *right, s
   return left_length == right_length && memcmp(left, right, left_length) == 0;
 }
 
+static bool same_vector(const sf_search_result *left, const sf_search_result *right) {
+  if (left->vector == NULL || right->vector == NULL)
+    return left->vector == right->vector;
+  return left->dim == right->dim && memcmp(left->vector, right->vector, left->dim * sizeof(float)) == 0;
+}
+
 static bool same_result(const sf_search_result *left, const sf_search_result *right) {
   return left->id_type == right->id_type && left->id_integer == right->id_integer &&
          same_text(left->id_string, left->id_length, right->id_string, right->id_length) &&
          memcmp(&left->score, &right->score, sizeof(double)) == 0 &&
          same_text(left->payload, left->payload_length, right->payload, right->payload_length) &&
-         left->shard_id == right->shard_id;
+         left->shard_id == right->shard_id && left->is_missing == right->is_missing && same_vector(left, right);
 }
 
 bool responses_equal(const sf_search_response *left, const sf_search_response *right) {
