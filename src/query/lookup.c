@@ -62,32 +62,38 @@ static sf_code fetch_found(const lookup_run *run, const sf_merge *merged, sf_sea
   return SF_OK;
 }
 
-/* Fetches the rows that were found, of which `rows` has one for each id. */
-static sf_code take_found(const lookup_run *run, const uint64_t *rows, sf_merged_row *items, sf_found_rows *found,
+/* Fetches the rows that were found: `rows` has one for each id, `count` of them are rows. What is kept of a shard takes memory for
+ * these alone. */
+static sf_code take_found(const lookup_run *run, const uint64_t *rows, size_t count, sf_found_rows *found,
                           sf_error *error) {
-  sf_merge merged = {.items = items};
-  for (size_t i = 0; i < run->params.num_ids; i++)
+  sf_merge merged = {.items = sf_calloc(count, sizeof(*merged.items))};
+  found->indexes = sf_calloc(count, sizeof(*found->indexes));
+  if (merged.items == NULL || found->indexes == NULL) {
+    free(merged.items);
+    return sf_fail_memory(error, "rows by their ids");
+  }
+  for (size_t i = 0; merged.count < count; i++)
     if (rows[i] != SF_NO_ROW) {
       found->indexes[merged.count] = i;
-      items[merged.count++] = (sf_merged_row){.row = rows[i], .shard_id = run->shard->db_id};
+      merged.items[merged.count++] = (sf_merged_row){.row = rows[i], .shard_id = run->shard->db_id};
     }
-  return merged.count == 0 ? SF_OK : fetch_found(run, &merged, &found->rows, error);
+  sf_code code = fetch_found(run, &merged, &found->rows, error);
+  free(merged.items);
+  return code;
 }
 
 static sf_code look_up(const lookup_run *run, sf_found_rows *found, sf_error *error) {
   size_t num_ids = run->params.num_ids;
+  size_t count = 0;
   uint64_t *rows = sf_calloc(num_ids, sizeof(*rows));
-  sf_merged_row *items = sf_calloc(num_ids, sizeof(*items));
-  found->indexes = sf_calloc(num_ids, sizeof(*found->indexes));
-  sf_code code;
-  if (rows == NULL || items == NULL || found->indexes == NULL)
-    code = sf_fail_memory(error, "rows by their ids");
-  else
-    code = sf_shard_find_rows(run->shard, run->params.ids, num_ids, rows, run->params.cancellation, error);
-  if (code == SF_OK)
-    code = take_found(run, rows, items, found, error);
+  if (rows == NULL)
+    return sf_fail_memory(error, "rows by their ids");
+  sf_code code = sf_shard_find_rows(run->shard, run->params.ids, num_ids, rows, run->params.cancellation, error);
+  for (size_t i = 0; i < num_ids && code == SF_OK; i++)
+    count += rows[i] != SF_NO_ROW;
+  if (code == SF_OK && count > 0)
+    code = take_found(run, rows, count, found, error);
   free(rows);
-  free(items);
   if (code != SF_OK)
     sf_found_rows_free(found);
   return code;

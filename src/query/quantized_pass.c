@@ -140,13 +140,14 @@ static size_t compare_by_4bit(const sf_quantized_pass *pass, size_t first, size_
   return num_left;
 }
 
-/* Compares contiguous groups, of whose rows the masks say beforehand which match. Returns how many of the groups 2-bit vectors
- * left to 4-bit ones. */
+/* Compares contiguous groups, of whose rows the masks say beforehand which match, where there is a filter. Returns how many of the
+ * groups 2-bit vectors left to 4-bit ones. */
 static size_t find_in_run(const sf_quantized_pass *pass, sf_quantized_kind kind, size_t first, size_t count,
                           float threshold, uint16_t *masks) {
   uint16_t found[MAX_GROUPS];
-  compare(pass, kind, &pass->query.comparisons[kind], first, count, threshold, found, NULL);
-  for (size_t i = 0; i < count; i++)
+  compare(pass, kind, &pass->query.comparisons[kind], first, count, threshold, pass->filter == NULL ? masks : found,
+          NULL);
+  for (size_t i = 0; i < count && pass->filter != NULL; i++)
     masks[i] &= found[i];
   return kind == SF_QUANTIZED_4BIT ? 0 : compare_by_4bit(pass, first, count, threshold, masks);
 }
@@ -166,11 +167,11 @@ static void find_in_groups(sf_quantized_pass *pass, size_t first, size_t count, 
   size_t num_compared = 0;
   size_t num_left = 0;
   for (size_t begin = 0; begin < count;) {
-    if (masks[begin] == 0) {
+    if (pass->filter != NULL && masks[begin] == 0) {
       begin++;
       continue;
     }
-    size_t end = end_of_run(masks, begin, count);
+    size_t end = pass->filter == NULL ? count : end_of_run(masks, begin, count);
     num_left += find_in_run(pass, kind, first + begin, end - begin, threshold, masks + begin);
     num_compared += end - begin;
     begin = end;
@@ -188,7 +189,7 @@ size_t sf_quantized_pass_find(sf_quantized_pass *pass, size_t begin, size_t coun
   size_t first_group = first / SF_QUANTIZED_GROUP_ROWS;
   size_t num_groups = (first + count - 1) / SF_QUANTIZED_GROUP_ROWS - first_group + 1;
   uint16_t masks[MAX_GROUPS];
-  for (size_t group = 0; group < num_groups; group++)
+  for (size_t group = 0; group < num_groups && pass->filter != NULL; group++)
     masks[group] = matching_rows(pass, first_group + group);
   find_in_groups(pass, first_group, num_groups, threshold, masks);
   size_t num_found = 0;
