@@ -24,13 +24,29 @@ static sf_code name_filter(sf_code code, sf_error *error) {
   return sf_fail(error, code, "filter: %s", found.message + skipped);
 }
 
-static sf_code compile(sf_filter *filter, sf_error *error) {
+static sf_code compile_program(const sf_filter *filter, sf_cel_program **program, sf_error *error) {
   const sf_cel_options options = {.expects_bool = true};
-  SF_TRY(sf_cel_compile(filter->expression, strlen(filter->expression), declarations, NUM_DECLARATIONS, &options,
-                        &filter->program, error));
+  return sf_cel_compile(filter->expression, strlen(filter->expression), declarations, NUM_DECLARATIONS, &options,
+                        program, error);
+}
+
+/* An expression that reads no path, too many of them, or the payload in other ways alone, is evaluated row by row. */
+static sf_code prepare_bulk(sf_filter *filter, sf_error *error) {
+  sf_cel_program *copy;
+  bool fits;
+  SF_TRY(compile_program(filter, &copy, error));
+  SF_TRY(sf_filter_paths_find(copy, &filter->paths, &fits, error));
+  if (!fits || filter->paths.num_paths == 0)
+    return SF_OK;
+  filter->bulk = sf_bulk_compile(&filter->paths);
+  return filter->bulk != NULL || copy->arena.limit_reached ? SF_OK : sf_fail_memory(error, "filter");
+}
+
+static sf_code compile(sf_filter *filter, sf_error *error) {
+  SF_TRY(compile_program(filter, &filter->program, error));
   filter->reads_id = sf_cel_program_reads(filter->program, "id");
   filter->reads_payload = sf_cel_program_reads(filter->program, "payload");
-  return SF_OK;
+  return prepare_bulk(filter, error);
 }
 
 uint64_t sf_filter_hash_of(const char *expression) {
@@ -60,6 +76,7 @@ void sf_filter_retain(sf_filter *filter) {
 void sf_filter_release(sf_filter *filter) {
   if (filter == NULL || atomic_fetch_sub_explicit(&filter->references, 1, memory_order_acq_rel) != 1)
     return;
+  sf_filter_paths_free(&filter->paths);
   sf_cel_program_free(filter->program);
   free(filter->expression);
   free(filter);
@@ -70,7 +87,8 @@ const char *sf_filter_expression(const sf_filter *filter) {
 }
 
 size_t sf_filter_num_bytes(const sf_filter *filter) {
-  return sizeof(*filter) + strlen(filter->expression) + sf_cel_program_num_bytes(filter->program);
+  return sizeof(*filter) + strlen(filter->expression) + sf_cel_program_num_bytes(filter->program) +
+         (filter->paths.program != NULL ? sf_cel_program_num_bytes(filter->paths.program) : 0);
 }
 
 uint64_t sf_filter_hash(const sf_filter *filter) {

@@ -11,6 +11,7 @@
 #ifndef SF_FILTER_FILTER_H
 #define SF_FILTER_FILTER_H
 
+#include "cache/cached_file.h"
 #include "formats/shard.h"
 
 /* The steps that an evaluation may take for each row, on average, beyond those that one row may take alone. */
@@ -51,15 +52,16 @@ static inline bool sf_row_bitmap_has(const sf_row_bitmap *bitmap, uint64_t row) 
 
 /* What an evaluation did. */
 typedef struct sf_filter_account {
-  uint64_t num_rows;            /* live rows that were evaluated */
+  uint64_t num_rows;            /* sf_shard_row_span */
   uint64_t num_rows_one_by_one; /* of them, those that the ordinary evaluator looked at */
-  uint64_t columns_decoded;
+  uint64_t columns_made;        /* that the local cache did not have */
   double decode_ms;
   double evaluate_ms;
 } sf_filter_account;
 
 typedef struct sf_filter_params {
   sf_shard *shard;
+  sf_cache_place place; /* of the shard; cache_dir NULL: nothing is kept */
   bool has_integer_ids; /* an id that is stored as the text of an integer is one */
 } sf_filter_params;
 

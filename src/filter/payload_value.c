@@ -17,18 +17,41 @@ static void begin(sf_payload_values *values) {
   sf_cel_arena_init(&values->arena, values->first_block, sizeof(values->first_block), SF_CEL_MAX_MEMORY_BYTES);
 }
 
+/* The deepest nesting of valid JSON; 0 for a text that is too short for a deep one. */
+static size_t depth_of(const char *text, size_t length) {
+  const char *end = text + length;
+  size_t depth = 0;
+  size_t deepest = 0;
+  if (length < 2 * SF_CEL_MAX_BINDING_DEPTH)
+    return 0;
+  while (text < end) {
+    if (*text == '"') {
+      text = sf_json_string_end(text, end);
+      continue;
+    }
+    depth += *text == '{' || *text == '[';
+    depth -= *text == '}' || *text == ']';
+    deepest = depth > deepest ? depth : deepest;
+    text++;
+  }
+  return deepest;
+}
+
 sf_code sf_payload_check(sf_payload_values *values, const char *payload, size_t length, bool *is_valid,
                          sf_error *error) {
   sf_json json;
   sf_error failure;
   values->text.length = 0;
+  *is_valid = length <= SF_FILTER_MAX_PAYLOAD_BYTES;
+  if (!*is_valid)
+    return SF_OK;
   if (!sf_buffer_append(&values->text, payload, length))
     return sf_fail_memory(error, "payload");
   sf_code code = sf_json_parse_object((const char *)values->text.data, length, SF_JSON_WITH_NAN, "payload",
                                       SF_DB_ADAPTER_ERROR, &json, &failure);
-  *is_valid = code == SF_OK;
   if (code == SF_OK)
     sf_json_free(&json);
+  *is_valid = code == SF_OK && depth_of((const char *)values->text.data, length) <= SF_CEL_MAX_BINDING_DEPTH;
   return code == SF_OUT_OF_MEMORY_ERROR ? sf_fail_memory(error, "payload") : SF_OK;
 }
 
@@ -71,8 +94,8 @@ bool sf_payload_scalar(sf_json_text text, sf_cel_value *value) {
 
 /* -------------------------------------------------------------------------------------------------- Lists and objects */
 
-/* NULL stands for a failure everywhere below: the arena knows whether it was its limit. */
-static bool convert(sf_cel_arena *arena, sf_json_text text, int depth, sf_cel_value *value);
+/* All of these are false when memory is out: what a payload may be never reaches the arena's limit. */
+static bool convert(sf_cel_arena *arena, sf_json_text text, sf_cel_value *value);
 
 static bool convert_string(sf_cel_arena *arena, sf_json_text text, sf_cel_value *value) {
   char *decoded = sf_cel_arena_allocate(arena, text.length, 1);
@@ -96,7 +119,7 @@ static size_t count_parts(sf_json_text text) {
   return count;
 }
 
-static bool convert_list(sf_cel_arena *arena, sf_json_text text, int depth, sf_cel_value *value) {
+static bool convert_list(sf_cel_arena *arena, sf_json_text text, sf_cel_value *value) {
   size_t count = count_parts(text);
   sf_cel_value *items = sf_cel_arena_allocate(arena, count, sizeof(*items));
   sf_json_parts elements = sf_json_parts_of(text.data, text.length);
@@ -104,7 +127,7 @@ static bool convert_list(sf_cel_arena *arena, sf_json_text text, int depth, sf_c
   if (items == NULL)
     return false;
   for (size_t i = 0; sf_json_next_element(&elements, &element); i++)
-    if (!convert(arena, element, depth + 1, &items[i]))
+    if (!convert(arena, element, &items[i]))
       return false;
   *value = sf_cel_list(items, count);
   return true;
@@ -155,7 +178,7 @@ static bool has_duplicates(sf_cel_arena *arena, const sf_cel_value *pairs, size_
   return scratch != NULL;
 }
 
-static bool convert_map(sf_cel_arena *arena, sf_json_text text, int depth, sf_cel_value *value) {
+static bool convert_map(sf_cel_arena *arena, sf_json_text text, sf_cel_value *value) {
   size_t count = count_parts(text);
   sf_cel_value *pairs = sf_cel_arena_allocate(arena, count, 2 * sizeof(*pairs));
   sf_json_parts members = sf_json_parts_of(text.data, text.length);
@@ -165,7 +188,7 @@ static bool convert_map(sf_cel_arena *arena, sf_json_text text, int depth, sf_ce
   if (pairs == NULL)
     return false;
   for (size_t i = 0; sf_json_next_member(&members, &name, &member); i++)
-    if (!convert_string(arena, name, &pairs[2 * i]) || !convert(arena, member, depth + 1, &pairs[2 * i + 1]))
+    if (!convert_string(arena, name, &pairs[2 * i]) || !convert(arena, member, &pairs[2 * i + 1]))
       return false;
   if (!has_duplicates(arena, pairs, count, &has_same) || (has_same && !drop_duplicates(arena, pairs, &count)))
     return false;
@@ -173,17 +196,13 @@ static bool convert_map(sf_cel_arena *arena, sf_json_text text, int depth, sf_ce
   return true;
 }
 
-/* Recursion is bounded by the depth; one level is left for the list or map of a value at the deepest. */
-static bool convert(sf_cel_arena *arena, sf_json_text text, int depth, sf_cel_value *value) {
+/* Recursion is bounded by the depth that sf_payload_check allows. */
+static bool convert(sf_cel_arena *arena, sf_json_text text, sf_cel_value *value) {
   if (sf_payload_scalar(text, value))
     return true;
   if (text.data[0] == '"')
     return convert_string(arena, text, value);
-  if (depth >= SF_CEL_MAX_BINDING_DEPTH) {
-    arena->limit_reached = true;
-    return false;
-  }
-  return text.data[0] == '{' ? convert_map(arena, text, depth, value) : convert_list(arena, text, depth, value);
+  return text.data[0] == '{' ? convert_map(arena, text, value) : convert_list(arena, text, value);
 }
 
 sf_code sf_payload_value(sf_payload_values *values, const char *payload, size_t length, bool *is_valid,
@@ -195,6 +214,7 @@ sf_code sf_payload_value(sf_payload_values *values, const char *payload, size_t 
   const char *text = (const char *)values->text.data;
   const char *end = text + length;
   const char *opening = sf_json_skip_blanks(text, end);
-  *is_valid = convert(&values->arena, (sf_json_text){opening, (size_t)(end - opening)}, 0, map);
-  return *is_valid || values->arena.limit_reached ? SF_OK : sf_fail_memory(error, "payload");
+  return convert(&values->arena, (sf_json_text){opening, (size_t)(end - opening)}, map)
+             ? SF_OK
+             : sf_fail_memory(error, "payload");
 }

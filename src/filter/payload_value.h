@@ -11,6 +11,9 @@
 #include "cel/arena.h"
 #include "cel/cel.h"
 
+/* A larger payload has no value: what its values take is always below SF_CEL_MAX_MEMORY_BYTES. */
+#define SF_FILTER_MAX_PAYLOAD_BYTES ((size_t)512 << 10)
+
 /* The memory of a payload's values, used again for the next payload. Zero-initialise; one thread at a time. */
 typedef struct sf_payload_values {
   sf_cel_arena arena;
@@ -22,14 +25,13 @@ typedef struct sf_payload_values {
 void sf_payload_values_free(sf_payload_values *values);
 
 /*
- * The payload as a map, which lives until the next call. *is_valid is false where it is no JSON object, is nested deeper than
- * SF_CEL_MAX_BINDING_DEPTH, or has values that take more than SF_CEL_MAX_MEMORY_BYTES: such a payload has no value. Fails only
- * when memory is out.
+ * The payload as a map, which lives until the next call. *is_valid is false where sf_payload_check says so: such a payload has no
+ * value. Fails only when memory is out.
  */
 sf_code sf_payload_value(sf_payload_values *values, const char *payload, size_t length, bool *is_valid,
                          sf_cel_value *map, sf_error *error);
 
-/* Whether the payload is a JSON object; its text, NUL-terminated, is in values->text then. Fails only when memory is out. */
+/* Whether the payload is a JSON object of at most SF_FILTER_MAX_PAYLOAD_BYTES, nested at most SF_CEL_MAX_BINDING_DEPTH deep; its text, NUL-terminated, is in values->text then. Fails only when memory is out. */
 sf_code sf_payload_check(sf_payload_values *values, const char *payload, size_t length, bool *is_valid,
                          sf_error *error);
 

@@ -104,7 +104,8 @@ struct sf_shard {
   sf_score_convention score_convention;
   const sf_vector_segment *segments; /* by first_row, ascending */
   size_t num_segments;
-  uint64_t num_rows;       /* live rows: excluded ones don't count, nor others that opening saw are not finite */
+  uint64_t content;  /* a hash of what identifies the bytes that ids and payloads are read from, and their order */
+  uint64_t num_rows; /* live rows: excluded ones don't count, nor others that opening saw are not finite */
   uint64_t num_not_finite; /* rows excluded because a component is NaN, infinite or null, as far as opening saw them */
   sf_noted_rows first_not_finite; /* with verify_only: some of them */
 };

@@ -251,12 +251,16 @@ static void call_waiters(sf_bitmap_waiter *waiters, const sf_shard_bitmap *bitma
 
 static sf_code evaluate(entry *of, sf_row_bitmap **rows, sf_error *error) {
   sf_served_snapshot *served = of->request.served;
-  const sf_filter_params params = {
+  sf_filter_params params = {
       .shard = sf_served_snapshot_loaded(served, of->request.db_id),
       .has_integer_ids = sf_served_snapshot_metadata(served)->manifest.has_integer_ids,
   };
+  char *folder;
   SF_TRY(sf_cancellation_check(&of->cancellation, error));
-  return sf_filter_evaluate(of->request.filter, &params, &of->cancellation, rows, &of->bitmap.account, error);
+  SF_TRY(sf_served_snapshot_place(served, of->request.db_id, &folder, &params.place, error));
+  sf_code code = sf_filter_evaluate(of->request.filter, &params, &of->cancellation, rows, &of->bitmap.account, error);
+  free(folder);
+  return code;
 }
 
 static void run_evaluation(sf_task *task) {

@@ -168,6 +168,17 @@ sf_shard *sf_served_snapshot_loaded(sf_served_snapshot *served, uint32_t db_id) 
   return shard;
 }
 
+sf_code sf_served_snapshot_place(const sf_served_snapshot *served, uint32_t db_id, char **folder, sf_cache_place *place,
+                                 sf_error *error) {
+  const sf_manifest_shard *shard = &served->params.snapshot->manifest.shards[db_id];
+  SF_TRY(sf_shard_cache_folder(served->cache_dir, db_id, folder, error));
+  *place = (sf_cache_place){.cache_dir = *folder,
+                            .db_url = shard->db_url,
+                            .checkpoint_id = shard->checkpoint_id,
+                            .max_cache_bytes = served->params.max_cache_bytes};
+  return SF_OK;
+}
+
 /* Says once that vectors of the shard are left out, which its writer may not know. The shard is acquired. */
 static void log_not_finite(sf_served_snapshot *served, uint32_t db_id, const sf_shard *shard) {
   atomic_bool *has_logged = &served->entries[db_id].has_logged_rows;

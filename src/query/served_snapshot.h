@@ -8,6 +8,7 @@
 
 #include "async/executor.h"
 #include "base/report.h"
+#include "cache/cached_file.h"
 #include "formats/shard.h"
 #include "query/scan_registry.h"
 #include "snapshot/snapshot.h"
@@ -63,6 +64,9 @@ sf_code sf_served_snapshot_acquire(sf_served_snapshot *served, uint32_t db_id, s
 void sf_served_snapshot_use_again(sf_served_snapshot *served, uint32_t db_id);
 /* A shard that the caller has acquired. */
 sf_shard *sf_served_snapshot_loaded(sf_served_snapshot *served, uint32_t db_id);
+/* Its place in the local cache. `folder`, which the place borrows, is for the caller to free. */
+sf_code sf_served_snapshot_place(const sf_served_snapshot *served, uint32_t db_id, char **folder, sf_cache_place *place,
+                                 sf_error *error);
 /* Returns an acquired shard. */
 void sf_served_snapshot_return(sf_served_snapshot *served, uint32_t db_id);
 /* True when the waiter will not be called; false when it was, or is about to be. A load without a waiter is

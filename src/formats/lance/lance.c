@@ -10,12 +10,16 @@
 #include "formats/lance/segments.h"
 #include "formats/lance/write_manifest.h"
 
+#include <string.h>
+#include <xxhash.h>
+
 typedef struct lance_shard {
   sf_shard base;
   char *name; /* "shard 3 (s3://…)", before messages */
   char *root; /* key of the dataset's folder */
   sf_lance_fragment *fragments;
   size_t num_fragments;
+  uint64_t content;
   sf_lance_segments vectors;
 } lance_shard;
 
@@ -60,6 +64,19 @@ static sf_code open_data_file(const Sf__Lance__DataFile *file, void *user_data, 
   return code;
 }
 
+/* A data file never changes, nor does a file of deletions; the fragments' order numbers their rows. */
+static uint64_t hash_fragment(const Sf__Lance__Fragment *fragment, uint64_t seed) {
+  XXH64_hash_t hash = seed;
+  for (size_t i = 0; i < fragment->n_files; i++)
+    hash = XXH3_64bits_withSeed(fragment->files[i]->path, strlen(fragment->files[i]->path) + 1, hash);
+  uint64_t deletions[2] = {0};
+  if (fragment->deletion_file != NULL) {
+    deletions[0] = fragment->deletion_file->read_version;
+    deletions[1] = fragment->deletion_file->id;
+  }
+  return XXH3_64bits_withSeed(deletions, sizeof(deletions), hash);
+}
+
 static sf_code open_fragments(lance_shard *shard, const file_opener *opener, sf_error *error) {
   const Sf__Lance__Manifest *message = opener->manifest->message;
   uint64_t first_row = 0;
@@ -70,6 +87,7 @@ static sf_code open_fragments(lance_shard *shard, const file_opener *opener, sf_
     sf_lance_fragment *fragment = &shard->fragments[i];
     shard->num_fragments = i + 1;
     fragment->first_row = first_row;
+    shard->content = hash_fragment(message->fragments[i], shard->content);
     file_opener copy = *opener;
     SF_TRY(sf_lance_fragment_open(opener->params->storage, shard->root, opener->manifest, message->fragments[i],
                                   open_data_file, &copy, opener->cancellation, fragment, error));
@@ -115,6 +133,7 @@ static void describe(lance_shard *shard, const sf_shard_params *params) {
       .dim = params->dim,
       .segments = shard->vectors.segments,
       .num_segments = shard->vectors.num_segments,
+      .content = shard->content,
       .num_rows = shard->vectors.num_rows,
       .num_not_finite = shard->vectors.num_not_finite,
       .first_not_finite = shard->vectors.first_not_finite,

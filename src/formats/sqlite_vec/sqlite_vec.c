@@ -226,6 +226,8 @@ static sf_code load_vectors(const sf_shard_params *params, sqlite_vec_shard *sha
                             sf_error *error) {
   sf_vector_file_identity identity;
   SF_TRY(identify(params, shard->path, &identity, error));
+  uint64_t content[] = {identity.source_size, (uint64_t)identity.source_modified};
+  shard->base.content = XXH3_64bits(content, sizeof(content));
   decoding pass = {.params = params, .path = shard->path, .identity = &identity};
   const sf_cached_vectors vectors = {.place = sf_shard_cache_place(params),
                                      .name = SF_VECTOR_FILE_NAME,
