@@ -15,6 +15,7 @@ typedef enum option_kind {
   OPTION_JSON,    /* const char *, checked */
   OPTION_INTEGER, /* sf_cli_integer within minimum and maximum */
   OPTION_NUMBER,  /* sf_cli_number, finite and not negative */
+  OPTION_REAL,    /* sf_cli_number, finite */
   OPTION_LIST,    /* sf_cli_integer_list, separated by commas */
   OPTION_CHOICE,  /* int: the position among the words of `argument`, from 1 */
   OPTION_S3,      /* sf_s3_options, one setting at a time */
@@ -44,10 +45,21 @@ static const option_spec option_table[] = {
      OPTION_TEXT, AT(query), 0, 0},
     {"top-k", "N", "number of neighbours (default: 10)", SF_CLI_TAKES_SEARCH, OPTION_INTEGER, AT(top_k), INT64_MIN,
      INT64_MAX},
+    {"filter", "EXPRESSION", "only rows that match: CEL over id and payload, such as 'payload.lang == \"en\"'",
+     SF_CLI_TAKES_FILTER, OPTION_TEXT, AT(filter), 0, 0},
+    {"max-score", "SCORE", "only rows that score at most this (lower is nearer)", SF_CLI_TAKES_SEARCH, OPTION_REAL,
+     AT(max_score), 0, 0},
+    {"all", NULL, "all rows up to --max-score, instead of --top-k of them", SF_CLI_TAKES_SEARCH, OPTION_FLAG, AT(all),
+     0, 0},
+    {"max-results", "N", "with --all: fail if there are more (default: 10000)", SF_CLI_TAKES_SEARCH, OPTION_INTEGER,
+     AT(max_results), 1, INT64_MAX},
+    {"offset", "N", "leave out the N nearest rows (default: 0)", SF_CLI_TAKES_SEARCH, OPTION_INTEGER, AT(offset), 0,
+     INT64_MAX},
+    {"no-payloads", NULL, "leave out payloads", SF_CLI_TAKES_SEARCH, OPTION_FLAG, AT(no_payloads), 0, 0},
     {"num-probes", "N", "number of shards that a query is routed to (default: the manifest's)", SF_CLI_TAKES_ROUTING,
      OPTION_INTEGER, AT(num_probes), INT64_MIN, INT64_MAX},
-    {"shard-ids", "N,N…", "search these shards instead of routing", SF_CLI_TAKES_SEARCH, OPTION_LIST, AT(shard_ids), 0,
-     0},
+    {"shard-ids", "N,N…", "only these shards (a search: instead of routing)", SF_CLI_TAKES_FILTER, OPTION_LIST,
+     AT(shard_ids), 0, 0},
     {"routing-context", "JSON", "the variables of a CEL routing expression as a JSON object", SF_CLI_TAKES_ROUTING,
      OPTION_JSON, AT(routing_context), 0, 0},
     {"cache-dir", "DIR", "folder of the local cache (default: $XDG_CACHE_HOME/shardyfusion)", SF_CLI_TAKES_READER,
@@ -64,6 +76,7 @@ static const option_spec option_table[] = {
      INT64_MAX},
     {"vectors", "FILE", "the rows: a .npy array of two dimensions, of floats or integers", SF_CLI_TAKES_BUILD,
      OPTION_TEXT, AT(build.vectors), 0, 0},
+    {"vectors", NULL, "print the stored vectors", SF_CLI_TAKES_SEARCH, OPTION_FLAG, AT(vectors), 0, 0},
     {"ids", "FILE", "an id for each row: lines of text, or a .npy array of integers (default: row numbers)",
      SF_CLI_TAKES_BUILD, OPTION_TEXT, AT(build.ids), 0, 0},
     {"id-type", "auto|int|str", "type of ids in lines of text (default: int if all ids are integers, else str)",
@@ -186,9 +199,10 @@ static bool store_integer(const option_spec *option, const char *text, sf_cli_in
   return integer->value >= option->minimum && integer->value <= option->maximum;
 }
 
-static bool store_number(const char *text, sf_cli_number *number) {
+static bool store_number(const char *text, bool may_be_negative, sf_cli_number *number) {
   char *end;
-  if (text[0] < '0' || text[0] > '9')
+  const char *digits = text + (may_be_negative && text[0] == '-');
+  if (digits[0] < '0' || digits[0] > '9')
     return false;
   number->value = strtod(text, &end);
   number->is_set = true;
@@ -242,7 +256,8 @@ static bool store_value(const option_spec *option, const char *text, sf_cli_argu
   case OPTION_INTEGER:
     return store_integer(option, text, field);
   case OPTION_NUMBER:
-    return store_number(text, field);
+  case OPTION_REAL:
+    return store_number(text, option->kind == OPTION_REAL, field);
   case OPTION_LIST:
     return store_list(text, field);
   case OPTION_CHOICE:
@@ -277,6 +292,8 @@ static sf_cli_status report_bad_value(const char *command, const option_spec *op
                                (long long)option->minimum, (long long)option->maximum);
   case OPTION_NUMBER:
     return sf_cli_report_usage(command, "--%s %s: expected a number that is not negative", name, text);
+  case OPTION_REAL:
+    return sf_cli_report_usage(command, "--%s %s: expected a number", name, text);
   case OPTION_LIST:
     return sf_cli_report_usage(command, "--%s %s: expected integers separated by commas", name, text);
   case OPTION_JSON:

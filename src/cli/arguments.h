@@ -19,6 +19,7 @@ enum {
   SF_CLI_TAKES_BUILD = 1 << 7,
   SF_CLI_TAKES_CLEANUP = 1 << 8,
   SF_CLI_TAKES_ROLLBACK = 1 << 9,
+  SF_CLI_TAKES_FILTER = 1 << 10, /* and the shards to look in */
 };
 
 typedef struct sf_cli_integer {
@@ -80,6 +81,13 @@ typedef struct sf_cli_arguments {
   const char *query_file;
   sf_cli_integer row;
   sf_cli_integer top_k;
+  const char *filter;
+  sf_cli_number max_score;
+  bool all; /* rows up to max_score */
+  sf_cli_integer max_results;
+  sf_cli_integer offset;
+  bool vectors;
+  bool no_payloads;
   sf_cli_integer num_probes;
   sf_cli_integer_list shard_ids;
   const char *routing_context;

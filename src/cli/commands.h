@@ -13,6 +13,7 @@ typedef struct sf_cli_command {
 } sf_cli_command;
 
 extern const sf_cli_command sf_cli_search_command;
+extern const sf_cli_command sf_cli_count_command;
 extern const sf_cli_command sf_cli_info_command;
 extern const sf_cli_command sf_cli_shards_command;
 extern const sf_cli_command sf_cli_health_command;

@@ -227,5 +227,13 @@ sf_search_request sf_cli_request(const sf_cli_arguments *arguments, const sf_cli
   request.shard_ids = arguments->shard_ids.values;
   request.num_shard_ids = arguments->shard_ids.count;
   request.routing_context = arguments->routing_context;
+  request.filter = arguments->filter;
+  request.has_max_score = arguments->max_score.is_set;
+  request.max_score = arguments->max_score.value;
+  request.all_in_range = arguments->all;
+  request.max_results = arguments->max_results.value;
+  request.offset = arguments->offset.value;
+  request.include_vectors = arguments->vectors;
+  request.omit_payloads = arguments->no_payloads;
   return request;
 }

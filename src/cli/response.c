@@ -3,6 +3,7 @@
 #include "cli/json_text.h"
 #include "cli/status.h"
 
+#include <math.h>
 #include <stdio.h>
 
 static sf_cli_field id_field(const sf_search_result *result) {
@@ -38,39 +39,67 @@ static sf_code compact_payload(const sf_search_result *result, sf_buffer *payloa
   return SF_OK;
 }
 
-enum { NUM_FIELDS = 3 };
+enum { MAX_FIELDS = 4 };
 
-/* An empty payload is none. */
-static void fill_fields(sf_cli_field *fields, const sf_search_result *result, const sf_buffer *payload) {
+/* A stored vector as a JSON array, with as many digits as tell a float32 from all others. */
+static sf_code append_vector(const sf_search_result *result, sf_buffer *vector, sf_error *error) {
+  vector->length = 0;
+  bool appended = sf_buffer_append_text(vector, "[");
+  for (uint32_t i = 0; i < result->dim && appended; i++) {
+    bool is_finite = isfinite(result->vector[i]);
+    appended = sf_buffer_append_text(vector, i == 0 ? "" : ", ") &&
+               (is_finite ? sf_buffer_append_format(vector, "%.9g", (double)result->vector[i])
+                          : sf_buffer_append_text(vector, "null"));
+  }
+  return appended && sf_buffer_append_text(vector, "]") ? SF_OK : sf_fail_memory(error, "a vector");
+}
+
+/* The texts of a result's fields. */
+typedef struct result_texts {
+  sf_buffer payload; /* empty: none */
+  sf_buffer vector;
+} result_texts;
+
+/* Returns how many fields there are. */
+static size_t fill_fields(sf_cli_field *fields, const sf_search_result *result, const result_texts *texts) {
+  const sf_buffer *payload = &texts->payload;
   fields[0] = id_field(result);
   fields[1] = sf_cli_number_field("score", result->score);
   fields[2] = sf_cli_json_field("payload", payload->length == 0 ? NULL : (const char *)payload->data, payload->length);
+  if (result->vector == NULL)
+    return 3;
+  fields[3] = sf_cli_json_field("vector", (const char *)texts->vector.data, texts->vector.length);
+  return 4;
 }
 
-/* What is done with the NUM_FIELDS fields of a result. */
-typedef sf_code (*result_visitor)(void *context, bool is_first, const sf_cli_field *fields, sf_error *error);
+/* What is done with the `count` fields of a result. */
+typedef sf_code (*result_visitor)(void *context, bool is_first, const sf_cli_field *fields, size_t count,
+                                  sf_error *error);
 
 static sf_code each_result(const sf_search_response *response, result_visitor visit, void *context, sf_error *error) {
   size_t count = sf_search_response_count(response);
-  sf_buffer payload = {0};
+  result_texts texts = {0};
   sf_code code = SF_OK;
   for (size_t i = 0; i < count && code == SF_OK; i++) {
     const sf_search_result *result = sf_search_response_result(response, i);
-    sf_cli_field fields[NUM_FIELDS];
-    code = compact_payload(result, &payload, error);
+    sf_cli_field fields[MAX_FIELDS];
+    code = compact_payload(result, &texts.payload, error);
+    if (code == SF_OK && result->vector != NULL)
+      code = append_vector(result, &texts.vector, error);
     if (code != SF_OK)
       break;
-    fill_fields(fields, result, &payload);
-    code = visit(context, i == 0, fields, error);
+    size_t num_fields = fill_fields(fields, result, &texts);
+    code = visit(context, i == 0, fields, num_fields, error);
   }
-  sf_buffer_free(&payload);
+  sf_buffer_free(&texts.payload);
+  sf_buffer_free(&texts.vector);
   return code;
 }
 
 /* ------------------------------------------------------------------------------------------------------------- JSON */
 
-static sf_code append_result(void *line, bool is_first, const sf_cli_field *fields, sf_error *error) {
-  if (!(is_first || sf_buffer_append_text(line, ", ")) || !sf_cli_append_object(line, fields, NUM_FIELDS))
+static sf_code append_result(void *line, bool is_first, const sf_cli_field *fields, size_t count, sf_error *error) {
+  if (!(is_first || sf_buffer_append_text(line, ", ")) || !sf_cli_append_object(line, fields, count))
     return sf_fail_memory(error, "a response");
   return SF_OK;
 }
@@ -98,9 +127,9 @@ static sf_code print_line(size_t query_number, const sf_search_response *respons
 
 /* ------------------------------------------------------------------------------------------------------------ Table */
 
-static sf_code print_row(void *output, bool is_first, const sf_cli_field *fields, sf_error *error) {
+static sf_code print_row(void *output, bool is_first, const sf_cli_field *fields, size_t count, sf_error *error) {
   (void)is_first;
-  return sf_cli_output_record(output, fields, NUM_FIELDS, error);
+  return sf_cli_output_record(output, fields, count, error);
 }
 
 static sf_code print_table(sf_cli_output *output, size_t query_number, const sf_search_response *response,

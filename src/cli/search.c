@@ -183,6 +183,7 @@ const sf_cli_command sf_cli_search_command = {
         "Prints the nearest neighbours of each query, exact within the shards that are searched: query (its row or\n"
         "line, counted from 0), results (id, score and payload of each, nearest first), num_shards_queried and\n"
         "latency_ms. If a query fails, the command prints the results of the queries before it and stops.\n",
-    .takes = SF_CLI_TAKES_QUERY | SF_CLI_TAKES_SEARCH | SF_CLI_TAKES_ROUTING | SF_CLI_TAKES_READER,
+    .takes =
+        SF_CLI_TAKES_QUERY | SF_CLI_TAKES_SEARCH | SF_CLI_TAKES_FILTER | SF_CLI_TAKES_ROUTING | SF_CLI_TAKES_READER,
     .run = run_command,
 };
