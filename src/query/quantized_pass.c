@@ -11,6 +11,7 @@ enum { MAX_GROUPS = SF_MAX_CHUNK_ROWS / SF_QUANTIZED_GROUP_ROWS + 1 };
 
 enum {
   SAMPLED_AHEAD = 3,   /* groups that are prefetched before they are needed */
+  MAX_GAP = 4,         /* groups without a matching row that are compared all the same, between others */
   CHUNKS_BY_4BIT = 15, /* where 2-bit vectors leave more than half of the groups; then they are tried again */
 };
 
@@ -115,22 +116,18 @@ void sf_quantized_pass_sample(sf_quantized_pass *pass, size_t begin, size_t end,
   }
 }
 
-/* A single row costs no more to compare than its group's 4-bit vectors. */
-static bool has_many(uint16_t mask) {
-  return (mask & (mask - 1)) != 0;
-}
-
-/* Compares by 4-bit vectors the groups of which 2-bit vectors leave several rows. Returns how many groups those are. */
+/* Compares by 4-bit vectors the groups of which 2-bit vectors leave a row: it lies in the middle of memory that others have been
+ * prefetched from, and most are ruled out. Returns how many groups those are. */
 static size_t compare_by_4bit(const sf_quantized_pass *pass, size_t first, size_t count, float threshold,
                               uint16_t *masks) {
   size_t num_left = 0;
   for (size_t i = 0; i < count; i++)
-    if (has_many(masks[i])) {
+    if (masks[i] != 0) {
       prefetch_group(pass, SF_QUANTIZED_4BIT, first + i);
       num_left++;
     }
   for (size_t i = 0, seen = 0; seen < num_left; i++)
-    if (has_many(masks[i])) {
+    if (masks[i] != 0) {
       uint16_t mask;
       compare(pass, SF_QUANTIZED_4BIT, &pass->query.comparisons[SF_QUANTIZED_4BIT], first + i, 1, threshold, &mask,
               NULL);
@@ -152,12 +149,13 @@ static size_t find_in_run(const sf_quantized_pass *pass, sf_quantized_kind kind,
   return kind == SF_QUANTIZED_4BIT ? 0 : compare_by_4bit(pass, first, count, threshold, masks);
 }
 
-/* The end of the run of groups from `begin` on that are compared together: a group alone that has no matching row takes less
- * time to compare than a run of its own would. */
+/* The end of the run of groups from `begin` on that are compared together: a few without a matching row take less time to compare
+ * than they would to skip, because the CPU reads ahead. */
 static size_t end_of_run(const uint16_t *masks, size_t begin, size_t count) {
   size_t end = begin + 1;
-  while (end < count && (masks[end] != 0 || (end + 1 < count && masks[end + 1] != 0)))
-    end++;
+  for (size_t next = end; next < count && next - end < MAX_GAP; next++)
+    if (masks[next] != 0)
+      end = next + 1;
   return end;
 }
 

@@ -51,6 +51,14 @@ static inline size_t sf_row_filter_count(const uint8_t *filter, uint64_t row, si
   return matching;
 }
 
+/* How many runs of 16 of the rows [row, row + count) have a matching one. */
+static inline size_t sf_row_filter_count_groups(const uint8_t *filter, uint64_t row, size_t count) {
+  size_t groups = 0;
+  for (size_t i = 0; i < count; i += 16)
+    groups += sf_row_filter_16(filter, (int64_t)(row + i)) != 0;
+  return groups;
+}
+
 /* The matching ones of the rows [row, row + count), as offsets from `row`, ascending. Returns how many. */
 static inline size_t sf_row_filter_list(const uint8_t *filter, uint64_t row, size_t count, uint16_t *offsets) {
   size_t matching = 0;

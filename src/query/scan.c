@@ -13,6 +13,7 @@ enum {
   MAX_SKIPPED_CHUNKS = 16, /* then the quantized pass is tried again */
   FEW_ROWS = 4,            /* so many more let through are never too many */
   SPARSE_ONE_IN = 4,       /* fewer matching rows are compared one by one, not their whole chunk */
+  SCATTERED_ONE_IN = 8,    /* more matching rows are never scattered */
 };
 
 /* Which rows of a chunk, of which `num_matching` match, the quantized pass leaves; SIZE_MAX where they are too many for it to be
@@ -138,13 +139,23 @@ static void scan_sparse_chunk(sf_request_scan *scan, size_t begin, size_t num_ro
   scan->request->code = sf_rerank_add_rows(scan, begin, offsets, count);
 }
 
+/* Whether the matching rows lie so far apart that each is compared as fast as its group: the 2-bit vectors of a group take as many
+ * bytes as one row in float32. */
+static bool are_scattered(const sf_request_scan *scan, size_t begin, size_t num_rows, size_t num_matching) {
+  const uint8_t *filter = scan->request->filter;
+  if (filter == NULL || num_matching > num_rows / SCATTERED_ONE_IN)
+    return false;
+  return 8 * num_matching < 9 * sf_row_filter_count_groups(filter, scan->segment->first_row + begin, num_rows);
+}
+
 /* Whether all rows of the chunk are still to be compared with the query. Otherwise those that match are done. */
 static bool needs_all_rows(sf_request_scan *scan, size_t begin, size_t num_rows, bool *is_quantized) {
   const uint8_t *filter = scan->request->filter;
   size_t num_matching = sf_row_filter_count(filter, scan->segment->first_row + begin, num_rows);
   scan->request->account.num_filtered += num_rows - num_matching;
-  *is_quantized = num_matching == 0 || scan_quantized_chunk(scan, begin, num_rows, num_matching);
-  if (*is_quantized)
+  bool is_scattered = are_scattered(scan, begin, num_rows, num_matching);
+  *is_quantized = num_matching == 0 || is_scattered || scan_quantized_chunk(scan, begin, num_rows, num_matching);
+  if (*is_quantized && !is_scattered)
     return false;
   if (filter == NULL || num_matching > num_rows / SPARSE_ONE_IN)
     return true;
