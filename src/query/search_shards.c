@@ -202,7 +202,7 @@ void sf_search_add_bitmap_locked(sf_search *search, sf_shard_search *to, const s
     sf_search_fail_locked(search, code, error);
   else {
     search->account.num_new_bitmaps++;
-    search->account.num_columns += bitmap->account.columns_decoded;
+    search->account.num_columns += bitmap->account.columns_made;
     search->account.times.filtered = sf_monotonic_nanoseconds();
     add_bitmap_locked(search, to, bitmap);
   }
