@@ -134,14 +134,26 @@ static sf_code run_remove_all(sf_storage *storage, char **words, const sf_cancel
   return sf_storage_remove_all(storage, words[1], cancellation, error);
 }
 
+/* What was fetched since the tool began. */
+static sf_code run_traffic(sf_storage *storage, char **words, const sf_cancellation *cancellation, json_t *answer,
+                           sf_error *error) {
+  (void)words, (void)cancellation, (void)error;
+  sf_storage_traffic traffic;
+  json_object_set_new(answer, "known", json_boolean(sf_storage_get_traffic(storage, &traffic)));
+  set_number(answer, "requests", traffic.num_requests);
+  set_number(answer, "bytes", traffic.num_bytes);
+  return SF_OK;
+}
+
 static const struct {
   const char *name;
   int num_words;
   command_function run;
 } commands[] = {
-    {"get", 2, run_get},       {"range", 4, run_range},       {"head", 2, run_head},
-    {"list", 2, run_list},     {"download", 3, run_download}, {"put", 3, run_put},
-    {"upload", 3, run_upload}, {"remove", 2, run_remove},     {"remove_all", 2, run_remove_all},
+    {"get", 2, run_get},         {"range", 4, run_range},       {"head", 2, run_head},
+    {"list", 2, run_list},       {"download", 3, run_download}, {"put", 3, run_put},
+    {"upload", 3, run_upload},   {"remove", 2, run_remove},     {"remove_all", 2, run_remove_all},
+    {"traffic", 1, run_traffic},
 };
 
 static json_t *run_command(sf_storage *storage, char **words, const sf_cancellation *cancellation) {

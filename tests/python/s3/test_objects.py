@@ -56,6 +56,21 @@ def test_a_listing_goes_over_any_number_of_pages(versitygw, tool):
     assert ours("list", "")["keys"] == sorted([*names, "run_id=00007y/"])
 
 
+def test_requests_and_the_bytes_that_they_bring_are_counted(store, tool, tmp_path):
+    store.client().put_object(Bucket="bucket", Key="counted/object", Body=bytes(300_000))
+    ours = tool(store, root="s3://bucket/counted")
+    assert ours("traffic")["requests"] == 0
+    ours("range", "object", 7, 100)
+    first = ours("traffic")
+    assert first["known"] and first["bytes"] >= 100
+    assert first["requests"] >= 1  # a slow one is sent again
+    ours("get", "object")
+    assert ours("head", "missing")["found"] is False
+    second = ours("traffic")
+    assert second["requests"] >= first["requests"] + 2
+    assert second["bytes"] >= 300_100
+
+
 def test_what_is_not_there_is_not_found(store, tool, tmp_path):
     ours = tool(store)
     for command in (["get", "none"], ["head", "none"], ["range", "none", 0, 5], ["range", "none", 0, 0],
