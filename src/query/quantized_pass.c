@@ -118,21 +118,22 @@ void sf_quantized_pass_sample(sf_quantized_pass *pass, size_t begin, size_t end,
 
 /* Whether a group that 2-bit vectors left is compared by 4-bit ones. Comparing its only row in float32 takes no longer, unless the
  * row is most likely ruled out: with a filter the threshold is what few of the rows allow. */
-static bool is_worth_4bit(const sf_quantized_pass *pass, uint16_t mask) {
-  return pass->filter == NULL ? (mask & (mask - 1)) != 0 : mask != 0;
+static bool is_worth_4bit(unsigned leaves_single, unsigned mask) {
+  return (mask & (mask - leaves_single)) != 0;
 }
 
 /* Returns how many groups are compared. */
 static size_t compare_by_4bit(const sf_quantized_pass *pass, size_t first, size_t count, float threshold,
                               uint16_t *masks) {
+  const unsigned leaves_single = pass->filter == NULL ? 1 : 0;
   size_t num_left = 0;
   for (size_t i = 0; i < count; i++)
-    if (is_worth_4bit(pass, masks[i])) {
+    if (is_worth_4bit(leaves_single, masks[i])) {
       prefetch_group(pass, SF_QUANTIZED_4BIT, first + i);
       num_left++;
     }
   for (size_t i = 0, seen = 0; seen < num_left; i++)
-    if (is_worth_4bit(pass, masks[i])) {
+    if (is_worth_4bit(leaves_single, masks[i])) {
       uint16_t mask;
       compare(pass, SF_QUANTIZED_4BIT, &pass->query.comparisons[SF_QUANTIZED_4BIT], first + i, 1, threshold, &mask,
               NULL);
