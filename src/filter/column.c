@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "cache/cached_block.h"
 #include "cel/value.h"
 
 #include <string.h>
@@ -9,7 +10,7 @@
 
 #define MAGIC "SFCOLUMN"
 
-enum { VERSION = 1, ALIGNMENT = 64 };
+enum { VERSION = 1, ALIGNMENT = SF_BLOCK_ALIGNMENT };
 
 /* The first 128 bytes of a block. */
 typedef struct block_header {
@@ -192,13 +193,6 @@ static void copy_section(uint8_t *block, size_t offset, const void *section, uin
     memcpy(block + offset, section, (size_t)count * size);
 }
 
-static uint8_t *allocate(size_t num_bytes) {
-  void *block = NULL;
-  if (posix_memalign(&block, ALIGNMENT, num_bytes) != 0)
-    return NULL;
-  return memset(block, 0, num_bytes);
-}
-
 void *sf_column_write(const sf_column *column, const sf_column_identity *identity, size_t *num_bytes) {
   block_header header = {.version = VERSION,
                          .num_rows = column->num_rows,
@@ -209,7 +203,7 @@ void *sf_column_write(const sf_column *column, const sf_column_identity *identit
                          .identity = hash_identity(identity)};
   block_layout layout;
   memcpy(header.magic, MAGIC, sizeof(header.magic));
-  uint8_t *block = lay_out(&header, &layout) ? allocate(layout.num_bytes) : NULL;
+  uint8_t *block = lay_out(&header, &layout) ? sf_block_allocate(layout.num_bytes) : NULL;
   if (block == NULL)
     return NULL;
   copy_section(block, layout.bits, column->bits, column->num_rows, sizeof(uint64_t));

@@ -1,15 +1,10 @@
 #include "filter/column_set.h"
 
-#include "base/files.h"
-#include "cache/cached_file.h"
 #include "filter/column_builder.h"
 #include "filter/payload_value.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 /* An id that is the text of an integer is one in some snapshots: then the column of ids differs. */
@@ -19,12 +14,9 @@ enum { NAME_SIZE = 48 };
 
 /* One column of a set, as a file of the cache. */
 typedef struct column_file {
-  sf_column_set *set;
-  size_t index;
   sf_column_identity identity;
+  sf_column *column;
   char name[NAME_SIZE];
-  const void *block; /* to write */
-  size_t num_bytes;
 } column_file;
 
 static sf_column_identity identity_of(const sf_filter_path *path, const sf_filter_params *params) {
@@ -37,65 +29,20 @@ static sf_column_identity identity_of(const sf_filter_path *path, const sf_filte
 
 static column_file file_of(sf_column_set *set, size_t index, const sf_filter_paths *paths,
                            const sf_filter_params *params) {
-  column_file file = {.set = set, .index = index, .identity = identity_of(&paths->paths[index], params)};
+  column_file file = {.identity = identity_of(&paths->paths[index], params), .column = &set->columns[index]};
   XXH128_hash_t hash = XXH3_128bits(file.identity.path, strlen(file.identity.path));
   snprintf(file.name, sizeof(file.name), "%016llx%016llx.column", (unsigned long long)hash.high64,
            (unsigned long long)hash.low64);
   return file;
 }
 
-static sf_code map_descriptor(column_file *file, int descriptor, size_t length, const sf_folder *folder, bool *usable,
-                              sf_error *error) {
-  void *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, descriptor, 0);
-  if (mapping == MAP_FAILED)
-    return sf_fail(error, sf_errno_code(errno, SF_ERROR), "local cache: can't map %s/%s: %s", folder->path, file->name,
-                   strerror(errno));
-  *usable = sf_column_read(mapping, length, &file->identity, &file->set->columns[file->index]);
-  if (*usable) {
-    file->set->blocks[file->index] = mapping;
-    file->set->mapped_lengths[file->index] = length;
-  } else
-    munmap(mapping, length);
-  return SF_OK;
-}
-
-static sf_code map_column(void *context, const sf_folder *folder, bool *usable, sf_error *error) {
-  column_file *file = context;
-  struct stat status;
-  int descriptor;
-  *usable = false;
-  SF_TRY(sf_folder_open_file(folder, file->name, &descriptor, &status, error));
-  if (descriptor < 0)
-    return SF_OK;
-  sf_code code = SF_OK;
-  if (status.st_size > 0 && (uint64_t)status.st_size <= SIZE_MAX)
-    code = map_descriptor(file, descriptor, (size_t)status.st_size, folder, usable, error);
-  close(descriptor);
-  return code;
-}
-
-static sf_code write_column(void *context, const sf_folder *folder, const sf_cancellation *cancellation,
-                            sf_error *error) {
+static bool read_column(void *context, const void *bytes, size_t length) {
   const column_file *file = context;
-  sf_new_file written = SF_NEW_FILE_NONE;
-  SF_TRY(sf_cancellation_check(cancellation, error));
-  SF_TRY(sf_new_file_make(folder, file->name, &written, error));
-  sf_code code = sf_reserve(written.descriptor, written.path, 0, file->num_bytes, file->num_bytes, error);
-  if (code == SF_OK)
-    code = sf_write_at(written.descriptor, written.path, file->block, file->num_bytes, 0, error);
-  if (code == SF_OK)
-    code = sf_new_file_publish(&written, error);
-  sf_new_file_end(&written);
-  return code;
+  return sf_column_read(bytes, length, &file->identity, file->column);
 }
 
-static sf_cached_file cached(column_file *file, const sf_filter_params *params) {
-  return (sf_cached_file){.place = params->place,
-                          .name = file->name,
-                          .num_bytes = file->num_bytes,
-                          .context = file,
-                          .map = map_column,
-                          .make = write_column};
+static sf_block_file block_file(column_file *file, const sf_filter_params *params) {
+  return (sf_block_file){.place = params->place, .name = file->name, .context = file, .read = read_column};
 }
 
 /* ------------------------------------------------------------------------------------------------------------ Making */
@@ -172,7 +119,7 @@ static sf_code visit(sf_row_visitor *visitor, uint64_t row, const sf_row_text *t
 
 static bool begin_making(making *made, uint64_t num_rows) {
   for (size_t i = 0; i < made->paths->num_paths; i++) {
-    if (made->set->blocks[i] != NULL)
+    if (made->set->blocks[i].bytes != NULL)
       continue;
     bool is_id = made->paths->paths[i].num_members == 0;
     made->visitor.wants_ids = made->visitor.wants_ids || is_id;
@@ -190,37 +137,19 @@ static void end_making(making *made) {
   free(made);
 }
 
-/* Puts a block into the cache. Where that fails, it stays in memory: a cache that can't be written to is no reason for a search
- * to fail. */
-static sf_code keep_block(column_file *file, const sf_filter_params *params, void *block,
-                          const sf_cancellation *cancellation, sf_error *error) {
-  sf_error failure;
-  file->block = block;
-  const sf_cached_file cache = cached(file, params);
-  sf_code code = params->place.cache_dir == NULL ? SF_ERROR : sf_cached_file_make(&cache, cancellation, &failure);
-  if (code == SF_OK) {
-    free(block);
-    return SF_OK;
-  }
-  file->set->blocks[file->index] = block;
-  if (code == SF_CANCELLED_ERROR || code == SF_OUT_OF_MEMORY_ERROR)
-    return sf_fail(error, code, "%s", failure.message);
-  return sf_column_read(block, file->num_bytes, &file->identity, &file->set->columns[file->index])
-             ? SF_OK
-             : sf_fail(error, SF_ERROR, "a payload column does not hold what was just written to it");
-}
-
 static sf_code keep_columns(making *made, const sf_filter_params *params, const sf_cancellation *cancellation,
                             sf_column_set *set, sf_error *error) {
   for (size_t i = 0; i < set->count; i++) {
     if (made->builders[i].tags == NULL)
       continue;
     column_file file = file_of(set, i, made->paths, params);
+    const sf_block_file kept = block_file(&file, params);
     const sf_column column = sf_column_builder_column(&made->builders[i]);
-    void *block = sf_column_write(&column, &file.identity, &file.num_bytes);
+    size_t num_bytes;
+    void *block = sf_column_write(&column, &file.identity, &num_bytes);
     if (block == NULL)
       return sf_fail_memory(error, "payload columns");
-    SF_TRY(keep_block(&file, params, block, cancellation, error));
+    SF_TRY(sf_cached_block_keep(&kept, block, num_bytes, cancellation, &set->blocks[i], error));
     sf_column_builder_free(&made->builders[i]);
     set->num_made++;
   }
@@ -252,10 +181,9 @@ sf_code sf_column_set_open(const sf_filter_paths *paths, const sf_filter_params 
   set->count = paths->num_paths;
   for (size_t i = 0; i < set->count; i++) {
     column_file file = file_of(set, i, paths, params);
-    const sf_cached_file cache = cached(&file, params);
-    bool usable = false;
-    if (params->place.cache_dir != NULL)
-      SF_TRY(sf_cached_file_map(&cache, &usable, error));
+    const sf_block_file kept = block_file(&file, params);
+    SF_TRY(sf_cached_block_map(&kept, &set->blocks[i], error));
+    bool usable = set->blocks[i].bytes != NULL;
     if (usable && set->columns[i].num_rows != sf_shard_row_span(params->shard))
       return sf_fail(error, SF_ERROR, "local cache: %s has %llu rows, expected %llu", file.name,
                      (unsigned long long)set->columns[i].num_rows,
@@ -267,9 +195,6 @@ sf_code sf_column_set_open(const sf_filter_paths *paths, const sf_filter_params 
 
 void sf_column_set_free(sf_column_set *set) {
   for (size_t i = 0; i < set->count; i++)
-    if (set->mapped_lengths[i] > 0)
-      munmap(set->blocks[i], set->mapped_lengths[i]);
-    else
-      free(set->blocks[i]);
+    sf_cached_block_free(&set->blocks[i]);
   *set = (sf_column_set){0};
 }

@@ -5,6 +5,7 @@
 #ifndef SF_FILTER_COLUMN_SET_H
 #define SF_FILTER_COLUMN_SET_H
 
+#include "cache/cached_block.h"
 #include "filter/column.h"
 #include "filter/filter.h"
 #include "filter/paths.h"
@@ -13,9 +14,8 @@
 typedef struct sf_column_set {
   size_t count; /* of the paths */
   sf_column columns[SF_MAX_FILTER_PATHS];
-  void *blocks[SF_MAX_FILTER_PATHS];          /* NULL: not there yet */
-  size_t mapped_lengths[SF_MAX_FILTER_PATHS]; /* 0: the block is from the heap */
-  size_t num_made;                            /* of them */
+  sf_cached_block blocks[SF_MAX_FILTER_PATHS]; /* empty: not there yet */
+  size_t num_made;                             /* of them */
 } sf_column_set;
 
 /* Opens the column of each path. The caller frees the set in any case. */

@@ -1,7 +1,7 @@
 #include "formats/shard.h"
 
-#include "formats/find_rows.h"
 #include "formats/formats.h"
+#include "formats/shard_directory.h"
 
 #include <string.h>
 
@@ -131,9 +131,11 @@ sf_code sf_shard_read_rows(sf_shard *shard, sf_row_visitor *visitor, const sf_ca
   return shard->format->read_rows(shard, visitor, cancellation, error);
 }
 
-sf_code sf_shard_find_rows(sf_shard *shard, const sf_row_id *ids, size_t count, uint64_t *rows,
-                           const sf_cancellation *cancellation, sf_error *error) {
-  return sf_find_rows_by_reading(shard, ids, count, rows, cancellation, error);
+sf_code sf_shard_find_rows(sf_shard *shard, const sf_cache_place *place, const sf_row_id *ids, size_t count,
+                           uint64_t *rows, const sf_cancellation *cancellation, sf_error *error) {
+  SF_TRY(sf_shard_open_directory(shard, place, cancellation, error));
+  sf_find_rows_in_directory(sf_shard_directory(shard), shard->format->has_text_ids, ids, count, rows);
+  return SF_OK;
 }
 
 uint64_t sf_shard_row_span(const sf_shard *shard) {
@@ -148,6 +150,8 @@ sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf
 }
 
 void sf_shard_close(sf_shard *shard) {
-  if (shard != NULL)
-    shard->format->close(shard);
+  if (shard == NULL)
+    return;
+  sf_shard_close_directory(shard);
+  shard->format->close(shard);
 }

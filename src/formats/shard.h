@@ -6,6 +6,7 @@
 #define SF_FORMATS_SHARD_H
 
 #include "base/cancellation.h"
+#include "cache/row_directory.h"
 #include "storage/storage.h"
 #include "vectors/segment.h"
 
@@ -107,7 +108,8 @@ struct sf_shard {
   uint64_t content;  /* a hash of what identifies the bytes that ids and payloads are read from, and their order */
   uint64_t num_rows; /* live rows: excluded ones don't count, nor others that opening saw are not finite */
   uint64_t num_not_finite; /* rows excluded because a component is NaN, infinite or null, as far as opening saw them */
-  sf_noted_rows first_not_finite; /* with verify_only: some of them */
+  sf_noted_rows first_not_finite;                /* with verify_only: some of them */
+  _Atomic(struct sf_open_directory *) directory; /* of the rows; NULL until it is first needed */
 };
 
 /* The same two, with the rows that scans have found not to be finite since, where vectors are searched in place. Any
@@ -132,11 +134,16 @@ sf_code sf_shard_fetch_rows(sf_shard *shard, const uint64_t *rows, size_t count,
 /* Reads all live rows, in order (sf_shard_format.read_rows). */
 sf_code sf_shard_read_rows(sf_shard *shard, sf_row_visitor *visitor, const sf_cancellation *cancellation,
                            sf_error *error);
-/* What sf_shard_find_rows says of an id that no row has. */
-#define SF_NO_ROW UINT64_MAX
-/* The live rows with these ids, the first where several have one. May wait for storage. */
-sf_code sf_shard_find_rows(sf_shard *shard, const sf_row_id *ids, size_t count, uint64_t *rows,
-                           const sf_cancellation *cancellation, sf_error *error);
+/* The live rows with these ids, the first where several have one; SF_NO_ROW for an id that none has. Makes the shard's row
+ * directory where the local cache has none. May wait for storage. */
+sf_code sf_shard_find_rows(sf_shard *shard, const sf_cache_place *place, const sf_row_id *ids, size_t count,
+                           uint64_t *rows, const sf_cancellation *cancellation, sf_error *error);
+/* Maps or makes the row directory, unless it is there. Fails for a shard with more than SF_ROW_DIRECTORY_MAX rows. Any thread; may
+ * wait for storage. */
+sf_code sf_shard_open_directory(sf_shard *shard, const sf_cache_place *place, const sf_cancellation *cancellation,
+                                sf_error *error);
+/* The row directory, as long as the shard; NULL: it is not open yet. Any thread. */
+const sf_row_directory *sf_shard_directory(const sf_shard *shard);
 /* One more than the highest row number. */
 uint64_t sf_shard_row_span(const sf_shard *shard);
 sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);

@@ -88,7 +88,12 @@ static sf_code look_up(const lookup_run *run, sf_found_rows *found, sf_error *er
   uint64_t *rows = sf_calloc(num_ids, sizeof(*rows));
   if (rows == NULL)
     return sf_fail_memory(error, "rows by their ids");
-  sf_code code = sf_shard_find_rows(run->shard, run->params.ids, num_ids, rows, run->params.cancellation, error);
+  char *folder = NULL;
+  sf_cache_place place;
+  sf_code code = sf_served_snapshot_place(run->params.served, run->shard->db_id, &folder, &place, error);
+  if (code == SF_OK)
+    code = sf_shard_find_rows(run->shard, &place, run->params.ids, num_ids, rows, run->params.cancellation, error);
+  free(folder);
   for (size_t i = 0; i < num_ids && code == SF_OK; i++)
     count += rows[i] != SF_NO_ROW;
   if (code == SF_OK && count > 0)

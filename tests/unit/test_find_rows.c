@@ -1,5 +1,5 @@
-/* Finding rows by their ids in one pass over a shard. */
-#include "formats/find_rows.h"
+/* Finding rows by their ids in a row directory that is made from a shard. */
+#include "formats/shard_directory.h"
 
 #include "cmocka_includes.h"
 
@@ -39,12 +39,20 @@ static const sf_row_id ids[] = {
 };
 enum { NUM_IDS = sizeof(ids) / sizeof(ids[0]) };
 
+static const sf_cache_place nowhere = {.db_url = "made up"};
+static const sf_vector_segment segment = {.num_rows = NUM_ROWS};
+
+static sf_shard shard_of(const sf_shard_format *format) {
+  return (sf_shard){.format = format, .segments = &segment, .num_segments = 1};
+}
+
 static void expect_rows(const sf_shard_format *format, const uint64_t *expected) {
-  sf_shard shard = {.format = format};
+  sf_shard shard = shard_of(format);
   uint64_t rows[NUM_IDS];
-  assert_int_equal(sf_shard_find_rows(&shard, ids, NUM_IDS, rows, NULL, NULL), SF_OK);
+  assert_int_equal(sf_shard_find_rows(&shard, &nowhere, ids, NUM_IDS, rows, NULL, NULL), SF_OK);
   for (size_t i = 0; i < NUM_IDS; i++)
     assert_int_equal(rows[i], expected[i]);
+  sf_shard_close_directory(&shard);
 }
 
 static void the_first_row_with_an_id_is_found(void **state) {
@@ -63,21 +71,22 @@ static void every_id_of_a_shard_is_found_at_once(void **state) {
   (void)state;
   static sf_row_id all[NUM_ROWS];
   static uint64_t rows[NUM_ROWS];
-  sf_shard shard = {.format = &integers};
+  sf_shard shard = shard_of(&integers);
   for (size_t i = 0; i < NUM_ROWS; i++)
     all[i] = (sf_row_id){.type = SF_ID_INTEGER, .integer = (int64_t)i};
-  assert_int_equal(sf_shard_find_rows(&shard, all, NUM_ROWS, rows, NULL, NULL), SF_OK);
+  assert_int_equal(sf_shard_find_rows(&shard, &nowhere, all, NUM_ROWS, rows, NULL, NULL), SF_OK);
   for (uint64_t i = 0; i < NUM_ROWS; i++)
     assert_int_equal(rows[i], 2 * i >= FIRST_ROW && 2 * i < NUM_ROWS - 1 ? 2 * i : SF_NO_ROW);
+  sf_shard_close_directory(&shard);
 }
 
 static void finding_is_cancelled(void **state) {
   (void)state;
   sf_cancellation cancellation = {0};
-  sf_shard shard = {.format = &texts};
+  sf_shard shard = shard_of(&texts);
   uint64_t rows[NUM_IDS];
   sf_cancellation_request(&cancellation);
-  assert_int_equal(sf_shard_find_rows(&shard, ids, NUM_IDS, rows, &cancellation, NULL), SF_CANCELLED_ERROR);
+  assert_int_equal(sf_shard_find_rows(&shard, &nowhere, ids, NUM_IDS, rows, &cancellation, NULL), SF_CANCELLED_ERROR);
 }
 
 int main(void) {

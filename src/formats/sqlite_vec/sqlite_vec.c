@@ -301,9 +301,32 @@ static sf_code sqlite_vec_open(const sf_shard_params *params, const sf_cancellat
   return code;
 }
 
+/* Ids from the directory: only payloads need the database. */
+static sf_code fetch_ids(const sf_row_directory *directory, const uint64_t *rows, size_t count, sf_row_sink *sink,
+                         sf_error *error) {
+  for (size_t i = 0; i < count; i++) {
+    sf_directory_id id = sf_row_directory_id(directory, rows[i]);
+    if (!sink->add(sink, id.text == NULL ? SF_ID_INTEGER : SF_ID_STRING, id.integer, id.text, id.length, NULL, 0))
+      return sf_fail_memory(error, "results");
+  }
+  return SF_OK;
+}
+
+/* With its payload. */
+static sf_code fetch_row(const sf_connection *connection, int64_t row_id, const sf_row_directory *directory,
+                         uint64_t row, sf_row_sink *sink, sf_error *error) {
+  if (directory == NULL)
+    return sf_vec0_fetch_row(connection, row_id, sink, error);
+  sf_directory_id id = sf_row_directory_id(directory, row);
+  return sf_vec0_fetch_payload(connection, row_id, &id, sink, error);
+}
+
 static sf_code sqlite_vec_fetch_rows(sf_shard *from, const uint64_t *rows, size_t count, sf_row_sink *sink,
                                      sf_error *error) {
   sqlite_vec_shard *shard = sqlite_vec_of(from);
+  const sf_row_directory *directory = sf_shard_directory(from);
+  if (directory != NULL && sink->omits_payloads)
+    return fetch_ids(directory, rows, count, sink, error);
   sf_connection *connection;
   sf_code code = sf_connection_pool_acquire(shard->connections, shard, shard->path, &connection, error);
   if (code != SF_OK) {
@@ -311,7 +334,7 @@ static sf_code sqlite_vec_fetch_rows(sf_shard *from, const uint64_t *rows, size_
     return code;
   }
   for (size_t i = 0; i < count && code == SF_OK; i++)
-    code = sf_vec0_fetch_row(connection, shard->file.row_ids[rows[i]], sink, error);
+    code = fetch_row(connection, shard->file.row_ids[rows[i]], directory, rows[i], sink, error);
   sf_connection_pool_release(shard->connections, connection);
   if (code != SF_OK && code != SF_OUT_OF_MEMORY_ERROR)
     sf_error_prefix(error, "%s", shard->name);

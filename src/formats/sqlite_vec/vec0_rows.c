@@ -96,6 +96,18 @@ sf_code sf_vec0_fetch_row(const sf_connection *connection, int64_t row_id, sf_ro
   return code;
 }
 
+sf_code sf_vec0_fetch_payload(const sf_connection *connection, int64_t row_id, const sf_directory_id *id,
+                              sf_row_sink *sink, sf_error *error) {
+  const char *payload;
+  size_t length;
+  sf_code code = read_payload(connection->database, connection->select_payload, row_id, &payload, &length, error);
+  sf_id_type type = id->text == NULL ? SF_ID_INTEGER : SF_ID_STRING;
+  if (code == SF_OK && !sink->add(sink, type, id->integer, id->text, id->length, payload, length))
+    code = sf_fail_memory(error, "results");
+  sqlite3_reset(connection->select_payload);
+  return code;
+}
+
 /* ------------------------------------------------------------------------------------------------------- All of them */
 
 /* A table's rows by ascending row id, read beside the shard's. */

@@ -1,0 +1,116 @@
+#include "formats/shard_directory.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+typedef struct sf_open_directory {
+  sf_row_directory directory;
+  sf_cached_block block;
+} sf_open_directory;
+
+/* The directory as a file of the cache. */
+typedef struct directory_file {
+  sf_row_directory_identity identity;
+  sf_row_directory *directory;
+} directory_file;
+
+const sf_row_directory *sf_shard_directory(const sf_shard *shard) {
+  const sf_open_directory *opened = atomic_load_explicit(&shard->directory, memory_order_acquire);
+  return opened == NULL ? NULL : &opened->directory;
+}
+
+static bool read_block(void *context, const void *bytes, size_t length) {
+  const directory_file *file = context;
+  return sf_row_directory_read(bytes, length, &file->identity, file->directory);
+}
+
+/* Adds the ids of all rows. */
+typedef struct making {
+  sf_row_visitor visitor; /* first: reading passes it back */
+  sf_row_directory_builder builder;
+} making;
+
+static sf_code visit(sf_row_visitor *visitor, uint64_t row, const sf_row_text *text, sf_error *error) {
+  making *made = (making *)visitor;
+  sf_directory_id id = {.integer = text->id_integer};
+  if (text->id_type == SF_ID_STRING)
+    id = (sf_directory_id){.text = text->id_string, .length = text->id_length};
+  return sf_row_directory_builder_add(&made->builder, row, &id) ? SF_OK : sf_fail_memory(error, "row directory");
+}
+
+static sf_code make_block(sf_shard *shard, const sf_row_directory_identity *identity,
+                          const sf_cancellation *cancellation, void **block, size_t *length, sf_error *error) {
+  making made = {.visitor = {.wants_ids = true, .visit = visit}};
+  sf_code code = SF_OK;
+  if (!sf_row_directory_builder_init(&made.builder, sf_shard_row_span(shard)))
+    code = sf_fail_memory(error, "row directory");
+  if (code == SF_OK)
+    code = sf_shard_read_rows(shard, &made.visitor, cancellation, error);
+  if (code == SF_OK) {
+    *block = sf_row_directory_builder_write(&made.builder, identity, length);
+    code = *block == NULL ? sf_fail_memory(error, "row directory") : SF_OK;
+  }
+  sf_row_directory_builder_free(&made.builder);
+  return code;
+}
+
+static sf_code open_block(sf_shard *shard, const sf_cache_place *place, const sf_cancellation *cancellation,
+                          sf_open_directory *opened, sf_error *error) {
+  directory_file file = {
+      .identity = {.db_url = place->db_url, .checkpoint_id = place->checkpoint_id, .content = shard->content},
+      .directory = &opened->directory};
+  const sf_block_file kept = {.place = *place, .name = SF_ROW_DIRECTORY_NAME, .context = &file, .read = read_block};
+  void *block;
+  size_t length;
+  SF_TRY(sf_cached_block_map(&kept, &opened->block, error));
+  if (opened->block.bytes != NULL && opened->directory.num_rows == sf_shard_row_span(shard))
+    return SF_OK;
+  sf_cached_block_free(&opened->block);
+  SF_TRY(make_block(shard, &file.identity, cancellation, &block, &length, error));
+  return sf_cached_block_keep(&kept, block, length, cancellation, &opened->block, error);
+}
+
+static void free_directory(sf_open_directory *freed) {
+  if (freed != NULL)
+    sf_cached_block_free(&freed->block);
+  free(freed);
+}
+
+sf_code sf_shard_open_directory(sf_shard *shard, const sf_cache_place *place, const sf_cancellation *cancellation,
+                                sf_error *error) {
+  if (sf_shard_directory(shard) != NULL)
+    return SF_OK;
+  if (sf_shard_row_span(shard) > SF_ROW_DIRECTORY_MAX)
+    return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard %u (%s): rows by their ids: expected at most %u rows, found %llu",
+                   (unsigned)shard->db_id, place->db_url, (unsigned)SF_ROW_DIRECTORY_MAX,
+                   (unsigned long long)sf_shard_row_span(shard));
+  sf_open_directory *opened = sf_calloc(1, sizeof(*opened));
+  if (opened == NULL)
+    return sf_fail_memory(error, "row directory");
+  sf_code code = open_block(shard, place, cancellation, opened, error);
+  sf_open_directory *none = NULL;
+  /* Of several threads that open it at once, the first one's is used. */
+  if (code != SF_OK || !atomic_compare_exchange_strong_explicit(&shard->directory, &none, opened, memory_order_release,
+                                                                memory_order_relaxed))
+    free_directory(opened);
+  return code;
+}
+
+void sf_shard_close_directory(sf_shard *shard) {
+  free_directory(atomic_exchange_explicit(&shard->directory, NULL, memory_order_acquire));
+}
+
+void sf_find_rows_in_directory(const sf_row_directory *directory, bool has_text_ids, const sf_row_id *ids, size_t count,
+                               uint64_t *rows) {
+  for (size_t i = 0; i < count; i++) {
+    char digits[24];
+    sf_directory_id id = {.integer = ids[i].integer};
+    if (ids[i].type == SF_ID_STRING)
+      id = (sf_directory_id){.text = ids[i].length > 0 ? ids[i].string : "", .length = ids[i].length};
+    else if (has_text_ids) {
+      int length = snprintf(digits, sizeof(digits), "%lld", (long long)ids[i].integer);
+      id = (sf_directory_id){.text = digits, .length = (size_t)length};
+    }
+    rows[i] = sf_row_directory_find(directory, &id);
+  }
+}
