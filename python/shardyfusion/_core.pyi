@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, final, overload
 
-from shardyfusion._types import Queries, Query
+from shardyfusion._types import Explanation, Queries, Query
 from typing_extensions import Buffer
 
 _T = TypeVar("_T")
@@ -57,6 +57,7 @@ class VectorSearchResponse(Sequence[SearchResult]):
     def scores(self) -> memoryview[float]: ...
     @property
     def ids(self) -> memoryview[int] | list[int | str]: ...
+    def explain(self) -> Explanation: ...
     def __len__(self) -> int: ...
     @overload
     def __getitem__(self, index: int) -> SearchResult: ...
@@ -141,7 +142,7 @@ class Reader:
         shard_ids: Iterable[int] | None,
         num_probes: int | None,
         routing_context: Mapping[str, Any] | None,
-        narrowing: tuple[str | None, float | None, int, int, bool, bool] | None,
+        narrowing: tuple[str | None, float | None, int, int, bool, bool, bool] | None,
         /,
     ) -> Operation[VectorSearchResponse]: ...
     def batch_search(
@@ -153,9 +154,19 @@ class Reader:
         shard_ids: Iterable[int] | None,
         num_probes: int | None,
         routing_context: Mapping[str, Any] | None,
-        narrowing: tuple[str | None, float | None, int, int, bool, bool] | None,
+        narrowing: tuple[str | None, float | None, int, int, bool, bool, bool] | None,
         /,
     ) -> Operation[list[VectorSearchResponse]]: ...
+    def fetch(
+        self,
+        queue: CompletionQueue | None,
+        future: asyncio.Future[list[SearchResult | None]] | None,
+        ids: tuple[int | str, ...],
+        shard_ids: Iterable[int] | None,
+        include_vectors: bool,
+        include_payloads: bool,
+        /,
+    ) -> Operation[list[SearchResult | None]]: ...
     def count(
         self,
         queue: CompletionQueue | None,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from shardyfusion import _core, _values
 from shardyfusion._lazy import asyncio, pathlib
-from shardyfusion._options import ReaderOptions, Reporter, shard_details_of, snapshot_info_of
+from shardyfusion._options import Narrowing, ReaderOptions, Reporter, shard_details_of, snapshot_info_of
 from shardyfusion.errors import ConfigValidationError, ReaderStateError
 from shardyfusion.manifest import ParsedManifest
 from shardyfusion.manifest_store import parse_manifest_payload
@@ -51,12 +51,12 @@ def unsupported(name: str) -> ConfigValidationError:
 
 
 def check_narrowing(
-    top_k: int | None, narrowing: tuple[str | None, float | None, int, int, bool, bool] | None
+    top_k: int | None, narrowing: Narrowing | None
 ) -> int:
     """Returns `top_k`; refuses what a factory's shards can't be asked for."""
     if narrowing is not None:
-        names = ("filter", "max_score", "max_results", "offset", "include_vectors", "include_payloads")
-        for name, value, default in zip(names, narrowing, (None, None, 10_000, 0, False, True)):
+        names = ("filter", "max_score", "max_results", "offset", "include_vectors", "include_payloads", "explain")
+        for name, value, default in zip(names, narrowing, (None, None, 10_000, 0, False, True, False)):
             if value is not default and value != default:
                 raise unsupported(name)
     if top_k is None:

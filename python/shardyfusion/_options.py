@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from shardyfusion import _core
 from shardyfusion._lazy import lazy_module, logging
@@ -195,6 +195,10 @@ def keyword_search(
     return list(ids), num_probes, routing_context
 
 
+Narrowing: TypeAlias = tuple[str | None, float | None, int, int, bool, bool, bool]
+"""The filter, max_score, max_results, offset, include_vectors, include_payloads and explain of a search."""
+
+
 def narrowing_of(
     filter: str | None,
     max_score: float | None,
@@ -202,9 +206,10 @@ def narrowing_of(
     offset: int,
     include_vectors: bool,
     include_payloads: bool,
-) -> tuple[str | None, float | None, int, int, bool, bool] | None:
+    explain: bool,
+) -> Narrowing | None:
     """Returns what narrows a search as the extension takes it: None where nothing does."""
     if filter is None and max_score is None and max_results == 10_000 and offset == 0:
-        if include_vectors is False and include_payloads is True:
+        if include_vectors is False and include_payloads is True and explain is False:
             return None
-    return filter, max_score, max_results, offset, include_vectors, include_payloads
+    return filter, max_score, max_results, offset, include_vectors, include_payloads, explain

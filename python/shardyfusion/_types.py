@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DistanceMetric",
+    "Explanation",
     "SearchResult",
     "VectorIndexConfig",
     "VectorReaderHealth",
@@ -39,6 +40,28 @@ __all__ = [
     "VectorShardingStrategy",
     "VectorSnapshotInfo",
 ]
+
+
+class Explanation:
+    """What a search did: `str()` of it is to be read, `as_dict()` has the figures (docs/c-api.md describes the members)."""
+
+    __slots__ = ("_json", "_text")
+
+    def __init__(self, json: str, text: str) -> None:
+        self._json = json
+        self._text = text
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the figures as a new dict of JSON values."""
+        from json import loads
+
+        return loads(self._json)
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>\n{self._text}"
 
 
 class DistanceMetric(StrEnum):

@@ -178,6 +178,17 @@ def shard_ids(value: Any) -> tuple[Any, ...] | str:
         return describe(value)
 
 
+def row_ids(value: Any) -> tuple[int | str, ...]:
+    """Returns ids, in order: of rows to fetch."""
+    found: list[int | str] = []
+    for i, given in enumerate(ordered("ids", value, "integers or strings in order")):
+        plain: Any = given if isinstance(given, (int, str)) else scalar(given)
+        if isinstance(plain, bool) or not isinstance(plain, (int, str)):
+            raise ConfigValidationError(f"ids: expected integers or strings, found {describe(given)} at position {i}")
+        found.append(plain)
+    return tuple(found)
+
+
 def split(queries: Any) -> list[Any]:
     """Splits queries into a list of single queries."""
     if isinstance(queries, (list, tuple)):

@@ -183,16 +183,18 @@ static int read_flag(PyObject *value, bool *flag) {
 }
 
 int sf_py_narrowing_read(const sf_py_state *state, PyObject *narrowing, sf_search_request *request) {
-  PyObject *filter, *max_score, *max_results, *offset, *vectors, *payloads;
+  PyObject *filter, *max_score, *max_results, *offset, *vectors, *payloads, *explains;
   bool wants_payloads = true;
   if (narrowing == Py_None)
     return 0;
-  if (!PyArg_ParseTuple(narrowing, "OOOOOO", &filter, &max_score, &max_results, &offset, &vectors, &payloads))
+  if (!PyArg_ParseTuple(narrowing, "OOOOOOO", &filter, &max_score, &max_results, &offset, &vectors, &payloads,
+                        &explains))
     return -1;
   if (sf_py_filter_read(state, filter, &request->filter) < 0 || read_max_score(state, max_score, request) < 0 ||
       read_count(state, max_results, "max_results", 1, &request->max_results) < 0 ||
       read_count(state, offset, "offset", 0, &request->offset) < 0 ||
-      read_flag(vectors, &request->include_vectors) < 0 || read_flag(payloads, &wants_payloads) < 0)
+      read_flag(vectors, &request->include_vectors) < 0 || read_flag(payloads, &wants_payloads) < 0 ||
+      read_flag(explains, &request->explain) < 0)
     return -1;
   request->omit_payloads = !wants_payloads;
   return 0;

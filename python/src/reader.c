@@ -237,6 +237,78 @@ static PyObject *count_rows(PyObject *object, PyObject *const *args, Py_ssize_t 
   return operation == NULL ? NULL : sf_py_operation_submitted(operation, args[QUEUE], submitted, code, &error);
 }
 
+static PyObject *take_rows(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
+  (void)self;
+  return sf_py_rows_new(state, sf_operation_take_response(operation));
+}
+
+/* An int or a str of a tuple, which holds its text. */
+static int read_id(const sf_py_state *state, PyObject *given, sf_row_id *id) {
+  if (!PyUnicode_Check(given)) {
+    *id = (sf_row_id){.type = SF_ID_INTEGER, .integer = PyLong_AsLongLong(given)};
+    if (!PyErr_Occurred())
+      return 0;
+  } else {
+    Py_ssize_t length;
+    *id = (sf_row_id){.type = SF_ID_STRING, .string = PyUnicode_AsUTF8AndSize(given, &length)};
+    id->length = (size_t)length;
+    if (id->string != NULL)
+      return 0;
+  }
+  if (PyErr_ExceptionMatches(PyExc_MemoryError))
+    return -1;
+  return sf_py_fail_found(state, given, "ids: expected integers of 64 bits or strings in UTF-8");
+}
+
+/* To free with PyMem_Free; NULL with an exception set. */
+static sf_row_id *read_ids(const sf_py_state *state, PyObject *tuple) {
+  Py_ssize_t count = PyTuple_Size(tuple);
+  sf_row_id *ids = count < 0 ? NULL : PyMem_Calloc((size_t)count + 1, sizeof(*ids));
+  if (ids == NULL && count >= 0)
+    return (void *)PyErr_NoMemory();
+  for (Py_ssize_t i = 0; i < count; i++)
+    if (read_id(state, PyTuple_GetItem(tuple, i), &ids[i]) < 0) {
+      PyMem_Free(ids);
+      return NULL;
+    }
+  return ids;
+}
+
+/* fetch(queue, future, ids, shard_ids, include_vectors, include_payloads): ids is a tuple of ints and strs. */
+static PyObject *fetch(PyObject *object, PyObject *const *args, Py_ssize_t count) {
+  enum { IDS = FUTURE + 1, FETCH_SHARD_IDS, VECTORS, PAYLOADS, NUM_FETCH_ARGUMENTS };
+  const sf_py_state *state = sf_py_state_of(object);
+  sf_fetch_request request = SF_FETCH_REQUEST_INIT;
+  sf_search_request shards = SF_SEARCH_REQUEST_INIT;
+  sf_py_routing routing = {0};
+  if (check_arguments(object, args, count, NUM_FETCH_ARGUMENTS) < 0)
+    return NULL;
+  int vectors = PyObject_IsTrue(args[VECTORS]);
+  int payloads = PyObject_IsTrue(args[PAYLOADS]);
+  sf_row_id *ids = vectors < 0 || payloads < 0 ? NULL : read_ids(state, args[IDS]);
+  if (ids == NULL || sf_py_shard_ids_read(state, args[FETCH_SHARD_IDS], &shards, &routing) < 0) {
+    PyMem_Free(ids);
+    return NULL;
+  }
+  request.ids = ids;
+  request.num_ids = (size_t)PyTuple_Size(args[IDS]);
+  request.has_shard_ids = shards.has_shard_ids;
+  request.shard_ids = shards.shard_ids;
+  request.num_shard_ids = shards.num_shard_ids;
+  request.include_vectors = vectors > 0;
+  request.omit_payloads = payloads == 0;
+  sf_py_operation *operation = begin(object, take_rows, args);
+  sf_operation *submitted = NULL;
+  sf_error error;
+  sf_code code = SF_OK;
+  if (operation != NULL)
+    code = sf_reader_fetch_submit(reader_of(object), &request, sf_py_operation_target(args[QUEUE]), operation,
+                                  &submitted, &error);
+  PyMem_Free(ids);
+  sf_py_routing_release(&routing);
+  return operation == NULL ? NULL : sf_py_operation_submitted(operation, args[QUEUE], submitted, code, &error);
+}
+
 /* Ids as a list of ints; frees them. */
 static PyObject *list_shard_ids(uint32_t *shard_ids, size_t count) {
   PyObject *list = PyList_New((Py_ssize_t)count);
@@ -395,6 +467,7 @@ static PyObject *health(PyObject *self, PyObject *threshold) {
 
 static PyMethodDef methods[] = {{"search", SF_PY_METHOD(search), METH_FASTCALL, NULL},
                                 {"batch_search", SF_PY_METHOD(batch_search), METH_FASTCALL, NULL},
+                                {"fetch", SF_PY_METHOD(fetch), METH_FASTCALL, NULL},
                                 {"count", SF_PY_METHOD(count_rows), METH_FASTCALL, NULL},
                                 {"route", SF_PY_METHOD(route), METH_FASTCALL, NULL},
                                 {"refresh", refresh, METH_VARARGS, NULL},

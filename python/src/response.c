@@ -71,12 +71,26 @@ static PyObject *make_results(const sf_py_state *state, sf_py_answer *answer) {
   Py_ssize_t count = (Py_ssize_t)sf_search_response_count(answer->response);
   PyObject *list = PyList_New(count);
   for (Py_ssize_t i = 0; list != NULL && i < count; i++) {
-    PyObject *result = sf_py_result_new(state, answer, (size_t)i);
+    bool is_missing = sf_search_response_result(answer->response, (size_t)i)->is_missing;
+    PyObject *result = is_missing ? Py_NewRef(Py_None) : sf_py_result_new(state, answer, (size_t)i);
     if (result == NULL)
       Py_CLEAR(list);
     else
       PyList_SetItem(list, i, result);
   }
+  return list;
+}
+
+PyObject *sf_py_rows_new(const sf_py_state *state, sf_search_response *fetched) {
+  sf_py_answer *answer = PyMem_Malloc(sizeof(*answer));
+  if (answer == NULL) {
+    sf_search_response_free(fetched);
+    return PyErr_NoMemory();
+  }
+  atomic_init(&answer->references, 1);
+  answer->response = fetched;
+  PyObject *list = make_results(state, answer);
+  sf_py_answer_release(answer);
   return list;
 }
 
@@ -310,7 +324,27 @@ static PyObject *count_of(PyObject *object, PyObject *value) {
   return count;
 }
 
+static PyObject *explain(PyObject *object, PyObject *unused) {
+  (void)unused;
+  const response *self = (response *)object;
+  if (self->answer == NULL) {
+    PyErr_SetString(PyExc_ValueError, "only what a search returned can be explained");
+    return NULL;
+  }
+  const char *json = sf_search_response_explain_json(self->answer->response);
+  const char *text = sf_search_response_explain_text(self->answer->response);
+  if (json == NULL || text == NULL)
+    return PyErr_NoMemory();
+  PyObject *type = sf_py_import("shardyfusion._types", "Explanation");
+  PyObject *explanation = type == NULL ? NULL : PyObject_CallFunction(type, "ss", json, text);
+  Py_XDECREF(type);
+  return explanation;
+}
+
 static PyMethodDef methods[] = {
+    {"explain", explain, METH_NOARGS,
+     "What the search did: which shards, how many rows at each stage, how long each phase took."},
+
     {"__reduce__", reduce, METH_NOARGS, NULL},
     {"index", index_of, METH_VARARGS,
      "index(value, start=0, stop=None): the position of a result; ValueError if it is not present."},

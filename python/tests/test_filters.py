@@ -171,3 +171,51 @@ def test_a_bad_filter_is_refused_with_its_position(world, text):
 def test_what_is_no_number_or_out_of_range_is_refused(world, keywords, name):
     with pytest.raises(ConfigValidationError, match=name):
         world.search(**keywords)
+
+
+def test_rows_are_fetched_by_their_ids(world):
+    indexes = [5, 599, 5, 0, 321]
+    ids = [world.rows[index].id for index in indexes]
+    missing = "no such id"
+    found = world.reader.fetch([*ids, missing], include_vectors=True)
+    assert found[-1] is None
+    for index, row in zip(indexes, found, strict=False):
+        assert row is not None
+        assert (row.id, row.score, row.payload) == (world.rows[index].id, 0.0, world.rows[index].payload)
+        assert np.asarray(row.vector).tobytes() == world.vectors[index].tobytes()
+    assert world.reader.fetch([]) == []
+    elsewhere = world.reader.fetch(ids, shard_ids=[5 % SHARDS], include_payloads=False)
+    assert [row is not None for row in elsewhere] == [index % SHARDS == 5 % SHARDS for index in indexes]
+    assert all(row is None or row.payload is None for row in elsewhere)
+
+
+def test_all_rows_are_fetched_at_once(world):
+    found = world.reader.fetch([row.id for row in world.rows])
+    assert [(row.id, row.payload) for row in found] == [(row.id, row.payload) for row in world.rows]
+
+
+@pytest.mark.parametrize("ids", [[True], [1.5], [None], [2**63], ["\ud800"], "abc", {1, 2}, 7])
+def test_what_is_no_id_is_refused(world, ids):
+    with pytest.raises(ConfigValidationError, match="ids: "):
+        world.reader.fetch(ids)
+
+
+def test_a_response_explains_itself(world):
+    response = world.search(top_k=5, filter='payload.lang == "de"', explain=True)
+    explained = response.explain()
+    figures = explained.as_dict()
+    assert figures["rows"]["matching"] == world.reader.count('payload.lang == "de"')
+    assert [shard["shard_id"] for shard in figures["shards"]] == world.all_shards
+    assert "that match the filter" in str(explained)
+    assert "shards" not in world.search(top_k=5).explain().as_dict()
+
+
+def test_results_with_vectors_are_pickled_and_compared(world):
+    import copy
+    import pickle
+
+    result = world.search(top_k=1, include_vectors=True)[0]
+    for other in (pickle.loads(pickle.dumps(result)), copy.deepcopy(result)):
+        assert other == result
+        assert bytes(memoryview(other.vector)) == bytes(result.vector)
+    assert "float32" in repr(result)

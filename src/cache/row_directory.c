@@ -73,9 +73,19 @@ static bool is_integer(const sf_row_directory *directory, uint64_t row) {
 }
 
 /* Where an id is looked for first: hashes are spread over all slots by their high bits. */
-static uint64_t first_slot(const void *bytes, size_t length, bool is_integer_id, uint64_t num_slots) {
-  uint64_t hash = XXH3_64bits_withSeed(length > 0 ? bytes : "", length, is_integer_id);
+static uint64_t first_slot(uint64_t hash, uint64_t num_slots) {
   return ((hash >> 32) * num_slots) >> 32;
+}
+
+/* Integers and texts have different hashes. */
+uint64_t sf_directory_id_hash(const sf_directory_id *id) {
+  if (id->text == NULL)
+    return XXH3_64bits_withSeed(&id->integer, sizeof(id->integer), 1);
+  return XXH3_64bits(id->length > 0 ? id->text : "", id->length);
+}
+
+void sf_row_directory_prefetch(const sf_row_directory *directory, uint64_t hash) {
+  __builtin_prefetch(&directory->slots[first_slot(hash, directory->num_slots)]);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- Reading */
@@ -137,10 +147,14 @@ sf_directory_id sf_row_directory_id(const sf_row_directory *directory, uint64_t 
 }
 
 uint64_t sf_row_directory_find(const sf_row_directory *directory, const sf_directory_id *id) {
+  return sf_row_directory_find_hashed(directory, id, sf_directory_id_hash(id));
+}
+
+uint64_t sf_row_directory_find_hashed(const sf_row_directory *directory, const sf_directory_id *id, uint64_t hash) {
   bool is_integer_id = id->text == NULL;
   const void *wanted = is_integer_id ? (const void *)&id->integer : id->text;
   size_t wanted_length = is_integer_id ? sizeof(id->integer) : id->length;
-  uint64_t slot = first_slot(wanted, wanted_length, is_integer_id, directory->num_slots);
+  uint64_t slot = first_slot(hash, directory->num_slots);
   for (; directory->slots[slot] != 0; slot = slot + 1 == directory->num_slots ? 0 : slot + 1) {
     uint64_t row = directory->slots[slot] - 1;
     size_t length;
@@ -199,14 +213,12 @@ bool sf_row_directory_builder_add(sf_row_directory_builder *builder, uint64_t ro
 /* Of equal ids, the first row has the slot. A row without an id, which was deleted, has none. */
 static void fill_slots(const sf_row_directory_builder *builder, const sf_row_directory *directory, uint32_t *slots) {
   for (uint64_t row = 0; row < builder->num_rows; row++) {
-    size_t length;
-    const char *bytes = id_bytes(directory, row, &length);
     if ((builder->has_id[row / 8] >> (row % 8) & 1) == 0)
       continue;
     sf_directory_id id = sf_row_directory_id(directory, row);
     if (sf_row_directory_find(directory, &id) != SF_NO_ROW)
       continue;
-    uint64_t slot = first_slot(bytes, length, id.text == NULL, directory->num_slots);
+    uint64_t slot = first_slot(sf_directory_id_hash(&id), directory->num_slots);
     while (slots[slot] != 0)
       slot = slot + 1 == directory->num_slots ? 0 : slot + 1;
     slots[slot] = (uint32_t)row + 1;

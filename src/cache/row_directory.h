@@ -45,6 +45,12 @@ bool sf_row_directory_read(const void *block, size_t length, const sf_row_direct
 /* The lowest row that has the id; SF_NO_ROW: none has. */
 uint64_t sf_row_directory_find(const sf_row_directory *directory, const sf_directory_id *id);
 
+/* The hash of an id, by which several are looked up with their slots on the way from memory. */
+uint64_t sf_directory_id_hash(const sf_directory_id *id);
+void sf_row_directory_prefetch(const sf_row_directory *directory, uint64_t hash);
+/* As sf_row_directory_find, with the id's hash. */
+uint64_t sf_row_directory_find_hashed(const sf_row_directory *directory, const sf_directory_id *id, uint64_t hash);
+
 /* The id of a row below num_rows that was not deleted. */
 sf_directory_id sf_row_directory_id(const sf_row_directory *directory, uint64_t row);
 

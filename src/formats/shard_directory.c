@@ -100,17 +100,32 @@ void sf_shard_close_directory(sf_shard *shard) {
   free_directory(atomic_exchange_explicit(&shard->directory, NULL, memory_order_acquire));
 }
 
+enum { AHEAD = 16, MAX_DIGITS = 24 };
+
+/* An id as a directory has it; `digits` has room for MAX_DIGITS, and lives as long as the result. */
+static sf_directory_id directory_id(const sf_row_id *id, bool has_text_ids, char *digits) {
+  if (id->type == SF_ID_STRING)
+    return (sf_directory_id){.text = id->length > 0 ? id->string : "", .length = id->length};
+  if (!has_text_ids)
+    return (sf_directory_id){.integer = id->integer};
+  int length = snprintf(digits, MAX_DIGITS, "%lld", (long long)id->integer);
+  return (sf_directory_id){.text = digits, .length = (size_t)length};
+}
+
+/* Some at a time: their slots come from memory together. */
 void sf_find_rows_in_directory(const sf_row_directory *directory, bool has_text_ids, const sf_row_id *ids, size_t count,
                                uint64_t *rows) {
-  for (size_t i = 0; i < count; i++) {
-    char digits[24];
-    sf_directory_id id = {.integer = ids[i].integer};
-    if (ids[i].type == SF_ID_STRING)
-      id = (sf_directory_id){.text = ids[i].length > 0 ? ids[i].string : "", .length = ids[i].length};
-    else if (has_text_ids) {
-      int length = snprintf(digits, sizeof(digits), "%lld", (long long)ids[i].integer);
-      id = (sf_directory_id){.text = digits, .length = (size_t)length};
+  char digits[AHEAD][MAX_DIGITS];
+  sf_directory_id wanted[AHEAD];
+  uint64_t hashes[AHEAD];
+  for (size_t first = 0; first < count; first += AHEAD) {
+    size_t some = count - first < AHEAD ? count - first : AHEAD;
+    for (size_t i = 0; i < some; i++) {
+      wanted[i] = directory_id(&ids[first + i], has_text_ids, digits[i]);
+      hashes[i] = sf_directory_id_hash(&wanted[i]);
+      sf_row_directory_prefetch(directory, hashes[i]);
     }
-    rows[i] = sf_row_directory_find(directory, &id);
+    for (size_t i = 0; i < some; i++)
+      rows[first + i] = sf_row_directory_find_hashed(directory, &wanted[i], hashes[i]);
   }
 }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shardyfusion.vector.reader import ShardedVectorReader
     from shardyfusion.vector.types import (
         DistanceMetric,
+        Explanation,
         SearchResult,
         VectorIndexConfig,
         VectorReaderHealth,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncShardedVectorReader",
     "DistanceMetric",
+    "Explanation",
     "SearchResult",
     "ShardedVectorReader",
     "VectorIndexConfig",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from shardyfusion import _custom as custom
     from shardyfusion import _store as store
+    from shardyfusion import _values as values
     from shardyfusion._custom import AsyncReaderFactory, CustomShards
     from shardyfusion._store import AsyncManifestStore, LoadedManifest
     from shardyfusion.credentials import CredentialProvider
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         Queries,
         Query,
         RoutingContext,
+        SearchResult,
         VectorReaderHealth,
         VectorSearchResponse,
         VectorShardDetail,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 else:
     custom = lazy_module("shardyfusion._custom")
     store = lazy_module("shardyfusion._store")
+    values = lazy_module("shardyfusion._values")
 
 __all__ = ["AsyncShardedVectorReader"]
 
@@ -243,6 +246,7 @@ class AsyncShardedVectorReader:
         offset: int = 0,
         include_vectors: bool = False,
         include_payloads: bool = True,
+        explain: bool = False,
     ) -> VectorSearchResponse:
         """Returns the `top_k` nearest neighbours of `query` that match, exact within the shards that are searched.
 
@@ -258,6 +262,7 @@ class AsyncShardedVectorReader:
         :param offset: Leaves out so many of the nearest: the pages of a query join without gap or repeat.
         :param include_vectors: Results have the stored vector, a read-only buffer of float32.
         :param include_payloads: False: results have no payload, and none is read.
+        :param explain: The response's `explain()` has a line for each shard, too.
 
         Results are sorted by ascending score: lower is closer, in the convention of the shards' own engine. Equal scores are
         ordered by shard id, then by row.
@@ -269,7 +274,7 @@ class AsyncShardedVectorReader:
         :raises ReaderStateError: The reader is closed, belongs to another loop, or was inherited by a fork.
         """
         self._check()
-        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads)
+        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads, explain)
         if self._limiter is not None:
             await self._limiter.acquire_async(1)
         if self._custom is not None:
@@ -307,6 +312,7 @@ class AsyncShardedVectorReader:
         offset: int = 0,
         include_vectors: bool = False,
         include_payloads: bool = True,
+        explain: bool = False,
     ) -> list[VectorSearchResponse]:
         """Runs several queries together on one snapshot and returns their responses in order. All or none: the first
         failure (in query order) fails the batch.
@@ -316,7 +322,7 @@ class AsyncShardedVectorReader:
         The other arguments and the errors are those of `search`.
         """
         self._check()
-        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads)
+        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads, explain)
         if self._custom is not None:
             top_k = custom.check_narrowing(top_k, narrowing)
             return await self._batch_custom(queries, top_k, keyword_search(shard_ids, num_probes, routing_context))
@@ -349,6 +355,27 @@ class AsyncShardedVectorReader:
     async def _acquire(self, count: int) -> None:
         for _ in range(count if self._limiter is not None else 0):
             await self._limiter.acquire_async(1)  # type: ignore[union-attr]
+
+    async def fetch(
+        self,
+        ids: Iterable[int | str],
+        *,
+        include_vectors: bool = False,
+        include_payloads: bool = True,
+        shard_ids: Iterable[int] | None = None,
+    ) -> list[SearchResult | None]:
+        """Returns the rows with these ids, in their order, with `score` 0.0; None where no row has the id.
+
+        :param ids: Integers and strings. In Lance snapshots, whose ids are text, an integer is the same as its decimal text.
+        :param shard_ids: Look only in these shards: a row is found in one shard as fast as the others are left out.
+        """
+        self._check()
+        if self._custom is not None:
+            raise custom.unsupported("fetch")
+        wanted = values.row_ids(ids)
+        future: asyncio.Future[list[SearchResult | None]] = self._queue.loop.create_future()
+        operation = self._handle.fetch(self._queue.core, future, wanted, shard_ids, include_vectors, include_payloads)
+        return await self._finish(operation, future)
 
     async def count(self, filter: str | None = None, *, shard_ids: Iterable[int] | None = None) -> int:
         """Returns how many rows match `filter` (None: all rows), in all shards or in those of `shard_ids`.

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from shardyfusion import _core
+from shardyfusion import _values as values
 from shardyfusion._builtin_format import BuiltinFormat
 from shardyfusion._custom import check_narrowing, split_queries, unsupported
 from shardyfusion._custom_sync import SyncCustomShards
@@ -29,6 +30,7 @@ from shardyfusion._runtime import register_reader
 from shardyfusion._store import LoadedManifest, SyncStore, load_live, run_unwaiting
 from shardyfusion.errors import ReaderStateError, ShardyfusionError
 from shardyfusion.vector.types import (
+    SearchResult,
     VectorReaderHealth,
     VectorSearchResponse,
     VectorShardDetail,
@@ -185,10 +187,11 @@ class ShardedVectorReader:
         offset: int = 0,
         include_vectors: bool = False,
         include_payloads: bool = True,
+        explain: bool = False,
     ) -> VectorSearchResponse:
         """See `AsyncShardedVectorReader.search`."""
         self._check()
-        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads)
+        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads, explain)
         if self._limiter is not None:
             self._limiter.acquire(1)
         if self._custom is not None:
@@ -213,10 +216,11 @@ class ShardedVectorReader:
         offset: int = 0,
         include_vectors: bool = False,
         include_payloads: bool = True,
+        explain: bool = False,
     ) -> list[VectorSearchResponse]:
         """See `AsyncShardedVectorReader.batch_search`."""
         self._check()
-        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads)
+        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads, explain)
         if self._limiter is not None or self._custom is not None:
             queries = split_queries(queries)
             for _ in queries if self._limiter is not None else ():
@@ -228,6 +232,21 @@ class ShardedVectorReader:
         return self._wait(
             self._handle.batch_search(None, None, queries, top_k, shard_ids, num_probes, routing_context, narrowing)
         )
+
+    def fetch(
+        self,
+        ids: Iterable[int | str],
+        *,
+        include_vectors: bool = False,
+        include_payloads: bool = True,
+        shard_ids: Iterable[int] | None = None,
+    ) -> list[SearchResult | None]:
+        """See `AsyncShardedVectorReader.fetch`."""
+        self._check()
+        if self._custom is not None:
+            raise unsupported("fetch")
+        wanted = values.row_ids(ids)
+        return self._wait(self._handle.fetch(None, None, wanted, shard_ids, include_vectors, include_payloads))
 
     def count(self, filter: str | None = None, *, shard_ids: Iterable[int] | None = None) -> int:
         """See `AsyncShardedVectorReader.count`."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from shardyfusion._types import (
     DistanceMetric,
+    Explanation,
     SearchResult,
     VectorIndexConfig,
     VectorReaderHealth,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DistanceMetric",
+    "Explanation",
     "SearchResult",
     "VectorIndexConfig",
     "VectorReaderHealth",
