@@ -38,7 +38,7 @@ typedef struct sf_search_request {
   /* Leaves out so many of the nearest rows. The order of results is total, so that the pages of a query join: the next top_k
    * begin where these end. At least 0; offset + top_k rows are kept in memory. */
   int64_t offset;
-  /* Only rows that match: an expression of CEL over `id` and `payload`, NUL-terminated UTF-8 (docs/filter.md). A row for which it
+  /* Only rows that match: an expression of CEL over `id` and `payload`, NUL-terminated UTF-8 (docs/python/filter.md). A row for which it
    * fails does not match. NULL: every row matches. */
   const char *filter;
   bool explain; /* sf_search_response_explain_json and _text have a line for each shard */

@@ -55,7 +55,9 @@ static const option_spec option_table[] = {
      AT(max_results), 1, INT64_MAX},
     {"offset", "N", "leave out the N nearest rows (default: 0)", SF_CLI_TAKES_SEARCH, OPTION_INTEGER, AT(offset), 0,
      INT64_MAX},
-    {"no-payloads", NULL, "leave out payloads", SF_CLI_TAKES_SEARCH, OPTION_FLAG, AT(no_payloads), 0, 0},
+    {"explain", NULL, "say what each search did, too: shards, rows compared at each stage, times", SF_CLI_TAKES_SEARCH,
+     OPTION_FLAG, AT(explain), 0, 0},
+    {"no-payloads", NULL, "leave out payloads", SF_CLI_TAKES_ROWS, OPTION_FLAG, AT(no_payloads), 0, 0},
     {"num-probes", "N", "number of shards that a query is routed to (default: the manifest's)", SF_CLI_TAKES_ROUTING,
      OPTION_INTEGER, AT(num_probes), INT64_MIN, INT64_MAX},
     {"shard-ids", "N,N…", "only these shards (a search: instead of routing)", SF_CLI_TAKES_FILTER, OPTION_LIST,
@@ -76,7 +78,7 @@ static const option_spec option_table[] = {
      INT64_MAX},
     {"vectors", "FILE", "the rows: a .npy array of two dimensions, of floats or integers", SF_CLI_TAKES_BUILD,
      OPTION_TEXT, AT(build.vectors), 0, 0},
-    {"vectors", NULL, "print the stored vectors", SF_CLI_TAKES_SEARCH, OPTION_FLAG, AT(vectors), 0, 0},
+    {"vectors", NULL, "print the stored vectors", SF_CLI_TAKES_ROWS, OPTION_FLAG, AT(vectors), 0, 0},
     {"ids", "FILE", "an id for each row: lines of text, or a .npy array of integers (default: row numbers)",
      SF_CLI_TAKES_BUILD, OPTION_TEXT, AT(build.ids), 0, 0},
     {"id-type", "auto|int|str", "type of ids in lines of text (default: int if all ids are integers, else str)",
@@ -330,7 +332,21 @@ static sf_cli_status parse_option(int argc, char **argv, int *index, const char 
   return SF_CLI_SUCCESS;
 }
 
-static sf_cli_status parse_operand(const char *text, const char *command, sf_cli_arguments *arguments) {
+static sf_cli_status parse_id(const char *text, sf_cli_arguments *arguments) {
+  const char **ids = sf_reallocarray((void *)arguments->ids, arguments->num_ids + 1, sizeof(char *));
+  sf_error error;
+  if (ids == NULL) {
+    sf_fail_memory(&error, "ids");
+    return sf_cli_report(&error);
+  }
+  arguments->ids = ids;
+  arguments->ids[arguments->num_ids++] = text;
+  return SF_CLI_SUCCESS;
+}
+
+static sf_cli_status parse_operand(const char *text, const char *command, unsigned takes, sf_cli_arguments *arguments) {
+  if (arguments->root != NULL && (takes & SF_CLI_TAKES_IDS) != 0)
+    return parse_id(text, arguments);
   if (arguments->root != NULL)
     return sf_cli_report_usage(command, "more than one ROOT: '%s' and '%s'", arguments->root, text);
   if (text[0] == '\0')
@@ -410,7 +426,7 @@ sf_cli_status sf_cli_arguments_parse(int argc, char **argv, const char *command,
   for (int i = 0; i < argc; i++) {
     sf_cli_status status = SF_CLI_SUCCESS;
     if (options_ended || argv[i][0] != '-' || argv[i][1] == '\0')
-      status = parse_operand(argv[i], command, arguments);
+      status = parse_operand(argv[i], command, takes, arguments);
     else if (strcmp(argv[i], "--") == 0)
       options_ended = true;
     else if (strcmp(argv[i], "-h") == 0)
@@ -430,6 +446,7 @@ sf_cli_status sf_cli_arguments_parse(int argc, char **argv, const char *command,
 
 void sf_cli_arguments_free(sf_cli_arguments *arguments) {
   free(arguments->shard_ids.values);
+  free((void *)arguments->ids);
   *arguments = (sf_cli_arguments){0};
 }
 

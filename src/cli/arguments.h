@@ -19,7 +19,10 @@ enum {
   SF_CLI_TAKES_BUILD = 1 << 7,
   SF_CLI_TAKES_CLEANUP = 1 << 8,
   SF_CLI_TAKES_ROLLBACK = 1 << 9,
-  SF_CLI_TAKES_FILTER = 1 << 10, /* and the shards to look in */
+  SF_CLI_TAKES_FILTER = 1 << 10,
+  SF_CLI_TAKES_SHARDS = 1 << 11, /* to look in */
+  SF_CLI_TAKES_ROWS = 1 << 12,   /* what is printed of each */
+  SF_CLI_TAKES_IDS = 1 << 13,    /* operands behind ROOT */
 };
 
 typedef struct sf_cli_integer {
@@ -88,6 +91,9 @@ typedef struct sf_cli_arguments {
   sf_cli_integer offset;
   bool vectors;
   bool no_payloads;
+  bool explain;
+  const char **ids; /* operands behind ROOT */
+  size_t num_ids;
   sf_cli_integer num_probes;
   sf_cli_integer_list shard_ids;
   const char *routing_context;

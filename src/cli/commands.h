@@ -7,12 +7,14 @@
 typedef struct sf_cli_command {
   const char *name;
   const char *summary;     /* a line in the list of commands */
+  const char *operands;    /* behind ROOT, with a blank before; NULL: none */
   const char *description; /* what --help says, in lines that end in a newline */
   unsigned takes;          /* groups of options */
   sf_cli_status (*run)(sf_cli_session *session);
 } sf_cli_command;
 
 extern const sf_cli_command sf_cli_search_command;
+extern const sf_cli_command sf_cli_fetch_command;
 extern const sf_cli_command sf_cli_count_command;
 extern const sf_cli_command sf_cli_info_command;
 extern const sf_cli_command sf_cli_shards_command;

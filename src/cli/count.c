@@ -27,6 +27,6 @@ const sf_cli_command sf_cli_count_command = {
     .name = "count",
     .summary = "count the rows that match a filter",
     .description = "Prints how many rows of the live snapshot match --filter, or how many there are.\n",
-    .takes = SF_CLI_TAKES_FILTER | SF_CLI_TAKES_READER,
+    .takes = SF_CLI_TAKES_FILTER | SF_CLI_TAKES_SHARDS | SF_CLI_TAKES_READER,
     .run = run_command,
 };

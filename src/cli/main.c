@@ -12,9 +12,9 @@
 
 /* The one table of commands. */
 static const sf_cli_command *const command_table[] = {
-    &sf_cli_search_command, &sf_cli_count_command,   &sf_cli_info_command,     &sf_cli_shards_command,
-    &sf_cli_health_command, &sf_cli_route_command,   &sf_cli_history_command,  &sf_cli_verify_command,
-    &sf_cli_build_command,  &sf_cli_cleanup_command, &sf_cli_rollback_command,
+    &sf_cli_search_command, &sf_cli_fetch_command,  &sf_cli_count_command,   &sf_cli_info_command,
+    &sf_cli_shards_command, &sf_cli_health_command, &sf_cli_route_command,   &sf_cli_history_command,
+    &sf_cli_verify_command, &sf_cli_build_command,  &sf_cli_cleanup_command, &sf_cli_rollback_command,
 };
 
 enum { NUM_COMMANDS = sizeof(command_table) / sizeof(command_table[0]) };
@@ -53,8 +53,9 @@ static void print_version(void) {
 }
 
 static void print_command_help(const sf_cli_command *command) {
-  printf("Usage: shardyfusion %s ROOT [OPTION...]\n\n%s\nROOT is a directory, or a file:// or s3:// URL.\n\nOptions:\n",
-         command->name, command->description);
+  printf(
+      "Usage: shardyfusion %s ROOT%s [OPTION...]\n\n%s\nROOT is a directory, or a file:// or s3:// URL.\n\nOptions:\n",
+      command->name, command->operands != NULL ? command->operands : "", command->description);
   sf_cli_print_options(stdout, command->takes);
 }
 

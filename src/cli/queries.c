@@ -235,5 +235,6 @@ sf_search_request sf_cli_request(const sf_cli_arguments *arguments, const sf_cli
   request.offset = arguments->offset.value;
   request.include_vectors = arguments->vectors;
   request.omit_payloads = arguments->no_payloads;
+  request.explain = arguments->explain;
   return request;
 }

@@ -104,21 +104,24 @@ static sf_code append_result(void *line, bool is_first, const sf_cli_field *fiel
   return SF_OK;
 }
 
-static sf_code append_response(sf_buffer *line, size_t query_number, const sf_search_response *response,
+static sf_code append_response(sf_buffer *line, size_t query_number, const sf_search_response *response, bool explains,
                                sf_error *error) {
   if (!sf_buffer_append_format(line, "{\"query\": %zu, \"results\": [", query_number))
     return sf_fail_memory(error, "a response");
   SF_TRY(each_result(response, append_result, line, error));
-  if (!sf_buffer_append_format(line, "], \"num_shards_queried\": %u, \"latency_ms\": %.3f}",
-                               sf_search_response_num_shards_queried(response),
-                               sf_search_response_latency_ms(response)))
-    return sf_fail_memory(error, "a response");
-  return SF_OK;
+  const char *explanation = explains ? sf_search_response_explain_json(response) : "";
+  bool appended =
+      explanation != NULL &&
+      sf_buffer_append_format(line, "], \"num_shards_queried\": %u, \"latency_ms\": %.3f",
+                              sf_search_response_num_shards_queried(response), sf_search_response_latency_ms(response));
+  if (appended && explains)
+    appended = sf_buffer_append_text(line, ", \"explain\": ") && sf_buffer_append_text(line, explanation);
+  return appended && sf_buffer_append_text(line, "}") ? SF_OK : sf_fail_memory(error, "a response");
 }
 
-static sf_code print_line(size_t query_number, const sf_search_response *response, sf_error *error) {
+static sf_code print_line(size_t query_number, const sf_search_response *response, bool explains, sf_error *error) {
   sf_buffer line = {0};
-  sf_code code = append_response(&line, query_number, response, error);
+  sf_code code = append_response(&line, query_number, response, explains, error);
   if (code == SF_OK)
     code = sf_cli_output_line(&line, error);
   sf_buffer_free(&line);
@@ -141,9 +144,42 @@ static sf_code print_table(sf_cli_output *output, size_t query_number, const sf_
   return sf_cli_output_end_table(output, error);
 }
 
+static sf_code print_explanation(const sf_search_response *response, sf_error *error) {
+  const char *text = sf_search_response_explain_text(response);
+  if (text == NULL)
+    return sf_fail_memory(error, "a response");
+  printf("\n%s", text);
+  return SF_OK;
+}
+
 sf_code sf_cli_print_response(sf_cli_output *output, size_t query_number, const sf_search_response *response,
-                              bool is_first, sf_error *error) {
-  if (output->is_table)
-    return print_table(output, query_number, response, is_first, error);
-  return print_line(query_number, response, error);
+                              bool is_first, bool explains, sf_error *error) {
+  if (!output->is_table)
+    return print_line(query_number, response, explains, error);
+  SF_TRY(print_table(output, query_number, response, is_first, error));
+  return explains ? print_explanation(response, error) : SF_OK;
+}
+
+sf_code sf_cli_print_row(sf_cli_output *output, const sf_cli_field *id, const sf_search_result *row, bool has_vectors,
+                         sf_error *error) {
+  result_texts texts = {0};
+  sf_cli_field fields[MAX_FIELDS + 2];
+  size_t count = 0;
+  fields[count++] = row == NULL ? *id : id_field(row);
+  fields[count++] = sf_cli_flag_field("found", row != NULL);
+  sf_code code = row == NULL ? SF_OK : compact_payload(row, &texts.payload, error);
+  if (code == SF_OK && row != NULL && row->vector != NULL)
+    code = append_vector(row, &texts.vector, error);
+  fields[count++] =
+      row == NULL ? sf_cli_json_field("shard_id", NULL, 0) : sf_cli_integer_field("shard_id", row->shard_id);
+  fields[count++] = sf_cli_json_field("payload", texts.payload.length == 0 ? NULL : (const char *)texts.payload.data,
+                                      texts.payload.length);
+  if (has_vectors)
+    fields[count++] = sf_cli_json_field("vector", texts.vector.length == 0 ? NULL : (const char *)texts.vector.data,
+                                        texts.vector.length);
+  if (code == SF_OK)
+    code = sf_cli_output_record(output, fields, count, error);
+  sf_buffer_free(&texts.payload);
+  sf_buffer_free(&texts.vector);
+  return code;
 }

@@ -85,8 +85,8 @@ static sf_code print_response(search_run *run, const search_slot *slot, sf_error
   }
   SF_TRY(sf_operation_result(slot->operation, error));
   sf_search_response *response = sf_operation_take_response(slot->operation);
-  sf_code code =
-      sf_cli_print_response(&run->session->output, slot->query_number, response, run->num_printed == 0, error);
+  sf_code code = sf_cli_print_response(&run->session->output, slot->query_number, response, run->num_printed == 0,
+                                       run->session->arguments.explain, error);
   sf_search_response_free(response);
   run->num_printed++;
   show_progress(run);
@@ -183,7 +183,7 @@ const sf_cli_command sf_cli_search_command = {
         "Prints the nearest neighbours of each query, exact within the shards that are searched: query (its row or\n"
         "line, counted from 0), results (id, score and payload of each, nearest first), num_shards_queried and\n"
         "latency_ms. If a query fails, the command prints the results of the queries before it and stops.\n",
-    .takes =
-        SF_CLI_TAKES_QUERY | SF_CLI_TAKES_SEARCH | SF_CLI_TAKES_FILTER | SF_CLI_TAKES_ROUTING | SF_CLI_TAKES_READER,
+    .takes = SF_CLI_TAKES_QUERY | SF_CLI_TAKES_SEARCH | SF_CLI_TAKES_FILTER | SF_CLI_TAKES_SHARDS | SF_CLI_TAKES_ROWS |
+             SF_CLI_TAKES_ROUTING | SF_CLI_TAKES_READER,
     .run = run_command,
 };
