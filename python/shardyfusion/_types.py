@@ -55,7 +55,8 @@ class Explanation:
         """Returns the figures as a new dict of JSON values."""
         from json import loads
 
-        return loads(self._json)
+        figures: dict[str, Any] = loads(self._json)
+        return figures
 
     def __str__(self) -> str:
         return self._text
