@@ -74,6 +74,9 @@ typedef struct sf_shard_format {
   /* All rows that were not deleted, also those that searches leave out because their vector is not finite. May be called
    * by several threads at once, and wait for storage. */
   sf_code (*read_rows)(sf_shard *shard, sf_row_visitor *visitor, const sf_cancellation *cancellation, sf_error *error);
+  /* Shards with as many rows have a row directory made once they are loaded, because it gives ids faster than fetch_rows. 0: none
+   * has. */
+  uint64_t least_directory_rows;
   bool has_text_ids; /* every id is text: an integer is the same as its decimal text */
   /* Reads all that a search could need, beyond what opening has read. */
   sf_code (*verify)(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);
@@ -142,6 +145,8 @@ sf_code sf_shard_find_rows(sf_shard *shard, const sf_cache_place *place, const s
  * wait for storage. */
 sf_code sf_shard_open_directory(sf_shard *shard, const sf_cache_place *place, const sf_cancellation *cancellation,
                                 sf_error *error);
+/* Whether the directory is to be opened once the shard is loaded. */
+bool sf_shard_wants_directory(const sf_shard *shard);
 /* The row directory, as long as the shard; NULL: it is not open yet. Any thread. */
 const sf_row_directory *sf_shard_directory(const sf_shard *shard);
 /* One more than the highest row number. */

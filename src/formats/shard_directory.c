@@ -19,6 +19,11 @@ const sf_row_directory *sf_shard_directory(const sf_shard *shard) {
   return opened == NULL ? NULL : &opened->directory;
 }
 
+bool sf_shard_wants_directory(const sf_shard *shard) {
+  uint64_t least = shard->format->least_directory_rows;
+  return least > 0 && sf_shard_row_span(shard) >= least;
+}
+
 static bool read_block(void *context, const void *bytes, size_t length) {
   const directory_file *file = context;
   return sf_row_directory_read(bytes, length, &file->identity, file->directory);

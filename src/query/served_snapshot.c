@@ -22,6 +22,7 @@ typedef struct entry {
   sf_shard_waiter *waiters;
   sf_cancellation cancellation; /* of the load under way */
   atomic_bool has_logged_rows;  /* that some of its vectors are not finite */
+  bool is_indexed;              /* its row directory was asked for */
   struct entry *more_recent;    /* in the list of loaded shards that are not acquired */
   struct entry *less_recent;
 } entry;
@@ -32,7 +33,9 @@ struct sf_served_snapshot {
   sf_scan_registry *scans;
   sf_filter_bitmaps *bitmaps;
   atomic_uint references;
-  pthread_mutex_t mutex; /* guards all below; the executor's may be taken inside */
+  atomic_uint num_indexing; /* loads that are done, and make a row directory: each holds a reference */
+  sf_cancellation indexing; /* of them, once nothing else holds one */
+  pthread_mutex_t mutex;    /* guards all below; the executor's may be taken inside */
   uint32_t num_loaded;
   entry *most_recent; /* of those not acquired */
   entry *least_recent;
@@ -95,6 +98,7 @@ static sf_shard *evict_one_locked(sf_served_snapshot *served, uint32_t coming) {
   unlink_recent_locked(served, oldest);
   sf_shard *shard = oldest->shard;
   oldest->shard = NULL;
+  oldest->is_indexed = false;
   oldest->state = NOT_LOADED;
   served->num_loaded--;
   return shard;
@@ -191,10 +195,62 @@ static void log_not_finite(sf_served_snapshot *served, uint32_t db_id, const sf_
                    served->params.snapshot->manifest.shards[db_id].db_url, (unsigned long long)count);
 }
 
+/* The opening of a row directory, by lane LOAD. It holds the served snapshot and the shard. */
+typedef struct index_run {
+  sf_task task; /* first: the executor passes it to run_index */
+  sf_served_snapshot *served;
+  uint32_t db_id;
+} index_run;
+
+/* Where it fails, ids are read as before. */
+static void run_index(sf_task *task) {
+  index_run *run = (index_run *)task;
+  sf_served_snapshot *served = run->served;
+  sf_error error;
+  char *folder;
+  sf_cache_place place;
+  sf_code code = sf_served_snapshot_place(served, run->db_id, &folder, &place, &error);
+  if (code == SF_OK) {
+    sf_shard *shard = sf_served_snapshot_loaded(served, run->db_id);
+    code = sf_shard_open_directory(shard, &place, &served->indexing, &error);
+    free(folder);
+  }
+  if (code != SF_OK && code != SF_CANCELLED_ERROR)
+    sf_log_message(served->params.log, SF_LOG_DEBUG, "shard %u: no row directory: %s", (unsigned)run->db_id,
+                   error.message);
+  sf_served_snapshot_return(served, run->db_id);
+  atomic_fetch_sub(&served->num_indexing, 1);
+  sf_served_snapshot_release(served);
+  free(run);
+}
+
+/* Has the row directory of a shard opened that gains by it, once a search is done with the shard: no search waits for it. Without
+ * memory or a thread it is not. */
+static void start_index_locked(sf_served_snapshot *served, entry *of) {
+  SF_ASSERT_LOCKED(&served->mutex);
+  if (of->is_indexed || !sf_shard_wants_directory(of->shard))
+    return;
+  of->is_indexed = true;
+  index_run *run = sf_calloc(1, sizeof(*run));
+  if (run == NULL)
+    return;
+  *run = (index_run){.task.run = run_index, .served = served, .db_id = (uint32_t)(of - served->entries)};
+  sf_served_snapshot_retain(served);
+  atomic_fetch_add(&served->num_indexing, 1);
+  of->num_users++;
+  if (sf_executor_submit(served->params.executor, SF_LANE_LOAD, &run->task))
+    return;
+  of->num_users--;
+  atomic_fetch_sub(&served->num_indexing, 1);
+  atomic_fetch_sub(&served->references, 1); /* never the last: the caller holds one */
+  free(run);
+}
+
 void sf_served_snapshot_return(sf_served_snapshot *served, uint32_t db_id) {
   entry *returned = &served->entries[db_id];
   log_not_finite(served, db_id, returned->shard);
   pthread_mutex_lock(&served->mutex);
+  start_index_locked(served, returned);
   if (--returned->num_users == 0)
     link_recent_locked(served, returned);
   bool too_many = served->params.max_shards != 0 && served->num_loaded > served->params.max_shards;
@@ -320,6 +376,9 @@ void sf_served_snapshot_retain(sf_served_snapshot *served) {
 }
 
 void sf_served_snapshot_release(sf_served_snapshot *served) {
+  /* What nobody will search needs no index. Others may release meanwhile: then the indexing goes on to its end. */
+  if (atomic_load(&served->references) <= atomic_load(&served->num_indexing) + 1)
+    sf_cancellation_request(&served->indexing);
   if (atomic_fetch_sub_explicit(&served->references, 1, memory_order_acq_rel) != 1)
     return;
   uint32_t num_dbs = served->params.snapshot->manifest.num_dbs;

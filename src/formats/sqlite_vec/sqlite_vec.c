@@ -24,9 +24,6 @@
 /* "shard.<16 digits>.db" */
 #define DOWNLOAD_NAME_SIZE 32
 
-/* Smaller shards' row directories are made when rows are asked for by their ids. */
-enum { LEAST_DIRECTORY_ROWS = 4096 };
-
 typedef struct sqlite_vec_shard {
   sf_shard base;
   sf_connection_pool *connections; /* shared by the reader's shards */
@@ -275,22 +272,6 @@ static void describe_vectors(sqlite_vec_shard *shard) {
   shard->base.num_rows = shard->file.segment.num_rows - shard->file.num_not_finite;
 }
 
-/* The ids of many rows are read while their vectors are: later, a result's id takes no query. A malformed one is for the search that
- * finds its row to report. */
-static sf_code load_directory(const sf_shard_params *params, sqlite_vec_shard *shard,
-                              const sf_cancellation *cancellation, sf_error *error) {
-  const sf_cache_place place = sf_shard_cache_place(params);
-  sf_error failure;
-  if (shard->file.segment.num_rows < LEAST_DIRECTORY_ROWS)
-    return SF_OK;
-  sf_code code = sf_shard_open_directory(&shard->base, &place, cancellation, &failure);
-  if (code != SF_OUT_OF_MEMORY_ERROR && code != SF_CANCELLED_ERROR)
-    return SF_OK;
-  if (error != NULL)
-    *error = failure;
-  return code;
-}
-
 static sf_code sqlite_vec_open(const sf_shard_params *params, const sf_cancellation *cancellation, sf_shard **opened,
                                sf_error *error) {
   sf_score_convention score_convention;
@@ -312,8 +293,6 @@ static sf_code sqlite_vec_open(const sf_shard_params *params, const sf_cancellat
   else if (code == SF_OK) {
     code = load_vectors(params, shard, cancellation, error);
     describe_vectors(shard);
-    if (code == SF_OK)
-      code = load_directory(params, shard, cancellation, error);
   }
   if (code == SF_OK)
     *opened = &shard->base;
@@ -411,6 +390,7 @@ const sf_shard_format sf_sqlite_vec_format = {
     .open = sqlite_vec_open,
     .fetch_rows = sqlite_vec_fetch_rows,
     .read_rows = sqlite_vec_read_rows,
+    .least_directory_rows = 4096,
     .verify = sqlite_vec_verify,
     .close = sqlite_vec_close,
     .writer = &sf_sqlite_vec_writer,
