@@ -91,6 +91,21 @@ static sf_code evaluate_rows(const sf_filter *filter, const sf_filter_params *pa
   return code;
 }
 
+static uint64_t most_steps(const sf_row_bitmap *bitmap) {
+  return bitmap->num_rows * SF_FILTER_STEPS_PER_ROW + SF_CEL_MAX_STEPS;
+}
+
+sf_code sf_filter_evaluate_one_by_one(const sf_filter *filter, const sf_filter_params *params,
+                                      const sf_cancellation *cancellation, sf_row_bitmap **evaluated, sf_error *error) {
+  sf_filter_account account = {0};
+  SF_TRY(sf_row_bitmap_create(sf_shard_row_span(params->shard), evaluated, error));
+  uint64_t steps = most_steps(*evaluated);
+  sf_code code = evaluate_rows(filter, params, NULL, &steps, cancellation, *evaluated, &account, error);
+  if (code != SF_OK)
+    free(*evaluated);
+  return code;
+}
+
 static double milliseconds_since(uint64_t started) {
   return (double)(sf_monotonic_nanoseconds() - started) / 1e6;
 }
@@ -112,7 +127,7 @@ static sf_code evaluate_columns(const sf_filter *filter, const sf_filter_params 
 
 static sf_code evaluate(const sf_filter *filter, const sf_filter_params *params, const sf_cancellation *cancellation,
                         sf_row_bitmap *bitmap, sf_filter_account *account, sf_error *error) {
-  uint64_t steps = bitmap->num_rows * SF_FILTER_STEPS_PER_ROW + SF_CEL_MAX_STEPS;
+  uint64_t steps = most_steps(bitmap);
   uint64_t started = sf_monotonic_nanoseconds();
   sf_column_set columns = {0};
   sf_code code = SF_OK;

@@ -65,6 +65,10 @@ typedef struct sf_filter_params {
   bool has_integer_ids; /* an id that is stored as the text of an integer is one */
 } sf_filter_params;
 
+/* As sf_filter_evaluate, but by the ordinary evaluator alone, row by row: what evaluation over columns must equal. */
+sf_code sf_filter_evaluate_one_by_one(const sf_filter *filter, const sf_filter_params *params,
+                                      const sf_cancellation *cancellation, sf_row_bitmap **bitmap, sf_error *error);
+
 /*
  * Evaluates the filter for all rows of an open shard; the caller frees the bitmap. May read the shard's payloads, and wait
  * for storage. Looks at the cancellation (NULL: never cancelled) every few hundred rows.
