@@ -112,7 +112,7 @@ def test_threads_that_drain_and_abandon_one_queue_take_each_operation_once(publi
 
         def work(number):
             for i, future in enumerate(futures[number]):
-                reader.search(queue, future, query, 3, None, None, None)
+                reader.search(queue, future, query, 3, None, None, None, None)
                 queue.drain()
                 if is_abandoned and number == 0 and i == 20:
                     queue.abandon()
