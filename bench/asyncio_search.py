@@ -120,7 +120,7 @@ async def added_by_python(reader, queries, seconds):
         response = await reader.search(query)
         awaited.append(time.perf_counter() - started - response.latency_ms / 1e3)
         started = time.perf_counter()
-        response = reader._handle.search(None, None, other, 10, None, None, None).wait()
+        response = reader._handle.search(None, None, other, 10, None, None, None, None).wait()
         waited.append(time.perf_counter() - started - response.latency_ms / 1e3)
     return statistics.median(awaited) - statistics.median(waited)
 
