@@ -2,8 +2,23 @@
 
 #include "base/memory.h"
 
+static bool serves_all(const sf_plan_params *params) {
+  (void)params;
+  return true;
+}
+
+static sf_code add_all_rows(const sf_plan_params *params, sf_plan *plan, sf_error *error) {
+  const sf_shard *shard = params->shard;
+  for (size_t i = 0; i < shard->num_segments; i++)
+    SF_TRY(sf_plan_add_range(plan, sf_row_range_of(&shard->segments[i]), error));
+  return SF_OK;
+}
+
+/* An exact search of a whole shard: every row of every segment, all of which are in memory or mapped. */
+static const sf_planner all_rows = {.name = "all_rows", .serves = serves_all, .add_ranges = add_all_rows};
+
 /* Every planner, in the order in which they are asked; the last serves every query. */
-static const sf_planner *const planners[] = {&sf_all_rows_planner};
+static const sf_planner *const planners[] = {&all_rows};
 
 sf_code sf_plan_make(const sf_plan_params *params, sf_plan *plan, sf_error *error) {
   const sf_planner *const *planner = planners;

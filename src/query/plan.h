@@ -3,7 +3,7 @@
  * and knows nothing else of a shard's rows.
  *
  * A planner is one file with an sf_planner, and one line in the table of plan.c; the first that serves a query and a shard
- * makes the plan. Planners of inverted lists would come before the last, which plans all rows.
+ * makes the plan. Planners of inverted lists would come before the last, which plans all rows and is in plan.c itself.
  */
 #ifndef SF_QUERY_PLAN_H
 #define SF_QUERY_PLAN_H
@@ -38,8 +38,6 @@ typedef struct sf_planner {
   /* Adds the ranges in the order in which they are to be scanned (sf_plan_add_range). */
   sf_code (*add_ranges)(const sf_plan_params *params, sf_plan *plan, sf_error *error);
 } sf_planner;
-
-extern const sf_planner sf_all_rows_planner;
 
 /* Makes the plan of a query and a shard. After a failure it has no rows. Free it in any case. */
 sf_code sf_plan_make(const sf_plan_params *params, sf_plan *plan, sf_error *error);

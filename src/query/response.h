@@ -5,6 +5,7 @@
 #ifndef SF_QUERY_RESPONSE_H
 #define SF_QUERY_RESPONSE_H
 
+#include "async/operation.h"
 #include "base/cancellation.h"
 #include "formats/shard.h"
 #include "query/merge.h"
@@ -49,5 +50,12 @@ bool sf_search_response_set_row(sf_search_response *response, size_t index, sf_i
 void sf_search_response_set_account(sf_search_response *response, sf_search_account *account);
 /* All rows are set: pointers into the response become valid. */
 void sf_search_response_seal(sf_search_response *response, double latency_ms);
+
+/* What an operation is completed with; the response is the operation's from then on. */
+sf_outcome sf_search_response_outcome(sf_search_response *response);
+/* The same for a batch of `count` responses; the array, which is from the heap, is owned too. */
+sf_outcome sf_search_responses_outcome(sf_search_response **responses, size_t count);
+/* A number of rows. */
+sf_outcome sf_row_count_outcome(uint64_t num_rows);
 
 #endif

@@ -1,7 +1,6 @@
 #include "reader/search_group.h"
 
 #include "query/response.h"
-#include "query/response_outcome.h"
 
 /* A blocking search as an activity. */
 typedef struct running_search {

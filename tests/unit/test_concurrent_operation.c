@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "query/response.h"
-#include "query/response_outcome.h"
 #include "shardyfusion/build.h"
 #include "shardyfusion/reader.h"
 
