@@ -1,5 +1,6 @@
 """Filters, ranges, pages, vectors and counts, against what each row alone would give."""
 
+import os
 import random
 
 import numpy as np
@@ -13,7 +14,8 @@ from writing import BACKENDS, EXPLICIT, SHARDS, configure
 DIM, ROWS = 12, 600
 METRICS = {"lance": list(DistanceMetric), "sqlite-vec": [DistanceMetric.COSINE, DistanceMetric.L2]}
 CASES = [(backend, metric) for backend in BACKENDS for metric in METRICS[backend]]
-FORMS_FOR_EACH = 250
+FORMS_FOR_EACH = int(os.environ.get("SHARDYFUSION_FILTERS", "250"))
+SEED = int(os.environ.get("SHARDYFUSION_SEED", "11"))
 
 
 class World:
@@ -62,7 +64,7 @@ def identity(results):
 
 
 def test_random_filters_find_the_rows_that_match(world):
-    rng = random.Random(11)
+    rng = random.Random(SEED)
     for _ in range(FORMS_FOR_EACH):
         form = random_form(rng, ROWS)
         expected = world.matching(form)
