@@ -149,7 +149,7 @@ static void check_blocks(void *context, uint32_t thread) {
 static sf_code report_failure(const checking *of, sf_error *error) {
   const sf_builder *builder = of->builder;
   slice_failure *failure = NULL;
-  for (uint32_t thread = 0; thread < sf_thread_pool_size(builder->threads); thread++) {
+  for (uint32_t thread = 0; thread < sf_build_threads_size(builder->threads); thread++) {
     slice_failure *candidate = &of->failures[thread];
     if (candidate->code != SF_OK && (failure == NULL || candidate->row < failure->row))
       failure = candidate;
@@ -165,11 +165,11 @@ static sf_code report_failure(const checking *of, sf_error *error) {
 
 static sf_code check_slice(checking *of, sf_error *error) {
   sf_builder *builder = of->builder;
-  of->failures = sf_calloc(sf_thread_pool_size(builder->threads), sizeof(*of->failures));
+  of->failures = sf_calloc(sf_build_threads_size(builder->threads), sizeof(*of->failures));
   if (of->failures == NULL)
     return sf_fail_memory(error, "rows");
   atomic_init(&of->next_row, 0);
-  sf_thread_pool_run(builder->threads, check_blocks, of);
+  sf_build_threads_run(builder->threads, check_blocks, of);
   sf_code code = report_failure(of, error);
   free(of->failures);
   return code;

@@ -194,7 +194,7 @@ static sf_code open_builder(sf_builder *builder, const char *staging_dir, sf_err
     SF_TRY(open_directory(builder, staging_dir, error));
   SF_TRY(sf_run_record_begin(&builder->record, builder->storage, builder->run_id, builder->s3_prefix,
                              builder->cancellation, error));
-  return sf_thread_pool_create(builder->plan.num_threads, &builder->threads, error);
+  return sf_build_threads_create(builder->plan.num_threads, &builder->threads, error);
 }
 
 static sf_code make_builder(const char *root, const sf_build_options *options, sf_builder **made, sf_error *error) {
@@ -380,7 +380,7 @@ static void free_rows(sf_builder *builder) {
 /* `outer` can stop the removal of what was written. */
 static void free_builder(sf_builder *builder, const sf_cancellation *outer) {
   free_rows(builder);
-  sf_thread_pool_free(builder->threads);
+  sf_build_threads_free(builder->threads);
   if (!builder->driver.is_published && builder->storage != NULL && builder->shards_key != NULL &&
       (builder->record.key != NULL || builder->shards_directory != NULL))
     remove_leftovers(builder, outer);

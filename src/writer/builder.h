@@ -40,7 +40,7 @@ struct sf_builder {
   const char *temporary_directory;
   sf_staging staging;
   sf_new_folders new_folders; /* of a root that is a directory */
-  sf_thread_pool *threads;
+  sf_build_threads *threads;
   sf_run_record record;
   sf_executor *executor;
   const sf_cancellation *cancellation; /* of the operation under way; NULL: none */

@@ -127,7 +127,7 @@ static void note_failure(shared_work *work, sf_code code, const sf_error *error)
 static sf_code run_shared(shared_work *work, sf_thread_function function, sf_error *error) {
   if (pthread_mutex_init(&work->mutex, NULL) != 0)
     return sf_fail_memory(error, "threads");
-  sf_thread_pool_run(work->pool->params.threads, function, work);
+  sf_build_threads_run(work->pool->params.threads, function, work);
   pthread_mutex_destroy(&work->mutex);
   if (work->code != SF_OK && error != NULL)
     *error = work->error;

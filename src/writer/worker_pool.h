@@ -8,15 +8,15 @@
 
 #include "snapshot/shard_result.h"
 #include "storage/storage.h"
+#include "writer/build_threads.h"
 #include "writer/plan.h"
-#include "writer/thread_pool.h"
 
 typedef struct sf_worker_pool sf_worker_pool;
 
 /* All borrowed for as long as the pool lives. The plan's dimension is known. */
 typedef struct sf_worker_pool_params {
   const sf_build_plan *plan;
-  sf_thread_pool *threads;
+  sf_build_threads *threads;
   sf_storage *storage;
   const char *run_key;           /* "shards/run_id=…" */
   const char *directory;         /* the run's shards on this machine: see sf_worker_params */

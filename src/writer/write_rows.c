@@ -4,7 +4,8 @@
 
 sf_code sf_builder_begin_rows(sf_builder *builder, sf_error *error) {
   SF_TRY(sf_assigner_create(&builder->plan, &builder->assigner, error));
-  builder->scratch = sf_calloc((size_t)sf_thread_pool_size(builder->threads) * builder->plan.num_dbs, sizeof(uint32_t));
+  builder->scratch =
+      sf_calloc((size_t)sf_build_threads_size(builder->threads) * builder->plan.num_dbs, sizeof(uint32_t));
   if (builder->scratch == NULL)
     return sf_fail_memory(error, "rows");
   const sf_worker_pool_params params = {.plan = &builder->plan,

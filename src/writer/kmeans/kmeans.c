@@ -81,7 +81,7 @@ static sf_code allocate(sf_kmeans *kmeans, sf_error *error) {
 }
 
 static void release(sf_kmeans *kmeans) {
-  sf_thread_pool_free(kmeans->threads);
+  sf_build_threads_free(kmeans->threads);
   free(kmeans->norms);
   free(kmeans->sums);
   free(kmeans->counts);
@@ -100,7 +100,7 @@ sf_code sf_kmeans_train(const sf_kmeans_options *options, const float *sample, s
   kmeans.centroids = centroids;
   sf_code code = allocate(&kmeans, error);
   if (code == SF_OK)
-    code = sf_thread_pool_create(choose_num_threads(options), &kmeans.threads, error);
+    code = sf_build_threads_create(choose_num_threads(options), &kmeans.threads, error);
   if (code == SF_OK)
     code = measure(&kmeans, error);
   if (code == SF_OK)

@@ -66,11 +66,11 @@ static sf_code allocate(iterating *state, sf_error *error) {
   state->leads = sf_calloc(kmeans->n, sizeof(double));
   state->shrinkage = sf_calloc(num_clusters, sizeof(double));
   state->middles = sf_calloc((size_t)num_clusters * kmeans->dim, sizeof(float));
-  kmeans->workers = sf_calloc(sf_thread_pool_size(kmeans->threads), sizeof(*kmeans->workers));
+  kmeans->workers = sf_calloc(sf_build_threads_size(kmeans->threads), sizeof(*kmeans->workers));
   if (state->clusters == NULL || state->summed == NULL || state->leads == NULL || state->shrinkage == NULL ||
       state->middles == NULL || kmeans->workers == NULL)
     return sf_fail_memory(error, "training of centroids");
-  for (uint32_t i = 0; i < sf_thread_pool_size(kmeans->threads); i++)
+  for (uint32_t i = 0; i < sf_build_threads_size(kmeans->threads); i++)
     SF_TRY(allocate_worker(state, &kmeans->workers[i], error));
   for (size_t row = 0; row < kmeans->n; row++)
     state->summed[row] = no_cluster;
@@ -79,7 +79,7 @@ static sf_code allocate(iterating *state, sf_error *error) {
 
 static void release(iterating *state) {
   sf_kmeans *kmeans = state->kmeans;
-  for (uint32_t i = 0; kmeans->workers != NULL && i < sf_thread_pool_size(kmeans->threads); i++)
+  for (uint32_t i = 0; kmeans->workers != NULL && i < sf_build_threads_size(kmeans->threads); i++)
     release_worker(&kmeans->workers[i]);
   free(kmeans->workers);
   sf_nearest_free(state->nearest);
@@ -329,7 +329,7 @@ static sf_code iterate_once(iterating *state, sf_kmeans_report *report, size_t *
 sf_code sf_kmeans_iterate(sf_kmeans *kmeans, sf_kmeans_report *report, sf_error *error) {
   iterating state = {.kmeans = kmeans, .rule = {.distance = exact_distance, .context = kmeans}};
   size_t max_slices = (kmeans->dim + COMPONENTS_PER_SLICE - 1) / COMPONENTS_PER_SLICE;
-  state.num_slices = sf_thread_pool_size(kmeans->threads);
+  state.num_slices = sf_build_threads_size(kmeans->threads);
   if (state.num_slices > max_slices)
     state.num_slices = (uint32_t)max_slices;
   *report = (sf_kmeans_report){0};

@@ -23,6 +23,6 @@ static void take_parts(void *context, uint32_t thread) {
 sf_code sf_kmeans_run_parts(const sf_kmeans *kmeans, size_t num_parts, sf_kmeans_work work, void *context,
                             sf_error *error) {
   parts all = {.kmeans = kmeans, .work = work, .context = context, .count = num_parts};
-  sf_thread_pool_run(kmeans->threads, take_parts, &all);
+  sf_build_threads_run(kmeans->threads, take_parts, &all);
   return sf_cancellation_check(kmeans->cancellation, error);
 }

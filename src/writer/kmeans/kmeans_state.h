@@ -3,10 +3,10 @@
 #define SF_WRITER_KMEANS_KMEANS_STATE_H
 
 #include "vectors/metrics.h"
+#include "writer/build_threads.h"
 #include "writer/kmeans/kmeans.h"
 #include "writer/kmeans/nearest.h"
 #include "writer/random.h"
-#include "writer/thread_pool.h"
 
 /* Of what a thread computes with. */
 typedef struct sf_kmeans_worker {
@@ -24,7 +24,7 @@ typedef struct sf_kmeans {
   uint32_t dim;
   const sf_cancellation *cancellation;
   float *centroids; /* the caller's */
-  sf_thread_pool *threads;
+  sf_build_threads *threads;
   sf_kmeans_worker *workers; /* one a thread */
   sf_random random;
   double *norms;    /* n: |x| */
