@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -245,12 +246,66 @@ bool sf_json_text_to_uint64(sf_json_text number, uint64_t *value) {
   return is_integer(number) && number.data[0] != '-' && read_digits(number.data, number.data + number.length, value);
 }
 
+enum {
+  SHORT_NUMBER = 64,
+  SIGNIFICANT_DIGITS = 800, /* a point halfway between two doubles has at most 767 */
+  MAX_EXPONENT = 1000000000,
+};
+
+/* The exponent behind the digits of a number, if there is one; far beyond what a double has, it is bounded. */
+static int64_t read_exponent(const char *at, const char *end) {
+  int64_t exponent = 0;
+  if (at == end)
+    return 0;
+  bool is_negative = at[1] == '-';
+  for (at += is_negative || at[1] == '+' ? 2 : 1; at < end; at++)
+    if (exponent < MAX_EXPONENT)
+      exponent = exponent * 10 + (*at - '0');
+  return is_negative ? -exponent : exponent;
+}
+
+/* Writes a number that rounds to the same double with so many digits: of those that are left out, only whether all are zero
+ * has a part in it, which one more digit tells. */
+static void shorten(const char *at, const char *end, char shortened[SIGNIFICANT_DIGITS + SHORT_NUMBER]) {
+  size_t length = 0;
+  size_t kept = 0;
+  int64_t exponent = 0;
+  bool is_fraction = false;
+  bool has_rest = false;
+  if (*at == '-')
+    shortened[length++] = *at++;
+  for (; at < end && *at != 'e' && *at != 'E'; at++) {
+    bool is_kept = *at != '.' && (kept > 0 || *at != '0') && kept < SIGNIFICANT_DIGITS;
+    if (is_kept) {
+      shortened[length++] = *at;
+      kept++;
+    } else if (*at != '.' && *at != '0')
+      has_rest = true;
+    bool is_left_out = *at != '.' && !is_kept && kept > 0;
+    if (*at == '.')
+      is_fraction = true;
+    else if (is_left_out)
+      exponent += is_fraction ? 0 : 1;
+    else
+      exponent -= is_fraction ? 1 : 0;
+  }
+  shortened[length++] = has_rest ? '1' : '0';
+  exponent += read_exponent(at, end) - 1;
+  snprintf(shortened + length, SHORT_NUMBER - 2, "e%lld", (long long)exponent);
+}
+
 bool sf_json_text_to_double(sf_json_text number, double *value) {
+  char copy[SIGNIFICANT_DIGITS + SHORT_NUMBER];
   const char *end = number.data + number.length;
   locale_t previous;
   if (sf_json_number_end(number.data, end) != end || !sf_c_locale_enter(&previous))
     return false;
-  *value = strtod(number.data, NULL);
+  if (number.length < SHORT_NUMBER) {
+    memcpy(copy, number.data, number.length);
+    copy[number.length] = '\0';
+  } else
+    shorten(number.data, end, copy);
+  *value = strtod(copy, NULL);
   sf_c_locale_leave(previous);
   return isfinite(*value);
 }

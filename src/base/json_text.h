@@ -48,11 +48,10 @@ bool sf_json_text_is(sf_json_text string, const char *expected);
  * many bytes of UTF-8 it is. Half of a surrogate pair becomes U+FFFD. */
 size_t sf_json_text_decode(sf_json_text string, char *decoded);
 
-/* Numbers; false where the value is none, or doesn't fit. Independent of the locale. The text of an integer may come from
- * elsewhere, and needs no byte after it. */
+/* Numbers; false where the value is none, or doesn't fit. Independent of the locale. The text may come from elsewhere,
+ * and needs no byte after it. */
 bool sf_json_text_to_int64(sf_json_text number, int64_t *value);
 bool sf_json_text_to_uint64(sf_json_text number, uint64_t *value);
-/* The byte after the text must be readable, and no part of a number. */
 bool sf_json_text_to_double(sf_json_text number, double *value);
 
 #endif

@@ -324,6 +324,49 @@ static void integers_are_read_within_the_length_of_their_text(void **state) {
   assert_false(sf_json_text_to_int64((sf_json_text){.data = "1", .length = 0}, &value));
 }
 
+static void check_double(const char *text, bool is_finite, double expected) {
+  sf_json_text number = copy_exactly(text);
+  double value = 0;
+  if (sf_json_text_to_double(number, &value) != is_finite || (is_finite && value != expected))
+    fail_msg("%.80s: %a", text, value);
+  free((char *)(uintptr_t)number.data);
+}
+
+static void doubles_are_read_within_the_length_of_their_text(void **state) {
+  (void)state;
+  double value;
+  check_double("0", true, 0);
+  check_double("1.5", true, 1.5);
+  check_double("-1.25e2", true, -125);
+  check_double("5e-324", true, 0x1p-1074);
+  check_double("1e309", false, 0);
+  check_double("1e99999999999999999999", false, 0);
+  check_double("1e-99999999999999999999", true, 0);
+  check_double("0.00000000000000000000000000000000000000000000000000000000000000000000015", true, 1.5e-70);
+  check_double("-1500000000000000000000000000000000000000000000000000000000000000000000000E-70", true, -150);
+  check_double("0e00000000000000000000000000000000000000000000000000000000000000000000000001", true, 0);
+  check_double("1.", false, 0);
+  assert_true(sf_json_text_to_double((sf_json_text){.data = "1234", .length = 2}, &value) && value == 12);
+  assert_false(sf_json_text_to_double((sf_json_text){.data = "1", .length = 0}, &value));
+}
+
+/* 1 + 2^-53 is halfway between 1 and the next double, and rounds to 1; any digit after it, however far, rounds it up. */
+static void each_digit_of_a_long_number_has_a_part_in_its_value(void **state) {
+  (void)state;
+  static const char halfway[] = "1.00000000000000011102230246251565404236316680908203125";
+  static char text[2001];
+  memset(text, '0', 2000);
+  memcpy(text, halfway, strlen(halfway));
+  check_double(text, true, 1);
+  text[1999] = '1';
+  check_double(text, true, 1 + 0x1p-52);
+  memcpy(text + 1994, "1e-100", 6);
+  check_double(text, true, 0x1.bff2ee48e0531p-333);
+  memset(text, '9', 2000);
+  memcpy(text + 1994, "e-1994", 6);
+  check_double(text, true, 1);
+}
+
 /* A locale that writes 1,5; the system may have none. */
 static bool set_comma_locale(void) {
   static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "de_DE", "fr_FR"};
@@ -445,6 +488,8 @@ int main(void) {
       cmocka_unit_test(of_members_with_one_name_the_last_counts),
       cmocka_unit_test(members_are_found_as_they_were_written),
       cmocka_unit_test(integers_are_read_within_the_length_of_their_text),
+      cmocka_unit_test(doubles_are_read_within_the_length_of_their_text),
+      cmocka_unit_test(each_digit_of_a_long_number_has_a_part_in_its_value),
       cmocka_unit_test(numbers_are_read_alike_in_every_locale),
       cmocka_unit_test(objects_are_written),
       cmocka_unit_test(running_out_of_memory_is_reported_as_that),
