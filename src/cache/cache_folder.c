@@ -176,7 +176,7 @@ static sf_code write_identity(const sf_folder *folder, const char *db_url, const
 /* ----------------------------------------------------------------------------------------------------------- Removing */
 
 /* Partial downloads are locked with flock. Without a descriptor to ask with, a file counts as locked. */
-static bool is_locked(const sf_folder *folder, const char *name) {
+static bool is_in_use(const sf_folder *folder, const char *name) {
   int descriptor = openat(folder->descriptor, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (descriptor < 0)
     return sf_errno_is_exhaustion(errno);
@@ -190,7 +190,7 @@ static bool remove_unused(const sf_folder *folder, const char *name, void *user_
   int *const claims = user_data;
   if (strcmp(name, SF_CACHE_LOCK_NAME) == 0 || strcmp(name, SF_CACHE_USE_NAME) == 0)
     return true;
-  if (is_locked(folder, name) || !sf_cache_claim(*claims, name))
+  if (is_in_use(folder, name) || !sf_cache_claim(*claims, name))
     return true;
   sf_folder_remove(folder, name);
   sf_cache_unclaim(*claims, name);

@@ -73,6 +73,7 @@ static root_locks *find_root_locked(const sf_cache_users *users, const char *pat
 
 /* NULL when memory is out. */
 static root_locks *find_or_add_root_locked(sf_cache_users *users, const char *path) {
+  SF_ASSERT_LOCKED(&users->mutex);
   root_locks *locks = find_root_locked(users, path);
   if (locks != NULL)
     return locks;

@@ -20,7 +20,7 @@ sf_code sf_cached_file_map(const sf_cached_file *file, bool *usable, sf_error *e
   return code;
 }
 
-static sf_code make_in_folder_locked(const sf_cached_file *file, const sf_cache_folder *folder,
+static sf_code make_in_locked_folder(const sf_cached_file *file, const sf_cache_folder *folder,
                                      const sf_cancellation *cancellation, sf_error *error) {
   bool usable = false;
   SF_ASSERT(folder->lock >= 0);
@@ -43,7 +43,7 @@ sf_code sf_cached_file_make(const sf_cached_file *file, const sf_cancellation *c
   SF_TRY(sf_cache_folder_open(place->cache_dir, true, &found, &folder, error));
   sf_code code = sf_cache_folder_lock(&folder, place->db_url, place->checkpoint_id, cancellation, error);
   if (code == SF_OK)
-    code = make_in_folder_locked(file, &folder, cancellation, error);
+    code = make_in_locked_folder(file, &folder, cancellation, error);
   sf_cache_folder_close(&folder);
   return code;
 }

@@ -60,7 +60,7 @@ static bool is_there(const sf_scratch_folder *folder) {
 }
 
 /* One try; *held is false when another process removed the new folder before it was locked. */
-static sf_code make_locked(const char *cache_dir, sf_scratch_folder *folder, bool *held, sf_error *error) {
+static sf_code make_and_lock(const char *cache_dir, sf_scratch_folder *folder, bool *held, sf_error *error) {
   *held = false;
   *folder = (sf_scratch_folder){.path = sf_format("%s" SF_SCRATCH_INFIX "XXXXXX", cache_dir), .lock = -1};
   if (folder->path == NULL)
@@ -91,7 +91,7 @@ sf_code sf_scratch_folder_make(const char *cache_dir, sf_scratch_folder *folder,
     return code;
   sf_folder_close(&root);
   for (unsigned i = 0; i < MAX_TRIES && code == SF_OK && !held; i++)
-    code = make_locked(cache_dir, folder, &held, error);
+    code = make_and_lock(cache_dir, folder, &held, error);
   if (code == SF_OK && !held)
     code = sf_fail(error, SF_ERROR, "local cache: folders beside %s are removed as soon as they are there", cache_dir);
   return code;

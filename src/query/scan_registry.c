@@ -34,8 +34,7 @@ void sf_scan_registry_free(sf_scan_registry *registry) {
   free(registry);
 }
 
-/* With the registry locked. */
-static void append_locked(position_list *list, sf_scan_position *position) {
+static void append(position_list *list, sf_scan_position *position) {
   position->next = NULL;
   position->previous = list->last;
   *(list->last != NULL ? &list->last->next : &list->first) = position;
@@ -49,7 +48,7 @@ void sf_scan_registry_put(sf_scan_registry *registry, uint32_t shard_id, sf_scan
   position->segment = segment;
   position->row = row;
   if (!position->is_registered)
-    append_locked(&registry->shards[shard_id], position);
+    append(&registry->shards[shard_id], position);
   pthread_mutex_unlock(&registry->mutex);
 }
 

@@ -1,5 +1,6 @@
 #include "query/scheduler.h"
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "query/search_shards.h"
@@ -17,6 +18,7 @@ static void run_worker(sf_task *task);
 
 /* False, with errno set, when there is no memory or no thread for it. */
 static bool queue_run_locked(sf_search *search) {
+  SF_ASSERT_LOCKED(&search->mutex);
   worker_run *queued = sf_calloc(1, sizeof(*queued));
   if (queued == NULL)
     return false;
@@ -34,6 +36,7 @@ static bool queue_run_locked(sf_search *search) {
 }
 
 void sf_scheduler_request_workers_locked(sf_search *search) {
+  SF_ASSERT_LOCKED(&search->mutex);
   size_t workers = search->num_workers + search->num_queued_runs + search->is_caller_waiting;
   size_t idle = sf_executor_idle(search->executor, SF_LANE_SCAN);
   if (search->is_blocking && idle > 0)
@@ -55,6 +58,7 @@ void sf_scheduler_request_workers_locked(sf_search *search) {
 
 /* Lets other threads take part in what is ready now, which may be more than before. */
 static void share_tasks_locked(sf_search *search) {
+  SF_ASSERT_LOCKED(&search->mutex);
   sf_scheduler_request_workers_locked(search);
   if (search->is_caller_waiting)
     sf_search_notify_caller_locked(search);
@@ -112,6 +116,7 @@ void sf_scheduler_run_tasks(sf_search *search, bool is_caller) {
 
 /* Whether the caller is the one to complete the search: nothing is under way any more, and no other thread does. */
 static bool begin_end_locked(sf_search *search) {
+  SF_ASSERT_LOCKED(&search->mutex);
   if (!search->has_started || search->is_ending || search->num_in_flight > 0 || search->num_workers > 0)
     return false;
   search->is_ending = true;

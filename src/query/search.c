@@ -1,5 +1,6 @@
 #include "query/search.h"
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "base/time.h"
@@ -259,6 +260,7 @@ static void emit_events(const sf_search *search, const sf_search_response *respo
 }
 
 void sf_search_notify_caller_locked(sf_search *search) {
+  SF_ASSERT_LOCKED(&search->mutex);
   atomic_fetch_add_explicit(&search->num_changes, 1, memory_order_release);
   pthread_cond_broadcast(&search->changed);
 }
@@ -285,6 +287,7 @@ void sf_search_complete(sf_search *search) {
 
 /* Takes a reference until the search is completed, and starts its first shards. */
 static void begin_locked(sf_search *search) {
+  SF_ASSERT_LOCKED(&search->mutex);
   sf_search_retain(search);
   search->has_started = true;
   search->account.times.begun = sf_monotonic_nanoseconds();

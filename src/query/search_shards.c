@@ -1,5 +1,6 @@
 #include "query/search_shards.h"
 
+#include "base/assert.h"
 #include "base/time.h"
 
 /* Notes when something happened first. */
@@ -10,6 +11,7 @@ static void note_first(uint64_t *time) {
 
 /* Lets other searches see which task of the shard is next. */
 static void register_position_locked(const sf_search *search, sf_shard_search *of) {
+  SF_ASSERT_LOCKED(&search->mutex);
   if (sf_collector_max_rows(&search->collector) > SF_MAX_SHARED_ROWS)
     return;
   sf_scan_task next = sf_plan_next_task(&of->plan);
@@ -18,6 +20,7 @@ static void register_position_locked(const sf_search *search, sf_shard_search *o
 }
 
 static void push_ready_locked(sf_search *search, sf_shard_search *ready) {
+  SF_ASSERT_LOCKED(&search->mutex);
   ready->next = NULL;
   ready->previous = search->last_ready;
   *(search->last_ready != NULL ? &search->last_ready->next : &search->first_ready) = ready;
@@ -26,6 +29,7 @@ static void push_ready_locked(sf_search *search, sf_shard_search *ready) {
 }
 
 static void remove_ready_locked(sf_search *search, sf_shard_search *removed) {
+  SF_ASSERT_LOCKED(&search->mutex);
   *(removed->previous != NULL ? &removed->previous->next : &search->first_ready) = removed->next;
   *(removed->next != NULL ? &removed->next->previous : &search->last_ready) = removed->previous;
   sf_scan_registry_remove(sf_served_snapshot_scans(search->served), removed->shard_id, &removed->position);
@@ -37,7 +41,7 @@ static sf_shard_account *shard_account(const sf_shard_search *of) {
   return accounts == NULL ? NULL : &accounts[of - of->search->shards];
 }
 
-static void fill_event_locked(sf_shard_event *event, const sf_shard *shard) {
+static void fill_event(sf_shard_event *event, const sf_shard *shard) {
   event->finished = sf_monotonic_nanoseconds();
   if (shard == NULL)
     return;
@@ -50,6 +54,7 @@ static sf_shard_filter *filter_of(const sf_shard_search *of) {
 }
 
 static void return_bitmap_locked(const sf_shard_search *of) {
+  SF_ASSERT_LOCKED(&of->search->mutex);
   sf_shard_filter *filter = filter_of(of);
   if (filter == NULL || filter->bitmap == NULL)
     return;
@@ -59,13 +64,14 @@ static void return_bitmap_locked(const sf_shard_search *of) {
 
 /* Of a shard with no task left, to take or running. */
 static void finish_shard_locked(sf_search *search, sf_shard_search *finished) {
+  SF_ASSERT_LOCKED(&search->mutex);
   search->num_in_flight--;
   sf_plan_free(&finished->plan);
   return_bitmap_locked(finished);
   if (shard_account(finished) != NULL)
     shard_account(finished)->finished = sf_monotonic_nanoseconds();
   if (search->shard_events != NULL)
-    fill_event_locked(&search->shard_events[finished - search->shards], finished->shard);
+    fill_event(&search->shard_events[finished - search->shards], finished->shard);
   if (finished->has_merged_rows || finished->shard == NULL)
     return;
   finished->next = search->to_return;
@@ -73,6 +79,7 @@ static void finish_shard_locked(sf_search *search, sf_shard_search *finished) {
 }
 
 static void plan_shard_locked(sf_search *search, sf_shard_search *of) {
+  SF_ASSERT_LOCKED(&search->mutex);
   const sf_shard_filter *filter = filter_of(of);
   if (search->counts_only || search->ids != NULL || (filter != NULL && filter->bitmap->rows->num_matching == 0))
     return;
@@ -92,6 +99,7 @@ static void drop_reference(sf_search *search) {
 
 /* A shard whose rows can be scanned, as far as the search has not failed. */
 static void begin_shard_locked(sf_search *search, sf_shard_search *begun) {
+  SF_ASSERT_LOCKED(&search->mutex);
   if (search->code == SF_OK)
     plan_shard_locked(search, begun);
   if (sf_plan_has_task(&begun->plan))
@@ -107,6 +115,7 @@ static sf_bitmap_request bitmap_request(const sf_search *search, const sf_shard_
 
 /* Takes in a bitmap that was acquired. */
 static void add_bitmap_locked(sf_search *search, sf_shard_search *to, const sf_shard_bitmap *bitmap) {
+  SF_ASSERT_LOCKED(&search->mutex);
   sf_shard_account *account = shard_account(to);
   filter_of(to)->bitmap = bitmap;
   search->account.num_matching += bitmap->rows->num_matching;
@@ -127,6 +136,7 @@ sf_lookup_params sf_search_lookup_params(const sf_search *search) {
 }
 
 static void start_lookup_locked(sf_search *search, sf_shard_search *in) {
+  SF_ASSERT_LOCKED(&search->mutex);
   const sf_lookup_params params = sf_search_lookup_params(search);
   sf_shard_lookup *lookup = &search->lookups[in - search->shards];
   sf_error error;
@@ -145,6 +155,7 @@ static void start_lookup_locked(sf_search *search, sf_shard_search *in) {
 
 void sf_search_add_found_locked(sf_search *search, sf_shard_search *of, const sf_found_rows *found, sf_code code,
                                 const sf_error *error) {
+  SF_ASSERT_LOCKED(&search->mutex);
   size_t index = (size_t)(of - search->shards);
   search->lookups[index].is_waiting = false;
   search->found[index] = *found;
@@ -155,6 +166,7 @@ void sf_search_add_found_locked(sf_search *search, sf_shard_search *of, const sf
 
 /* Acquires the bitmap of the shard's rows, or waits for it. */
 static void start_filter_locked(sf_search *search, sf_shard_search *of) {
+  SF_ASSERT_LOCKED(&search->mutex);
   const sf_bitmap_request request = bitmap_request(search, of);
   sf_shard_filter *filter = filter_of(of);
   const sf_shard_bitmap *bitmap;
@@ -178,6 +190,7 @@ static void start_filter_locked(sf_search *search, sf_shard_search *of) {
 }
 
 void sf_search_add_shard_locked(sf_search *search, sf_shard_search *to, sf_shard *shard) {
+  SF_ASSERT_LOCKED(&search->mutex);
   sf_shard_account *account = shard_account(to);
   to->shard = shard;
   search->account.num_rows += sf_shard_num_live_rows(shard);
@@ -197,6 +210,7 @@ void sf_search_add_shard_locked(sf_search *search, sf_shard_search *to, sf_shard
 
 void sf_search_add_bitmap_locked(sf_search *search, sf_shard_search *to, const sf_shard_bitmap *bitmap, sf_code code,
                                  const sf_error *error) {
+  SF_ASSERT_LOCKED(&search->mutex);
   filter_of(to)->is_waiting = false;
   if (code != SF_OK)
     sf_search_fail_locked(search, code, error);
@@ -210,6 +224,7 @@ void sf_search_add_bitmap_locked(sf_search *search, sf_shard_search *to, const s
 }
 
 void sf_search_start_shards_locked(sf_search *search) {
+  SF_ASSERT_LOCKED(&search->mutex);
   while (search->code == SF_OK && search->next_shard < search->num_shards &&
          search->num_in_flight < search->max_in_flight) {
     sf_shard_search *started = &search->shards[search->next_shard++];
@@ -235,6 +250,7 @@ void sf_search_start_shards_locked(sf_search *search) {
 }
 
 static void stop_ready_locked(sf_search *search) {
+  SF_ASSERT_LOCKED(&search->mutex);
   while (search->first_ready != NULL) {
     sf_shard_search *stopped = search->first_ready;
     remove_ready_locked(search, stopped);
@@ -246,6 +262,7 @@ static void stop_ready_locked(sf_search *search) {
 
 /* Whether the shard waited for a bitmap, and does no more. */
 static bool stop_filter_locked(sf_search *search, sf_shard_search *of) {
+  SF_ASSERT_LOCKED(&search->mutex);
   const sf_bitmap_request request = bitmap_request(search, of);
   sf_shard_filter *filter = filter_of(of);
   if (filter == NULL || !filter->is_waiting || !sf_filter_bitmaps_stop_waiting(&request, &filter->waiter))
@@ -258,6 +275,7 @@ static bool stop_filter_locked(sf_search *search, sf_shard_search *of) {
 
 /* The same for a lookup. */
 static bool stop_lookup_locked(sf_search *search, sf_shard_search *of) {
+  SF_ASSERT_LOCKED(&search->mutex);
   sf_shard_lookup *lookup = search->lookups == NULL ? NULL : &search->lookups[of - search->shards];
   if (lookup == NULL || !lookup->is_waiting || !sf_lookup_stop_waiting(&lookup->waiter))
     return false;
@@ -268,6 +286,7 @@ static bool stop_lookup_locked(sf_search *search, sf_shard_search *of) {
 }
 
 static void stop_waiting_locked(sf_search *search) {
+  SF_ASSERT_LOCKED(&search->mutex);
   for (size_t i = 0; i < search->next_shard; i++) {
     sf_shard_search *waiting = &search->shards[i];
     if (stop_filter_locked(search, waiting) || stop_lookup_locked(search, waiting))
@@ -281,6 +300,7 @@ static void stop_waiting_locked(sf_search *search) {
 }
 
 void sf_search_fail_locked(sf_search *search, sf_code code, const sf_error *error) {
+  SF_ASSERT_LOCKED(&search->mutex);
   if (search->code != SF_OK)
     return;
   search->code = code;
@@ -291,6 +311,7 @@ void sf_search_fail_locked(sf_search *search, sf_code code, const sf_error *erro
 }
 
 sf_scan_task sf_search_take_task_locked(sf_search *search, sf_shard_search *from) {
+  SF_ASSERT_LOCKED(&search->mutex);
   sf_scan_task task = sf_plan_take_task(&from->plan);
   from->num_running++;
   note_first(&search->account.times.scanning);
@@ -304,6 +325,7 @@ sf_scan_task sf_search_take_task_locked(sf_search *search, sf_shard_search *from
 }
 
 static void merge_rows_locked(sf_search *search, sf_shard_search *of, const sf_collector *collector) {
+  SF_ASSERT_LOCKED(&search->mutex);
   size_t num_taken;
   if (search->code != SF_OK)
     return;
@@ -320,6 +342,7 @@ static void merge_rows_locked(sf_search *search, sf_shard_search *of, const sf_c
 
 static void count_task_locked(sf_search *search, const sf_shard_search *of, const sf_scan_request *result,
                               bool is_shared) {
+  SF_ASSERT_LOCKED(&search->mutex);
   sf_search_account *account = &search->account;
   sf_shard_account *shard = shard_account(of);
   account->num_tasks++;
@@ -333,6 +356,7 @@ static void count_task_locked(sf_search *search, const sf_shard_search *of, cons
 
 void sf_search_return_task_locked(sf_search *search, sf_shard_search *of, const sf_scan_request *result,
                                   bool is_shared) {
+  SF_ASSERT_LOCKED(&search->mutex);
   count_task_locked(search, of, result, is_shared);
   if (result->code != SF_OK)
     sf_search_fail_locked(search, result->code, result->error);
@@ -345,6 +369,7 @@ void sf_search_return_task_locked(sf_search *search, sf_shard_search *of, const 
 }
 
 size_t sf_search_count_tasks_locked(const sf_search *search, size_t limit) {
+  SF_ASSERT_LOCKED(&search->mutex);
   size_t count = 0;
   for (const sf_shard_search *next = search->first_ready; next != NULL && count < limit; next = next->next)
     count += sf_plan_count_tasks(&next->plan);
@@ -352,6 +377,7 @@ size_t sf_search_count_tasks_locked(const sf_search *search, size_t limit) {
 }
 
 sf_shard_search *sf_search_take_to_return_locked(sf_search *search) {
+  SF_ASSERT_LOCKED(&search->mutex);
   sf_shard_search *list = search->to_return;
   search->to_return = NULL;
   for (sf_shard_search *next = list; next != NULL; next = next->next)

@@ -300,6 +300,7 @@ static sf_code open_shard(const sf_served_snapshot *served, uint32_t db_id, cons
  * yet. */
 static sf_shard_waiter *end_load_locked(sf_served_snapshot *served, entry *of, sf_shard *shard, sf_code *code,
                                         sf_error *error) {
+  SF_ASSERT_LOCKED(&served->mutex);
   of->state = NOT_LOADED;
   if (*code == SF_CANCELLED_ERROR && of->waiters != NULL) {
     *code = start_load_locked(served, of, error);

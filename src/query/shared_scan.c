@@ -1,5 +1,6 @@
 #include "query/shared_scan.h"
 
+#include "base/assert.h"
 #include "query/search_shards.h"
 
 #include <stddef.h>
@@ -17,6 +18,7 @@ void sf_shared_scan_free(sf_shared_scan *scan) {
 
 /* With the mutex of the shard's search held. */
 static void add_request_locked(sf_shared_scan *scan, sf_shard_search *from) {
+  SF_ASSERT_LOCKED(&from->search->mutex);
   sf_search *search = from->search;
   size_t i = scan->count++;
   scan->shards[i] = from;
@@ -33,6 +35,7 @@ static void add_request_locked(sf_shared_scan *scan, sf_shard_search *from) {
 }
 
 void sf_shared_scan_begin_locked(sf_shared_scan *scan, sf_search *search, sf_shard_search *from) {
+  SF_ASSERT_LOCKED(&search->mutex);
   scan->count = 0;
   scan->task = sf_search_take_task_locked(search, from);
   add_request_locked(scan, from);
@@ -48,6 +51,7 @@ static void retain_search_at(sf_scan_position *position) {
 
 /* Whether its next task is this one: it may have advanced since it was found. */
 static bool is_next_task_locked(const sf_shard_search *found, const sf_scan_task *task) {
+  SF_ASSERT_LOCKED(&found->search->mutex);
   if (!found->position.is_registered)
     return false;
   sf_scan_task next = sf_plan_next_task(&found->plan);
@@ -90,6 +94,7 @@ void sf_shared_scan_run(sf_shared_scan *scan) {
 }
 
 void sf_shared_scan_return_results_locked(const sf_shared_scan *scan, size_t index) {
+  SF_ASSERT_LOCKED(&scan->shards[index]->search->mutex);
   sf_shard_search *of = scan->shards[index];
   const sf_scan_request *request = &scan->requests[index];
   sf_search_return_task_locked(of->search, of, request, scan->count > 1);
