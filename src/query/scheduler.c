@@ -117,7 +117,8 @@ void sf_scheduler_run_tasks(sf_search *search, bool is_caller) {
 /* Whether the caller is the one to complete the search: nothing is under way any more, and no other thread does. */
 static bool begin_end_locked(sf_search *search) {
   SF_ASSERT_LOCKED(&search->mutex);
-  if (!search->has_started || search->is_ending || search->num_in_flight > 0 || search->num_workers > 0)
+  if (!search->has_started || search->is_ending || search->num_in_flight > 0 || search->num_workers > 0 ||
+      search->num_returning > 0)
     return false;
   search->is_ending = true;
   return true;
@@ -128,11 +129,11 @@ void sf_scheduler_advance(sf_search *search) {
   if (search->first_ready != NULL)
     sf_scheduler_request_workers_locked(search);
   for (sf_shard_search *to_return; (to_return = sf_search_take_to_return_locked(search)) != NULL;) {
-    search->num_workers++;
+    search->num_returning++;
     pthread_mutex_unlock(&search->mutex);
     sf_search_return_shards(search, to_return);
     pthread_mutex_lock(&search->mutex);
-    search->num_workers--;
+    search->num_returning--;
   }
   bool ends = begin_end_locked(search);
   sf_search_notify_caller_locked(search);

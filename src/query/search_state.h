@@ -87,7 +87,8 @@ struct sf_search {
   atomic_uint num_changes;                /* changed with the mutex held */
   size_t next_shard;                      /* the first that was not started yet */
   size_t num_in_flight;                   /* shards that were started and are not finished */
-  size_t num_workers;                     /* threads that scan for it, or return its shards: it does not end before */
+  size_t num_workers;                     /* threads that scan for it, and take what is ready: it does not end before */
+  size_t num_returning;                   /* threads that only return its shards: likewise */
   size_t num_queued_runs;                 /* worker runs that wait for a thread of the executor */
   sf_shard_search *first_ready;           /* those with tasks to take */
   sf_shard_search *last_ready;

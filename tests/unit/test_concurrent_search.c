@@ -134,6 +134,29 @@ static void searches_work_while_one_shard_at_most_is_kept(void **state) {
   calls_finish(&test);
 }
 
+/* A thread that only returns shards takes no task: what is loaded meanwhile has to get a thread of its own. */
+static void no_shard_is_left_unscanned_while_others_are_returned(void **state) {
+  enum { ROUNDS = 300 };
+  sf_reader_options options = SF_READER_OPTIONS_INIT;
+  options.max_cached_shards = 1;
+  options.max_cache_bytes = 1;
+  reader_calls test = calls_begin(state, &options);
+  for (size_t i = 0; i < ROUNDS; i++) {
+    sf_search_request request = fixture_request(test.fixture, i % FIXTURE_QUERIES);
+    sf_operation *operation;
+    request.top_k = 1;
+    assert_int_equal(sf_reader_search_submit(test.reader, &request, NULL, NULL, &operation, NULL), SF_OK);
+    assert_true(sf_operation_wait(operation, -1));
+    sf_search_response *response = sf_operation_take_response(operation);
+    assert_non_null(response);
+    assert_int_equal(sf_search_response_count(response), 1);
+    assert_int_equal(sf_search_response_num_shards_queried(response), FIXTURE_SHARDS);
+    sf_search_response_free(response);
+    sf_operation_release(operation);
+  }
+  calls_finish(&test);
+}
+
 static void a_batch_answers_in_the_order_of_its_requests(void **state) {
   reader_calls test = calls_begin(state, NULL);
   sf_search_request requests[FIXTURE_QUERIES];
@@ -322,6 +345,7 @@ int main(void) {
       TEST(a_search_that_is_released_under_way_leaves_nothing),
       TEST(a_search_that_finished_may_be_released_with_its_answer),
       TEST(searches_work_while_one_shard_at_most_is_kept),
+      TEST(no_shard_is_left_unscanned_while_others_are_returned),
       TEST(a_batch_answers_in_the_order_of_its_requests),
       TEST(a_batch_of_none_succeeds),
       TEST(a_batch_fails_as_the_first_of_its_requests_that_does),
