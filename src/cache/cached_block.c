@@ -80,7 +80,13 @@ sf_code sf_cached_block_map(const sf_block_file *file, sf_cached_block *block, s
   block_access access = {.file = file, .block = block};
   const sf_cached_file cached = cached_file(&access);
   bool usable;
-  return file->place.cache_dir == NULL ? SF_OK : sf_cached_file_map(&cached, &usable, error);
+  sf_error failure;
+  sf_code code = file->place.cache_dir == NULL ? SF_OK : sf_cached_file_map(&cached, &usable, &failure);
+  if (code == SF_OK || code == SF_ERROR) /* a folder that can't be opened has no block either */
+    return SF_OK;
+  if (error != NULL)
+    *error = failure;
+  return code;
 }
 
 static sf_code use_in_memory(const sf_block_file *file, void *bytes, size_t length, sf_cached_block *block,

@@ -29,7 +29,8 @@ typedef struct sf_block_file {
   bool (*read)(void *context, const void *bytes, size_t length);
 } sf_block_file;
 
-/* Maps the file; the block stays empty where there is none that can be read. */
+/* Maps the file; the block stays empty where there is none that can be read, or the folder can't be opened. Fails where memory or file
+ * descriptors are out, or the folder is one that is refused. */
 sf_code sf_cached_block_map(const sf_block_file *file, sf_cached_block *block, sf_error *error);
 
 /* Keeps a block that was made, which is taken over, also on failure: writes and maps the file, or else uses it as it is. Fails only
