@@ -37,10 +37,12 @@ static uint64_t hash_of(const char *path) {
   return XXH3_64bits_withSeed(&content, sizeof(content), hash);
 }
 
+/* Reads that the compiler must not leave out. */
+static volatile uint64_t seen;
+
 static void use_column(const uint8_t *block, size_t size) {
   sf_column column;
   sf_cel_value items[64];
-  volatile size_t seen = 0;
   if (!sf_column_read(block, size, &column_identity, &column))
     return;
   for (uint64_t row = 0; row < column.num_rows; row++) {
@@ -58,7 +60,6 @@ static void use_directory(const uint8_t *block, size_t size) {
   sf_row_directory directory;
   if (!sf_row_directory_read(block, size, &directory_identity, &directory))
     return;
-  volatile uint64_t seen = 0;
   for (uint64_t row = 0; row < directory.num_rows; row++) {
     sf_directory_id id = sf_row_directory_id(&directory, row);
     seen += sf_row_directory_find(&directory, &id);

@@ -161,7 +161,7 @@ struct sf_cel_evaluator {
   sf_cel_evaluation evaluation;
   sf_cel_value value;
   uint64_t first_block[SF_CEL_FIRST_BLOCK_BYTES / sizeof(uint64_t)];
-  void *slots[]; /* variables, then locals */
+  const sf_cel_value *slots[]; /* variables, then locals */
 };
 
 sf_code sf_cel_evaluator_create(const sf_cel_program *program, sf_cel_evaluator **evaluator, sf_error *error) {
@@ -172,8 +172,8 @@ sf_code sf_cel_evaluator_create(const sf_cel_program *program, sf_cel_evaluator 
     return sf_fail_memory(error, "a CEL evaluator");
   made->program = program;
   made->evaluation.arena = &made->arena;
-  made->evaluation.variables = (const sf_cel_value **)made->slots;
-  made->evaluation.locals = (sf_cel_value *)(made->slots + program->num_variables);
+  made->evaluation.variables = made->slots;
+  made->evaluation.locals = (sf_cel_value *)(void *)(made->slots + program->num_variables);
   sf_cel_arena_init(&made->arena, made->first_block, sizeof(made->first_block), SF_CEL_MAX_MEMORY_BYTES);
   *evaluator = made;
   return SF_OK;
