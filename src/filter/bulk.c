@@ -386,7 +386,8 @@ static sf_code evaluate_all(bulk_pass *pass, const sf_cancellation *cancellation
 
 sf_code sf_bulk_evaluate(const sf_bulk_params *params, uint64_t *steps, const sf_cancellation *cancellation,
                          sf_row_bitmap *matching, sf_row_bitmap *unknown, sf_error *error) {
-  bulk_pass pass = {.params = params, .steps = steps};
+  bulk_pass pass = {.params = params};
+  pass.steps = steps;
   sf_code code = begin_pass(&pass, error);
   if (code == SF_OK)
     code = evaluate_all(&pass, cancellation, matching, unknown, error);

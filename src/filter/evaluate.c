@@ -80,10 +80,10 @@ static sf_code evaluate_rows(const sf_filter *filter, const sf_filter_params *pa
   row_pass pass = {.visitor = {.wants_ids = filter->reads_id, .wants_payloads = filter->reads_payload, .visit = visit},
                    .filter = filter,
                    .has_integer_ids = params->has_integer_ids,
-                   .steps_left = steps,
                    .unknown = unknown,
                    .bitmap = bitmap,
                    .account = account};
+  pass.steps_left = steps;
   SF_TRY(sf_cel_evaluator_create(filter->program, &pass.evaluator, error));
   sf_code code = sf_shard_read_rows(params->shard, &pass.visitor, cancellation, error);
   sf_cel_evaluator_free(pass.evaluator);

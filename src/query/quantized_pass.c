@@ -151,7 +151,7 @@ static size_t find_in_run(const sf_quantized_pass *pass, sf_quantized_kind kind,
   compare(pass, kind, &pass->query.comparisons[kind], first, count, threshold, pass->filter == NULL ? masks : found,
           NULL);
   for (size_t i = 0; i < count && pass->filter != NULL; i++)
-    masks[i] &= found[i];
+    masks[i] &= found[i]; /* NOLINT(clang-analyzer-core.uninitialized.Assign): compare sets `count` of them */
   return kind == SF_QUANTIZED_4BIT ? 0 : compare_by_4bit(pass, first, count, threshold, masks);
 }
 

@@ -3,6 +3,7 @@
 
 #include <cmocka_includes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { NUM_ROWS = 20, NUM_FILTERS = 5 };
@@ -24,10 +25,7 @@ static bool matches(size_t filter, int64_t id) {
 }
 
 static int64_t id_of(const sf_search_result *result) {
-  long long id = result->id_integer;
-  if (result->id_type == SF_ID_STRING)
-    assert_int_equal(sscanf(result->id_string, "%lld", &id), 1);
-  return id;
+  return result->id_type == SF_ID_STRING ? strtoll(result->id_string, NULL, 10) : result->id_integer;
 }
 
 static sf_search_request request_with(const reader_calls *test, size_t query, const char *filter) {
