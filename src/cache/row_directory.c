@@ -5,7 +5,7 @@
 
 #define MAGIC "SFROWIDS"
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 /* The first 128 bytes of a block. */
 typedef struct block_header {
@@ -26,6 +26,7 @@ _Static_assert(sizeof(block_header) == 128, "the header is part of the block's l
 typedef struct block_layout {
   size_t id_ends;
   size_t slots;
+  size_t tags;
   size_t integer_bits;
   size_t ids;
   size_t length;
@@ -40,10 +41,16 @@ static bool lay_out(const block_header *header, block_layout *layout) {
     return false;
   uint64_t id_ends = sizeof(*header);
   uint64_t slots = (id_ends + header->num_rows * sizeof(uint32_t) + slack) & aligned;
-  uint64_t integer_bits = (slots + header->num_slots * sizeof(uint32_t) + slack) & aligned;
+  uint64_t tags = (slots + header->num_slots * sizeof(uint32_t) + slack) & aligned;
+  uint64_t integer_bits = (tags + header->num_slots + slack) & aligned;
   uint64_t ids = (integer_bits + header->num_rows / 8 + 1 + slack) & aligned;
   uint64_t length = ids + header->id_bytes;
-  *layout = (block_layout){(size_t)id_ends, (size_t)slots, (size_t)integer_bits, (size_t)ids, (size_t)length};
+  *layout = (block_layout){.id_ends = (size_t)id_ends,
+                           .slots = (size_t)slots,
+                           .tags = (size_t)tags,
+                           .integer_bits = (size_t)integer_bits,
+                           .ids = (size_t)ids,
+                           .length = (size_t)length};
   return length <= SIZE_MAX;
 }
 
@@ -77,6 +84,16 @@ static uint64_t first_slot(uint64_t hash, uint64_t num_slots) {
   return ((hash >> 32) * num_slots) >> 32;
 }
 
+static uint64_t next_slot(const sf_row_directory *directory, uint64_t slot) {
+  return slot + 1 == directory->num_slots ? 0 : slot + 1;
+}
+
+/* The low byte, on which the first slot does not depend. */
+static uint8_t tag_of_hash(uint64_t hash) {
+  uint8_t tag = (uint8_t)hash;
+  return tag != 0 ? tag : 1;
+}
+
 /* Integers and texts have different hashes. */
 uint64_t sf_directory_id_hash(const sf_directory_id *id) {
   if (id->text == NULL)
@@ -85,7 +102,7 @@ uint64_t sf_directory_id_hash(const sf_directory_id *id) {
 }
 
 void sf_row_directory_prefetch(const sf_row_directory *directory, uint64_t hash) {
-  __builtin_prefetch(&directory->slots[first_slot(hash, directory->num_slots)]);
+  __builtin_prefetch(&directory->tags[first_slot(hash, directory->num_slots)]);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- Reading */
@@ -106,7 +123,8 @@ static bool are_slots_valid(const sf_row_directory *directory) {
   bool valid = true;
   bool has_free = false;
   for (uint64_t slot = 0; slot < directory->num_slots; slot++) {
-    valid = valid && directory->slots[slot] <= directory->num_rows;
+    valid = valid && directory->slots[slot] <= directory->num_rows &&
+            (directory->slots[slot] == 0) == (directory->tags[slot] == 0);
     has_free = has_free || directory->slots[slot] == 0;
   }
   return valid && has_free;
@@ -131,6 +149,7 @@ bool sf_row_directory_read(const void *block, size_t length, const sf_row_direct
                                   .num_slots = header.num_slots,
                                   .id_ends = id_ends,
                                   .slots = slots,
+                                  .tags = bytes + layout.tags,
                                   .integer_bits = bytes + layout.integer_bits,
                                   .ids = (const char *)bytes + layout.ids};
   return are_ends_valid(directory, header.id_bytes) && are_slots_valid(directory);
@@ -147,15 +166,31 @@ sf_directory_id sf_row_directory_id(const sf_row_directory *directory, uint64_t 
 }
 
 uint64_t sf_row_directory_find(const sf_row_directory *directory, const sf_directory_id *id) {
-  return sf_row_directory_find_hashed(directory, id, sf_directory_id_hash(id));
+  uint64_t hash = sf_directory_id_hash(id);
+  uint64_t slot = sf_row_directory_find_slot(directory, hash);
+  return slot == SF_NO_ROW ? SF_NO_ROW : sf_row_directory_find_from(directory, id, hash, slot);
 }
 
-uint64_t sf_row_directory_find_hashed(const sf_row_directory *directory, const sf_directory_id *id, uint64_t hash) {
+uint64_t sf_row_directory_find_slot(const sf_row_directory *directory, uint64_t hash) {
+  uint8_t tag = tag_of_hash(hash);
+  uint64_t slot = first_slot(hash, directory->num_slots);
+  for (; directory->tags[slot] != 0; slot = next_slot(directory, slot))
+    if (directory->tags[slot] == tag) {
+      __builtin_prefetch(&directory->slots[slot]);
+      return slot;
+    }
+  return SF_NO_ROW;
+}
+
+uint64_t sf_row_directory_find_from(const sf_row_directory *directory, const sf_directory_id *id, uint64_t hash,
+                                    uint64_t slot) {
   bool is_integer_id = id->text == NULL;
   const void *wanted = is_integer_id ? (const void *)&id->integer : id->text;
   size_t wanted_length = is_integer_id ? sizeof(id->integer) : id->length;
-  uint64_t slot = first_slot(hash, directory->num_slots);
-  for (; directory->slots[slot] != 0; slot = slot + 1 == directory->num_slots ? 0 : slot + 1) {
+  uint8_t tag = tag_of_hash(hash);
+  for (; directory->tags[slot] != 0; slot = next_slot(directory, slot)) {
+    if (directory->tags[slot] != tag)
+      continue;
     uint64_t row = directory->slots[slot] - 1;
     size_t length;
     const char *bytes = id_bytes(directory, row, &length);
@@ -211,17 +246,20 @@ bool sf_row_directory_builder_add(sf_row_directory_builder *builder, uint64_t ro
 }
 
 /* Of equal ids, the first row has the slot. A row without an id, which was deleted, has none. */
-static void fill_slots(const sf_row_directory_builder *builder, const sf_row_directory *directory, uint32_t *slots) {
+static void fill_slots(const sf_row_directory_builder *builder, const sf_row_directory *directory, uint32_t *slots,
+                       uint8_t *tags) {
   for (uint64_t row = 0; row < builder->num_rows; row++) {
     if ((builder->has_id[row / 8] >> (row % 8) & 1) == 0)
       continue;
     sf_directory_id id = sf_row_directory_id(directory, row);
     if (sf_row_directory_find(directory, &id) != SF_NO_ROW)
       continue;
-    uint64_t slot = first_slot(sf_directory_id_hash(&id), directory->num_slots);
+    uint64_t hash = sf_directory_id_hash(&id);
+    uint64_t slot = first_slot(hash, directory->num_slots);
     while (slots[slot] != 0)
-      slot = slot + 1 == directory->num_slots ? 0 : slot + 1;
+      slot = next_slot(directory, slot);
     slots[slot] = (uint32_t)row + 1;
+    tags[slot] = tag_of_hash(hash);
   }
 }
 
@@ -243,13 +281,15 @@ void *sf_row_directory_builder_write(sf_row_directory_builder *builder, const sf
   if (header.id_bytes > 0)
     memcpy(block + layout.ids, builder->ids.data, builder->ids.length);
   void *slots = block + layout.slots;
+  uint8_t *tags = block + layout.tags;
   const sf_row_directory directory = {.num_rows = builder->num_rows,
                                       .num_slots = header.num_slots,
                                       .id_ends = builder->id_ends,
                                       .slots = slots,
+                                      .tags = tags,
                                       .integer_bits = builder->integer_bits,
                                       .ids = (const char *)block + layout.ids};
-  fill_slots(builder, &directory, slots);
+  fill_slots(builder, &directory, slots, tags);
   header.data_checksum = XXH3_64bits(block + sizeof(header), layout.length - sizeof(header));
   header.header_checksum = hash_header(&header);
   memcpy(block, &header, sizeof(header));

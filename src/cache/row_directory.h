@@ -1,6 +1,7 @@
 /*
  * A shard's row directory: the ids of its rows by their number, and a hash table that finds a row by its id. One block of bytes,
- * mapped from the shard's folder of the local cache (docs/cache-format.md), with 10 bytes and a bit for each row beside the ids.
+ * mapped from the shard's folder of the local cache (docs/cache-format.md), with 11.5 bytes and a bit for each row beside the ids.
+ * A byte of the hash is kept for each slot, apart from the slots: an id that the shard does not have costs one cache line.
  */
 #ifndef SF_CACHE_ROW_DIRECTORY_H
 #define SF_CACHE_ROW_DIRECTORY_H
@@ -27,6 +28,7 @@ typedef struct sf_row_directory {
   const uint32_t
       *id_ends;          /* num_rows, ascending: where each id ends in `ids`; that of a row that was deleted is empty */
   const uint32_t *slots; /* num_slots: a row's number + 1, or 0 */
+  const uint8_t *tags;   /* num_slots: of the hash of that row's id, never 0; 0 where the slot is */
   const uint8_t *integer_bits; /* bit r % 8 of byte r / 8: the id of row r is an integer of 8 bytes */
   const char *ids;
 } sf_row_directory;
@@ -45,11 +47,14 @@ bool sf_row_directory_read(const void *block, size_t length, const sf_row_direct
 /* The lowest row that has the id; SF_NO_ROW: none has. */
 uint64_t sf_row_directory_find(const sf_row_directory *directory, const sf_directory_id *id);
 
-/* The hash of an id, by which several are looked up with their slots on the way from memory. */
+/* The hash of an id, by which several are looked up in steps, each with what it needs on the way from memory. */
 uint64_t sf_directory_id_hash(const sf_directory_id *id);
 void sf_row_directory_prefetch(const sf_row_directory *directory, uint64_t hash);
-/* As sf_row_directory_find, with the id's hash. */
-uint64_t sf_row_directory_find_hashed(const sf_row_directory *directory, const sf_directory_id *id, uint64_t hash);
+/* The first slot that may have the id, which is prefetched; SF_NO_ROW: no row has it. */
+uint64_t sf_row_directory_find_slot(const sf_row_directory *directory, uint64_t hash);
+/* As sf_row_directory_find, from that slot on. */
+uint64_t sf_row_directory_find_from(const sf_row_directory *directory, const sf_directory_id *id, uint64_t hash,
+                                    uint64_t slot);
 
 /* The id of a row below num_rows that was not deleted. */
 sf_directory_id sf_row_directory_id(const sf_row_directory *directory, uint64_t row);

@@ -123,6 +123,7 @@ void sf_find_rows_in_directory(const sf_row_directory *directory, bool has_text_
   char digits[AHEAD][MAX_DIGITS];
   sf_directory_id wanted[AHEAD];
   uint64_t hashes[AHEAD];
+  uint64_t slots[AHEAD];
   for (size_t first = 0; first < count; first += AHEAD) {
     size_t some = count - first < AHEAD ? count - first : AHEAD;
     for (size_t i = 0; i < some; i++) {
@@ -131,6 +132,9 @@ void sf_find_rows_in_directory(const sf_row_directory *directory, bool has_text_
       sf_row_directory_prefetch(directory, hashes[i]);
     }
     for (size_t i = 0; i < some; i++)
-      rows[first + i] = sf_row_directory_find_hashed(directory, &wanted[i], hashes[i]);
+      slots[i] = sf_row_directory_find_slot(directory, hashes[i]);
+    for (size_t i = 0; i < some; i++)
+      rows[first + i] =
+          slots[i] == SF_NO_ROW ? SF_NO_ROW : sf_row_directory_find_from(directory, &wanted[i], hashes[i], slots[i]);
   }
 }

@@ -253,8 +253,8 @@ static void impossible_sizes_are_refused(void **state) {
       assert_refused(fields[field], &sizes[i], sizeof(sizes[i]));
 }
 
-/* Where the sections of `make_few` begin: 9 ends, 10 slots, 2 bytes of bits, the ids. */
-enum { ENDS = 128, SLOTS = 192, BITS = 256, IDS = 320 };
+/* Where the sections of `make_few` begin: 9 ends, 10 slots, 10 tags, 2 bytes of bits, the ids. */
+enum { ENDS = 128, SLOTS = 192, TAGS = 256, BITS = 320, IDS = 384 };
 
 static void sections_that_contradict_each_other_are_refused(void **state) {
   (void)state;
@@ -264,6 +264,7 @@ static void sections_that_contradict_each_other_are_refused(void **state) {
   assert_true(is_read(&made, &directory));
   assert_ptr_equal(directory.id_ends, made.bytes + ENDS);
   assert_ptr_equal(directory.slots, made.bytes + SLOTS);
+  assert_ptr_equal(directory.tags, made.bytes + TAGS);
   assert_ptr_equal(directory.integer_bits, made.bytes + BITS);
   assert_ptr_equal(directory.ids, made.bytes + IDS);
   last = directory.id_ends[NUM_FEW - 1];
@@ -282,6 +283,44 @@ static void sections_that_contradict_each_other_are_refused(void **state) {
   assert_refused(SLOTS, all_taken, sizeof(all_taken));
 }
 
+static void a_slot_and_its_tag_are_both_taken_or_both_free(void **state) {
+  (void)state;
+  sf_row_directory directory;
+  made_block made = make_few(&identity);
+  assert_true(is_read(&made, &directory));
+  uint8_t tags[10];
+  memcpy(tags, directory.tags, sizeof(tags));
+  for (size_t slot = 0; slot < 10; slot++) {
+    assert_int_equal(directory.slots[slot] == 0, tags[slot] == 0);
+    const uint8_t other = tags[slot] == 0 ? 7 : 0;
+    assert_refused(TAGS + slot, &other, sizeof(other));
+  }
+  free(made.bytes);
+}
+
+/* Ids whose tags differ from those of all rows, and ids that a tag alone would take for a row's. */
+static void ids_with_the_tag_of_a_row_are_told_apart(void **state) {
+  (void)state;
+  sf_row_directory_builder builder = {0};
+  sf_row_directory directory;
+  made_block made;
+  const sf_directory_id only = integer_id(1);
+  size_t num_alike = 0;
+  assert_true(sf_row_directory_builder_init(&builder, 1));
+  assert_true(sf_row_directory_builder_add(&builder, 0, &only));
+  made.bytes = sf_row_directory_builder_write(&builder, &identity, &made.length);
+  assert_non_null(made.bytes);
+  assert_true(is_read(&made, &directory));
+  for (int64_t i = 2; i < 3000; i++) {
+    const sf_directory_id id = integer_id(i);
+    num_alike += sf_row_directory_find_slot(&directory, sf_directory_id_hash(&id)) != SF_NO_ROW;
+    assert_int_equal(sf_row_directory_find(&directory, &id), SF_NO_ROW);
+  }
+  assert_in_range(num_alike, 1, 300);
+  sf_row_directory_builder_free(&builder);
+  free(made.bytes);
+}
+
 /* Whatever the slots and ids of a block that passes say, searches end, and what is found is a row that has the id. */
 static void a_block_of_random_slots_is_searched_to_an_end(void **state) {
   (void)state;
@@ -292,6 +331,8 @@ static void a_block_of_random_slots_is_searched_to_an_end(void **state) {
     for (size_t slot = 0; slot < 10; slot++) {
       uint32_t row = (uint32_t)random_below(&random, NUM_FEW + 1);
       memcpy(made.bytes + SLOTS + slot * 4, &row, sizeof(row));
+      if (row == 0 || made.bytes[TAGS + slot] == 0) /* most keep the tag that ids of rows have */
+        made.bytes[TAGS + slot] = row == 0 ? 0 : 1 + (uint8_t)random_below(&random, 255);
     }
     correct_checksums(&made);
     for (uint64_t row = 0; is_read(&made, &directory) && row < NUM_FEW; row++) {
@@ -317,6 +358,8 @@ int main(void) {
       cmocka_unit_test(a_block_with_a_flipped_bit_is_refused),
       cmocka_unit_test(impossible_sizes_are_refused),
       cmocka_unit_test(sections_that_contradict_each_other_are_refused),
+      cmocka_unit_test(a_slot_and_its_tag_are_both_taken_or_both_free),
+      cmocka_unit_test(ids_with_the_tag_of_a_row_are_told_apart),
       cmocka_unit_test(a_block_of_random_slots_is_searched_to_an_end),
   };
   return cmocka_run_group_tests_name("row_directory", tests, NULL, NULL);
