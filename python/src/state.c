@@ -18,6 +18,7 @@ int sf_py_state_traverse(sf_py_state *state, visitproc visit, void *arg) {
   Py_VISIT(state->builder_type);
   Py_VISIT(state->arrow_stream_type);
   Py_VISIT(state->json_loads);
+  Py_VISIT(state->json_raw_decode);
   Py_VISIT(state->done);
   Py_VISIT(state->set_result);
   Py_VISIT(state->set_exception);
@@ -39,6 +40,7 @@ void sf_py_state_clear(sf_py_state *state) {
   Py_CLEAR(state->builder_type);
   Py_CLEAR(state->arrow_stream_type);
   Py_CLEAR(state->json_loads);
+  Py_CLEAR(state->json_raw_decode);
   Py_CLEAR(state->done);
   Py_CLEAR(state->set_result);
   Py_CLEAR(state->set_exception);

@@ -19,8 +19,9 @@ typedef struct sf_py_state {
   PyTypeObject *reader_type;
   PyTypeObject *builder_type;
   PyTypeObject *arrow_stream_type;
-  PyObject *json_loads; /* json.loads; NULL: not imported yet */
-  PyObject *done;       /* the names of a future's methods */
+  PyObject *json_loads;      /* json.loads; NULL: not imported yet */
+  PyObject *json_raw_decode; /* json.JSONDecoder().raw_decode; NULL: not made yet */
+  PyObject *done;            /* the names of a future's methods */
   PyObject *set_result;
   PyObject *set_exception;
   PyObject *filled; /* the name of an attribute that only masked arrays have */
