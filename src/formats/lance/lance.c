@@ -189,21 +189,21 @@ static sf_code name_shard(const lance_shard *shard, sf_code code, sf_error *erro
 static sf_code lance_fetch_rows(sf_shard *from, const uint64_t *rows, size_t count, sf_row_sink *sink,
                                 sf_error *error) {
   const lance_shard *shard = lance_of(from);
-  sf_lance_rows all = {shard->fragments, shard->num_fragments};
+  sf_lance_rows all = {shard->fragments, shard->num_fragments, sf_shard_directory(from)};
   return name_shard(shard, sf_lance_rows_fetch(&all, rows, count, sink, error), error);
 }
 
 static sf_code lance_read_rows(sf_shard *from, sf_row_visitor *visitor, const sf_cancellation *cancellation,
                                sf_error *error) {
   const lance_shard *shard = lance_of(from);
-  sf_lance_rows all = {shard->fragments, shard->num_fragments};
+  sf_lance_rows all = {shard->fragments, shard->num_fragments, NULL};
   return name_shard(shard, sf_lance_rows_read(&all, visitor, cancellation, error), error);
 }
 
 /* Opening has read the vectors. */
 static sf_code lance_verify(sf_shard *verified, const sf_cancellation *cancellation, sf_error *error) {
   const lance_shard *shard = lance_of(verified);
-  sf_lance_rows all = {shard->fragments, shard->num_fragments};
+  sf_lance_rows all = {shard->fragments, shard->num_fragments, NULL};
   return name_shard(shard, sf_lance_rows_check(&all, cancellation, error), error);
 }
 

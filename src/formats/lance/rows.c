@@ -68,7 +68,14 @@ static sf_code read_row(const sf_lance_rows *from, uint64_t row, bool wants_payl
   const sf_lance_fragment *fragment = find_fragment(from, row);
   if (fragment == NULL)
     return SF_LANCE_BAD(error, "row %llu is not among the shard's", (unsigned long long)row);
-  return read_columns(fragment, row - fragment->first_row, true, wants_payload, reader, text, error);
+  sf_directory_id id = {0};
+  if (from->directory != NULL)
+    id = sf_row_directory_id(from->directory, row);
+  bool wants_id = id.text == NULL;
+  SF_TRY(read_columns(fragment, row - fragment->first_row, wants_id, wants_payload, reader, text, error));
+  if (!wants_id)
+    text->id = (sf_lance_bytes){(const uint8_t *)id.text, id.length};
+  return SF_OK;
 }
 
 /* A string that is there has a place, also when it is empty. */

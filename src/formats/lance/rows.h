@@ -2,11 +2,13 @@
 #ifndef SF_FORMATS_LANCE_ROWS_H
 #define SF_FORMATS_LANCE_ROWS_H
 
+#include "cache/row_directory.h"
 #include "formats/lance/dataset.h"
 
 typedef struct sf_lance_rows {
   const sf_lance_fragment *fragments;
   size_t num_fragments;
+  const sf_row_directory *directory; /* which has the ids; NULL: they are read */
 } sf_lance_rows;
 
 /* Puts the rows into the sink, in order. A row without an id is an error. From any thread. */

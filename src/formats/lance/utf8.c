@@ -1,5 +1,7 @@
 #include "formats/lance/utf8.h"
 
+#include <string.h>
+
 /* Length of the character that begins with `lead`, and the range of its second byte; 0 where none does. */
 static size_t character_length(uint8_t lead, uint8_t *low, uint8_t *high) {
   *low = 0x80;
@@ -21,8 +23,20 @@ static size_t character_length(uint8_t lead, uint8_t *low, uint8_t *high) {
   return 0;
 }
 
+/* Where the first byte from `begin` on that is not ASCII may be: most texts are, and eight bytes are looked at together. */
+static size_t skip_ascii(sf_lance_bytes text, size_t begin) {
+  const uint64_t high_bits = 0x8080808080808080U;
+  size_t i = begin;
+  for (uint64_t word; text.length - i >= sizeof(word); i += sizeof(word)) {
+    memcpy(&word, text.data + i, sizeof(word));
+    if ((word & high_bits) != 0)
+      break;
+  }
+  return i;
+}
+
 bool sf_lance_is_utf8(sf_lance_bytes text) {
-  for (size_t i = 0; i < text.length;) {
+  for (size_t i = skip_ascii(text, 0); i < text.length;) {
     uint8_t low;
     uint8_t high;
     size_t length = character_length(text.data[i], &low, &high);
@@ -34,6 +48,8 @@ bool sf_lance_is_utf8(sf_lance_bytes text) {
       if ((text.data[i + j] & 0xC0) != 0x80)
         return false;
     i += length;
+    if (length > 1)
+      i = skip_ascii(text, i);
   }
   return true;
 }
