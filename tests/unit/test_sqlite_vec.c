@@ -8,6 +8,7 @@
 
 #define DIM 4
 #define NUM_ROWS 20
+#define LONG_PAYLOAD 700 /* more than a page */
 
 /* Row i has the id 2i + 1 and the vector (i, 1, −i, 0.5). */
 static int64_t row_ids[NUM_ROWS];
@@ -101,7 +102,7 @@ typedef struct last_row {
   char id_string[64];
   size_t id_length;
   bool has_payload;
-  char payload[64];
+  char payload[1024];
 } last_row;
 
 static bool keep_row(sf_row_sink *sink, sf_id_type id_type, int64_t id_integer, const char *id_string, size_t id_length,
@@ -111,7 +112,8 @@ static bool keep_row(sf_row_sink *sink, sf_id_type id_type, int64_t id_integer, 
   row->id_type = id_type;
   row->id_integer = id_integer;
   row->id_length = id_length;
-  memcpy(row->id_string, id_string != NULL ? id_string : "", id_string != NULL ? id_length + 1 : 1);
+  if (id_type == SF_ID_STRING)
+    memcpy(row->id_string, id_string, id_length);
   row->has_payload = payload != NULL;
   snprintf(row->payload, sizeof(row->payload), "%.*s", (int)payload_length, payload != NULL ? payload : "");
   return true;
@@ -420,32 +422,47 @@ static void a_header_that_speaks_of_a_wal_is_read(void **state) {
   sf_buffer_free(&bytes);
 }
 
+static void assert_ids_and_payloads(opened *shard) {
+  last_row fetched;
+  assert_int_equal(fetch(shard, 0, &fetched, NULL), SF_OK);
+  assert_int_equal(fetched.id_integer, 70);
+  assert_string_equal(fetched.payload, "{\"a\": 1}");
+  assert_int_equal(fetch(shard, 1, &fetched, NULL), SF_OK);
+  assert_int_equal(fetched.id_type, SF_ID_STRING);
+  assert_int_equal(fetched.id_length, 4);
+  assert_memory_equal(fetched.id_string, "a\0\xc3\xa9", 4);
+  assert_false(fetched.has_payload);
+  assert_int_equal(fetch(shard, 2, &fetched, NULL), SF_OK);
+  assert_true(fetched.id_integer == INT64_MAX);
+  assert_true(fetched.has_payload);
+  assert_string_equal(fetched.payload, "");
+  assert_int_equal(fetch(shard, 3, &fetched, NULL), SF_OK);
+  assert_true(fetched.id_integer == INT64_MIN);
+  assert_false(fetched.has_payload);
+  assert_int_equal(fetch(shard, 4, &fetched, NULL), SF_OK);
+  assert_int_equal(fetched.id_length, 0);
+  assert_string_equal(fetched.payload, "bytes");
+  assert_int_equal(fetch(shard, 5, &fetched, NULL), SF_OK);
+  assert_int_equal(fetched.id_integer, 11); /* no entry: the row id */
+  assert_int_equal(strlen(fetched.payload), LONG_PAYLOAD);
+}
+
+/* As SQLite reads them, and with ids from the row directory and payloads from the mapped file, where each is text of one page. */
 static void ids_and_payloads_are_fetched(void **state) {
   (void)state;
   shard_file file = plain_file();
   file.changes = "INSERT INTO vec_id_map VALUES (1, '{\"v\": 70, \"t\": \"int\"}'), (3, '{\"v\": \"a\\u0000\xc3\xa9\", "
                  "\"t\": \"str\"}'), (5, '{\"v\": 9223372036854775807, \"t\": \"int\"}'), (7, '{\"v\": "
                  "-9223372036854775808, \"t\": \"int\"}'), (9, '{\"v\": \"\", \"t\": \"str\"}');"
-                 "INSERT INTO vec_payloads VALUES (1, '{\"a\": 1}'), (3, NULL), (5, '')";
+                 "INSERT INTO vec_payloads VALUES (1, '{\"a\": 1}'), (3, NULL), (5, ''), (9, CAST('bytes' AS BLOB)),"
+                 "(11, printf('%700d', 1))";
   opened shard;
   open_file(&file, &shard);
-  last_row fetched;
-  assert_int_equal(fetch(&shard, 0, &fetched, NULL), SF_OK);
-  assert_int_equal(fetched.id_integer, 70);
-  assert_string_equal(fetched.payload, "{\"a\": 1}");
-  assert_int_equal(fetch(&shard, 1, &fetched, NULL), SF_OK);
-  assert_int_equal(fetched.id_type, SF_ID_STRING);
-  assert_int_equal(fetched.id_length, 4);
-  assert_memory_equal(fetched.id_string, "a\0\xc3\xa9", 5);
-  assert_false(fetched.has_payload);
-  assert_int_equal(fetch(&shard, 2, &fetched, NULL), SF_OK);
-  assert_true(fetched.id_integer == INT64_MAX);
-  assert_int_equal(fetch(&shard, 3, &fetched, NULL), SF_OK);
-  assert_true(fetched.id_integer == INT64_MIN);
-  assert_int_equal(fetch(&shard, 4, &fetched, NULL), SF_OK);
-  assert_int_equal(fetched.id_length, 0);
-  assert_int_equal(fetch(&shard, 5, &fetched, NULL), SF_OK);
-  assert_int_equal(fetched.id_integer, 11); /* no entry: the row id */
+  assert_ids_and_payloads(&shard);
+  const sf_cache_place place = {.db_url = "s3://bucket/p/shard", .checkpoint_id = "c7"};
+  assert_int_equal(sf_shard_open_directory(shard.shard, &place, NULL, NULL), SF_OK);
+  assert_ids_and_payloads(&shard);
+  assert_ids_and_payloads(&shard);
   close_opened(&shard);
 }
 

@@ -1,6 +1,7 @@
 /*
  * Shards of the sqlite-vec backend: shard.db, read with plain SQLite. Its vectors are decoded once into a vector file
- * of the local cache, which is mapped and scanned; ids and payloads are queried from the database itself, by row id.
+ * of the local cache, which is mapped and scanned; ids and payloads are queried from the database itself, by row id. Once the shard has a
+ * row directory, ids come from there, and payloads from the mapped database's pages, as far as those are as simple as expected.
  */
 #include "cache/cache_folder.h"
 #include "cache/cache_limit.h"
@@ -9,20 +10,31 @@
 #include "cache/vector_file.h"
 #include "formats/formats.h"
 #include "formats/sqlite_vec/connection_pool.h"
+#include "formats/sqlite_vec/payload_pages.h"
 #include "formats/sqlite_vec/vec0_rows.h"
 #include "formats/sqlite_vec/vec0_tables.h"
 #include "formats/sqlite_vec/write_vec0.h"
 #include "vectors/vector_statistics.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 /* "shard.<16 digits>.db" */
 #define DOWNLOAD_NAME_SIZE 32
+
+/* shard.db, mapped for its payloads. */
+typedef struct mapped_payloads {
+  void *bytes; /* NULL: the payloads can't be read so */
+  size_t length;
+  sf_payload_pages pages;
+} mapped_payloads;
 
 typedef struct sqlite_vec_shard {
   sf_shard base;
@@ -33,6 +45,7 @@ typedef struct sqlite_vec_shard {
   sf_scratch_folder scratch;       /* of a download that is only verified, removed with the shard */
   char *name;                      /* "shard 3 (s3://…)", before messages */
   sf_vector_file file;
+  _Atomic(mapped_payloads *) payloads; /* NULL until a fetch first needs it */
 } sqlite_vec_shard;
 
 /* An sf_shard of this format is the first member of a sqlite_vec_shard. */
@@ -133,20 +146,30 @@ static sf_code localize(const sf_shard_params *params, sqlite_vec_shard *shard, 
   return code;
 }
 
+static int64_t nanoseconds_modified(const struct stat *status) {
+#if defined(__APPLE__)
+  const struct timespec modified = status->st_mtimespec;
+#else
+  const struct timespec modified = status->st_mtim;
+#endif
+  return (int64_t)modified.tv_sec * 1000000000 + modified.tv_nsec;
+}
+
+/* sf_shard.content */
+static uint64_t hash_content(uint64_t size, int64_t modified) {
+  const uint64_t content[] = {size, (uint64_t)modified};
+  return XXH3_64bits(content, sizeof(content));
+}
+
 static sf_code identify(const sf_shard_params *params, const char *path, sf_vector_file_identity *identity,
                         sf_error *error) {
   struct stat status;
   if (stat(path, &status) != 0)
     return sf_fail(error, sf_errno_code(errno, SF_DB_ADAPTER_ERROR), "can't look at %s: %s", path, strerror(errno));
-#if defined(__APPLE__)
-  const struct timespec modified = status.st_mtimespec;
-#else
-  const struct timespec modified = status.st_mtim;
-#endif
   *identity = (sf_vector_file_identity){.db_url = params->db_url,
                                         .checkpoint_id = params->checkpoint_id,
                                         .source_size = (uint64_t)status.st_size,
-                                        .source_modified = (int64_t)modified.tv_sec * 1000000000 + modified.tv_nsec,
+                                        .source_modified = nanoseconds_modified(&status),
                                         .dim = params->dim,
                                         .metric = params->metric};
   return SF_OK;
@@ -226,8 +249,7 @@ static sf_code load_vectors(const sf_shard_params *params, sqlite_vec_shard *sha
                             sf_error *error) {
   sf_vector_file_identity identity;
   SF_TRY(identify(params, shard->path, &identity, error));
-  uint64_t content[] = {identity.source_size, (uint64_t)identity.source_modified};
-  shard->base.content = XXH3_64bits(content, sizeof(content));
+  shard->base.content = hash_content(identity.source_size, identity.source_modified);
   decoding pass = {.params = params, .path = shard->path, .identity = &identity};
   const sf_cached_vectors vectors = {.place = sf_shard_cache_place(params),
                                      .name = SF_VECTOR_FILE_NAME,
@@ -245,9 +267,16 @@ static sf_code check_shard(const sf_shard_params *params, sqlite_vec_shard *shar
   return decode(&pass, cancellation, error);
 }
 
+static void free_payloads(mapped_payloads *freed) {
+  if (freed != NULL && freed->bytes != NULL)
+    munmap(freed->bytes, freed->length);
+  free(freed);
+}
+
 static void sqlite_vec_close(sf_shard *closed) {
   sqlite_vec_shard *shard = sqlite_vec_of(closed);
   sf_connection_pool_forget(shard->connections, shard);
+  free_payloads(atomic_load_explicit(&shard->payloads, memory_order_acquire));
   sf_vector_file_unmap(&shard->file);
   sf_scratch_folder_remove(&shard->scratch);
   sf_cache_use_end(&shard->download);
@@ -312,32 +341,106 @@ static sf_code fetch_ids(const sf_row_directory *directory, const uint64_t *rows
   return SF_OK;
 }
 
+/* Maps shard.db if it is what the shard was made from. */
+static void map_database(const sqlite_vec_shard *shard, mapped_payloads *to) {
+  struct stat status;
+  int descriptor = open(shard->path, O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0)
+    return;
+  if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0 &&
+      (uint64_t)status.st_size <= SIZE_MAX &&
+      hash_content((uint64_t)status.st_size, nanoseconds_modified(&status)) == shard->base.content) {
+    void *bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
+    if (bytes != MAP_FAILED)
+      *to = (mapped_payloads){.bytes = bytes, .length = (size_t)status.st_size};
+  }
+  close(descriptor);
+}
+
+/* Finds the payloads in the mapped database, for all fetches to come. Of several threads that do so at once, the first one's are
+ * used. Fails only where memory is out. */
+static sf_code open_payloads(sqlite_vec_shard *shard, const sf_connection *connection, sf_error *error) {
+  mapped_payloads *opened = sf_calloc(1, sizeof(*opened));
+  if (opened == NULL)
+    return sf_fail_memory(error, "payloads of a shard");
+  sf_code code = SF_OK;
+  bool usable = false;
+  map_database(shard, opened);
+  if (opened->bytes != NULL)
+    code = sf_payload_pages_find(connection->database, opened->bytes, opened->length, &opened->pages, &usable, error);
+  if (opened->bytes != NULL && !usable) {
+    munmap(opened->bytes, opened->length);
+    opened->bytes = NULL;
+  }
+  mapped_payloads *none = NULL;
+  if (code != SF_OK || !atomic_compare_exchange_strong_explicit(&shard->payloads, &none, opened, memory_order_release,
+                                                                memory_order_relaxed))
+    free_payloads(opened);
+  return code;
+}
+
+/* A fetch of some rows. */
+typedef struct row_fetch {
+  sqlite_vec_shard *shard;
+  const sf_row_directory *directory; /* NULL: it is not open yet */
+  sf_connection *connection;         /* NULL until it is needed */
+} row_fetch;
+
+static sf_code need_connection(row_fetch *fetch, sf_error *error) {
+  sqlite_vec_shard *shard = fetch->shard;
+  return fetch->connection != NULL
+             ? SF_OK
+             : sf_connection_pool_acquire(shard->connections, shard, shard->path, &fetch->connection, error);
+}
+
+/* The payload of a row from the mapped database; *found is false where SQLite has to be asked. */
+static sf_code find_payload(row_fetch *fetch, int64_t row_id, const char **text, size_t *length, bool *found,
+                            sf_error *error) {
+  sqlite_vec_shard *shard = fetch->shard;
+  const mapped_payloads *payloads = atomic_load_explicit(&shard->payloads, memory_order_acquire);
+  if (payloads == NULL) {
+    SF_TRY(need_connection(fetch, error));
+    SF_TRY(open_payloads(shard, fetch->connection, error));
+    payloads = atomic_load_explicit(&shard->payloads, memory_order_acquire);
+  }
+  *found = payloads->bytes != NULL && sf_payload_pages_get(&payloads->pages, row_id, text, length);
+  return SF_OK;
+}
+
 /* With its payload. */
-static sf_code fetch_row(const sf_connection *connection, int64_t row_id, const sf_row_directory *directory,
-                         uint64_t row, sf_row_sink *sink, sf_error *error) {
-  if (directory == NULL)
-    return sf_vec0_fetch_row(connection, row_id, sink, error);
-  sf_directory_id id = sf_row_directory_id(directory, row);
-  return sf_vec0_fetch_payload(connection, row_id, &id, sink, error);
+static sf_code fetch_row(row_fetch *fetch, uint64_t row, sf_row_sink *sink, sf_error *error) {
+  int64_t row_id = fetch->shard->file.row_ids[row];
+  if (fetch->directory == NULL) {
+    SF_TRY(need_connection(fetch, error));
+    return sf_vec0_fetch_row(fetch->connection, row_id, sink, error);
+  }
+  sf_directory_id id = sf_row_directory_id(fetch->directory, row);
+  const char *payload = NULL;
+  size_t length = 0;
+  bool found;
+  SF_TRY(find_payload(fetch, row_id, &payload, &length, &found, error));
+  if (!found) {
+    SF_TRY(need_connection(fetch, error));
+    return sf_vec0_fetch_payload(fetch->connection, row_id, &id, sink, error);
+  }
+  return sink->add(sink, id.text == NULL ? SF_ID_INTEGER : SF_ID_STRING, id.integer, id.text, id.length, payload,
+                   length)
+             ? SF_OK
+             : sf_fail_memory(error, "results");
 }
 
 static sf_code sqlite_vec_fetch_rows(sf_shard *from, const uint64_t *rows, size_t count, sf_row_sink *sink,
                                      sf_error *error) {
-  sqlite_vec_shard *shard = sqlite_vec_of(from);
-  const sf_row_directory *directory = sf_shard_directory(from);
-  if (directory != NULL && sink->omits_payloads)
-    return fetch_ids(directory, rows, count, sink, error);
-  sf_connection *connection;
-  sf_code code = sf_connection_pool_acquire(shard->connections, shard, shard->path, &connection, error);
-  if (code != SF_OK) {
-    sf_error_prefix(error, "%s", shard->name);
-    return code;
-  }
+  row_fetch fetch = {.shard = sqlite_vec_of(from), .directory = sf_shard_directory(from)};
+  if (fetch.directory != NULL && sink->omits_payloads)
+    return fetch_ids(fetch.directory, rows, count, sink, error);
+  sf_code code = SF_OK;
   for (size_t i = 0; i < count && code == SF_OK; i++)
-    code = fetch_row(connection, shard->file.row_ids[rows[i]], directory, rows[i], sink, error);
-  sf_connection_pool_release(shard->connections, connection);
+    code = fetch_row(&fetch, rows[i], sink, error);
+  if (fetch.connection != NULL)
+    sf_connection_pool_release(fetch.shard->connections, fetch.connection);
   if (code != SF_OK && code != SF_OUT_OF_MEMORY_ERROR)
-    sf_error_prefix(error, "%s", shard->name);
+    sf_error_prefix(error, "%s", fetch.shard->name);
   return code;
 }
 
