@@ -150,6 +150,8 @@ void sf_rerank_prefetch_row(const sf_request_scan *scan, size_t row) {
   enum { LINE_FLOATS = 16, MAX_LINES = 16 };
   size_t dim = scan->request->query->dim;
   size_t length = dim < LINE_FLOATS * MAX_LINES ? dim : LINE_FLOATS * MAX_LINES;
+  if (scan->segment->inverse_norms != NULL)
+    __builtin_prefetch(scan->segment->inverse_norms + row);
   for (size_t i = 0; i < length; i += LINE_FLOATS)
     __builtin_prefetch(scan->segment->vectors + row * dim + i);
 }

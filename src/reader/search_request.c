@@ -139,7 +139,9 @@ sf_code sf_search_request_start(sf_reader *reader, sf_served_snapshot *served, c
   SF_TRY(sf_search_request_route(served, request, &query, &shard_ids, &num_shards, &why, error));
   sf_code code = SF_OK;
   sf_filter *filter = NULL;
-  if (request->filter != NULL)
+  if (request->has_shard_ids)
+    code = sf_router_order(sf_served_snapshot_metadata(served)->router, query, shard_ids, num_shards, error);
+  if (code == SF_OK && request->filter != NULL)
     code = sf_filter_cache_get(reader->filters, request->filter, &filter, error);
   const sf_search_params params = {.served = served,
                                    .executor = reader->executor,

@@ -83,21 +83,33 @@ static sf_code create(const sf_router_params *params, void **state, sf_error *er
   return SF_OK;
 }
 
-static sf_code route(const sf_router_params *params, const void *state, const sf_route_request *request, size_t limit,
-                     uint32_t *shard_ids, size_t *count, sf_error *error) {
-  const double *centroid_norms = state;
-  candidate *candidates = sf_calloc(params->num_dbs, sizeof(*candidates));
+/* Sorts `count` shards by their centroids' distances: those in `from`, or with NULL all. The nearest `limit` go to `shard_ids`. */
+static sf_code sort_shards(const sf_router_params *params, const double *centroid_norms, const float *query,
+                           const uint32_t *from, size_t count, size_t limit, uint32_t *shard_ids, sf_error *error) {
+  candidate *candidates = sf_calloc(count, sizeof(*candidates));
   if (candidates == NULL)
     return sf_fail_memory(error, "distances to centroids");
-  double query_norm = sf_scoring_of_metric(params->metric)->is_normalised ? norm(request->query, params->dim) : 0;
-  for (uint32_t id = 0; id < params->num_dbs; id++)
-    candidates[id] = (candidate){distance(params, centroid_norms, request->query, query_norm, id), id};
-  qsort(candidates, params->num_dbs, sizeof(*candidates), compare_candidates);
+  double query_norm = sf_scoring_of_metric(params->metric)->is_normalised ? norm(query, params->dim) : 0;
+  for (size_t i = 0; i < count; i++) {
+    uint32_t id = from == NULL ? (uint32_t)i : from[i];
+    candidates[i] = (candidate){distance(params, centroid_norms, query, query_norm, id), id};
+  }
+  qsort(candidates, count, sizeof(*candidates), compare_candidates);
   for (size_t i = 0; i < limit; i++)
     shard_ids[i] = candidates[i].id;
-  *count = limit;
   free(candidates);
   return SF_OK;
+}
+
+static sf_code route(const sf_router_params *params, const void *state, const sf_route_request *request, size_t limit,
+                     uint32_t *shard_ids, size_t *count, sf_error *error) {
+  *count = limit;
+  return sort_shards(params, state, request->query, NULL, params->num_dbs, limit, shard_ids, error);
+}
+
+static sf_code order(const sf_router_params *params, const void *state, const float *query, uint32_t *shard_ids,
+                     size_t count, sf_error *error) {
+  return sort_shards(params, state, query, shard_ids, count, count, shard_ids, error);
 }
 
 static size_t num_centroids(const sf_routing_config *config, uint32_t num_dbs) {
@@ -116,4 +128,5 @@ const sf_routing_strategy sf_cluster_strategy = {
     .create = create,
     .free = free,
     .route = route,
+    .order = order,
 };

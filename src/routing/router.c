@@ -59,3 +59,11 @@ sf_code sf_router_route(const sf_router *router, const sf_route_request *request
   size_t limit = probes < params->num_dbs ? (size_t)probes : params->num_dbs;
   return router->strategy->route(params, router->state, request, limit, shard_ids, count, error);
 }
+
+sf_code sf_router_order(const sf_router *router, const float *query, uint32_t *shard_ids, size_t count,
+                        sf_error *error) {
+  const sf_routing_strategy *strategy = router->strategy;
+  if (strategy->order == NULL || count < 2)
+    return SF_OK;
+  return strategy->order(&router->params, router->state, query, shard_ids, count, error);
+}

@@ -15,4 +15,9 @@ void sf_router_free(sf_router *router); /* NULL is allowed */
 sf_code sf_router_route(const sf_router *router, const sf_route_request *request, uint32_t *shard_ids, size_t *count,
                         sf_error *error);
 
+/* Sorts shards that were named into the order in which they are best searched; leaves them as they are where the strategy knows
+ * none. The results are the same in any order. */
+sf_code sf_router_order(const sf_router *router, const float *query, uint32_t *shard_ids, size_t count,
+                        sf_error *error);
+
 #endif

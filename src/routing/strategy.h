@@ -68,6 +68,10 @@ typedef struct sf_routing_strategy {
    * num_dbs. The request names no shard ids. */
   sf_code (*route)(const sf_router_params *params, const void *state, const sf_route_request *request, size_t limit,
                    uint32_t *shard_ids, size_t *count, sf_error *error);
+  /* Sorts shards that a request names: first those that most likely have the nearest rows, since the search of the others is shorter
+   * then. */
+  sf_code (*order)(const sf_router_params *params, const void *state, const float *query, uint32_t *shard_ids,
+                   size_t count, sf_error *error);
 } sf_routing_strategy;
 
 #define SF_NUM_STRATEGIES ((unsigned)SF_SHARDING_CEL + 1)
