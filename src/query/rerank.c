@@ -156,23 +156,25 @@ void sf_rerank_prefetch_row(const sf_request_scan *scan, size_t row) {
     __builtin_prefetch(scan->segment->vectors + row * dim + i);
 }
 
-static sf_code add_prefetched_rows(sf_request_scan *scan) {
-  scan->request->account.num_float32 += scan->num_prefetched;
-  for (size_t i = 0; i < scan->num_prefetched; i++)
-    SF_TRY(add_row(scan, sf_rerank_find_distance(scan, scan->prefetched[i]), scan->prefetched[i]));
-  scan->num_prefetched = 0;
-  sf_rerank_prune_some(scan);
-  return SF_OK;
+/* The row that was prefetched first. */
+static sf_code add_prefetched_row(sf_request_scan *scan) {
+  size_t row = scan->prefetched[scan->first_prefetched];
+  scan->first_prefetched = (scan->first_prefetched + 1) % SF_MAX_PREFETCHED_ROWS;
+  scan->num_prefetched--;
+  scan->request->account.num_float32++;
+  return add_row(scan, sf_rerank_find_distance(scan, row), row);
 }
 
-/* They are compared once there is no room for more, by when they have come from memory. */
+/* Each is compared once there is no room for more, by when it has come from memory, while those after it are on their way. */
 sf_code sf_rerank_add_rows(sf_request_scan *scan, size_t begin, const uint16_t *offsets, size_t count) {
   for (size_t i = 0; i < count; i++) {
+    size_t row = begin + offsets[i];
     if (scan->num_prefetched == SF_MAX_PREFETCHED_ROWS)
-      SF_TRY(add_prefetched_rows(scan));
-    sf_rerank_prefetch_row(scan, begin + offsets[i]);
-    scan->prefetched[scan->num_prefetched++] = begin + offsets[i];
+      SF_TRY(add_prefetched_row(scan));
+    sf_rerank_prefetch_row(scan, row);
+    scan->prefetched[(scan->first_prefetched + scan->num_prefetched++) % SF_MAX_PREFETCHED_ROWS] = row;
   }
+  sf_rerank_prune_some(scan);
   return SF_OK;
 }
 
@@ -207,7 +209,8 @@ sf_code sf_request_scan_begin(sf_request_scan *scan, sf_scan_request *request, c
 }
 
 static sf_code score_rest(sf_request_scan *scan) {
-  SF_TRY(add_prefetched_rows(scan));
+  while (scan->num_prefetched > 0)
+    SF_TRY(add_prefetched_row(scan));
   prune(scan);
   sf_request_scan_exchange_thresholds(scan);
   sf_candidates_drop_above(&scan->candidates, scan->distance_threshold);

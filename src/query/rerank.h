@@ -33,6 +33,7 @@ typedef struct sf_request_scan {
   sf_candidates candidates;                  /* the re-rank queue */
   size_t next_prune;                         /* how many of them make pruning worth it */
   size_t prefetched[SF_MAX_PREFETCHED_ROWS]; /* rows that the quantized pass let through, on their way from memory */
+  size_t first_prefetched;                   /* where the first of them is: those after it may go on at the beginning */
   size_t num_prefetched;
   sf_quantized_pass quantized;
   size_t num_compared;    /* rows that the quantized pass compared */

@@ -102,6 +102,14 @@ static void assert_order(sf_metric metric, const double *centroids, const float 
   const sf_route_request request = {.query = query};
   assert_int_equal(route(router, &request, shard_ids), 4);
   assert_memory_equal(shard_ids, expected, sizeof(shard_ids));
+  /* Shards that are named are put into the same order, all of them or some. */
+  uint32_t named[] = {2, 0, 3, 1};
+  assert_int_equal(sf_router_order(router, query, named, 4, NULL), SF_OK);
+  assert_memory_equal(named, expected, sizeof(named));
+  uint32_t some[] = {expected[3], expected[1]};
+  assert_int_equal(sf_router_order(router, query, some, 2, NULL), SF_OK);
+  assert_int_equal(some[0], expected[1]);
+  assert_int_equal(some[1], expected[3]);
   sf_router_free(router);
 }
 
@@ -208,6 +216,9 @@ static void named_shards_replace_routing(void **state) {
   uint32_t shard_ids[3];
   sf_route_request request = {.has_shard_ids = true, .shard_ids = named, .num_shard_ids = 8};
   assert_int_equal(route(router, &request, shard_ids), 2);
+  assert_int_equal(shard_ids[0], 2);
+  assert_int_equal(shard_ids[1], 0);
+  assert_int_equal(sf_router_order(router, NULL, shard_ids, 2, NULL), SF_OK); /* this strategy knows no better order */
   assert_int_equal(shard_ids[0], 2);
   assert_int_equal(shard_ids[1], 0);
   request.num_shard_ids = 0;
