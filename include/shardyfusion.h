@@ -25,6 +25,7 @@
 
 #include "shardyfusion/async.h"
 #include "shardyfusion/build.h"
+#include "shardyfusion/distributed.h"
 #include "shardyfusion/error.h"
 #include "shardyfusion/reader.h"
 #include "shardyfusion/search.h"

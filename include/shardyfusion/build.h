@@ -47,6 +47,13 @@ typedef struct sf_build_progress {
 /* Called periodically from the thread that adds or finishes. Return false to stop: SF_CANCELLED_ERROR. */
 typedef bool (*sf_build_callback)(const sf_build_progress *progress, void *user_data);
 
+/* What a builder does of a build: distributed.h. */
+typedef enum sf_build_role {
+  SF_BUILD_ALONE = 0,  /* all of it */
+  SF_BUILD_DRIVER = 1, /* trains and publishes; takes no rows */
+  SF_BUILD_ROUTER = 2, /* routes the rows of one partition; run_id is the driver's */
+} sf_build_role;
+
 /* Must be valid only until sf_builder_create returns. Members that are 0 or NULL have the default given here. */
 typedef struct sf_build_options {
   size_t size; /* sizeof(sf_build_options) */
@@ -83,6 +90,7 @@ typedef struct sf_build_options {
   /* Lance shards store all ids as text. If this is set and all ids are integers, the manifest records it, and this library's
    * readers return them as integers. Other readers return text. */
   bool keep_integer_ids;
+  sf_build_role role; /* with another than SF_BUILD_ALONE, keep_integer_ids is not looked at */
 } sf_build_options;
 
 #define SF_BUILD_OPTIONS_INIT SF_INITIALIZER(sf_build_options)

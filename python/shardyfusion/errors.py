@@ -4,6 +4,8 @@ Every exception has `retryable`: whether the same call may succeed later. `Shard
 `UnknownRoutingTokenError` is also a `ValueError`. Cancelled tasks raise `asyncio.CancelledError` as usual.
 """
 
+from typing import ClassVar
+
 from shardyfusion._core import (
     ConfigValidationError,
     DbAdapterError,
@@ -24,6 +26,13 @@ __all__ = [
     "PoolExhaustedError",
     "ReaderStateError",
     "S3TransientError",
+    "ShardCoverageError",
     "ShardyfusionError",
     "UnknownRoutingTokenError",
 ]
+
+
+class ShardCoverageError(ShardyfusionError):
+    """The shards that were written are not those that the snapshot must have."""
+
+    retryable: ClassVar[bool] = False

@@ -62,13 +62,7 @@ int sf_py_builder_wait(sf_py_builder *self, sf_code code, sf_operation *operatio
     code = sf_operation_result(operation, error);
   if (code == SF_OK)
     return 0;
-  PyObject *failure = sf_py_sink_take_failure(self->sink, error);
-  if (failure == NULL) {
-    sf_py_raise(sf_py_state_of((PyObject *)self), error);
-  } else {
-    PyErr_SetObject((PyObject *)Py_TYPE(failure), failure);
-    Py_DECREF(failure);
-  }
+  sf_py_raise_failure(sf_py_state_of((PyObject *)self), self->sink, error);
   return -1;
 }
 

@@ -51,6 +51,9 @@ typedef struct sf_py_builder {
 int sf_py_builder_claim(sf_py_builder *self);
 void sf_py_builder_release(sf_py_builder *self);
 
+/* (run_id, manifest_ref, num_rows, num_dbs, shards that have rows, seconds of the four phases). */
+PyObject *sf_py_builder_describe(const sf_build_result *result);
+
 /* Waits for an operation that was submitted with `code`. -1 with an exception set unless it succeeded: the exception that
  * stopped it, or its error. The operation has ended then; it is the caller's to release in either case. */
 int sf_py_builder_wait(sf_py_builder *self, sf_code code, sf_operation *operation, sf_error *error);

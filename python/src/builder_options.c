@@ -86,8 +86,9 @@ static int read_numbers(PyObject *given, sf_build_options *options) {
                                       "num_hash_bits",
                                       "seed",
                                       "max_memory_bytes",
-                                      "num_threads"};
-  enum { METRIC, STRATEGY, DIM, NUM_DBS, NUM_PROBES, ROWS, ITERATIONS, HASH_BITS, SEED, MEMORY, THREADS, COUNT };
+                                      "num_threads",
+                                      "role"};
+  enum { METRIC, STRATEGY, DIM, NUM_DBS, NUM_PROBES, ROWS, ITERATIONS, HASH_BITS, SEED, MEMORY, THREADS, ROLE, COUNT };
   unsigned long long numbers[COUNT] = {0};
   for (size_t i = 0; i < COUNT; i++) {
     if (read_number(given, names[i], &numbers[i]) < 0)
@@ -104,6 +105,7 @@ static int read_numbers(PyObject *given, sf_build_options *options) {
   options->seed = numbers[SEED];
   options->max_memory_bytes = numbers[MEMORY];
   options->num_threads = (uint32_t)numbers[THREADS];
+  options->role = (sf_build_role)numbers[ROLE];
   return 0;
 }
 

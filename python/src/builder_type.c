@@ -3,6 +3,7 @@
 #include "builder.h"
 #include "builder_options.h"
 #include "builder_rows.h"
+#include "distributed.h"
 #include "errors.h"
 #include "object.h"
 #include "s3.h"
@@ -103,7 +104,7 @@ static PyObject *describe_shard(const sf_built_shard *shard) {
 }
 
 /* (run_id, manifest_ref, num_rows, num_dbs, shards that have rows, seconds of the four phases). */
-static PyObject *describe(const sf_build_result *result) {
+PyObject *sf_py_builder_describe(const sf_build_result *result) {
   PyObject *shards = PyList_New(0);
   for (uint32_t i = 0; shards != NULL && i < result->num_dbs; i++) {
     const sf_built_shard *built = sf_build_result_shard(result, i);
@@ -135,7 +136,7 @@ static PyObject *finish(PyObject *object, PyObject *unused) {
   sf_code code = sf_builder_finish_submit(self->builder, NULL, NULL, &operation, &error);
   if (sf_py_builder_wait(self, code, operation, &error) == 0) {
     sf_build_result *result = sf_operation_take_build_result(operation);
-    outcome = describe(result);
+    outcome = sf_py_builder_describe(result);
     sf_free(result);
   }
   sf_py_builder_release_operation(operation);
@@ -245,6 +246,12 @@ static PyMethodDef methods[] = {
      "Adds rows of an array from a first row on, with iterators of ids, payloads, shard ids and contexts; returns how "
      "many were added."},
     {"finish", finish, METH_NOARGS, "Completes and publishes the snapshot; returns what was built."},
+    {"artifact", sf_py_builder_artifact, METH_NOARGS,
+     "Of a driver: the run id, the number of shards, and the routing artifact as float32 with its number of rows."},
+    {"publish", sf_py_builder_publish, METH_VARARGS,
+     "Of a driver: publishes the shards that were written elsewhere; returns what was built."},
+    {"finish_partition", sf_py_builder_finish_partition, METH_NOARGS,
+     "Of a router: completes the partition; returns its token, its number of rows and its extents."},
     {"close", close_builder, METH_NOARGS, "Ends the build; if it has not finished, removes what it wrote."},
     {NULL, NULL, 0, NULL}};
 

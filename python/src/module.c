@@ -1,6 +1,7 @@
 /* The module: its types, its state, and functions that describe the library. */
 #include "arrow_stream.h"
 #include "builder_type.h"
+#include "distributed.h"
 #include "errors.h"
 #include "open.h"
 #include "operation.h"
@@ -35,7 +36,8 @@ static int execute(PyObject *module) {
     return -1;
   if (sf_py_add_errors(module, state) < 0 || sf_py_add_results(module, state) < 0 ||
       sf_py_add_operations(module, state) < 0 || sf_py_add_sinks(module, state) < 0 ||
-      sf_py_add_readers(module, state) < 0 || sf_py_add_open(module) < 0 || sf_py_add_builders(module, state) < 0)
+      sf_py_add_readers(module, state) < 0 || sf_py_add_open(module) < 0 || sf_py_add_builders(module, state) < 0 ||
+      sf_py_add_distributed(module) < 0)
     return -1;
   return sf_py_add_arrow_streams(module, state);
 }

@@ -241,3 +241,12 @@ PyObject *sf_py_sink_take_failure(PyObject *sink, const sf_error *error) {
     return NULL;
   return exchange(sink, &sf_py_sink_credentials(sink)->failure, NULL);
 }
+
+PyObject *sf_py_raise_failure(const sf_py_state *state, PyObject *sink, const sf_error *error) {
+  PyObject *failure = sf_py_sink_take_failure(sink, error);
+  if (failure == NULL)
+    return sf_py_raise(state, error);
+  PyErr_SetObject((PyObject *)Py_TYPE(failure), failure);
+  Py_DECREF(failure);
+  return NULL;
+}

@@ -2,7 +2,7 @@
 #ifndef SF_PYTHON_S3_H
 #define SF_PYTHON_S3_H
 
-#include "python.h"
+#include "state.h"
 
 #include <shardyfusion/storage.h>
 
@@ -17,5 +17,8 @@ bool sf_py_is_providing(void);
 
 /* The exception that the credential provider raised, where that is why an operation failed: a new reference, or NULL. */
 PyObject *sf_py_sink_take_failure(PyObject *sink, const sf_error *error);
+
+/* Raises that exception, or else the error's own. Returns NULL. */
+PyObject *sf_py_raise_failure(const sf_py_state *state, PyObject *sink, const sf_error *error);
 
 #endif

@@ -56,7 +56,7 @@ sf_code sf_run_record_begin(sf_run_record *record, sf_storage *storage, const ch
 
 sf_code sf_run_record_renew(sf_run_record *record, sf_storage *storage, const sf_cancellation *cancellation,
                             sf_error *error) {
-  if (sf_monotonic_nanoseconds() - record->written_at < RENEW_AFTER_NANOSECONDS)
+  if (record->key == NULL || sf_monotonic_nanoseconds() - record->written_at < RENEW_AFTER_NANOSECONDS)
     return SF_OK;
   return write_record(record, storage, "running", NULL, cancellation, error);
 }

@@ -41,7 +41,7 @@ static sf_code begin_batches(sf_builder *builder, const sf_row_batch *batch, sf_
   builder->has_given_ids = batch->integer_ids != NULL || batch->string_ids != NULL;
   if (builder->ids_name == NULL || builder->row_word == NULL)
     return sf_fail_memory(error, "rows");
-  if (builder->has_given_ids)
+  if (builder->has_given_ids && builder->role == SF_BUILD_ALONE)
     SF_TRY(sf_unique_ids_create(builder->temporary_directory, (size_t)(builder->plan.max_memory_bytes / 8),
                                 &builder->ids, error));
   return builder->assigner != NULL || sf_build_plan_needs_training(&builder->plan)
@@ -108,7 +108,7 @@ static sf_code check_row(const checking *of, size_t slot, uint32_t thread, const
   SF_TRY(sf_row_vector(batch, number, converted, &row->vector, error));
   *source = sf_row_source(batch->ids_name, "ids");
   SF_TRY(sf_row_read_id(batch, number, (int64_t)(builder->num_rows + slot), row, error));
-  if (builder->ids != NULL)
+  if (builder->has_given_ids)
     slice->hashes[slot] = sf_unique_id_hash(row, builder->plan.format->has_string_ids_only);
   *source = sf_row_source(batch->payloads_name, "payloads");
   SF_TRY(sf_row_payload(batch, number, row, &slice->rewritten[slot], error));
@@ -237,6 +237,8 @@ sf_code sf_builder_add(sf_builder *builder, const sf_row_batch *given, sf_error 
   sf_row_batch batch;
   uint64_t started = sf_monotonic_nanoseconds();
   SF_TRY(sf_builder_check(builder, error));
+  if (builder->role == SF_BUILD_DRIVER)
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "the builder is a driver: rows are added to routers");
   double trained = builder->training_seconds;
   sf_code code = sf_row_batch_read(given, &batch, error);
   if (code == SF_OK && batch.count > 0)

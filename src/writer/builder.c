@@ -132,7 +132,7 @@ static sf_code make_new_folder(const char *above, const char *path, sf_error *er
 }
 
 /* A root that is a directory: shards are written where they belong. Of builds with one run id, one makes the folder. */
-static sf_code open_directory(sf_builder *builder, const char *staging_dir, sf_error *error) {
+sf_code sf_builder_open_directory(sf_builder *builder, const char *staging_dir, sf_error *error) {
   char *above = sf_format("%s/shards", builder->storage->root);
   builder->shards_directory = sf_format("%s/%s", builder->storage->root, builder->shards_key);
   sf_code code = above == NULL || builder->shards_directory == NULL ? sf_fail_memory(error, "path of the shards")
@@ -187,11 +187,17 @@ static sf_code prepare_builder(sf_builder *builder, const char *root, const sf_b
 }
 
 static sf_code open_builder(sf_builder *builder, const char *staging_dir, sf_error *error) {
+  if (builder->role == SF_BUILD_ROUTER) {
+    SF_TRY(sf_builder_open_router(builder, staging_dir, error));
+    return sf_build_threads_create(builder->plan.num_threads, &builder->threads, error);
+  }
   SF_TRY(look_at_runs(builder, error));
-  if (builder->storage->vtable->is_remote)
+  if (builder->role == SF_BUILD_DRIVER)
+    SF_TRY(sf_builder_open_driver(builder, error));
+  else if (builder->storage->vtable->is_remote)
     SF_TRY(open_remote(builder, staging_dir, error));
   else
-    SF_TRY(open_directory(builder, staging_dir, error));
+    SF_TRY(sf_builder_open_directory(builder, staging_dir, error));
   SF_TRY(sf_run_record_begin(&builder->record, builder->storage, builder->run_id, builder->s3_prefix,
                              builder->cancellation, error));
   return sf_build_threads_create(builder->plan.num_threads, &builder->threads, error);
@@ -204,6 +210,7 @@ static sf_code make_builder(const char *root, const sf_build_options *options, s
   if (builder == NULL)
     return sf_fail_memory(error, "builder");
   *builder = (sf_builder){.process = sf_process_id(),
+                          .role = options->role,
                           .staging.lock = -1,
                           .log = {.callback = options->log, .user_data = options->log_user_data},
                           .progress = options->progress,
@@ -331,7 +338,7 @@ static void abort_uploads(const sf_builder *builder, const sf_cancellation *canc
 /* Only what can be there: who interrupts a build waits for each request. The manifest first: none refers to what is gone. */
 static sf_code remove_written(const sf_builder *builder, const sf_cancellation *cancellation, sf_error *error) {
   bool is_remote = builder->storage->vtable->is_remote;
-  bool has_uploaded = is_remote && builder->state.phase >= SF_BUILD_FINISHING;
+  bool has_uploaded = is_remote && (builder->state.phase >= SF_BUILD_FINISHING || builder->role == SF_BUILD_DRIVER);
   if (builder->driver.manifest_folder != NULL)
     SF_TRY(sf_storage_remove_all(builder->storage, builder->driver.manifest_folder, cancellation, error));
   if (has_uploaded || (!is_remote && builder->shards_directory != NULL))
@@ -368,6 +375,7 @@ static void free_slice(sf_build_slice *slice) {
 
 static void free_rows(sf_builder *builder) {
   sf_worker_pool_free(builder->workers);
+  sf_partition_writer_free(builder->partition);
   free(builder->scratch);
   sf_assigner_free(builder->assigner);
   sf_unique_ids_free(builder->ids);

@@ -12,6 +12,7 @@
 #include "writer/assign.h"
 #include "writer/driver.h"
 #include "writer/new_folders.h"
+#include "writer/partition_file.h"
 #include "writer/routing_check.h"
 #include "writer/spool.h"
 #include "writer/staging.h"
@@ -30,6 +31,7 @@ typedef struct sf_build_slice {
 
 struct sf_builder {
   long process;
+  sf_build_role role;
   sf_build_plan plan;
   sf_storage *storage;
   sf_log log;
@@ -45,10 +47,11 @@ struct sf_builder {
   sf_executor *executor;
   const sf_cancellation *cancellation; /* of the operation under way; NULL: none */
 
-  sf_assigner *assigner;   /* NULL: not before the first rows, or centroids are yet to be trained */
-  uint32_t *scratch;       /* num_dbs for each thread */
-  sf_worker_pool *workers; /* as long as the assigner */
-  sf_unique_ids *ids;      /* NULL: rows are numbered */
+  sf_assigner *assigner;          /* NULL: not before the first rows, or centroids are yet to be trained */
+  uint32_t *scratch;              /* num_dbs for each thread */
+  sf_worker_pool *workers;        /* as long as the assigner */
+  sf_partition_writer *partition; /* of a router: instead of workers */
+  sf_unique_ids *ids;             /* NULL: rows are numbered */
   bool has_given_ids;
   bool has_string_ids; /* of some row */
   sf_build_slice slice;
@@ -78,6 +81,15 @@ struct sf_builder {
 
 /* Fails where the builder can't be used: it has failed or finished, or is another process's. */
 sf_code sf_builder_check(const sf_builder *builder, sf_error *error);
+
+/* Opens the storage for a driver or a router (split_build.c). */
+sf_code sf_builder_open_driver(sf_builder *builder, sf_error *error);
+sf_code sf_builder_open_router(sf_builder *builder, const char *staging_dir, sf_error *error);
+/* Opens a root that is a directory: makes the run's folder (builder.c). */
+sf_code sf_builder_open_directory(sf_builder *builder, const char *staging_dir, sf_error *error);
+
+/* Publishes what the pool of workers has: describes it, checks the routing, stores manifest and pointer (finish.c). */
+sf_code sf_builder_publish_workers(sf_builder *builder, sf_build_result **result, sf_error *error);
 
 /* Reports the progress; fails with SF_CANCELLED_ERROR where the callback stops it. */
 sf_code sf_builder_report_progress(sf_builder *builder, sf_error *error);

@@ -121,7 +121,7 @@ static void complete_record(sf_builder *builder) {
                    failure.message);
 }
 
-static sf_code publish(sf_builder *builder, sf_build_result **result, sf_error *error) {
+sf_code sf_builder_publish_workers(sf_builder *builder, sf_build_result **result, sf_error *error) {
   sf_driver *driver = &builder->driver;
   builder->state.phase = SF_BUILD_PUBLISHING;
   SF_TRY(sf_builder_report_progress(builder, error));
@@ -145,7 +145,7 @@ static sf_code finish(sf_builder *builder, sf_build_result **result, sf_error *e
   builder->finishing_seconds = seconds_since(started) - (builder->training_seconds - trained);
   started = sf_monotonic_nanoseconds();
   if (code == SF_OK)
-    code = publish(builder, &described, error);
+    code = sf_builder_publish_workers(builder, &described, error);
   if (code == SF_OK) {
     described->publishing_seconds = seconds_since(started);
     *result = described;
@@ -157,6 +157,8 @@ static sf_code finish(sf_builder *builder, sf_build_result **result, sf_error *e
 
 sf_code sf_builder_finish(sf_builder *builder, sf_build_result **result, sf_error *error) {
   SF_TRY(sf_builder_check(builder, error));
+  if (builder->role != SF_BUILD_ALONE)
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "the builder is one of several: only one that is alone finishes");
   return finish(builder, result, error);
 }
 

@@ -39,7 +39,7 @@ static sf_code allocate(sf_worker_pool *pool, sf_error *error) {
     return sf_fail_memory(error, "shards");
   for (uint32_t id = 0; id < plan->num_dbs; id++)
     pool->results[id].db_id = id;
-  if (fits_in_memory(plan))
+  if (pool->params.is_elsewhere || fits_in_memory(plan))
     return SF_OK;
   return sf_spool_create(pool->params.staging_directory, plan->num_dbs, plan->dim, (size_t)(plan->max_memory_bytes / 4),
                          &pool->spool, error);
@@ -79,6 +79,12 @@ const sf_shard_result *sf_worker_pool_results(const sf_worker_pool *pool) {
 
 const uint64_t *sf_worker_pool_rows(const sf_worker_pool *pool) {
   return pool->num_rows;
+}
+
+void sf_worker_pool_adopt(sf_worker_pool *pool, const sf_shard_result *results, const uint64_t *shard_rows) {
+  SF_ASSERT(pool->params.is_elsewhere);
+  memcpy(pool->results, results, pool->num_dbs * sizeof(*results));
+  memcpy(pool->num_rows, shard_rows, pool->num_dbs * sizeof(*shard_rows));
 }
 
 static sf_code open_worker(sf_worker_pool *pool, uint32_t db_id, sf_error *error) {

@@ -21,6 +21,7 @@ typedef struct sf_worker_pool_params {
   const char *run_key;           /* "shards/run_id=…" */
   const char *directory;         /* the run's shards on this machine: see sf_worker_params */
   const char *staging_directory; /* for temporary files */
+  bool is_elsewhere;             /* the shards are written by others: no rows are added */
 } sf_worker_pool_params;
 
 sf_code sf_worker_pool_create(const sf_worker_pool_params *params, sf_worker_pool **pool, sf_error *error);
@@ -37,6 +38,9 @@ typedef bool (*sf_worker_pool_callback)(uint32_t shards_done, uint32_t shards_to
 /* Finishes all workers. */
 sf_code sf_worker_pool_finish(sf_worker_pool *pool, sf_worker_pool_callback callback, void *user_data,
                               const sf_cancellation *cancellation, sf_error *error);
+
+/* Takes what workers elsewhere returned: `results` and `shard_rows`, num_dbs each, by db_id. */
+void sf_worker_pool_adopt(sf_worker_pool *pool, const sf_shard_result *results, const uint64_t *shard_rows);
 
 /* What the workers returned, num_dbs by db_id; an empty shard has a result without rows. Once the pool is finished. */
 const sf_shard_result *sf_worker_pool_results(const sf_worker_pool *pool);

@@ -2,12 +2,27 @@
 #include "base/memory.h"
 #include "writer/builder.h"
 
+/* What a router has instead of workers. */
+static sf_code begin_partition(sf_builder *builder, sf_error *error) {
+  const sf_partition_writer_params params = {.storage = builder->storage,
+                                             .run_id = builder->run_id,
+                                             .staging_directory = builder->staging.path,
+                                             .num_dbs = builder->plan.num_dbs,
+                                             .dim = builder->plan.dim,
+                                             .max_bytes = (size_t)(builder->plan.max_memory_bytes / 2)};
+  return sf_partition_writer_create(&params, &builder->partition, error);
+}
+
 sf_code sf_builder_begin_rows(sf_builder *builder, sf_error *error) {
+  if (builder->role == SF_BUILD_DRIVER)
+    return SF_OK;
   SF_TRY(sf_assigner_create(&builder->plan, &builder->assigner, error));
   builder->scratch =
       sf_calloc((size_t)sf_build_threads_size(builder->threads) * builder->plan.num_dbs, sizeof(uint32_t));
   if (builder->scratch == NULL)
     return sf_fail_memory(error, "rows");
+  if (builder->role == SF_BUILD_ROUTER)
+    return begin_partition(builder, error);
   const sf_worker_pool_params params = {.plan = &builder->plan,
                                         .threads = builder->threads,
                                         .storage = builder->storage,
@@ -24,7 +39,15 @@ sf_code sf_builder_write_rows(sf_builder *builder, const sf_shard_row *rows, con
                                 shard_ids[i], error));
     builder->has_string_ids |= rows[i].id_type == SF_ID_STRING;
   }
-  SF_TRY(sf_worker_pool_add(builder->workers, rows, shard_ids, count, error));
+  const sf_partition_rows routed = {.rows = rows,
+                                    .shard_ids = shard_ids,
+                                    .hashes = builder->has_given_ids ? builder->slice.hashes : NULL,
+                                    .first = builder->num_rows,
+                                    .count = count};
+  if (builder->role == SF_BUILD_ROUTER)
+    SF_TRY(sf_partition_writer_add(builder->partition, &routed, error));
+  else
+    SF_TRY(sf_worker_pool_add(builder->workers, rows, shard_ids, count, error));
   builder->state.phase = SF_BUILD_WRITING;
   builder->state.rows += count;
   return SF_OK;

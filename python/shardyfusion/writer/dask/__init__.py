@@ -1,0 +1,7 @@
+"""Writing snapshots with Dask: `write_sharded`."""
+
+from shardyfusion.writer.dask.vector_writer import write_sharded
+
+write_vector_sharded = write_sharded
+
+__all__ = ["write_sharded", "write_vector_sharded"]

@@ -1,0 +1,31 @@
+"""Writing a Spark DataFrame as a snapshot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shardyfusion.writer import _driver
+from shardyfusion.writer.spark._engine import SparkEngine
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from shardyfusion.manifest import BuildResult
+    from shardyfusion.vector.config import VectorColumnInput, VectorShardedWriteConfig, VectorWriteOptions
+
+__all__ = ["write_sharded"]
+
+
+def write_sharded(
+    df: DataFrame,
+    config: VectorShardedWriteConfig,
+    input: VectorColumnInput,
+    options: VectorWriteOptions | None = None,
+) -> BuildResult:
+    """Writes a Spark DataFrame as a snapshot, and makes it the live one of its root.
+
+    `input` names the columns; `id_col` is required. All executors must reach the root: object storage, or a directory that they
+    share. Until the snapshot is published, and if anything fails, the root is unchanged. An invalid row is a
+    `ConfigValidationError` that names its partition, its id and the reason. Spark Connect is supported.
+    """
+    return _driver.write(SparkEngine(df), config, input, options)

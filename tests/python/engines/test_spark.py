@@ -1,0 +1,58 @@
+"""Spark writes snapshots."""
+
+import os
+import sys
+
+import pytest
+from engine_cases import EngineCases
+from rows import columns, config, table
+
+pytest.importorskip("pyspark", reason="no wheel of pyspark for this Python")
+
+from pyspark.sql import SparkSession  # noqa: E402
+from shardyfusion.writer.spark import write_sharded  # noqa: E402
+from shardyfusion.writer.spark._engine import SparkEngine  # noqa: E402
+
+
+class Spark:
+    write = staticmethod(write_sharded)
+    wrap = SparkEngine
+
+    def __init__(self, session):
+        self.session = session
+
+    def frame(self, rows):
+        kinds = "id {}, vec array<{}>, colour string, size double, shard long, tenant string".format(
+            "string" if str(rows.schema.field("id").type) == "string" else "long",
+            "double" if "double" in str(rows.schema.field("vec").type) else "float",
+        )
+        for name in rows.column_names[6:]:
+            kinds += f", {name} " + {"bool": "boolean", "string": "string", "int64": "long"}[str(rows.schema.field(name).type)]
+        data = list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+        return self.session.createDataFrame(data, kinds)
+
+
+@pytest.fixture(scope="session")
+def engine():
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.path.dirname(__file__), os.environ.get("PYTHONPATH")]))
+    session = (
+        SparkSession.builder.master("local[2,3]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.driver.memory", "1g")
+        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "100")
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("OFF")
+    yield Spark(session)
+    session.stop()
+
+
+class TestSpark(EngineCases):
+    def test_jobs_are_described_and_the_description_is_restored(self, engine, tmp_path):
+        context = engine.session.sparkContext
+        context.setJobDescription("mine")
+        write_sharded(engine.frame(table(100)), config(tmp_path / "root"), columns())
+        assert context.getLocalProperty("spark.job.description") == "mine"
+        context.setLocalProperty("spark.job.description", None)
