@@ -4,8 +4,6 @@ Every exception has `retryable`: whether the same call may succeed later. `Shard
 `UnknownRoutingTokenError` is also a `ValueError`. Cancelled tasks raise `asyncio.CancelledError` as usual.
 """
 
-from typing import ClassVar
-
 from shardyfusion._core import (
     ConfigValidationError,
     DbAdapterError,
@@ -35,4 +33,4 @@ __all__ = [
 class ShardCoverageError(ShardyfusionError):
     """The shards that were written are not those that the snapshot must have."""
 
-    retryable: ClassVar[bool] = False
+    retryable = False

@@ -6,6 +6,13 @@ shard's pieces of all partition files. What a task returned counts, and only tha
 name of its own. So nothing has to be shuffled by the engine, and no task holds more than a bounded part of a shard.
 """
 
+# The engines, pyarrow and pandas have no types, or are not installed where these are checked.
+# mypy: disable-error-code="no-untyped-call,attr-defined"
+# pyright: reportMissingImports=false, reportMissingTypeStubs=false, reportMissingModuleSource=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportPrivateImportUsage=false, reportUnknownLambdaType=false
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import copy
@@ -30,7 +37,7 @@ from shardyfusion.writer import _worker
 from shardyfusion.writer._worker import Columns, Context, EqualIds, Partition, ShardTask, WrittenShard
 
 if TYPE_CHECKING:
-    import pyarrow
+    import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     Batches = Iterator[pyarrow.RecordBatch]
     PartitionFunction = Callable[[Batches, int], bytes]
@@ -289,7 +296,7 @@ class _Run:
             if task.db_id >= 0:
                 shard_rows[task.db_id] = task.num_rows
         samples = b"".join(shard.sample for shard in winners)
-        return self.builder.publish([tuple(shard)[:5] for shard in winners], shard_rows.tobytes(), samples)
+        return self.builder.publish([shard.for_core() for shard in winners], shard_rows.tobytes(), samples)
 
     def write(self) -> BuildResult:
         clock = _Clock()
@@ -327,13 +334,13 @@ def _tell(reporter: Reporter, result: BuildResult) -> None:
     for shard in result.winners:
         fields = {"db_id": shard.db_id, "row_count": shard.row_count}
         reporter.emit(MetricEvent.VECTOR_SHARD_WRITE_COMPLETED, fields)
-    fields = {
+    summary = {
         "run_id": result.run_id,
         "total_vectors": result.stats.rows_written,
         "num_shards": len(result.winners),
         "duration_ms": float(result.stats.durations.total_ms),
     }
-    reporter.emit(MetricEvent.VECTOR_WRITE_COMPLETED, fields)
+    reporter.emit(MetricEvent.VECTOR_WRITE_COMPLETED, summary)
 
 
 def write(

@@ -4,6 +4,13 @@ A task returns plain values, pickled. An error that would come again is a value,
 pass on only the text of an exception.
 """
 
+# The engines, pyarrow and pandas have no types, or are not installed where these are checked.
+# mypy: disable-error-code="no-untyped-call,attr-defined"
+# pyright: reportMissingImports=false, reportMissingTypeStubs=false, reportMissingModuleSource=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportPrivateImportUsage=false, reportUnknownLambdaType=false
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import pickle
@@ -22,7 +29,7 @@ from shardyfusion.rate_limiter import TokenBucket
 
 if TYPE_CHECKING:
     import numpy
-    import pyarrow
+    import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 _ROUTER = 2
 _MAX_TRIES = 3
@@ -82,7 +89,7 @@ class ShardTask(NamedTuple):
 
 
 class WrittenShard(NamedTuple):
-    """What became of a `ShardTask`."""
+    """What became of a `ShardTask`. `sample` is the vector of a row."""
 
     db_id: int
     attempt: int
@@ -90,6 +97,10 @@ class WrittenShard(NamedTuple):
     num_bytes: int
     checkpoint_id: str
     sample: bytes
+
+    def for_core(self) -> tuple[int, int, int, int, str]:
+        """Returns what the extension takes."""
+        return self.db_id, self.attempt, self.num_rows, self.num_bytes, self.checkpoint_id
 
 
 class EqualIds(NamedTuple):
@@ -187,7 +198,7 @@ def _named(error: ShardyfusionError, partition: int, rows: _LastRows) -> Shardyf
 
 
 def _add_rows(builder: _core.Builder, context: Context, schema: pyarrow.Schema, rows: _LastRows) -> None:
-    import pyarrow
+    import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     columns = context.columns
     limit = context.max_writes_per_second
@@ -266,7 +277,7 @@ class Sample(NamedTuple):
 def _matrix(column: Any, dim: int) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
     """Returns the vectors of a column that have the right dimension, and their rows. Others are found when they are routed."""
     import numpy
-    import pyarrow
+    import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     lists: Any = column.storage if isinstance(column, pyarrow.ExtensionArray) else column
     if pyarrow.types.is_fixed_size_list(lists.type):
@@ -284,15 +295,16 @@ def _matrix(column: Any, dim: int) -> tuple[numpy.ndarray[Any, Any], numpy.ndarr
 def sample_keys(ids: Any, seed: int) -> numpy.ndarray[Any, Any]:
     """Returns a number from 0 to 2⁶⁴ − 1 for each id of a column: the same wherever the row lies."""
     import numpy
-    import pandas
+    import pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     values = ids.to_numpy(zero_copy_only=False)
-    keys = pandas.util.hash_array(values, categorize=False).astype(numpy.uint64)
+    keys: Any = pandas.util.hash_array(values, categorize=False).astype(numpy.uint64)
     # The finalizer of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
     keys = keys + numpy.uint64((seed * 0x9E3779B97F4A7C15 + 1) % 2**64)
     keys = (keys ^ (keys >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
     keys = (keys ^ (keys >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
-    return keys ^ (keys >> numpy.uint64(31))
+    mixed: numpy.ndarray[Any, Any] = keys ^ (keys >> numpy.uint64(31))
+    return mixed
 
 
 def _sample(

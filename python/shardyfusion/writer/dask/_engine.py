@@ -1,5 +1,12 @@
 """Dask as an engine: partitions are those of a DataFrame, tasks are delayed calls on the scheduler in use."""
 
+# The engines, pyarrow and pandas have no types, or are not installed where these are checked.
+# mypy: disable-error-code="no-untyped-call,attr-defined"
+# pyright: reportMissingImports=false, reportMissingTypeStubs=false, reportMissingModuleSource=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportPrivateImportUsage=false, reportUnknownLambdaType=false
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import json
@@ -8,23 +15,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import dask
-import pandas
-import pyarrow
+import dask  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError
 from shardyfusion.writer._worker import failed
 
 if TYPE_CHECKING:
-    import dask.dataframe
+    import dask.dataframe  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     from shardyfusion.writer._driver import PartitionFunction
 
 _RETRIES = 2
 
 
-def _vectors_of_texts(column: pandas.Series[Any]) -> Any:
+def _vectors_of_texts(column: Any) -> Any:
     """Returns lists of numbers from texts that look like them: Dask's conversion of objects to strings makes these."""
     texts = column.tolist()
     try:
@@ -43,7 +50,7 @@ def _as_json(text: str) -> str:
     return "[" + ", ".join(repr(float(number)) for number in text.strip("[] \n").split()) + "]"
 
 
-def _table(part: pandas.DataFrame, vector: str) -> pyarrow.Table:
+def _table(part: Any, vector: str) -> pyarrow.Table:
     if pandas.api.types.is_string_dtype(part[vector].dtype) and len(part) > 0 and isinstance(part[vector].iloc[0], str):
         part = part.assign(**{vector: pandas.Series(_vectors_of_texts(part[vector]), index=part.index, dtype=object)})
     try:
@@ -52,7 +59,7 @@ def _table(part: pandas.DataFrame, vector: str) -> pyarrow.Table:
         raise ConfigValidationError(f"expected columns of one type each, found others: {error}") from None
 
 
-def _on_partition(part: pandas.DataFrame, columns: list[str], function: PartitionFunction, number: int) -> bytes:
+def _on_partition(part: Any, columns: list[str], function: PartitionFunction, number: int) -> bytes:
     try:
         batches = iter(_table(part[columns], columns[0]).to_batches())
     except ConfigValidationError as error:

@@ -1,13 +1,20 @@
 """Ray as an engine: partitions are the blocks of a Dataset, tasks are remote functions."""
 
+# The engines, pyarrow and pandas have no types, or are not installed where these are checked.
+# mypy: disable-error-code="no-untyped-call,attr-defined"
+# pyright: reportMissingImports=false, reportMissingTypeStubs=false, reportMissingModuleSource=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportPrivateImportUsage=false, reportUnknownLambdaType=false
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import pyarrow
-import ray
-import ray.data
+import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import ray  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import ray.data  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 if TYPE_CHECKING:
     from shardyfusion.writer._driver import PartitionFunction
@@ -29,12 +36,12 @@ class _OnBlock:
 def _block_number() -> int:
     """Returns the number of the running task: which of the input's tasks the block is from."""
     try:
-        from ray.data._internal.execution.interfaces.task_context import TaskContext
+        from ray.data._internal.execution.interfaces.task_context import TaskContext  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
         context = TaskContext.get_current()
     except (ImportError, AttributeError):
         return 0
-    return 0 if context is None else context.task_idx
+    return 0 if context is None else int(context.task_idx)
 
 
 def _plain(block: pyarrow.Table) -> pyarrow.Table:
@@ -56,10 +63,10 @@ class RayEngine:
         self._dataset = dataset
 
     def columns(self) -> Sequence[str]:
-        return self._dataset.columns() or []
+        return list(self._dataset.columns() or [])
 
     def count(self) -> int:
-        return self._dataset.count()
+        return int(self._dataset.count())
 
     def map_partitions(self, columns: list[str], function: PartitionFunction, description: str) -> list[bytes]:
         selected = self._dataset.select_columns(columns)
@@ -72,7 +79,7 @@ class RayEngine:
     def run(self, function: Callable[[Any], bytes], tasks: Sequence[Any], description: str) -> list[bytes]:
         remote = ray.remote(_call).options(name=description)
         shared = ray.put(function)
-        return ray.get([remote.remote(shared, task) for task in tasks])
+        return list(ray.get([remote.remote(shared, task) for task in tasks]))
 
 
 def _call(function: Callable[[Any], bytes], task: Any) -> bytes:

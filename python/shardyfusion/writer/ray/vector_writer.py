@@ -1,5 +1,12 @@
 """Writing a Ray Dataset as a snapshot."""
 
+# The engines, pyarrow and pandas have no types, or are not installed where these are checked.
+# mypy: disable-error-code="no-untyped-call,attr-defined"
+# pyright: reportMissingImports=false, reportMissingTypeStubs=false, reportMissingModuleSource=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportPrivateImportUsage=false, reportUnknownLambdaType=false
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -8,7 +15,7 @@ from shardyfusion.writer import _driver
 from shardyfusion.writer.ray._engine import RayEngine
 
 if TYPE_CHECKING:
-    import ray.data
+    import ray.data  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     from shardyfusion.manifest import BuildResult
     from shardyfusion.vector.config import VectorColumnInput, VectorShardedWriteConfig, VectorWriteOptions

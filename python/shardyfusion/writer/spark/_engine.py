@@ -1,18 +1,25 @@
 """Spark as an engine: partitions are those of a DataFrame, and tasks are the partitions of a range of numbers. All of it goes by
 `mapInArrow`, which classic sessions and Spark Connect have."""
 
+# The engines, pyarrow and pandas have no types, or are not installed where these are checked.
+# mypy: disable-error-code="no-untyped-call,attr-defined"
+# pyright: reportMissingImports=false, reportMissingTypeStubs=false, reportMissingModuleSource=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportPrivateImportUsage=false, reportUnknownLambdaType=false
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import pyarrow
-from pyspark import TaskContext
-from pyspark.sql import functions
+import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from pyspark import TaskContext  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from pyspark.sql import functions  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, SparkSession  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     from shardyfusion.writer._driver import PartitionFunction
 
@@ -75,11 +82,11 @@ class SparkEngine:
         self._session = frame.sparkSession
 
     def columns(self) -> Sequence[str]:
-        return self._frame.columns
+        return list(self._frame.columns)
 
     def count(self) -> int:
         with _described(self._session, "shardyfusion: count rows"):
-            return self._frame.count()
+            return int(self._frame.count())
 
     def map_partitions(self, columns: list[str], function: PartitionFunction, description: str) -> list[bytes]:
         selected = self._frame.select(*[functions.col("`" + name.replace("`", "``") + "`") for name in columns])
