@@ -137,7 +137,8 @@ BAD_FILTERS = {
     "payload": "1:1: an expression that is a bool",
     "1 + 1": "1:3: an expression that is a bool",
     "lang == 'en'": "1:1: undeclared reference to 'lang'",
-    "row.price > 1": "1:1: undeclared reference to 'row'",
+    "row.price > 1": "1:1: undeclared reference to 'row': expected id or payload, whose members are payload.name; other columns",
+    "payload.n > 1 && has(row.n)": "1:22: undeclared reference to 'row': expected id or payload",
     "payload.lang.matches('(')": "",
     "": "",
 }

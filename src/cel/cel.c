@@ -74,7 +74,7 @@ sf_code sf_cel_compile(const char *expression, size_t length, const sf_cel_decla
   if (code == SF_OK)
     code = sf_cel_parse(compiled->source, length, &compiled->arena, &compiled->root, error);
   if (code == SF_OK)
-    code = sf_cel_resolve(compiled, declarations, num_declarations, lenient, error);
+    code = sf_cel_resolve(compiled, declarations, num_declarations, options, error);
   if (code == SF_OK && !lenient)
     code = sf_cel_check(compiled, options != NULL && options->expects_bool, error);
   if (code == SF_OK)

@@ -68,6 +68,7 @@ typedef struct sf_cel_program sf_cel_program; /* immutable: any thread */
 typedef struct sf_cel_options {
   bool skip_type_check; /* parse and resolve only; types are found out when evaluating */
   bool expects_bool;    /* an expression whose type can't be bool is refused */
+  const char *known;    /* said after a name that nothing has, of the names that there are; NULL: nothing */
 } sf_cel_options;
 
 /*

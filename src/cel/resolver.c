@@ -21,6 +21,7 @@ typedef struct resolver_state {
   const sf_cel_declaration *declarations;
   size_t num_declarations;
   bool lenient;
+  const char *known; /* of the options */
   sf_error *error;
 } resolver_state;
 
@@ -101,8 +102,9 @@ static sf_code resolve_identifier(resolver_state *resolver, const local_scope *s
   if (declaration == NULL && !resolver->lenient) {
     char excerpt[SF_CEL_EXCERPT_BYTES];
     if (!names_type)
-      return sf_cel_fail(resolver->error, node->position, "undeclared reference to '%s'",
-                         sf_cel_excerpt(name, excerpt));
+      return sf_cel_fail(resolver->error, node->position, "undeclared reference to '%s'%s%s",
+                         sf_cel_excerpt(name, excerpt), resolver->known != NULL ? ": " : "",
+                         resolver->known != NULL ? resolver->known : "");
     become_type(node, type);
     return SF_OK;
   }
@@ -219,11 +221,12 @@ static sf_code resolve(resolver_state *resolver, const local_scope *scope, sf_ce
 }
 
 sf_code sf_cel_resolve(sf_cel_program *program, const sf_cel_declaration *declarations, size_t num_declarations,
-                       bool lenient, sf_error *error) {
+                       const sf_cel_options *options, sf_error *error) {
   resolver_state resolver = {.program = program,
                              .declarations = declarations,
                              .num_declarations = num_declarations,
-                             .lenient = lenient,
+                             .lenient = options != NULL && options->skip_type_check,
+                             .known = options != NULL ? options->known : NULL,
                              .error = error};
   return resolve(&resolver, NULL, program->root);
 }

@@ -25,7 +25,9 @@ static sf_code name_filter(sf_code code, sf_error *error) {
 }
 
 static sf_code compile_program(const sf_filter *filter, sf_cel_program **program, sf_error *error) {
-  const sf_cel_options options = {.expects_bool = true};
+  const sf_cel_options options = {
+      .expects_bool = true,
+      .known = "expected id or payload, whose members are payload.name; other columns of a dataset can't be used"};
   return sf_cel_compile(filter->expression, strlen(filter->expression), declarations, NUM_DECLARATIONS, &options,
                         program, error);
 }
