@@ -70,6 +70,8 @@ static sf_code write_file(void *context, const sf_folder *folder, const sf_cance
 static sf_cached_file cached_file(block_access *access) {
   return (sf_cached_file){.place = access->file->place,
                           .name = access->file->name,
+                          .suffix = access->file->suffix,
+                          .max_files = access->file->max_files,
                           .num_bytes = access->length,
                           .context = access,
                           .map = map_file,

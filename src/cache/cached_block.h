@@ -24,6 +24,8 @@ void *sf_block_allocate(size_t length);
 typedef struct sf_block_file {
   sf_cache_place place; /* cache_dir NULL: nothing is kept */
   const char *name;     /* in the folder */
+  const char *suffix;   /* these two as in an sf_cached_file */
+  size_t max_files;
   void *context;
   /* Whether the block, of which no byte is trusted, is whole and the one that is wanted. */
   bool (*read)(void *context, const void *bytes, size_t length);

@@ -4,6 +4,10 @@
 #include "cache/cache_folder.h"
 #include "cache/cache_limit.h"
 
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
 sf_code sf_cached_file_map(const sf_cached_file *file, bool *usable, sf_error *error) {
   const sf_cache_place *place = &file->place;
   sf_cache_folder folder;
@@ -20,6 +24,54 @@ sf_code sf_cached_file_map(const sf_cached_file *file, bool *usable, sf_error *e
   return code;
 }
 
+/* Files of one kind in a folder. */
+typedef struct file_count {
+  const char *suffix;
+  size_t count;
+  char oldest[NAME_MAX + 1];
+  struct timespec oldest_time;
+} file_count;
+
+static struct timespec time_modified(const struct stat *status) {
+#if defined(__APPLE__)
+  return status->st_mtimespec;
+#else
+  return status->st_mtim;
+#endif
+}
+
+static bool count_file(const sf_folder *folder, const char *name, void *user_data) {
+  file_count *counted = user_data;
+  struct stat status;
+  size_t length = strlen(name);
+  size_t suffix_length = strlen(counted->suffix);
+  if (length < suffix_length || length > NAME_MAX || strcmp(name + length - suffix_length, counted->suffix) != 0 ||
+      fstatat(folder->descriptor, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    return true;
+  struct timespec time = time_modified(&status);
+  const struct timespec *oldest = &counted->oldest_time;
+  if (counted->count++ == 0 || time.tv_sec < oldest->tv_sec ||
+      (time.tv_sec == oldest->tv_sec && time.tv_nsec < oldest->tv_nsec)) {
+    counted->oldest_time = time;
+    memcpy(counted->oldest, name, length + 1);
+  }
+  return true;
+}
+
+/* Those that are mapped stay as they are for who has mapped them. One that can't be removed ends this. */
+static sf_code remove_oldest(const sf_cached_file *file, const sf_folder *folder, sf_error *error) {
+  size_t before = SIZE_MAX;
+  while (file->max_files > 0) {
+    file_count counted = {.suffix = file->suffix};
+    SF_TRY(sf_folder_list(folder, count_file, &counted, error));
+    if (counted.count < file->max_files || counted.count >= before)
+      break;
+    before = counted.count;
+    sf_folder_remove(folder, counted.oldest);
+  }
+  return SF_OK;
+}
+
 static sf_code make_in_locked_folder(const sf_cached_file *file, const sf_cache_folder *folder,
                                      const sf_cancellation *cancellation, sf_error *error) {
   bool usable = false;
@@ -27,6 +79,7 @@ static sf_code make_in_locked_folder(const sf_cached_file *file, const sf_cache_
   SF_TRY(file->map(file->context, &folder->folder, &usable, error));
   if (usable)
     return SF_OK;
+  SF_TRY(remove_oldest(file, &folder->folder, error));
   SF_TRY(file->make(file->context, &folder->folder, cancellation, error));
   SF_TRY(file->map(file->context, &folder->folder, &usable, error));
   return usable ? SF_OK

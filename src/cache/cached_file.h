@@ -22,7 +22,10 @@ typedef struct sf_cache_place {
 
 typedef struct sf_cached_file {
   sf_cache_place place;
-  const char *name;   /* in the folder */
+  const char *name; /* in the folder */
+  const char
+      *suffix; /* before the file is made, the oldest files of the folder with names that end in this are removed, */
+  size_t max_files;   /* until there are fewer than so many; 0: none are */
   uint64_t num_bytes; /* that making the file takes: room is made for them first. 0: `make` sees to it */
   void *context;
   /* Maps the file where it is whole and the one that is wanted. With or without the folder's lock. */

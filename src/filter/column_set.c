@@ -10,6 +10,8 @@
 /* An id that is the text of an integer is one in some snapshots: then the column of ids differs. */
 #define INTEGER_IDS "id as an integer"
 
+#define COLUMN_SUFFIX ".column"
+
 enum { NAME_SIZE = 48 };
 
 /* One column of a set, as a file of the cache. */
@@ -31,7 +33,7 @@ static column_file file_of(sf_column_set *set, size_t index, const sf_filter_pat
                            const sf_filter_params *params) {
   column_file file = {.identity = identity_of(&paths->paths[index], params), .column = &set->columns[index]};
   XXH128_hash_t hash = XXH3_128bits(file.identity.path, strlen(file.identity.path));
-  snprintf(file.name, sizeof(file.name), "%016llx%016llx.column", (unsigned long long)hash.high64,
+  snprintf(file.name, sizeof(file.name), "%016llx%016llx" COLUMN_SUFFIX, (unsigned long long)hash.high64,
            (unsigned long long)hash.low64);
   return file;
 }
@@ -42,7 +44,12 @@ static bool read_column(void *context, const void *bytes, size_t length) {
 }
 
 static sf_block_file block_file(column_file *file, const sf_filter_params *params) {
-  return (sf_block_file){.place = params->place, .name = file->name, .context = file, .read = read_column};
+  return (sf_block_file){.place = params->place,
+                         .name = file->name,
+                         .suffix = COLUMN_SUFFIX,
+                         .max_files = SF_MAX_SHARD_COLUMNS,
+                         .context = file,
+                         .read = read_column};
 }
 
 /* ------------------------------------------------------------------------------------------------------------ Making */

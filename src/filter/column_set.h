@@ -10,6 +10,10 @@
 #include "filter/filter.h"
 #include "filter/paths.h"
 
+/* The most columns of a shard that the local cache has: expressions name paths, and callers can think of any number. More than
+ * a set can have. */
+#define SF_MAX_SHARD_COLUMNS 64
+
 /* Zero-initialise. */
 typedef struct sf_column_set {
   size_t count; /* of the paths */

@@ -3,8 +3,11 @@
 #include "cmocka_includes.h"
 #include "temporary_folder.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* A file of one line, which is usable where it says what is wanted; notes what was asked of it. */
 struct line {
@@ -112,6 +115,44 @@ static void a_cancelled_caller_makes_nothing(void **state) {
   assert_int_equal(line.num_makes, 0);
 }
 
+static bool has_file(const char *folder, const char *name) {
+  char path[PATH_SIZE + 64];
+  snprintf(path, sizeof(path), "%s/%s", folder, name);
+  return access(path, F_OK) == 0;
+}
+
+/* Whose time of modification is `seconds` after 1970. */
+static void make_file(struct line *line, const char *name, time_t seconds) {
+  char path[PATH_SIZE + 64];
+  const struct timespec times[2] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
+  line->file.name = name;
+  assert_int_equal(open_line(line, NULL), SF_OK);
+  snprintf(path, sizeof(path), "%s/%s", cache_dir, name);
+  assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void the_oldest_files_of_a_kind_make_room_for_another(void **state) {
+  (void)state;
+  struct line line;
+  set_line(&line, "seven");
+  make_file(&line, "1.other", 1);
+  line.file.suffix = ".line";
+  make_file(&line, "2.line", 20);
+  make_file(&line, "3.line", 10);
+  make_file(&line, "4.line", 40);
+  make_file(&line, "5.line", 30);
+  line.file.max_files = 3;
+  make_file(&line, "6.line", 50);
+  static const char *const names[] = {"1.other", "2.line", "3.line", "4.line", "5.line", "6.line"};
+  for (size_t i = 0; i < 6; i++)
+    assert_int_equal(has_file(cache_dir, names[i]), i != 1 && i != 2);
+  make_file(&line, "4.line", 60); /* is there */
+  assert_true(has_file(cache_dir, "5.line"));
+  make_file(&line, "7.line", 70);
+  assert_false(has_file(cache_dir, "5.line"));
+  assert_true(has_file(cache_dir, "4.line"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_file_is_made_once_and_mapped_from_then_on),
@@ -119,6 +160,7 @@ int main(void) {
       cmocka_unit_test(a_file_of_another_shard_is_never_mapped),
       cmocka_unit_test(a_file_that_does_not_hold_what_was_written_is_a_failure),
       cmocka_unit_test(a_cancelled_caller_makes_nothing),
+      cmocka_unit_test(the_oldest_files_of_a_kind_make_room_for_another),
   };
   return cmocka_run_group_tests_name("cached_file", tests, NULL, NULL);
 }
