@@ -51,6 +51,7 @@ static inline void make_filter_rows(filter_rows *rows, const char *lines, size_t
   for (size_t i = 0; i < length; i++)
     rows->segment.num_rows += lines[i] == '\n';
   rows->base.segments = &rows->segment;
+  rows->base.row_span = rows->segment.num_rows;
 }
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/files.h"
 #include "base/memory.h"
+#include "cache/cache_limit.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,8 +13,9 @@
 typedef struct block_access {
   const sf_block_file *file;
   sf_cached_block *block;
-  const void *bytes; /* to write */
+  void *bytes; /* to write; NULL: to be made */
   size_t length;
+  bool has_failed_to_make; /* then that is the failure, and not the cache's */
 } block_access;
 
 void *sf_block_allocate(size_t length) {
@@ -52,11 +54,24 @@ static sf_code map_file(void *context, const sf_folder *folder, bool *usable, sf
   return code;
 }
 
+static sf_code make_bytes(block_access *access, const sf_cancellation *cancellation, sf_error *error) {
+  if (access->bytes != NULL)
+    return SF_OK;
+  sf_code code = access->file->make(access->file->context, cancellation, &access->bytes, &access->length, error);
+  access->has_failed_to_make = code != SF_OK;
+  return code;
+}
+
 static sf_code write_file(void *context, const sf_folder *folder, const sf_cancellation *cancellation,
                           sf_error *error) {
-  const block_access *access = context;
+  block_access *access = context;
+  const sf_cache_place *place = &access->file->place;
   sf_new_file written = SF_NEW_FILE_NONE;
   SF_TRY(sf_cancellation_check(cancellation, error));
+  if (access->bytes == NULL) { /* its length is known only now */
+    SF_TRY(make_bytes(access, cancellation, error));
+    sf_cache_make_room(place->cache_dir, place->max_cache_bytes, access->length);
+  }
   SF_TRY(sf_new_file_make(folder, access->file->name, &written, error));
   sf_code code = sf_reserve(written.descriptor, written.path, 0, access->length, access->length, error);
   if (code == SF_OK)
@@ -99,18 +114,35 @@ static sf_code use_in_memory(const sf_block_file *file, void *bytes, size_t leng
              : sf_fail(error, SF_ERROR, "%s does not hold what was just written to it", file->name);
 }
 
-sf_code sf_cached_block_keep(const sf_block_file *file, void *bytes, size_t length, const sf_cancellation *cancellation,
-                             sf_cached_block *block, sf_error *error) {
-  block_access access = {.file = file, .block = block, .bytes = bytes, .length = length};
-  const sf_cached_file cached = cached_file(&access);
+/* Writes the file, or where the cache can't be written to, uses what was made or is made now. */
+static sf_code keep(block_access *access, const sf_cancellation *cancellation, sf_error *error) {
+  const sf_block_file *file = access->file;
+  const sf_cached_file cached = cached_file(access);
   sf_error failure;
   sf_code code = file->place.cache_dir == NULL ? SF_ERROR : sf_cached_file_make(&cached, cancellation, &failure);
-  if (code != SF_OK && code != SF_CANCELLED_ERROR && code != SF_OUT_OF_MEMORY_ERROR)
-    return use_in_memory(file, bytes, length, block, error);
-  free(bytes);
+  bool is_of_cache = code != SF_OK && code != SF_CANCELLED_ERROR && code != SF_OUT_OF_MEMORY_ERROR;
+  if (is_of_cache && !access->has_failed_to_make) {
+    code = make_bytes(access, cancellation, &failure);
+    if (code == SF_OK)
+      return use_in_memory(file, access->bytes, access->length, access->block, error);
+  }
+  free(access->bytes);
   if (code != SF_OK && error != NULL)
     *error = failure;
   return code;
+}
+
+sf_code sf_cached_block_keep(const sf_block_file *file, void *bytes, size_t length, const sf_cancellation *cancellation,
+                             sf_cached_block *block, sf_error *error) {
+  block_access access = {.file = file, .block = block, .bytes = bytes, .length = length};
+  return keep(&access, cancellation, error);
+}
+
+sf_code sf_cached_block_open(const sf_block_file *file, const sf_cancellation *cancellation, sf_cached_block *block,
+                             sf_error *error) {
+  block_access access = {.file = file, .block = block};
+  SF_TRY(sf_cached_block_map(file, block, error));
+  return block->bytes != NULL ? SF_OK : keep(&access, cancellation, error);
 }
 
 void sf_cached_block_free(sf_cached_block *block) {

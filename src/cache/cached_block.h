@@ -29,6 +29,8 @@ typedef struct sf_block_file {
   void *context;
   /* Whether the block, of which no byte is trusted, is whole and the one that is wanted. */
   bool (*read)(void *context, const void *bytes, size_t length);
+  /* Makes the block, for the caller to free(). Only for sf_cached_block_open. */
+  sf_code (*make)(void *context, const sf_cancellation *cancellation, void **bytes, size_t *length, sf_error *error);
 } sf_block_file;
 
 /* Maps the file; the block stays empty where there is none that can be read, or the folder can't be opened. Fails where memory or file
@@ -39,6 +41,11 @@ sf_code sf_cached_block_map(const sf_block_file *file, sf_cached_block *block, s
  * where it was cancelled, memory is out, or the block can't be read. */
 sf_code sf_cached_block_keep(const sf_block_file *file, void *bytes, size_t length, const sf_cancellation *cancellation,
                              sf_cached_block *block, sf_error *error);
+
+/* Maps the file, or else makes it under the folder's lock: of several that need it at once, in this process and in others, one makes
+ * it and the others wait. Where the cache can't be written to, each makes its own and uses it as it is. */
+sf_code sf_cached_block_open(const sf_block_file *file, const sf_cancellation *cancellation, sf_cached_block *block,
+                             sf_error *error);
 
 void sf_cached_block_free(sf_cached_block *block);
 

@@ -227,10 +227,18 @@ static void skip_rows(sf_row_directory_builder *builder, uint64_t row) {
     builder->id_ends[builder->next_row++] = (uint32_t)builder->ids.length;
 }
 
+static size_t id_length(const sf_directory_id *id) {
+  return id->text != NULL ? id->length : sizeof(id->integer);
+}
+
+bool sf_row_directory_builder_has_room(const sf_row_directory_builder *builder, const sf_directory_id *id) {
+  return id_length(id) <= SF_ROW_DIRECTORY_MAX - builder->ids.length;
+}
+
 bool sf_row_directory_builder_add(sf_row_directory_builder *builder, uint64_t row, const sf_directory_id *id) {
   const void *bytes = id->text != NULL ? (const void *)id->text : &id->integer;
-  size_t length = id->text != NULL ? id->length : sizeof(id->integer);
-  if (row < builder->next_row || row >= builder->num_rows || length > SF_ROW_DIRECTORY_MAX - builder->ids.length ||
+  size_t length = id_length(id);
+  if (row < builder->next_row || row >= builder->num_rows || !sf_row_directory_builder_has_room(builder, id) ||
       !sf_buffer_append(&builder->ids, bytes, length))
     return false;
   size_t end = builder->ids.length;

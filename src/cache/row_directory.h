@@ -73,8 +73,9 @@ typedef struct sf_row_directory_builder {
 /* False when memory is out. */
 bool sf_row_directory_builder_init(sf_row_directory_builder *builder, uint64_t num_rows);
 void sf_row_directory_builder_free(sf_row_directory_builder *builder);
-/* Adds the id of a row, whose number is above that of the one before. False where the ids are too many for a directory, or memory
- * is out. */
+/* Whether the ids leave room for another one: their bytes are bounded by SF_ROW_DIRECTORY_MAX. */
+bool sf_row_directory_builder_has_room(const sf_row_directory_builder *builder, const sf_directory_id *id);
+/* Adds the id of a row, whose number is above that of the one before. False where there is no room for the id, or memory is out. */
 bool sf_row_directory_builder_add(sf_row_directory_builder *builder, uint64_t row, const sf_directory_id *id);
 /* A new block, for the caller to free(); NULL when memory is out. */
 void *sf_row_directory_builder_write(sf_row_directory_builder *builder, const sf_row_directory_identity *identity,

@@ -17,6 +17,7 @@ enum { NAME_SIZE = 48 };
 /* One column of a set, as a file of the cache. */
 typedef struct column_file {
   sf_column_identity identity;
+  uint64_t num_rows;
   sf_column *column;
   char name[NAME_SIZE];
 } column_file;
@@ -31,7 +32,9 @@ static sf_column_identity identity_of(const sf_filter_path *path, const sf_filte
 
 static column_file file_of(sf_column_set *set, size_t index, const sf_filter_paths *paths,
                            const sf_filter_params *params) {
-  column_file file = {.identity = identity_of(&paths->paths[index], params), .column = &set->columns[index]};
+  column_file file = {.identity = identity_of(&paths->paths[index], params),
+                      .num_rows = params->shard->row_span,
+                      .column = &set->columns[index]};
   XXH128_hash_t hash = XXH3_128bits(file.identity.path, strlen(file.identity.path));
   snprintf(file.name, sizeof(file.name), "%016llx%016llx" COLUMN_SUFFIX, (unsigned long long)hash.high64,
            (unsigned long long)hash.low64);
@@ -40,7 +43,7 @@ static column_file file_of(sf_column_set *set, size_t index, const sf_filter_pat
 
 static bool read_column(void *context, const void *bytes, size_t length) {
   const column_file *file = context;
-  return sf_column_read(bytes, length, &file->identity, file->column);
+  return sf_column_read(bytes, length, &file->identity, file->column) && file->column->num_rows == file->num_rows;
 }
 
 static sf_block_file block_file(column_file *file, const sf_filter_params *params) {
@@ -172,8 +175,7 @@ static sf_code make_missing(const sf_filter_paths *paths, const sf_filter_params
   made->paths = paths;
   made->set = set;
   made->has_integer_ids = params->has_integer_ids;
-  sf_code code =
-      begin_making(made, sf_shard_row_span(params->shard)) ? SF_OK : sf_fail_memory(error, "payload columns");
+  sf_code code = begin_making(made, params->shard->row_span) ? SF_OK : sf_fail_memory(error, "payload columns");
   if (code == SF_OK)
     code = sf_shard_read_rows(params->shard, &made->visitor, cancellation, error);
   if (code == SF_OK)
@@ -190,12 +192,7 @@ sf_code sf_column_set_open(const sf_filter_paths *paths, const sf_filter_params 
     column_file file = file_of(set, i, paths, params);
     const sf_block_file kept = block_file(&file, params);
     SF_TRY(sf_cached_block_map(&kept, &set->blocks[i], error));
-    bool usable = set->blocks[i].bytes != NULL;
-    if (usable && set->columns[i].num_rows != sf_shard_row_span(params->shard))
-      return sf_fail(error, SF_ERROR, "local cache: %s has %llu rows, expected %llu", file.name,
-                     (unsigned long long)set->columns[i].num_rows,
-                     (unsigned long long)sf_shard_row_span(params->shard));
-    num_missing += !usable;
+    num_missing += set->blocks[i].bytes == NULL;
   }
   return num_missing == 0 ? SF_OK : make_missing(paths, params, cancellation, set, error);
 }

@@ -98,7 +98,7 @@ static uint64_t most_steps(const sf_row_bitmap *bitmap) {
 sf_code sf_filter_evaluate_one_by_one(const sf_filter *filter, const sf_filter_params *params,
                                       const sf_cancellation *cancellation, sf_row_bitmap **evaluated, sf_error *error) {
   sf_filter_account account = {0};
-  SF_TRY(sf_row_bitmap_create(sf_shard_row_span(params->shard), evaluated, error));
+  SF_TRY(sf_row_bitmap_create(params->shard->row_span, evaluated, error));
   uint64_t steps = most_steps(*evaluated);
   sf_code code = evaluate_rows(filter, params, NULL, &steps, cancellation, *evaluated, &account, error);
   if (code != SF_OK)
@@ -149,7 +149,7 @@ sf_code sf_filter_evaluate(const sf_filter *filter, const sf_filter_params *para
                            sf_row_bitmap **evaluated, sf_filter_account *account, sf_error *error) {
   sf_row_bitmap *bitmap;
   *account = (sf_filter_account){0};
-  SF_TRY(sf_row_bitmap_create(sf_shard_row_span(params->shard), &bitmap, error));
+  SF_TRY(sf_row_bitmap_create(params->shard->row_span, &bitmap, error));
   account->num_rows = bitmap->num_rows;
   sf_code code = evaluate(filter, params, cancellation, bitmap, account, error);
   if (code == SF_OK)

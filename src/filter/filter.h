@@ -33,7 +33,7 @@ size_t sf_filter_num_bytes(const sf_filter *filter);
 
 /* Rows of a shard, by their number. */
 typedef struct sf_row_bitmap {
-  uint64_t num_rows; /* sf_shard_row_span */
+  uint64_t num_rows; /* sf_shard.row_span */
   uint64_t num_matching;
   size_t num_bytes; /* of the bits: a multiple of 64, at least 64 of them behind the last row's, all 0 */
   uint8_t bits[];   /* bit r % 8 of byte r / 8: row r matches. Never set for a deleted row */
@@ -52,7 +52,7 @@ static inline bool sf_row_bitmap_has(const sf_row_bitmap *bitmap, uint64_t row) 
 
 /* What an evaluation did. */
 typedef struct sf_filter_account {
-  uint64_t num_rows;            /* sf_shard_row_span */
+  uint64_t num_rows;            /* sf_shard.row_span */
   uint64_t num_rows_one_by_one; /* of them, those that the ordinary evaluator looked at */
   uint64_t columns_made;        /* that the local cache did not have */
   double decode_ms;

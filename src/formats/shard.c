@@ -138,13 +138,6 @@ sf_code sf_shard_find_rows(sf_shard *shard, const sf_cache_place *place, const s
   return SF_OK;
 }
 
-uint64_t sf_shard_row_span(const sf_shard *shard) {
-  if (shard->num_segments == 0)
-    return 0;
-  const sf_vector_segment *last = &shard->segments[shard->num_segments - 1];
-  return last->first_row + last->num_rows;
-}
-
 sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error) {
   return shard->format->verify(shard, cancellation, error);
 }

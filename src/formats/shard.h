@@ -109,6 +109,7 @@ struct sf_shard {
   const sf_vector_segment *segments; /* by first_row, ascending */
   size_t num_segments;
   uint64_t content;  /* a hash of what identifies the bytes that ids and payloads are read from, and their order */
+  uint64_t row_span; /* one more than the highest row number: also of rows that have no vector, which no segment has */
   uint64_t num_rows; /* live rows: excluded ones don't count, nor others that opening saw are not finite */
   uint64_t num_not_finite; /* rows excluded because a component is NaN, infinite or null, as far as opening saw them */
   sf_noted_rows first_not_finite;                /* with verify_only: some of them */
@@ -149,8 +150,6 @@ sf_code sf_shard_open_directory(sf_shard *shard, const sf_cache_place *place, co
 bool sf_shard_wants_directory(const sf_shard *shard);
 /* The row directory, as long as the shard; NULL: it is not open yet. Any thread. */
 const sf_row_directory *sf_shard_directory(const sf_shard *shard);
-/* One more than the highest row number. */
-uint64_t sf_shard_row_span(const sf_shard *shard);
 sf_code sf_shard_verify(sf_shard *shard, const sf_cancellation *cancellation, sf_error *error);
 void sf_shard_close(sf_shard *shard); /* NULL is allowed */
 

@@ -10,6 +10,7 @@ typedef struct sf_open_directory {
 
 /* The directory as a file of the cache. */
 typedef struct directory_file {
+  sf_shard *shard;
   sf_row_directory_identity identity;
   sf_row_directory *directory;
 } directory_file;
@@ -21,38 +22,49 @@ const sf_row_directory *sf_shard_directory(const sf_shard *shard) {
 
 bool sf_shard_wants_directory(const sf_shard *shard) {
   uint64_t least = shard->format->least_directory_rows;
-  return least > 0 && sf_shard_row_span(shard) >= least;
+  return least > 0 && shard->row_span >= least;
 }
 
 static bool read_block(void *context, const void *bytes, size_t length) {
   const directory_file *file = context;
-  return sf_row_directory_read(bytes, length, &file->identity, file->directory);
+  return sf_row_directory_read(bytes, length, &file->identity, file->directory) &&
+         file->directory->num_rows == file->shard->row_span;
 }
 
 /* Adds the ids of all rows. */
 typedef struct making {
   sf_row_visitor visitor; /* first: reading passes it back */
+  const directory_file *file;
   sf_row_directory_builder builder;
 } making;
+
+static sf_code fail_full(const directory_file *file, sf_error *error) {
+  return sf_fail(error, SF_DB_ADAPTER_ERROR,
+                 "shard %u (%s): rows by their ids: expected at most %u bytes of ids, found more",
+                 (unsigned)file->shard->db_id, file->identity.db_url, (unsigned)SF_ROW_DIRECTORY_MAX);
+}
 
 static sf_code visit(sf_row_visitor *visitor, uint64_t row, const sf_row_text *text, sf_error *error) {
   making *made = (making *)visitor;
   sf_directory_id id = {.integer = text->id_integer};
   if (text->id_type == SF_ID_STRING)
     id = (sf_directory_id){.text = text->id_string, .length = text->id_length};
+  if (!sf_row_directory_builder_has_room(&made->builder, &id))
+    return fail_full(made->file, error);
   return sf_row_directory_builder_add(&made->builder, row, &id) ? SF_OK : sf_fail_memory(error, "row directory");
 }
 
-static sf_code make_block(sf_shard *shard, const sf_row_directory_identity *identity,
-                          const sf_cancellation *cancellation, void **block, size_t *length, sf_error *error) {
-  making made = {.visitor = {.wants_ids = true, .visit = visit}};
+static sf_code make_block(void *context, const sf_cancellation *cancellation, void **block, size_t *length,
+                          sf_error *error) {
+  const directory_file *file = context;
+  making made = {.visitor = {.wants_ids = true, .visit = visit}, .file = file};
   sf_code code = SF_OK;
-  if (!sf_row_directory_builder_init(&made.builder, sf_shard_row_span(shard)))
+  if (!sf_row_directory_builder_init(&made.builder, file->shard->row_span))
     code = sf_fail_memory(error, "row directory");
   if (code == SF_OK)
-    code = sf_shard_read_rows(shard, &made.visitor, cancellation, error);
+    code = sf_shard_read_rows(file->shard, &made.visitor, cancellation, error);
   if (code == SF_OK) {
-    *block = sf_row_directory_builder_write(&made.builder, identity, length);
+    *block = sf_row_directory_builder_write(&made.builder, &file->identity, length);
     code = *block == NULL ? sf_fail_memory(error, "row directory") : SF_OK;
   }
   sf_row_directory_builder_free(&made.builder);
@@ -62,17 +74,12 @@ static sf_code make_block(sf_shard *shard, const sf_row_directory_identity *iden
 static sf_code open_block(sf_shard *shard, const sf_cache_place *place, const sf_cancellation *cancellation,
                           sf_open_directory *opened, sf_error *error) {
   directory_file file = {
+      .shard = shard,
       .identity = {.db_url = place->db_url, .checkpoint_id = place->checkpoint_id, .content = shard->content},
       .directory = &opened->directory};
-  const sf_block_file kept = {.place = *place, .name = SF_ROW_DIRECTORY_NAME, .context = &file, .read = read_block};
-  void *block;
-  size_t length;
-  SF_TRY(sf_cached_block_map(&kept, &opened->block, error));
-  if (opened->block.bytes != NULL && opened->directory.num_rows == sf_shard_row_span(shard))
-    return SF_OK;
-  sf_cached_block_free(&opened->block);
-  SF_TRY(make_block(shard, &file.identity, cancellation, &block, &length, error));
-  return sf_cached_block_keep(&kept, block, length, cancellation, &opened->block, error);
+  const sf_block_file kept = {
+      .place = *place, .name = SF_ROW_DIRECTORY_NAME, .context = &file, .read = read_block, .make = make_block};
+  return sf_cached_block_open(&kept, cancellation, &opened->block, error);
 }
 
 static void free_directory(sf_open_directory *freed) {
@@ -85,10 +92,10 @@ sf_code sf_shard_open_directory(sf_shard *shard, const sf_cache_place *place, co
                                 sf_error *error) {
   if (sf_shard_directory(shard) != NULL)
     return SF_OK;
-  if (sf_shard_row_span(shard) > SF_ROW_DIRECTORY_MAX)
+  if (shard->row_span > SF_ROW_DIRECTORY_MAX)
     return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard %u (%s): rows by their ids: expected at most %u rows, found %llu",
                    (unsigned)shard->db_id, place->db_url, (unsigned)SF_ROW_DIRECTORY_MAX,
-                   (unsigned long long)sf_shard_row_span(shard));
+                   (unsigned long long)shard->row_span);
   sf_open_directory *opened = sf_calloc(1, sizeof(*opened));
   if (opened == NULL)
     return sf_fail_memory(error, "row directory");

@@ -1,10 +1,10 @@
 /*
  * Prints every row of a Lance shard that a search can find as a line of JSON, by a scan for as many as there are:
  *
- *   lance_dump ROOT KEY DIM METRIC CACHE_DIR [unified] [remote] [verify]
+ *   lance_dump ROOT KEY DIM METRIC CACHE_DIR [unified] [remote] [verify] [ids]
  *
  * {"row": number in the shard, "id": …, "payload": … or null, "vector": hexadecimal float32}, with strings in hexadecimal,
- * too. `remote` reads through a storage whose objects are not on this machine, and counts its requests on stderr.
+ * too. `ids` instead prints how many rows count, are read one by one, and are found by their ids. `remote` reads through a storage whose objects are not on this machine, and counts its requests on stderr.
  */
 #include "formats/formats.h"
 #include "query/scan.h"
@@ -108,6 +108,33 @@ static sf_code print_segment(sf_shard *shard, const sf_vector_segment *segment, 
   return code;
 }
 
+/* Looks each row up by its id while all are read. */
+typedef struct counting_visitor {
+  sf_row_visitor base; /* first: reading passes it back */
+  sf_shard *shard;
+  uint64_t num_read;
+  uint64_t num_found;
+} counting_visitor;
+
+static sf_code find_row(sf_row_visitor *visitor, uint64_t row, const sf_row_text *text, sf_error *error) {
+  counting_visitor *counting = (counting_visitor *)visitor;
+  const sf_row_id id = {.type = SF_ID_STRING, .string = text->id_string, .length = text->id_length};
+  const sf_cache_place nowhere = {.db_url = "dump"};
+  uint64_t found;
+  SF_TRY(sf_shard_find_rows(counting->shard, &nowhere, &id, 1, &found, NULL, error));
+  counting->num_read++;
+  counting->num_found += found == row;
+  return SF_OK;
+}
+
+static sf_code print_ids(sf_shard *shard, sf_error *error) {
+  counting_visitor counting = {.base = {.wants_ids = true, .visit = find_row}, .shard = shard};
+  SF_TRY(sf_shard_read_rows(shard, &counting.base, NULL, error));
+  printf("{\"counted\": %" PRIu64 ", \"read\": %" PRIu64 ", \"found\": %" PRIu64 "}\n", sf_shard_num_live_rows(shard),
+         counting.num_read, counting.num_found);
+  return SF_OK;
+}
+
 static bool has_argument(int argc, char **argv, const char *name) {
   for (int i = 6; i < argc; i++)
     if (strcmp(argv[i], name) == 0)
@@ -115,26 +142,30 @@ static bool has_argument(int argc, char **argv, const char *name) {
   return false;
 }
 
-static sf_code dump(const sf_shard_params *source, sf_error *error) {
+static sf_code print_shard(sf_shard *shard, bool only_ids, sf_error *error) {
+  if (only_ids)
+    return print_ids(shard, error);
+  for (size_t i = 0; i < shard->num_segments; i++)
+    SF_TRY(print_segment(shard, &shard->segments[i], error));
+  return SF_OK;
+}
+
+static sf_code dump(const sf_shard_params *source, bool only_ids, sf_error *error) {
   bool detected = false;
   sf_shard *shard = NULL;
   SF_TRY(sf_lance_format.detect(source, NULL, &detected, error));
   if (!detected)
     return sf_fail(error, SF_DB_ADAPTER_ERROR, "no Lance dataset at %s", source->key);
   SF_TRY(sf_lance_format.open(source, NULL, &shard, error));
-  sf_code code = SF_OK;
-  if (source->verify_only)
-    code = sf_lance_format.verify(shard, NULL, error);
-  for (size_t i = 0; i < shard->num_segments && code == SF_OK && !source->verify_only; i++)
-    code = print_segment(shard, &shard->segments[i], error);
+  sf_code code = source->verify_only ? sf_lance_format.verify(shard, NULL, error) : print_shard(shard, only_ids, error);
   fprintf(stderr, "%" PRIu64 " rows, %" PRIu64 " not finite\n", shard->num_rows, shard->num_not_finite);
-  sf_lance_format.close(shard);
+  sf_shard_close(shard);
   return code;
 }
 
 int main(int argc, char **argv) {
   if (argc < 6) {
-    fprintf(stderr, "usage: %s ROOT KEY DIM METRIC CACHE_DIR [unified] [remote] [verify]\n", argv[0]);
+    fprintf(stderr, "usage: %s ROOT KEY DIM METRIC CACHE_DIR [unified] [remote] [verify] [ids]\n", argv[0]);
     return 2;
   }
   sf_storage *storage = NULL;
@@ -159,7 +190,7 @@ int main(int argc, char **argv) {
       .verify_only = has_argument(argc, argv, "verify"),
   };
   if (code == SF_OK)
-    code = dump(&source, &error);
+    code = dump(&source, has_argument(argc, argv, "ids"), &error);
   if (code != SF_OK)
     fprintf(stderr, "%s: %s\n", sf_code_name(code), error.message);
   if (remote && storage != NULL)

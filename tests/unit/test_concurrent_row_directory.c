@@ -37,7 +37,7 @@ static const sf_shard_format format = {.name = "integers", .read_rows = read_mad
 static const sf_vector_segment segment = {.num_rows = NUM_ROWS};
 
 static sf_shard make_shard(void) {
-  return (sf_shard){.format = &format, .segments = &segment, .num_segments = 1, .content = 5};
+  return (sf_shard){.format = &format, .segments = &segment, .num_segments = 1, .row_span = NUM_ROWS, .content = 5};
 }
 
 /* A folder of the cache that is a test's own. */
@@ -191,19 +191,29 @@ static void open_at_once(const sf_cache_place *place, size_t num_shards) {
     sf_shard_close_directory(&shards[i]);
 }
 
-/* All read the rows before the first publishes what it made. */
-static void threads_that_make_a_directory_at_once_use_the_same(void **state) {
+/* All that wait for the folder's lock map what the first one made, also those of other processes. */
+static void a_directory_that_threads_need_at_once_is_made_by_one(void **state) {
   (void)state;
   char path[PATH_SIZE];
-  pthread_barrier_t barrier;
   sf_cache_place place = place_of(path, "threads");
+  int before = atomic_load(&num_reads);
+  open_at_once(&place, 1);
+  assert_int_equal(atomic_load(&num_reads) - before, 1);
+  place.checkpoint_id = "others";
+  before = atomic_load(&num_reads);
+  open_at_once(&place, NUM_THREADS);
+  assert_int_equal(atomic_load(&num_reads) - before, 1);
+}
+
+/* All read the rows before the first has made what it uses. */
+static void threads_that_make_a_directory_in_memory_at_once_use_the_same(void **state) {
+  (void)state;
+  pthread_barrier_t barrier;
   assert_int_equal(pthread_barrier_init(&barrier, NULL, NUM_THREADS), 0);
   meeting = &barrier;
-  open_at_once(&place, 1);
   open_at_once(&(sf_cache_place){.db_url = "s3://b/p"}, 1);
   meeting = NULL;
   pthread_barrier_destroy(&barrier);
-  assert_int_equal(reads_of_opening(&place), 0);
 }
 
 static void shards_of_one_folder_can_be_opened_at_once(void **state) {
@@ -223,7 +233,8 @@ int main(void) {
       cmocka_unit_test(rows_are_found_where_no_folder_can_be_made),
       cmocka_unit_test(rows_are_found_where_the_disk_is_full),
       cmocka_unit_test(a_cancelled_caller_keeps_nothing),
-      cmocka_unit_test(threads_that_make_a_directory_at_once_use_the_same),
+      cmocka_unit_test(a_directory_that_threads_need_at_once_is_made_by_one),
+      cmocka_unit_test(threads_that_make_a_directory_in_memory_at_once_use_the_same),
       cmocka_unit_test(shards_of_one_folder_can_be_opened_at_once),
   };
   return cmocka_run_group_tests_name("row_directory", tests, NULL, NULL);

@@ -43,7 +43,7 @@ static const sf_cache_place nowhere = {.db_url = "made up"};
 static const sf_vector_segment segment = {.num_rows = NUM_ROWS};
 
 static sf_shard shard_of(const sf_shard_format *format) {
-  return (sf_shard){.format = format, .segments = &segment, .num_segments = 1};
+  return (sf_shard){.format = format, .segments = &segment, .num_segments = 1, .row_span = segment.num_rows};
 }
 
 static void expect_rows(const sf_shard_format *format, const uint64_t *expected) {

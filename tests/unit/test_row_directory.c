@@ -146,6 +146,19 @@ static void rows_are_added_in_order_and_below_their_number(void **state) {
   sf_row_directory_builder_free(&builder);
 }
 
+/* Only how many bytes there are is looked at. */
+static void ids_are_bounded_in_bytes(void **state) {
+  (void)state;
+  sf_row_directory_builder builder = {.num_rows = 9, .ids.length = SF_ROW_DIRECTORY_MAX - 7};
+  const sf_directory_id fits = text_id("1234567");
+  const sf_directory_id longer = text_id("12345678");
+  const sf_directory_id integer = integer_id(0); /* of 8 bytes */
+  assert_true(sf_row_directory_builder_has_room(&builder, &fits));
+  assert_false(sf_row_directory_builder_has_room(&builder, &longer));
+  assert_false(sf_row_directory_builder_has_room(&builder, &integer));
+  assert_false(sf_row_directory_builder_add(&builder, 0, &longer));
+}
+
 /* Row r of many has an id of r / 2: an integer, or a text of some length. */
 enum { NUM_MANY = 20000 };
 
@@ -352,6 +365,7 @@ int main(void) {
       cmocka_unit_test(integers_and_texts_of_the_same_bytes_differ),
       cmocka_unit_test(a_shard_of_deleted_rows_has_a_directory_in_which_nothing_is_found),
       cmocka_unit_test(rows_are_added_in_order_and_below_their_number),
+      cmocka_unit_test(ids_are_bounded_in_bytes),
       cmocka_unit_test(many_rows_are_found_in_at_most_16_bytes_each_beside_their_ids),
       cmocka_unit_test(a_block_of_another_identity_is_refused),
       cmocka_unit_test(a_truncated_block_is_refused),

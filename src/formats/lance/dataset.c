@@ -200,3 +200,25 @@ void sf_lance_fragment_close(sf_lance_fragment *fragment) {
   sf_buffer_free(&fragment->deletion_file);
   *fragment = (sf_lance_fragment){0};
 }
+
+static bool has_bytes_for_rows(const sf_lance_fragment *fragment) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < fragment->num_files; i++)
+    if (__builtin_add_overflow(bytes, sf_lance_object_size(fragment->files[i].object), &bytes))
+      return true;
+  return fragment->num_rows <= bytes;
+}
+
+bool sf_lance_fragment_has_rows(const sf_lance_fragment *fragment, size_t page) {
+  return fragment->vector_pages[page].kind != SF_LANCE_VECTORS_NULL || has_bytes_for_rows(fragment);
+}
+
+uint64_t sf_lance_fragment_row_end(const sf_lance_fragment *fragment) {
+  uint64_t end = fragment->first_row;
+  for (size_t i = 0; i < fragment->vectors.num_pages; i++) {
+    const sf_lance_page *page = &fragment->vectors.pages[i];
+    if (sf_lance_fragment_has_rows(fragment, i) && page->num_rows > 0)
+      end = fragment->first_row + page->first_row + page->num_rows;
+  }
+  return end;
+}

@@ -44,4 +44,10 @@ sf_code sf_lance_fragment_open(sf_storage *storage, const char *root, const sf_l
                                const sf_cancellation *cancellation, sf_lance_fragment *fragment, sf_error *error);
 void sf_lance_fragment_close(sf_lance_fragment *fragment);
 
+/* Whether the rows of a page count: of one that has vectors, or of any where the fragment has no more rows than its files have bytes.
+ * A page without vectors takes no bytes, and could have endlessly many; ids of rows that were written take some. */
+bool sf_lance_fragment_has_rows(const sf_lance_fragment *fragment, size_t page);
+/* One more than the highest row number of those pages, in the shard; the fragment's first row where it has none. */
+uint64_t sf_lance_fragment_row_end(const sf_lance_fragment *fragment);
+
 #endif

@@ -20,6 +20,7 @@ typedef struct lance_shard {
   sf_lance_fragment *fragments;
   size_t num_fragments;
   uint64_t content;
+  uint64_t row_span;
   sf_lance_segments vectors;
 } lance_shard;
 
@@ -94,6 +95,8 @@ static sf_code open_fragments(lance_shard *shard, const file_opener *opener, sf_
     if (__builtin_add_overflow(first_row, fragment->num_rows, &first_row))
       return SF_LANCE_BAD(error, "the fragments have more than 2^64 rows");
     SF_TRY(sf_lance_segments_add(&shard->vectors, opener->params, fragment, opener->cancellation, error));
+    uint64_t row_end = sf_lance_fragment_row_end(fragment);
+    shard->row_span = row_end > fragment->first_row ? row_end : shard->row_span;
   }
   return SF_OK;
 }
@@ -134,6 +137,7 @@ static void describe(lance_shard *shard, const sf_shard_params *params) {
       .segments = shard->vectors.segments,
       .num_segments = shard->vectors.num_segments,
       .content = shard->content,
+      .row_span = shard->row_span,
       .num_rows = shard->vectors.num_rows,
       .num_not_finite = shard->vectors.num_not_finite,
       .first_not_finite = shard->vectors.first_not_finite,

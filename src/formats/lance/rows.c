@@ -234,7 +234,7 @@ static sf_code visit_row(const sf_lance_fragment *fragment, uint64_t row, row_re
   return visitor->visit(visitor, fragment->first_row + row, &text, error);
 }
 
-/* The live rows of a page that has vectors: there are bytes for each, so that there can't be endlessly many. */
+/* The live rows of a page that has rows (sf_lance_fragment_has_rows): there can't be endlessly many. */
 static sf_code read_page(const sf_lance_fragment *fragment, const sf_lance_page *page, row_reader *reader,
                          sf_row_visitor *visitor, sf_error *error) {
   size_t num_rows = (size_t)page->num_rows;
@@ -260,7 +260,7 @@ sf_code sf_lance_rows_read(const sf_lance_rows *from, sf_row_visitor *visitor, c
   for (size_t i = 0; i < from->num_fragments && code == SF_OK; i++) {
     const sf_lance_fragment *fragment = &from->fragments[i];
     for (size_t page = 0; page < fragment->vectors.num_pages && code == SF_OK; page++)
-      if (fragment->vector_pages[page].kind != SF_LANCE_VECTORS_NULL)
+      if (sf_lance_fragment_has_rows(fragment, page))
         code = read_page(fragment, &fragment->vectors.pages[page], &reader, visitor, error);
   }
   row_reader_free(&reader);
@@ -292,7 +292,7 @@ static sf_code check_row(const sf_lance_fragment *fragment, uint64_t row, row_re
   return sf_row_failures_add(failures, code, &failure, error);
 }
 
-/* The live rows of a page that has vectors: there are bytes for each, so that there can't be endlessly many. */
+/* The live rows of a page that has rows (sf_lance_fragment_has_rows): there can't be endlessly many. */
 static sf_code check_page(const sf_lance_fragment *fragment, const sf_lance_page *page, row_reader *reader,
                           sf_row_failures *failures, const sf_cancellation *cancellation, sf_error *error) {
   size_t num_rows = (size_t)page->num_rows;
@@ -320,7 +320,7 @@ sf_code sf_lance_rows_check(const sf_lance_rows *from, const sf_cancellation *ca
   for (size_t i = 0; i < from->num_fragments && code == SF_OK; i++) {
     const sf_lance_fragment *fragment = &from->fragments[i];
     for (size_t page = 0; page < fragment->vectors.num_pages && code == SF_OK; page++)
-      if (fragment->vector_pages[page].kind != SF_LANCE_VECTORS_NULL)
+      if (sf_lance_fragment_has_rows(fragment, page))
         code = check_page(fragment, &fragment->vectors.pages[page], &reader, &failures, cancellation, error);
   }
   row_reader_free(&reader);

@@ -15,7 +15,7 @@ typedef struct sf_lance_rows {
 sf_code sf_lance_rows_fetch(const sf_lance_rows *from, const uint64_t *rows, size_t count, sf_row_sink *sink,
                             sf_error *error);
 
-/* Reads all live rows that have a page of vectors, in order. */
+/* Reads all live rows, in order. */
 sf_code sf_lance_rows_read(const sf_lance_rows *from, sf_row_visitor *visitor, const sf_cancellation *cancellation,
                            sf_error *error);
 

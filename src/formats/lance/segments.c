@@ -298,9 +298,12 @@ static sf_code check_page(sf_lance_segments *segments, const sf_lance_fragment *
 }
 
 /* Rows of a page that has no vectors at all. */
-static sf_code count_null_page(sf_lance_segments *segments, const sf_lance_fragment *fragment,
-                               const sf_lance_page *page, sf_error *error) {
+static sf_code count_null_page(sf_lance_segments *segments, const sf_lance_fragment *fragment, size_t number,
+                               sf_error *error) {
+  const sf_lance_page *page = &fragment->vectors.pages[number];
   size_t num_rows = (size_t)page->num_rows;
+  if (!sf_lance_fragment_has_rows(fragment, number))
+    return SF_OK;
   uint8_t *deleted = sf_calloc(num_rows / 8 + 1, 1);
   if (deleted == NULL)
     return sf_fail_memory(error, "a bitmap of rows");
@@ -318,7 +321,7 @@ static sf_code check_vectors(sf_lance_segments *segments, const sf_lance_fragmen
   for (size_t i = 0; i < fragment->vectors.num_pages; i++) {
     const sf_lance_vector_page *page = &fragment->vector_pages[i];
     if (page->kind == SF_LANCE_VECTORS_NULL)
-      SF_TRY(count_null_page(segments, fragment, page->page, error));
+      SF_TRY(count_null_page(segments, fragment, i, error));
     else
       SF_TRY(check_page(segments, fragment, page, cancellation, error));
   }
@@ -336,7 +339,7 @@ sf_code sf_lance_segments_add(sf_lance_segments *segments, const sf_shard_params
   for (size_t i = 0; i < fragment->vectors.num_pages; i++) {
     const sf_lance_vector_page *page = &fragment->vector_pages[i];
     if (page->kind == SF_LANCE_VECTORS_NULL)
-      SF_TRY(count_null_page(segments, fragment, page->page, error));
+      SF_TRY(count_null_page(segments, fragment, i, error));
     if (page->kind == SF_LANCE_VECTORS_PLAIN)
       SF_TRY(add_plain_page(segments, params, fragment, page, cancellation, error));
     if (page->kind != SF_LANCE_VECTORS_ENCODED)

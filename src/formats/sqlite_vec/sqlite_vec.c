@@ -297,6 +297,7 @@ static void describe(const sf_shard_params *params, sf_score_convention score_co
 static void describe_vectors(sqlite_vec_shard *shard) {
   shard->base.segments = &shard->file.segment;
   shard->base.num_segments = shard->file.segment.num_rows > 0 ? 1 : 0;
+  shard->base.row_span = shard->file.segment.num_rows;
   shard->base.num_not_finite = shard->file.num_not_finite;
   shard->base.num_rows = shard->file.segment.num_rows - shard->file.num_not_finite;
 }

@@ -1,4 +1,5 @@
 """What random datasets don't reach: layouts of folders, refusals, damage."""
+import json
 import pathlib
 import random
 import resource
@@ -205,6 +206,27 @@ def test_vectors_with_a_null_item_are_not_found(version, dim, item_type, path, t
     lance.write_dataset(pa.table({"id": [str(i) for i in range(3000)], "vector": vectors}), str(path), data_storage_version=version)
     check(path, dim, tmp_path)
     assert 2000 < len(rows.our_rows(path, dim, tmp_path / "cache")) < 2900
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.1", "2.2"])
+@pytest.mark.parametrize("deleted", [False, True])
+@pytest.mark.parametrize("nulls", ["none", "all", "first", "last", "some"])
+def test_rows_without_a_vector_count_and_are_found_by_their_ids(version, deleted, nulls, path, tmp_path):
+    """Fragments of 500 rows, in some of which every vector is null: those have a page without vectors."""
+    without = {"none": [], "all": [0, 1, 2], "first": [0], "last": [2], "some": [0, 2]}[nulls]
+    columns = table(1500)
+    mask = pa.array([i // 500 in without or (nulls == "some" and i % 7 == 0) for i in range(1500)])
+    vectors = pa.FixedSizeListArray.from_arrays(columns["vector"].combine_chunks().flatten(), 4, mask=mask)
+    columns = columns.set_column(1, "vector", vectors)
+    for first in range(0, 1500, 500):
+        dataset = lance.write_dataset(columns.slice(first, 500), str(path), data_storage_version=version, mode="append" if first else "create")
+    if deleted:
+        dataset.delete("id in ('doc-3', 'doc-777', 'doc-1499')")
+    expected = 1497 if deleted else 1500
+    check(path, 4, tmp_path)
+    done = rows.dump(path, 4, tmp_path / "cache", "cosine", "ids")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"counted": expected, "read": expected, "found": expected}
 
 
 @pytest.mark.parametrize("version", ["2.0", "2.1", "2.2"])
