@@ -1,7 +1,7 @@
 /* Trains centroids on raw float32 vectors: bench_kmeans VECTORS DIM CLUSTERS METRIC ITERATIONS SEED THREADS CENTROIDS.
  * Writes them to a file, and what it took to stdout. */
+#include "kmeans/kmeans.h"
 #include "vectors/distance.h"
-#include "writer/kmeans/kmeans.h"
 
 #include <fcntl.h>
 #include <stdio.h>

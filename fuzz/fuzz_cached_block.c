@@ -1,31 +1,33 @@
 /*
- * Bytes that claim to be a payload column or a row directory, with checksums put right, so that what lies behind them is reached: a block
+ * Bytes that claim to be a payload column, a row directory or lists, with checksums put right, so that what lies behind them is reached: a block
  * that is taken for whole must be usable to its last byte.
  */
 #include "cache/row_directory.h"
 #include "filter/column.h"
+#include "lists/lists.h"
 
 #include <stdint.h>
 #include <string.h>
 #include <xxhash.h>
 
-enum { HEADER = 128 };
+enum { HEADER = 128, LISTS_HEADER = 256 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const sf_column_identity column_identity = {.db_url = "fuzz", .path = "4:path"};
 static const sf_row_directory_identity directory_identity = {.db_url = "fuzz"};
+static const sf_lists_identity lists_identity = {.db_url = "fuzz"};
 
 static void store(uint8_t *block, size_t offset, uint64_t value) {
   memcpy(block + offset, &value, sizeof(value));
 }
 
 /* The offsets are those of docs/cache-format.md. */
-static void seal(uint8_t *block, size_t size, size_t identity, uint64_t hash) {
+static void seal(uint8_t *block, size_t size, size_t header, size_t identity, uint64_t hash) {
   store(block, identity, hash);
-  store(block, identity + 8, XXH3_64bits(block + HEADER, size - HEADER));
+  store(block, identity + 8, XXH3_64bits(block + header, size - header));
   store(block, identity + 16, 0);
-  store(block, identity + 16, XXH3_64bits(block, HEADER));
+  store(block, identity + 16, XXH3_64bits(block, header));
 }
 
 static uint64_t hash_of(const char *path) {
@@ -66,6 +68,21 @@ static void use_directory(const uint8_t *block, size_t size) {
   }
 }
 
+/* Every byte that searches of the lists may read. */
+static void use_lists(const uint8_t *block, size_t size) {
+  sf_lists lists;
+  if (!sf_lists_read(block, size, &lists_identity, &lists))
+    return;
+  for (uint32_t list = 0; list < lists.num_lists; list++) {
+    sf_list_range range = sf_lists_range(&lists, list);
+    seen += (uint64_t)(lists.factors[list] > 0) + (uint64_t)(lists.centres[(size_t)(list + 1) * lists.dim - 1] > 0);
+    for (size_t i = range.first_row; i < range.first_row + range.num_rows; i++)
+      seen += lists.rows[i] + lists.quantized_rows[(i + 1) * lists.row_size - 1];
+    if (range.num_rows > 0)
+      seen += lists.groups[lists.group_ends[list] * lists.group_size - 1];
+  }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < HEADER)
     return 0;
@@ -75,11 +92,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   memcpy(block, data, size);
   use_column(block, size);
   use_directory(block, size);
-  seal(block, size, 56, hash_of("4:path"));
+  seal(block, size, HEADER, 56, hash_of("4:path"));
   use_column(block, size);
   memcpy(block, data, size);
-  seal(block, size, 40, hash_of(NULL));
+  seal(block, size, HEADER, 40, hash_of(NULL));
   use_directory(block, size);
+  use_lists(block, size);
+  if (size >= LISTS_HEADER) {
+    memcpy(block, data, size);
+    seal(block, size, LISTS_HEADER, 56, hash_of(NULL));
+    use_lists(block, size);
+  }
   free(block);
   return 0;
 }

@@ -1,8 +1,8 @@
 /* Rows from a mapped .npy array, with ids, payloads and what routes them beside it. */
+#include "base/random.h"
 #include "cli/build_rows.h"
 #include "cli/line_column.h"
 #include "cli/vector_rows.h"
-#include "writer/random.h"
 #include "writer/rows.h"
 
 #include <errno.h>

@@ -86,6 +86,13 @@ typedef struct sf_quantized_groups {
 typedef void (*sf_quantized_kernel)(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
                                     float threshold, uint16_t *masks, float *bounds);
 
+/*
+ * Σ lowᵢ(codesᵢ mod 16) + highᵢ(codesᵢ div 16) of `num_codes` bytes, a multiple of 4, of a 4-bit vector that is stored as
+ * a row of its own (quantized_rows.h). Reads no code behind them, but up to 64 bytes at a time of the components.
+ */
+typedef int32_t (*sf_quantized_row_kernel)(const int8_t *low, const int8_t *high, const uint8_t *codes,
+                                           size_t num_codes);
+
 typedef struct sf_kernels {
   const char *name;          /* "portable", "avx2", "avx512", "avx512vnni", "neon" */
   bool (*supported)(void);   /* whether this CPU has what it needs */
@@ -97,6 +104,7 @@ typedef struct sf_kernels {
   size_t panel_columns; /* columns that dot_tile keeps in registers */
   sf_quantize_row_kernel quantize_row;
   sf_quantized_kernel find_near_quantized[SF_QUANTIZED_KINDS];
+  sf_quantized_row_kernel quantized_row_product;
   /* NULL: none; queries are compared one by one. */
   sf_shared_kernel dot_shared;
   sf_shared_kernel squared_l2_shared;

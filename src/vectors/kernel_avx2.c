@@ -291,6 +291,7 @@ const sf_kernels sf_avx2_kernels = {.name = "avx2",
                                     .dot_tile = dot_tile,
                                     .panel_columns = 2 * WIDTH,
                                     .quantize_row = sf_quantize_row_avx2,
+                                    .quantized_row_product = sf_quantized_row_product_avx2,
                                     .find_near_quantized = {sf_find_near_2bit_avx2, sf_find_near_4bit_avx2},
                                     .dot_shared = dot_shared,
                                     .squared_l2_shared = squared_l2_shared};

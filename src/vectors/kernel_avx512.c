@@ -248,6 +248,7 @@ static bool vnni_supported(void) {
 const sf_kernels sf_avx512_kernels = {.name = "avx512",
                                       .supported = supported,
                                       .quantize_row = sf_quantize_row_avx2,
+                                      .quantized_row_product = sf_quantized_row_product_avx2,
                                       .find_near_quantized = {sf_find_near_2bit_avx2, sf_find_near_4bit_avx2},
                                       FOUNDATION};
 
@@ -255,6 +256,7 @@ const sf_kernels sf_avx512vnni_kernels = {
     .name = "avx512vnni",
     .supported = vnni_supported,
     .quantize_row = sf_quantize_row_avx512vnni,
+    .quantized_row_product = sf_quantized_row_product_avx512vnni,
     .find_near_quantized = {sf_find_near_2bit_avx512vnni, sf_find_near_4bit_avx512vnni},
     FOUNDATION};
 

@@ -204,6 +204,7 @@ const sf_kernels sf_neon_kernels = {.name = "neon",
                                     .dot_tile = dot_tile,
                                     .panel_columns = VECTORS * WIDTH,
                                     .quantize_row = sf_quantize_row_neon,
+                                    .quantized_row_product = sf_quantized_row_product_portable,
                                     .find_near_quantized = {sf_find_near_2bit_neon, sf_find_near_4bit_neon},
                                     .dot_shared = dot_shared,
                                     .squared_l2_shared = squared_l2_shared};

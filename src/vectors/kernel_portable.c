@@ -90,4 +90,5 @@ const sf_kernels sf_portable_kernels = {
     .dot_tile = dot_tile,
     .panel_columns = SF_TILE_COLUMNS,
     .quantize_row = sf_quantize_row_portable,
+    .quantized_row_product = sf_quantized_row_product_portable,
     .find_near_quantized = {sf_find_near_2bit_portable, sf_find_near_4bit_portable}};

@@ -112,4 +112,27 @@ AVX2 void sf_quantize_row_avx2(const float *row, const float *centre, size_t dim
   sf_quantize_row_inline(row, centre, dim, factor, blocks, quantized);
 }
 
+/* Two products of at most 15 · 127 and their like from the high halves fit 16 bits. */
+AVX2 int32_t sf_quantized_row_product_avx2(const int8_t *low, const int8_t *high, const uint8_t *codes,
+                                           size_t num_codes) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  const __m256i low_bits = _mm256_set1_epi8(15);
+  __m256i sums = _mm256_setzero_si256();
+  size_t i = 0;
+  for (; i + sizeof(__m256i) <= num_codes; i += sizeof(__m256i)) {
+    __m256i packed = load(codes + i);
+    __m256i lows = _mm256_and_si256(packed, low_bits);
+    __m256i highs = _mm256_and_si256(_mm256_srli_epi16(packed, 4), low_bits);
+    __m256i of_low = _mm256_maddubs_epi16(lows, _mm256_loadu_si256((const __m256i *)(const void *)(low + i)));
+    __m256i of_high = _mm256_maddubs_epi16(highs, _mm256_loadu_si256((const __m256i *)(const void *)(high + i)));
+    sums = _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_add_epi16(of_low, of_high), ones));
+  }
+  int32_t lanes[sizeof(sums) / sizeof(int32_t)];
+  _mm256_storeu_si256((__m256i *)(void *)lanes, sums);
+  int32_t sum = sf_quantized_row_product_portable(low + i, high + i, codes + i, num_codes - i);
+  for (size_t lane = 0; lane < sizeof(lanes) / sizeof(lanes[0]); lane++)
+    sum += lanes[lane];
+  return sum;
+}
+
 #endif

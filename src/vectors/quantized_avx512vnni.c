@@ -116,4 +116,18 @@ VNNI void sf_quantize_row_avx512vnni(const float *row, const float *centre, size
   sf_quantize_row_inline(row, centre, dim, factor, blocks, quantized);
 }
 
+VNNI int32_t sf_quantized_row_product_avx512vnni(const int8_t *low, const int8_t *high, const uint8_t *codes,
+                                                 size_t num_codes) {
+  __m512i of_low = _mm512_setzero_si512();
+  __m512i of_high = _mm512_setzero_si512();
+  for (size_t i = 0; i < num_codes; i += sizeof(__m512i)) {
+    size_t lanes = (num_codes - i) / sizeof(int32_t);
+    __mmask16 mask = lanes >= ROWS ? (__mmask16)UINT16_MAX : (__mmask16)((1U << lanes) - 1);
+    __m512i packed = _mm512_maskz_loadu_epi32(mask, codes + i);
+    of_low = _mm512_dpbusd_epi32(of_low, bits_of(packed, 0x0F), _mm512_loadu_si512(low + i));
+    of_high = _mm512_dpbusd_epi32(of_high, bits_of(packed, 0xF0), _mm512_loadu_si512(high + i));
+  }
+  return _mm512_reduce_add_epi32(_mm512_add_epi32(of_low, _mm512_srai_epi32(of_high, 4)));
+}
+
 #endif

@@ -11,6 +11,8 @@ void sf_find_near_2bit_portable(const sf_quantized_comparison *comparison, const
                                 float threshold, uint16_t *masks, float *bounds);
 void sf_find_near_4bit_portable(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
                                 float threshold, uint16_t *masks, float *bounds);
+int32_t sf_quantized_row_product_portable(const int8_t *low, const int8_t *high, const uint8_t *codes,
+                                          size_t num_codes);
 #if defined(__x86_64__)
 void sf_quantize_row_avx2(const float *row, const float *centre, size_t dim, float factor,
                           uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *quantized);
@@ -18,12 +20,15 @@ void sf_find_near_2bit_avx2(const sf_quantized_comparison *comparison, const sf_
                             float threshold, uint16_t *masks, float *bounds);
 void sf_find_near_4bit_avx2(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
                             float threshold, uint16_t *masks, float *bounds);
+int32_t sf_quantized_row_product_avx2(const int8_t *low, const int8_t *high, const uint8_t *codes, size_t num_codes);
 void sf_quantize_row_avx512vnni(const float *row, const float *centre, size_t dim, float factor,
                                 uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *quantized);
 void sf_find_near_2bit_avx512vnni(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
                                   float threshold, uint16_t *masks, float *bounds);
 void sf_find_near_4bit_avx512vnni(const sf_quantized_comparison *comparison, const sf_quantized_groups *groups,
                                   float threshold, uint16_t *masks, float *bounds);
+int32_t sf_quantized_row_product_avx512vnni(const int8_t *low, const int8_t *high, const uint8_t *codes,
+                                            size_t num_codes);
 #endif
 #if defined(__aarch64__)
 void sf_quantize_row_neon(const float *row, const float *centre, size_t dim, float factor,

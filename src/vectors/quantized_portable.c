@@ -63,3 +63,11 @@ void sf_quantize_row_portable(const float *row, const float *centre, size_t dim,
                               uint8_t *const blocks[SF_QUANTIZED_KINDS], sf_quantized_row *quantized) {
   sf_quantize_row_inline(row, centre, dim, factor, blocks, quantized);
 }
+
+int32_t sf_quantized_row_product_portable(const int8_t *low, const int8_t *high, const uint8_t *codes,
+                                          size_t num_codes) {
+  int32_t sum = 0;
+  for (size_t i = 0; i < num_codes; i++)
+    sum += (codes[i] & 15) * low[i] + (codes[i] >> 4) * high[i];
+  return sum;
+}

@@ -1,7 +1,7 @@
 #include "writer/assign.h"
 
 #include "base/memory.h"
-#include "writer/kmeans/nearest_centroid.h"
+#include "writer/nearest_centroid.h"
 
 struct sf_assigner {
   const sf_build_plan *plan;

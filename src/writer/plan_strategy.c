@@ -2,8 +2,8 @@
 #include "writer/plan.h"
 
 #include "base/memory.h"
+#include "base/random.h"
 #include "snapshot/manifest.h"
-#include "writer/random.h"
 
 #include <math.h>
 #include <string.h>

@@ -5,9 +5,9 @@
 #ifndef SF_WRITER_ROUTING_CHECK_H
 #define SF_WRITER_ROUTING_CHECK_H
 
+#include "base/random.h"
 #include "storage/storage.h"
 #include "writer/plan.h"
-#include "writer/random.h"
 
 enum { SF_ROUTING_CHECK_ROWS = 256 };
 

@@ -1,8 +1,8 @@
 /* Training centroids: from a sample of an array, or from the first rows of a stream, which are kept meanwhile. */
 #include "base/memory.h"
 #include "base/time.h"
+#include "kmeans/kmeans.h"
 #include "writer/builder.h"
-#include "writer/kmeans/kmeans.h"
 #include "writer/rows.h"
 
 #include <string.h>

@@ -6,9 +6,9 @@
 #ifndef SF_WRITER_WORKER_POOL_H
 #define SF_WRITER_WORKER_POOL_H
 
+#include "base/build_threads.h"
 #include "snapshot/shard_result.h"
 #include "storage/storage.h"
-#include "writer/build_threads.h"
 #include "writer/plan.h"
 
 typedef struct sf_worker_pool sf_worker_pool;

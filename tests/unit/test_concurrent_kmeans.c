@@ -1,4 +1,4 @@
-#include "writer/kmeans/kmeans.h"
+#include "kmeans/kmeans.h"
 
 #include "cmocka_includes.h"
 #include "random.h"

@@ -6,11 +6,13 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "formats/shard_writer.h"
+#include "kmeans/kmeans.h"
+#include "lists/make_lists.h"
+#include "query/list_scan.h"
 #include "shardyfusion/build.h"
 #include "support/reader_fixture.h"
 #include "support/scratch.h"
-#include "writer/kmeans/kmeans.h"
-#include "writer/kmeans/nearest_centroid.h"
+#include "writer/nearest_centroid.h"
 
 #include <cmocka_includes.h>
 #include <stdio.h>
@@ -326,6 +328,65 @@ static void every_allocation_of_a_writer_of_a_lance_shard_may_fail(void **state)
   exhaust(&allocations_left, *state, write_shard);
 }
 
+/* A search of the lists of some rows. */
+static void search_lists(const sf_vector_segment *segment, uint32_t dim, const sf_lists *lists) {
+  static const sf_collector_params params = {.kind = SF_COLLECT_TOP_K, .top_k = 3};
+  const sf_lists *shards[] = {lists};
+  sf_list_choice choices[4];
+  float scaled[8];
+  sf_query_vector query;
+  size_t count;
+  sf_collector collector = {.params = &params};
+  sf_scan_request request = {.query = &query, .collector = &collector};
+  sf_query_vector_init(&query, segment->vectors, dim, SF_SCORE_COSINE, scaled);
+  sf_code code = sf_list_choice_find(&query, shards, 1, 4, choices, &count, NULL);
+  expect_code(code);
+  if (code == SF_OK) {
+    const sf_list_scan scan = {.lists = lists,
+                               .segments = segment,
+                               .num_segments = 1,
+                               .choices = choices,
+                               .num_choices = count,
+                               .error_share = 1};
+    sf_list_scan_run(&scan, &request);
+    expect_code(request.code);
+    if (request.code == SF_OK)
+      assert_int_equal(collector.rows[0].row, 0);
+  }
+  sf_collector_free(&collector);
+}
+
+static void make_and_search_lists(const reader_fixture *fixture) {
+  enum { NUM_ROWS = 100, DIM = 8 };
+  static const sf_lists_identity identity = {.db_url = "rows"};
+  float rows[NUM_ROWS * DIM];
+  (void)fixture;
+  for (size_t i = 0; i < NUM_ROWS * DIM; i++)
+    rows[i] = (float)(i * i % 1009) - 500;
+  const sf_vector_segment segment = {.vectors = rows, .num_rows = NUM_ROWS};
+  const sf_lists_params params = {.segments = &segment,
+                                  .num_segments = 1,
+                                  .dim = DIM,
+                                  .metric = SF_METRIC_COSINE,
+                                  .identity = identity,
+                                  .num_lists = 10,
+                                  .num_threads = 2};
+  void *block;
+  size_t length;
+  sf_lists lists;
+  sf_code code = sf_lists_make(&params, NULL, &block, &length, NULL);
+  expect_code(code);
+  if (code != SF_OK)
+    return;
+  assert_true(sf_lists_read(block, length, &identity, &lists));
+  search_lists(&segment, DIM, &lists);
+  free(block);
+}
+
+static void every_allocation_of_lists_may_fail(void **state) {
+  exhaust(&allocations_left, *state, make_and_search_lists);
+}
+
 static void every_allocation_of_a_training_may_fail(void **state) {
   exhaust(&allocations_left, *state, train_and_assign);
 }
@@ -333,6 +394,7 @@ static void every_allocation_of_a_training_may_fail(void **state) {
 static void every_thread_may_fail_to_start(void **state) {
   exhaust(&threads_left, *state, use_everything);
   exhaust(&threads_left, *state, train_and_assign);
+  exhaust(&threads_left, *state, make_and_search_lists);
   exhaust(&threads_left, *state, build_snapshot);
 }
 
@@ -354,6 +416,7 @@ int main(void) {
       cmocka_unit_test(every_allocation_of_a_look_at_the_snapshot_may_fail),
       cmocka_unit_test(every_allocation_of_a_search_in_lance_shards_may_fail),
       cmocka_unit_test(every_allocation_of_a_writer_of_a_lance_shard_may_fail),
+      cmocka_unit_test(every_allocation_of_lists_may_fail),
       cmocka_unit_test(every_allocation_of_a_training_may_fail),
       cmocka_unit_test(every_allocation_of_a_build_may_fail),
       cmocka_unit_test(every_thread_may_fail_to_start),

@@ -1,6 +1,6 @@
 /* Whatever float32 makes of it, a row goes where the router sends it. */
 #include "routing/router.h"
-#include "writer/kmeans/nearest_centroid.h"
+#include "writer/nearest_centroid.h"
 
 #include "cmocka_includes.h"
 #include "random.h"

@@ -1,4 +1,4 @@
-#include "writer/kmeans/kmeans_state.h"
+#include "kmeans/kmeans_state.h"
 
 #include "base/memory.h"
 #include "vectors/distance.h"

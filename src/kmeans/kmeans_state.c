@@ -1,4 +1,4 @@
-#include "writer/kmeans/kmeans_state.h"
+#include "kmeans/kmeans_state.h"
 
 #include <stdatomic.h>
 

@@ -1,6 +1,6 @@
 /* Random numbers that a seed decides: the same on every machine. */
-#ifndef SF_WRITER_RANDOM_H
-#define SF_WRITER_RANDOM_H
+#ifndef SF_BASE_RANDOM_H
+#define SF_BASE_RANDOM_H
 
 #include <stdint.h>
 

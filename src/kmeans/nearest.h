@@ -5,8 +5,8 @@
  * The score of a row x and a point p, the greatest of which is the nearest, is x·p − |p|²/2 for squared distances
  * (|x − p|² = |x|² − 2 (x·p − |p|²/2)), and x·p otherwise.
  */
-#ifndef SF_WRITER_KMEANS_NEAREST_H
-#define SF_WRITER_KMEANS_NEAREST_H
+#ifndef SF_KMEANS_NEAREST_H
+#define SF_KMEANS_NEAREST_H
 
 #include "base/error.h"
 

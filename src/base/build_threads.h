@@ -1,6 +1,6 @@
 /* Threads that run one function together, fork and join: the calling thread is one of them, and waits for the others. */
-#ifndef SF_WRITER_BUILD_THREADS_H
-#define SF_WRITER_BUILD_THREADS_H
+#ifndef SF_BASE_BUILD_THREADS_H
+#define SF_BASE_BUILD_THREADS_H
 
 #include "base/error.h"
 

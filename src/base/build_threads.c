@@ -1,4 +1,4 @@
-#include "writer/build_threads.h"
+#include "base/build_threads.h"
 
 #include "base/assert.h"
 #include "base/memory.h"

@@ -1,8 +1,8 @@
-#include "writer/kmeans/nearest_centroid.h"
+#include "writer/nearest_centroid.h"
 
 #include "base/memory.h"
+#include "kmeans/nearest.h"
 #include "vectors/metrics.h"
-#include "writer/kmeans/nearest.h"
 
 #include <math.h>
 

@@ -2,8 +2,8 @@
  * Which shard the rows of a snapshot with cluster sharding go to: for each the one that sf_router_route gives first, by the
  * same arithmetic wherever that matters, at the speed of the float32 kernels.
  */
-#ifndef SF_WRITER_KMEANS_NEAREST_CENTROID_H
-#define SF_WRITER_KMEANS_NEAREST_CENTROID_H
+#ifndef SF_WRITER_NEAREST_CENTROID_H
+#define SF_WRITER_NEAREST_CENTROID_H
 
 #include "routing/cluster.h"
 

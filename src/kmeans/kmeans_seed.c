@@ -3,7 +3,7 @@
  * distances, each moved by chance, ROWS_PER_CLUSTER for each centroid. That is enough to find a row near the middle of what
  * k-means would separate, and costs a small part of one iteration.
  */
-#include "writer/kmeans/kmeans_state.h"
+#include "kmeans/kmeans_state.h"
 
 #include "base/memory.h"
 #include "vectors/distance.h"

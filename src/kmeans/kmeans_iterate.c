@@ -4,7 +4,7 @@
  * (Hamerly: Making k-means Even Faster, SDM 2010, with both of his bounds in one number). A row that still leads is not
  * looked at. Leads are differences of distances, or, for directions, of products with the row's direction.
  */
-#include "writer/kmeans/kmeans_state.h"
+#include "kmeans/kmeans_state.h"
 
 #include "base/memory.h"
 #include "vectors/distance.h"

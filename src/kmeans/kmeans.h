@@ -12,8 +12,8 @@
  *   dot product  Σ −x·c with |c| = 1: the same, where a row weighs as much as it is long. With means of any length, the
  *                longest would attract more and more rows
  */
-#ifndef SF_WRITER_KMEANS_KMEANS_H
-#define SF_WRITER_KMEANS_KMEANS_H
+#ifndef SF_KMEANS_KMEANS_H
+#define SF_KMEANS_KMEANS_H
 
 #include "base/cancellation.h"
 #include "shardyfusion/types.h"

@@ -1,4 +1,4 @@
-#include "writer/kmeans/nearest.h"
+#include "kmeans/nearest.h"
 
 #include "base/memory.h"
 #include "vectors/distance.h"

@@ -1,12 +1,12 @@
 /* What the phases of a k-means training share. */
-#ifndef SF_WRITER_KMEANS_KMEANS_STATE_H
-#define SF_WRITER_KMEANS_KMEANS_STATE_H
+#ifndef SF_KMEANS_KMEANS_STATE_H
+#define SF_KMEANS_KMEANS_STATE_H
 
+#include "base/build_threads.h"
+#include "base/random.h"
+#include "kmeans/kmeans.h"
+#include "kmeans/nearest.h"
 #include "vectors/metrics.h"
-#include "writer/build_threads.h"
-#include "writer/kmeans/kmeans.h"
-#include "writer/kmeans/nearest.h"
-#include "writer/random.h"
 
 /* Of what a thread computes with. */
 typedef struct sf_kmeans_worker {
