@@ -6,10 +6,12 @@ import dask
 import pytest
 from engine_cases import EngineCases
 from rows import check_answers, columns, config, table
+from search_cases import SearchCases, collected, queries
 
 dd = pytest.importorskip("dask.dataframe", reason="no wheel of dask for this Python")
 
 from distributed import Client, LocalCluster  # noqa: E402
+from shardyfusion.search.dask import search  # noqa: E402
 from shardyfusion.writer.dask import write_sharded  # noqa: E402
 from shardyfusion.writer.dask._engine import DaskEngine  # noqa: E402
 
@@ -46,3 +48,26 @@ class TestDask(EngineCases):
         with dask.config.set(scheduler="threads"):
             write_sharded(engine.frame(rows), config(tmp_path / "root"), columns())
         check_answers(tmp_path / "root", rows, tmp_path)
+
+
+class SearchingDask(Dask):
+    search = staticmethod(search)
+
+    @staticmethod
+    def rows(results):
+        return collected(results.compute().to_dict("records"))
+
+
+@pytest.fixture
+def searching(engine):
+    return SearchingDask
+
+
+class TestDaskSearch(SearchCases):
+    def test_queries_without_a_name_are_numbered(self, searching, tmp_path):
+        root = tmp_path / "root"
+        write_sharded(searching.frame(table(100)), config(root, "lsh"), columns("lsh"))
+        frame = searching.frame(queries()[1])
+        given = {"s3_prefix": str(root), "local_root": str(tmp_path / "c"), "vector_col": "vec", "top_k": 1}
+        numbers = sorted(search(frame, **given).compute()["query"])
+        assert numbers == sorted((part << 33) + row for part in range(3) for row in range(80))

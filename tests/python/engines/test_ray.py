@@ -6,10 +6,13 @@ import pyarrow as pa
 import pytest
 from engine_cases import EngineCases
 from rows import DIM, check_answers, columns, config, table, vectors_of
+from search_cases import SearchCases, collected, queries
+from shardyfusion.errors import ConfigValidationError
 
 ray = pytest.importorskip("ray", reason="no wheel of ray for this Python")
 
 import ray.data  # noqa: E402
+from shardyfusion.search.ray import search  # noqa: E402
 from shardyfusion.writer.ray import write_sharded, write_vector_sharded  # noqa: E402
 from shardyfusion.writer.ray._engine import RayEngine  # noqa: E402
 
@@ -50,3 +53,24 @@ class TestRay(EngineCases):
         write_vector_sharded(frame, config(tmp_path / "root", "cluster"), columns())
         check_answers(tmp_path / "root", rows, tmp_path)
         assert DIM == 8
+
+
+class SearchingRay(Ray):
+    search = staticmethod(search)
+
+    @staticmethod
+    def rows(results):
+        return collected(results.take_all())
+
+
+@pytest.fixture
+def searching(engine):
+    return SearchingRay
+
+
+class TestRaySearch(SearchCases):
+    def test_queries_need_a_name(self, searching, tmp_path):
+        root = tmp_path / "root"
+        write_sharded(searching.frame(table(100)), config(root, "lsh"), columns("lsh"))
+        with pytest.raises(ConfigValidationError, match="query_col"):
+            search(searching.frame(queries()[1]), s3_prefix=str(root), local_root=str(tmp_path / "c"), vector_col="vec")

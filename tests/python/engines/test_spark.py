@@ -6,10 +6,12 @@ import sys
 import pytest
 from engine_cases import EngineCases
 from rows import columns, config, table
+from search_cases import SearchCases, collected, queries
 
 pytest.importorskip("pyspark", reason="no wheel of pyspark for this Python")
 
 from pyspark.sql import SparkSession  # noqa: E402
+from shardyfusion.search.spark import search  # noqa: E402
 from shardyfusion.writer.spark import write_sharded  # noqa: E402
 from shardyfusion.writer.spark._engine import SparkEngine  # noqa: E402
 
@@ -56,3 +58,32 @@ class TestSpark(EngineCases):
         write_sharded(engine.frame(table(100)), config(tmp_path / "root"), columns())
         assert context.getLocalProperty("spark.job.description") == "mine"
         context.setLocalProperty("spark.job.description", None)
+
+
+class SearchingSpark:
+    search = staticmethod(search)
+
+    def __init__(self, session):
+        self.session = session
+
+    def frame(self, rows):
+        data = list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+        return self.session.createDataFrame(data, "name string, vec array<float>, tenant string")
+
+    @staticmethod
+    def rows(results):
+        return collected(row.asDict() for row in results.collect())
+
+
+@pytest.fixture
+def searching(engine):
+    return SearchingSpark(engine.session)
+
+
+class TestSparkSearch(SearchCases):
+    def test_queries_without_a_name_are_numbered(self, searching, engine, tmp_path):
+        root = tmp_path / "root"
+        write_sharded(engine.frame(table(100)), config(root, "lsh"), columns("lsh"))
+        given = {"s3_prefix": str(root), "local_root": str(tmp_path / "c"), "vector_col": "vec", "top_k": 1}
+        numbers = [row["query"] for row in search(searching.frame(queries()[1]).coalesce(1), **given).collect()]
+        assert sorted(numbers) == list(range(240))

@@ -29,7 +29,7 @@ class _OnBlock:
         self._function = function
 
     def __call__(self, block: pyarrow.Table) -> pyarrow.Table:
-        result = self._function(iter(_plain(block).to_batches()), _block_number())
+        result = self._function(iter(plain_block(block).to_batches()), _block_number())
         return pyarrow.table({_RESULT: pyarrow.array([result], pyarrow.binary())})
 
 
@@ -44,7 +44,7 @@ def _block_number() -> int:
     return 0 if context is None else int(context.task_idx)
 
 
-def _plain(block: pyarrow.Table) -> pyarrow.Table:
+def plain_block(block: pyarrow.Table) -> pyarrow.Table:
     """Returns the block with Ray's tensors as the lists of numbers that they are stored as."""
     for index, column in enumerate(block.columns):
         if type(column.type).__module__.startswith("ray."):
