@@ -9,7 +9,7 @@ static sf_code begin_partition(sf_builder *builder, sf_error *error) {
                                              .staging_directory = builder->staging.path,
                                              .num_dbs = builder->plan.num_dbs,
                                              .dim = builder->plan.dim,
-                                             .max_bytes = (size_t)(builder->plan.max_memory_bytes / 2)};
+                                             .max_bytes = (size_t)(builder->plan.max_memory_bytes / 4)}; /* buffers grow by doubling */
   return sf_partition_writer_create(&params, &builder->partition, error);
 }
 

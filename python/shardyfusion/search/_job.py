@@ -23,9 +23,9 @@ from shardyfusion.errors import ConfigValidationError
 from shardyfusion.manifest import ManifestRef
 from shardyfusion.s3 import core_options
 from shardyfusion.vector.reader import ShardedVectorReader
+from shardyfusion.writer._worker import whole_matrix
 
 if TYPE_CHECKING:
-    import numpy
     import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     from shardyfusion._types import VectorSearchResponse
@@ -131,23 +131,6 @@ def _reader(job: SearchJob) -> ShardedVectorReader:
 # --------------------------------------------------------------------------------------------------------------- Searching
 
 
-def _matrix(column: Any, first: int) -> numpy.ndarray[Any, Any]:
-    """Returns the vectors of a column as float32, one a row."""
-    import numpy
-    import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
-    lists: Any = column.storage if isinstance(column, pyarrow.ExtensionArray) else column
-    if pyarrow.types.is_fixed_size_list(lists.type):
-        lists = lists.cast(pyarrow.list_(lists.type.value_type))
-    if not (pyarrow.types.is_list(lists.type) or pyarrow.types.is_large_list(lists.type)):
-        raise ConfigValidationError(f"vector_col: expected a column of lists of numbers, found {lists.type}")
-    lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
-    if lists.null_count > 0 or lists.flatten().null_count > 0 or (len(lengths) > 0 and lengths.min() != lengths.max()):
-        raise ConfigValidationError(f"vector_col: expected vectors of one length, without nulls, found others from row {first} on")
-    values: Any = lists.flatten().to_numpy(zero_copy_only=False)
-    return numpy.ascontiguousarray(values.astype(numpy.float32).reshape(len(lists), -1))
-
-
 def _contexts(batch: pyarrow.RecordBatch, names: Sequence[str]) -> list[tuple[dict[str, Any], list[int]]]:
     """Returns the routing contexts of a batch, each with its rows."""
     groups: dict[tuple[Any, ...], list[int]] = {}
@@ -158,7 +141,7 @@ def _contexts(batch: pyarrow.RecordBatch, names: Sequence[str]) -> list[tuple[di
 
 
 def _search(reader: ShardedVectorReader, job: SearchJob, batch: pyarrow.RecordBatch, first: int) -> list[VectorSearchResponse]:
-    vectors = _matrix(batch.column(job.vector_col), first)
+    vectors = whole_matrix(batch.column(job.vector_col), f"{job.vector_col}: row {first} and those after it")
     if job.context_cols is None:
         return reader.batch_search(vectors, job.top_k, **job.keywords)
     responses: list[Any] = [None] * len(vectors)

@@ -66,6 +66,10 @@ class Engine(Protocol):
         """Returns how many rows the frame has."""
         ...
 
+    def sampled(self, id_column: str, seed: int, fraction: float) -> Engine:
+        """Returns an engine of about that share of the rows, which the ids and the seed decide; or itself."""
+        ...
+
     def map_partitions(self, columns: list[str], function: PartitionFunction, description: str) -> list[bytes]:
         """Calls the function with the batches and the number of each partition; returns what it returned, in order."""
         ...
@@ -127,11 +131,9 @@ def _worker_options(given: dict[str, Any]) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------------------------------- Training
 
 
-def _limit(count: int, wanted: int) -> int | None:
-    """Returns the key below which some more rows than are wanted lie; None: all rows are wanted."""
-    if count <= wanted:
-        return None
-    return min(2**64 - 1, int((wanted + 6 * wanted**0.5 + 10) / count * 2**64))
+def _fraction(count: int, wanted: int) -> float | None:
+    """Returns the share of the rows that has some more than are wanted; None: all rows are wanted."""
+    return None if count <= wanted else min(1.0, (wanted + 6 * wanted**0.5 + 10) / count)
 
 
 def _training_vectors(engine: Engine, config: VectorShardedWriteConfig, columns: Columns) -> Any:
@@ -140,7 +142,10 @@ def _training_vectors(engine: Engine, config: VectorShardedWriteConfig, columns:
 
     dim, seed = config.index_config.dim, config.sharding.seed
     wanted = config.sharding.centroids_training_sample_size
-    limit = _limit(engine.count(), wanted)
+    fraction = _fraction(engine.count(), wanted)
+    limit = None if fraction is None else min(2**64 - 1, int(fraction * 2**64))
+    if fraction is not None and (sampled := engine.sampled(columns.id, seed, fraction)) is not engine:
+        engine, limit = sampled, 2**64 - 1
     function = partial(_worker.sample, (columns.vector, columns.id), dim, seed, limit)
     outcomes = engine.map_partitions([columns.vector, columns.id], function, "shardyfusion: sample vectors")
     samples = [_worker.received(outcome) for outcome in outcomes]

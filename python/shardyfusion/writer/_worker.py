@@ -274,16 +274,37 @@ class Sample(NamedTuple):
     vectors: bytes
 
 
-def _matrix(column: Any, dim: int) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
-    """Returns the vectors of a column that have the right dimension, and their rows. Others are found when they are routed."""
-    import numpy
+def _lists(column: Any, name: str) -> Any:
+    """Returns a column of vectors as lists of a varying length."""
     import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     lists: Any = column.storage if isinstance(column, pyarrow.ExtensionArray) else column
     if pyarrow.types.is_fixed_size_list(lists.type):
         lists = lists.cast(pyarrow.list_(lists.type.value_type))
     if not (pyarrow.types.is_list(lists.type) or pyarrow.types.is_large_list(lists.type)):
-        raise ConfigValidationError(f"vectors: expected a column of lists, found {lists.type}")
+        raise ConfigValidationError(f"{name}: expected a column of lists of numbers, found {lists.type}")
+    return lists
+
+
+def whole_matrix(column: Any, name: str) -> numpy.ndarray[Any, Any]:
+    """Returns the vectors of a column as float32, one a row: all of one length, without nulls."""
+    import numpy
+
+    lists = _lists(column, name)
+    lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
+    values: Any = lists.flatten()
+    if lists.null_count > 0 or values.null_count > 0 or (len(lengths) > 0 and lengths.min() != lengths.max()):
+        raise ConfigValidationError(f"{name}: expected vectors of one length, without nulls, found others")
+    numbers: Any = values.to_numpy(zero_copy_only=False)
+    return numpy.ascontiguousarray(numbers.astype(numpy.float32).reshape(len(lists), -1))
+
+
+def _matrix(column: Any, dim: int) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
+    """Returns the vectors of a column that have the right dimension, and their rows. Others are found when they are routed."""
+    import numpy
+    import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    lists = _lists(column, "vectors")
     lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     rows = numpy.flatnonzero(lengths == dim)
     values = lists.take(pyarrow.array(rows)).flatten()
@@ -311,16 +332,19 @@ def _sample(
     columns: tuple[str, str], dim: int, seed: int, limit: int | None, batches: Iterator[pyarrow.RecordBatch], number: int
 ) -> Sample:
     import numpy
+    import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     keys: list[bytes] = []
     vectors: list[bytes] = []
     for batch in batches:
-        matrix, rows = _matrix(batch.column(columns[0]), dim)
-        if limit is not None:
-            key = sample_keys(batch.column(columns[1]), seed)[rows]
-            taken = key < numpy.uint64(limit)
-            keys.append(key[taken].tobytes())
-            matrix = matrix[taken]
+        key = None if limit is None else sample_keys(batch.column(columns[1]), seed)
+        column = batch.column(columns[0])
+        if key is not None:
+            taken = numpy.flatnonzero(key < numpy.uint64(limit))
+            key, column = key[taken], column.take(pyarrow.array(taken))
+        matrix, rows = _matrix(column, dim)
+        if key is not None:
+            keys.append(key[rows].tobytes())
         vectors.append(numpy.ascontiguousarray(matrix).tobytes())
     return Sample(number, b"".join(keys), b"".join(vectors))
 

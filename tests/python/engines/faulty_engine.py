@@ -59,6 +59,9 @@ class FaultyEngine:
     def count(self):
         return self._engine.count()
 
+    def sampled(self, id_column, seed, fraction):
+        return self
+
     def _keep(self, name, *call):
         path = os.path.join(self._folder, name)
         with open(path, "wb") as file:

@@ -13,6 +13,9 @@ class LocalEngine:
     def count(self):
         return self._table.num_rows
 
+    def sampled(self, id_column, seed, fraction):
+        return self
+
     def map_partitions(self, columns, function, description):
         batches = self._table.select(columns).to_batches()
         return [function(iter([batch]), number) for number, batch in enumerate(batches)]

@@ -50,7 +50,7 @@ def _as_json(text: str) -> str:
     return "[" + ", ".join(repr(float(number)) for number in text.strip("[] \n").split()) + "]"
 
 
-def _table(part: Any, vector: str) -> pyarrow.Table:
+def arrow_table(part: Any, vector: str) -> pyarrow.Table:
     if pandas.api.types.is_string_dtype(part[vector].dtype) and len(part) > 0 and isinstance(part[vector].iloc[0], str):
         part = part.assign(**{vector: pandas.Series(_vectors_of_texts(part[vector]), index=part.index, dtype=object)})
     try:
@@ -61,7 +61,7 @@ def _table(part: Any, vector: str) -> pyarrow.Table:
 
 def _on_partition(part: Any, columns: list[str], function: PartitionFunction, number: int) -> bytes:
     try:
-        batches = iter(_table(part[columns], columns[0]).to_batches())
+        batches = iter(arrow_table(part[columns], columns[0]).to_batches())
     except ConfigValidationError as error:
         return failed(ConfigValidationError(f"partition {number}: {error}"))
     return function(batches, number)
@@ -80,6 +80,9 @@ class DaskEngine:
 
     def count(self) -> int:
         return len(self._frame)
+
+    def sampled(self, id_column: str, seed: int, fraction: float) -> DaskEngine:
+        return self
 
     def map_partitions(self, columns: list[str], function: PartitionFunction, description: str) -> list[bytes]:
         parts = self._frame[columns].to_delayed()

@@ -68,6 +68,9 @@ class RayEngine:
     def count(self) -> int:
         return int(self._dataset.count())
 
+    def sampled(self, id_column: str, seed: int, fraction: float) -> RayEngine:
+        return self
+
     def map_partitions(self, columns: list[str], function: PartitionFunction, description: str) -> list[bytes]:
         selected = self._dataset.select_columns(columns)
         results = selected.map_batches(

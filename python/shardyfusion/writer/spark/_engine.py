@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from shardyfusion.writer._driver import PartitionFunction
 
 _SCHEMA = "number long, result binary"
+_HASH_MASK = 2**31 - 1
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
 
 
 def _results(results: Iterator[tuple[int, bytes]]) -> Iterator[pyarrow.RecordBatch]:
@@ -88,8 +93,13 @@ class SparkEngine:
         with _described(self._session, "shardyfusion: count rows"):
             return int(self._frame.count())
 
+    def sampled(self, id_column: str, seed: int, fraction: float) -> SparkEngine:
+        """Returns an engine of rows that Spark chooses by a hash of their ids: only these leave it."""
+        number = functions.xxhash64(functions.lit(seed), functions.col(_quoted(id_column))).bitwiseAND(_HASH_MASK)
+        return SparkEngine(self._frame.where(number < int(fraction * (_HASH_MASK + 1))))
+
     def map_partitions(self, columns: list[str], function: PartitionFunction, description: str) -> list[bytes]:
-        selected = self._frame.select(*[functions.col("`" + name.replace("`", "``") + "`") for name in columns])
+        selected = self._frame.select(*[functions.col(_quoted(name)) for name in columns])
         return self._collect(selected, _OnPartition(function), description)
 
     def run(self, function: Callable[[Any], bytes], tasks: Sequence[Any], description: str) -> list[bytes]:
