@@ -2,14 +2,14 @@
 #include "base/memory.h"
 #include "writer/builder.h"
 
-/* What a router has instead of workers. */
+/* What a router has instead of workers. Its buffers grow by doubling, so that a quarter of the memory becomes half of it. */
 static sf_code begin_partition(sf_builder *builder, sf_error *error) {
   const sf_partition_writer_params params = {.storage = builder->storage,
                                              .run_id = builder->run_id,
                                              .staging_directory = builder->staging.path,
                                              .num_dbs = builder->plan.num_dbs,
                                              .dim = builder->plan.dim,
-                                             .max_bytes = (size_t)(builder->plan.max_memory_bytes / 4)}; /* buffers grow by doubling */
+                                             .max_bytes = (size_t)(builder->plan.max_memory_bytes / 4)};
   return sf_partition_writer_create(&params, &builder->partition, error);
 }
 
