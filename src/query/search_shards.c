@@ -125,16 +125,6 @@ static void add_bitmap_locked(sf_search *search, sf_shard_search *to, const sf_s
   account->filtered = sf_monotonic_nanoseconds();
 }
 
-sf_lookup_params sf_search_lookup_params(const sf_search *search) {
-  return (sf_lookup_params){.served = search->served,
-                            .executor = search->executor,
-                            .ids = search->ids,
-                            .num_ids = search->num_ids,
-                            .omits_payloads = search->omits_payloads,
-                            .dim = search->wants_vectors ? search->query_vector.dim : 0,
-                            .cancellation = &search->cancellation};
-}
-
 static void start_lookup_locked(sf_search *search, sf_shard_search *in) {
   SF_ASSERT_LOCKED(&search->mutex);
   const sf_lookup_params params = sf_search_lookup_params(search);

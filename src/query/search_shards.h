@@ -27,9 +27,6 @@ void sf_search_add_bitmap_locked(sf_search *search, sf_shard_search *to, const s
 void sf_search_add_found_locked(sf_search *search, sf_shard_search *of, const sf_found_rows *found, sf_code code,
                                 const sf_error *error);
 
-/* What a search for rows by their ids looks up. */
-sf_lookup_params sf_search_lookup_params(const sf_search *search);
-
 /* Keeps the first failure, and stops what is not being scanned right now. */
 void sf_search_fail_locked(sf_search *search, sf_code code, const sf_error *error);
 

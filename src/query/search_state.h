@@ -1,6 +1,7 @@
 /*
- * The state of one search, shared by the files that run it: search.c (its life), search_shards.c (its shards and their
- * tasks), shared_scan.c (scanning together with other searches), scheduler.c (threads). Nothing else includes this.
+ * The state of one search, and its end. The files that run a search share it, each of which knows only those before it:
+ * search_shards.c (its shards and their tasks), shared_scan.c (scanning together with other searches), scheduler.c (threads), search.c
+ * (beginning, waiting and cancelling). Nothing else includes this.
  *
  * Lock order: a search's mutex, then the served snapshot's or the scan registry's, then the executor's. No thread holds
  * two searches' mutexes.
@@ -110,6 +111,9 @@ struct sf_search {
 /* Makes the response, returns what the search holds, emits its events and calls its callback. By the one thread that
  * scheduler.c found to be the last: no other touches the search but to look whether it has ended. */
 void sf_search_complete(sf_search *search);
+
+/* What a search for rows by their ids looks up. */
+sf_lookup_params sf_search_lookup_params(const sf_search *search);
 
 /* There may be a task for the caller, or the search has ended. */
 void sf_search_notify_caller_locked(sf_search *search);
