@@ -13,8 +13,8 @@
 #include "async/executor.h"
 #include "base/files.h"
 #include "base/thread.h"
+#include "query/plan.h"
 #include "query/scan.h"
-#include "query/scan_task.h"
 
 #include <fcntl.h>
 #include <math.h>

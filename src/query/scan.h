@@ -10,8 +10,8 @@
 
 #include "base/cancellation.h"
 #include "query/collector.h"
+#include "query/plan.h"
 #include "query/pruning_threshold.h"
-#include "query/scan_task.h"
 #include "vectors/query_vector.h"
 
 /* The most searches that scan together: their candidates stay in a CPU's own cache beside a chunk of rows. */

@@ -1,4 +1,4 @@
-#include "query/scan_task.h"
+#include "query/plan.h"
 
 #include "cmocka_includes.h"
 #include "random.h"
