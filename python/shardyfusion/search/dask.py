@@ -47,7 +47,8 @@ def _run(ddf: DataFrame, job: SearchJob) -> DataFrame:
         "payload": "object",
     }
     empty = pandas.DataFrame({name: pandas.Series(dtype=kind) for name, kind in kinds.items()})
-    return ddf.map_partitions(_search, job, empty, meta=empty)
+    results: Any = ddf.map_partitions(_search, job, empty, meta=empty)
+    return results
 
 
 def search(

@@ -337,9 +337,9 @@ def _sample(
     keys: list[bytes] = []
     vectors: list[bytes] = []
     for batch in batches:
-        key = None if limit is None else sample_keys(batch.column(columns[1]), seed)
+        key: Any = None if limit is None else sample_keys(batch.column(columns[1]), seed)
         column = batch.column(columns[0])
-        if key is not None:
+        if limit is not None:
             taken = numpy.flatnonzero(key < numpy.uint64(limit))
             key, column = key[taken], column.take(pyarrow.array(taken))
         matrix, rows = _matrix(column, dim)
