@@ -1,63 +1,50 @@
 #include "query/plan.h"
 
-#include "base/memory.h"
+#include "base/assert.h"
 
 static bool serves_all(const sf_plan_params *params) {
   (void)params;
   return true;
 }
 
-static sf_code add_all_rows(const sf_plan_params *params, sf_plan *plan, sf_error *error) {
-  const sf_shard *shard = params->shard;
-  for (size_t i = 0; i < shard->num_segments; i++)
-    SF_TRY(sf_plan_add_range(plan, sf_row_range_of(&shard->segments[i]), error));
+static sf_code plan_all_rows(const sf_plan_params *params, sf_plan *plan, sf_error *error) {
+  (void)error;
+  SF_ASSERT(params->shard->num_segments <= UINT32_MAX);
+  plan->segments = params->shard->segments;
+  plan->num_segments = (uint32_t)params->shard->num_segments;
   return SF_OK;
 }
 
 /* An exact search of a whole shard: every row of every segment, all of which are in memory or mapped. */
-static const sf_planner all_rows = {.name = "all_rows", .serves = serves_all, .add_ranges = add_all_rows};
+static const sf_planner all_rows = {.name = "all_rows", .serves = serves_all, .plan = plan_all_rows};
 
 /* Every planner, in the order in which they are asked; the last serves every query. */
 static const sf_planner *const planners[] = {&all_rows};
+
+static sf_row_range next_range(const sf_plan *plan) {
+  return sf_row_range_of(&plan->segments[plan->next_segment]);
+}
+
+static void skip_empty(sf_plan *plan) {
+  while (!sf_plan_is_done(plan) && plan->segments[plan->next_segment].num_rows == 0)
+    plan->next_segment++;
+}
 
 sf_code sf_plan_make(const sf_plan_params *params, sf_plan *plan, sf_error *error) {
   const sf_planner *const *planner = planners;
   while (!(*planner)->serves(params))
     planner++;
   *plan = (sf_plan){.dim = params->query->dim};
-  sf_code code = (*planner)->add_ranges(params, plan, error);
+  sf_code code = (*planner)->plan(params, plan, error);
   if (code != SF_OK)
     sf_plan_free(plan);
-  else if (plan->num_ranges > 0)
-    plan->next_row = plan->ranges[0].begin;
+  else
+    skip_empty(plan);
   return code;
 }
 
 void sf_plan_free(sf_plan *plan) {
-  if (plan->ranges != &plan->first)
-    free(plan->ranges);
   *plan = (sf_plan){0};
-}
-
-/* Most shards have one segment: the first range needs no memory of its own. */
-sf_code sf_plan_add_range(sf_plan *plan, sf_row_range range, sf_error *error) {
-  size_t count = plan->num_ranges;
-  if (range.begin == range.end)
-    return SF_OK;
-  if (count == 0) {
-    plan->first = range;
-    plan->ranges = &plan->first;
-  } else if ((count & (count - 1)) == 0) { /* doubles at powers of two */
-    sf_row_range *old = count == 1 ? NULL : plan->ranges;
-    sf_row_range *ranges = sf_reallocarray(old, 2 * count, sizeof(*ranges));
-    if (ranges == NULL)
-      return sf_fail_memory(error, "plan of a search");
-    ranges[0] = plan->first;
-    plan->ranges = ranges;
-  }
-  plan->ranges[count] = range;
-  plan->num_ranges++;
-  return SF_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------------------- Tasks */
@@ -97,35 +84,37 @@ sf_scan_task sf_scan_task_at(const sf_row_range *range, uint32_t dim, size_t row
 }
 
 bool sf_plan_is_done(const sf_plan *plan) {
-  return plan->next_range == plan->num_ranges;
+  return plan->next_segment == plan->num_segments;
 }
 
 bool sf_plan_has_task(const sf_plan *plan) {
-  return !sf_plan_is_done(plan) && plan->ranges[plan->next_range].state == SF_RANGE_RESIDENT;
+  return !sf_plan_is_done(plan) && next_range(plan).state == SF_RANGE_RESIDENT;
 }
 
 sf_scan_task sf_plan_next_task(const sf_plan *plan) {
-  return sf_scan_task_at(&plan->ranges[plan->next_range], plan->dim, plan->next_row);
+  const sf_row_range range = next_range(plan);
+  return sf_scan_task_at(&range, plan->dim, plan->next_row);
 }
 
 sf_scan_task sf_plan_take_task(sf_plan *plan) {
   sf_scan_task task = sf_plan_next_task(plan);
   plan->next_row = task.end;
-  if (task.end == task.range.end) {
-    plan->next_range++;
-    plan->next_row = sf_plan_is_done(plan) ? 0 : plan->ranges[plan->next_range].begin;
-  }
+  if (task.end < task.range.end)
+    return task;
+  plan->next_row = 0;
+  plan->next_segment++;
+  skip_empty(plan);
   return task;
 }
 
 size_t sf_plan_count_tasks(const sf_plan *plan) {
   if (sf_plan_is_done(plan))
     return 0;
-  size_t rows_left = plan->ranges[plan->next_range].end - plan->next_row;
+  size_t rows_left = next_range(plan).end - plan->next_row;
   size_t bytes_left = rows_left * plan->dim * sizeof(float);
-  return 1 + bytes_left / SF_LEAST_TASK_BYTES + (plan->num_ranges - plan->next_range - 1);
+  return 1 + bytes_left / SF_LEAST_TASK_BYTES + (plan->num_segments - plan->next_segment - 1);
 }
 
 void sf_plan_stop(sf_plan *plan) {
-  plan->next_range = plan->num_ranges;
+  plan->next_segment = plan->num_segments;
 }

@@ -55,31 +55,27 @@ typedef struct sf_plan_params {
   const sf_collector_params *collector;
 } sf_plan_params;
 
-/* Zero-initialised: no rows. Not to be moved, nor used by two threads at once. */
+/* Zero-initialised: no rows. One thread at a time. Small: a search has one for each of its shards. */
 typedef struct sf_plan {
-  sf_row_range *ranges; /* num_ranges, none empty; `first` where that is all */
-  size_t num_ranges;
-  sf_row_range first;
+  const sf_vector_segment *segments; /* whose rows are the ranges, an empty one none; borrowed from the shard */
   /* Row filter: bit r % 8 of byte r / 8 is set where row r of the shard may be a result. Borrowed. NULL: every row may. */
   const uint8_t *filter;
+  size_t next_row; /* of the segment with the next task */
+  uint32_t num_segments;
+  uint32_t next_segment; /* where the next task begins; num_segments: there is none */
   uint32_t dim;
-  size_t next_range; /* where the next task begins; num_ranges: there is none */
-  size_t next_row;
 } sf_plan;
 
 typedef struct sf_planner {
   const char *name;
   bool (*serves)(const sf_plan_params *params);
-  /* Adds the ranges in the order in which they are to be scanned (sf_plan_add_range). */
-  sf_code (*add_ranges)(const sf_plan_params *params, sf_plan *plan, sf_error *error);
+  /* Sets the segments, in the order in which they are to be scanned. */
+  sf_code (*plan)(const sf_plan_params *params, sf_plan *plan, sf_error *error);
 } sf_planner;
 
 /* Makes the plan of a query and a shard. After a failure it has no rows. Free it in any case. */
 sf_code sf_plan_make(const sf_plan_params *params, sf_plan *plan, sf_error *error);
 void sf_plan_free(sf_plan *plan);
-
-/* For planners: appends a range; an empty one is left out. */
-sf_code sf_plan_add_range(sf_plan *plan, sf_row_range range, sf_error *error);
 
 /* Whether all of its tasks were taken. */
 bool sf_plan_is_done(const sf_plan *plan);
