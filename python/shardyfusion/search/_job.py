@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
     from shardyfusion._types import VectorSearchResponse
 
-__all__ = ["IdType", "SearchJob", "plan_job"]
+__all__ = ["IdType", "SHARD_COL", "SearchJob", "no_results", "plan_job", "search_batches", "with_shards"]
 
 IdType = Literal["string", "int"]
+SHARD_COL = "_shardyfusion_shard"
+"""The column of the shard that a query is grouped by."""
 
 _BATCH_ROWS = 1024
 _FIRST_NUMBER_BITS = 33
@@ -70,8 +72,10 @@ class SearchJob:
     id_type: IdType
     keywords: dict[str, Any]
     reader_options: dict[str, Any] = field(repr=False)
+    groups: bool = False
     manifest_ref: str = ""
     run_id: str = ""
+    num_dbs: int = 0
 
     def columns(self) -> list[str]:
         """Returns the columns that are read."""
@@ -91,6 +95,7 @@ def plan_job(
     routing_context_cols: Sequence[str] | None,
     top_k: int | None,
     id_type: IdType,
+    group_by_shard: bool,
     keywords: dict[str, Any],
 ) -> SearchJob:
     """Checks the options by opening a reader here, and pins its manifest."""
@@ -98,10 +103,14 @@ def plan_job(
         raise ConfigValidationError(f"id_type: expected 'string' or 'int', found {describe(id_type)}")
     if routing_context_cols is not None and keywords.get("routing_context") is not None:
         raise ConfigValidationError("routing_context: expected none beside routing_context_cols")
-    job = SearchJob(vector_col, query_col, routing_context_cols, top_k, id_type, keywords, reader_options)
+    if group_by_shard and query_col is None:
+        raise ConfigValidationError("query_col: expected a column that names the queries, because they are grouped, found None")
+    job = SearchJob(
+        vector_col, query_col, routing_context_cols, top_k, id_type, keywords, reader_options, group_by_shard
+    )
     with ShardedVectorReader(**reader_options) as reader:
         info = reader.snapshot_info()
-    return replace(job, manifest_ref=info.manifest_ref, run_id=info.run_id)
+    return replace(job, manifest_ref=info.manifest_ref, run_id=info.run_id, num_dbs=info.num_dbs)
 
 
 # ---------------------------------------------------------------------------------------------------------------- Readers
@@ -186,6 +195,13 @@ def _results(job: SearchJob, responses: list[VectorSearchResponse], queries: Any
     return pyarrow.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
+def no_results(job: SearchJob, query_type: pyarrow.DataType) -> pyarrow.RecordBatch:
+    """Returns the columns of results without any."""
+    import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    return _results(job, [], pyarrow.array([], query_type))
+
+
 def search_batches(
     job: SearchJob, batches: Iterator[pyarrow.RecordBatch], partition: int
 ) -> Iterator[pyarrow.RecordBatch]:
@@ -201,3 +217,27 @@ def search_batches(
             numbered = pyarrow.array(range(begin, begin + batch.num_rows), pyarrow.int64())
             yield _results(job, responses, numbered if job.query_col is None else batch.column(job.query_col))
             first += batch.num_rows
+
+
+def with_shards(job: SearchJob, batches: Iterator[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:
+    """Yields the batches with the shard that each query is routed to first: queries of one shard are to come together."""
+    import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    for batch in batches:
+        shards = pyarrow.array(_first_shards(_reader(job), job, batch), pyarrow.int32())
+        yield batch.append_column(SHARD_COL, shards)
+
+
+def _first_shards(reader: ShardedVectorReader, job: SearchJob, batch: pyarrow.RecordBatch) -> list[int]:
+    if job.keywords.get("shard_ids") is not None:
+        return [0] * batch.num_rows  # all of them search the same
+    vectors = whole_matrix(batch.column(job.vector_col), job.vector_col)
+    if job.context_cols is None:
+        context = job.keywords.get("routing_context")
+        return [reader.route_vector(vector, num_probes=1, routing_context=context)[0] for vector in vectors]
+    shards = [0] * batch.num_rows
+    for context, rows in _contexts(batch, job.context_cols):
+        shard = reader.route_vector(vectors[rows[0]], num_probes=1, routing_context=context)[0]
+        for row in rows:
+            shards[row] = shard
+    return shards

@@ -17,7 +17,7 @@ import dask.dataframe  # type: ignore[import-not-found,import-untyped,unused-ign
 import pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]
 import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-from shardyfusion.search._job import IdType, SearchJob, plan_job, search_batches
+from shardyfusion.search._job import SHARD_COL, IdType, SearchJob, plan_job, search_batches, with_shards
 
 if TYPE_CHECKING:
     from dask.dataframe import DataFrame  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -37,6 +37,12 @@ def _search(part: Any, job: SearchJob, empty: Any, partition_info: dict[str, Any
     return pyarrow.Table.from_batches(batches).to_pandas().astype(empty.dtypes.to_dict())
 
 
+def _route(part: Any, job: SearchJob) -> Any:
+    table = pyarrow.Table.from_pandas(part[job.columns()], preserve_index=False)
+    shards = [shard for batch in with_shards(job, iter(table.to_batches())) for shard in batch.column(SHARD_COL).to_pylist()]
+    return part[job.columns()].assign(**{SHARD_COL: pandas.Series(shards, index=part.index, dtype="int64")})
+
+
 def _run(ddf: DataFrame, job: SearchJob) -> DataFrame:
     query_type = "int64" if job.query_col is None else ddf.dtypes[job.query_col]
     kinds = {
@@ -47,6 +53,9 @@ def _run(ddf: DataFrame, job: SearchJob) -> DataFrame:
         "payload": "object",
     }
     empty = pandas.DataFrame({name: pandas.Series(dtype=kind) for name, kind in kinds.items()})
+    if job.groups:
+        routed = ddf._meta[job.columns()].assign(**{SHARD_COL: 0})
+        ddf = ddf.map_partitions(_route, job, meta=routed).shuffle(SHARD_COL, npartitions=min(job.num_dbs, ddf.npartitions))
     results: Any = ddf.map_partitions(_search, job, empty, meta=empty)
     return results
 
@@ -69,6 +78,7 @@ def search(
     max_results: int = 10_000,
     offset: int = 0,
     include_payloads: bool = True,
+    group_by_shard: bool = False,
     max_workers: int | None = None,
     max_cached_shards: int | None = None,
     max_cache_bytes: int | None = None,
@@ -80,6 +90,7 @@ def search(
 
     `query` is the value of `query_col`, or without one a number: those of partition p begin at p · 2³³.
     `id_type` is "string" or, where all ids are integers, "int".
+    With `group_by_shard`, queries are first shuffled by the shard that they are routed to, so that few workers load each shard.
     The other arguments are those of `ShardedVectorReader` and its `search`; `routing_context_cols` names columns with the
     routing context of each query instead. Each process of a worker has one reader, whose cache is `local_root` on its machine.
     The whole job searches the snapshot that is live now, whatever is published meanwhile.
@@ -99,6 +110,7 @@ def search(
         routing_context_cols=routing_context_cols,
         top_k=top_k,
         id_type=id_type,
+        group_by_shard=group_by_shard,
         keywords={
             "shard_ids": None if shard_ids is None else list(shard_ids),
             "num_probes": num_probes,

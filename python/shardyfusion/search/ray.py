@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 from shardyfusion.errors import ConfigValidationError
-from shardyfusion.search._job import IdType, SearchJob, plan_job, search_batches
+from shardyfusion.search._job import SHARD_COL, IdType, SearchJob, no_results, plan_job, search_batches, with_shards
 from shardyfusion.writer.ray._engine import plain_block
 
 if TYPE_CHECKING:
@@ -34,13 +34,27 @@ class _Search:
 
     def __call__(self, block: pyarrow.Table) -> pyarrow.Table:
         batches = list(search_batches(self._job, iter(plain_block(block).to_batches()), 0))
+        if not batches:  # after a shuffle, some blocks have no queries
+            batches = [no_results(self._job, block.schema.field(str(self._job.query_col)).type)]
         return pyarrow.Table.from_batches(batches)
+
+
+class _Route:
+    def __init__(self, job: SearchJob) -> None:
+        self._job = job
+
+    def __call__(self, block: pyarrow.Table) -> pyarrow.Table:
+        return pyarrow.Table.from_batches(list(with_shards(self._job, iter(plain_block(block).to_batches()))))
 
 
 def _run(ds: Dataset, job: SearchJob) -> Dataset:
     if job.query_col is None:
         raise ConfigValidationError("query_col: expected a column that names the queries, found None")
-    return ds.select_columns(job.columns()).map_batches(_Search(job), batch_size=8192, batch_format="pyarrow")
+    selected = ds.select_columns(job.columns())
+    if job.groups:
+        routed = selected.map_batches(_Route(job), batch_size=8192, batch_format="pyarrow")
+        selected = routed.repartition(job.num_dbs, shuffle=True, keys=[SHARD_COL])
+    return selected.map_batches(_Search(job), batch_size=8192, batch_format="pyarrow")
 
 
 def search(
@@ -61,6 +75,7 @@ def search(
     max_results: int = 10_000,
     offset: int = 0,
     include_payloads: bool = True,
+    group_by_shard: bool = False,
     max_workers: int | None = None,
     max_cached_shards: int | None = None,
     max_cache_bytes: int | None = None,
@@ -72,6 +87,7 @@ def search(
 
     `query` is the value of `query_col`, which Ray needs, because the rows of its blocks have no numbers.
     `id_type` is "string" or, where all ids are integers, "int".
+    With `group_by_shard`, queries are first shuffled by the shard that they are routed to, so that few workers load each shard.
     The other arguments are those of `ShardedVectorReader` and its `search`; `routing_context_cols` names columns with the
     routing context of each query instead. Each process of a worker has one reader, whose cache is `local_root` on its machine.
     The whole job searches the snapshot that is live now, whatever is published meanwhile.
@@ -91,6 +107,7 @@ def search(
         routing_context_cols=routing_context_cols,
         top_k=top_k,
         id_type=id_type,
+        group_by_shard=group_by_shard,
         keywords={
             "shard_ids": None if shard_ids is None else list(shard_ids),
             "num_probes": num_probes,

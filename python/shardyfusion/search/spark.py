@@ -17,7 +17,7 @@ import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
 from pyspark import TaskContext  # type: ignore[import-not-found,import-untyped,unused-ignore]
 from pyspark.sql import functions, types  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-from shardyfusion.search._job import IdType, SearchJob, plan_job, search_batches
+from shardyfusion.search._job import SHARD_COL, IdType, SearchJob, plan_job, search_batches, with_shards
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -37,6 +37,14 @@ class _Search:
         yield from search_batches(self._job, batches, 0 if context is None else context.partitionId())
 
 
+class _Route:
+    def __init__(self, job: SearchJob) -> None:
+        self._job = job
+
+    def __call__(self, batches: Iterator[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:
+        yield from with_shards(self._job, batches)
+
+
 def _run(df: DataFrame, job: SearchJob) -> DataFrame:
     query_type: Any = types.LongType() if job.query_col is None else df.schema[job.query_col].dataType
     schema = types.StructType(
@@ -49,6 +57,9 @@ def _run(df: DataFrame, job: SearchJob) -> DataFrame:
         ]
     )
     selected = df.select(*[functions.col("`" + name.replace("`", "``") + "`") for name in job.columns()])
+    if job.groups:
+        routed = types.StructType([*selected.schema.fields, types.StructField(SHARD_COL, types.IntegerType())])
+        selected = selected.mapInArrow(_Route(job), routed).repartition(SHARD_COL)
     return selected.mapInArrow(_Search(job), schema)
 
 
@@ -70,6 +81,7 @@ def search(
     max_results: int = 10_000,
     offset: int = 0,
     include_payloads: bool = True,
+    group_by_shard: bool = False,
     max_workers: int | None = None,
     max_cached_shards: int | None = None,
     max_cache_bytes: int | None = None,
@@ -81,6 +93,7 @@ def search(
 
     `query` is the value of `query_col`, or without one a number: those of partition p begin at p · 2³³.
     `id_type` is "string" or, where all ids are integers, "int".
+    With `group_by_shard`, queries are first shuffled by the shard that they are routed to, so that few workers load each shard.
     The other arguments are those of `ShardedVectorReader` and its `search`; `routing_context_cols` names columns with the
     routing context of each query instead. Each process of a worker has one reader, whose cache is `local_root` on its machine.
     The whole job searches the snapshot that is live now, whatever is published meanwhile.
@@ -100,6 +113,7 @@ def search(
         routing_context_cols=routing_context_cols,
         top_k=top_k,
         id_type=id_type,
+        group_by_shard=group_by_shard,
         keywords={
             "shard_ids": None if shard_ids is None else list(shard_ids),
             "num_probes": num_probes,

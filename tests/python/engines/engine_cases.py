@@ -51,6 +51,7 @@ def replace(rows, name, row, value, kind):
 
 
 class EngineCases:
+    @pytest.mark.essential
     @pytest.mark.parametrize("backend", BACKENDS)
     @pytest.mark.parametrize("strategy", STRATEGIES)
     def test_a_snapshot_has_all_rows_and_the_answers_of_brute_force(self, engine, strategy, backend, tmp_path):
@@ -129,6 +130,7 @@ class EngineCases:
         with pytest.raises(ConfigValidationError, match="shard_id_col"):
             engine.write(engine.frame(rows), config(tmp_path / "root"), columns())
 
+    @pytest.mark.essential
     @pytest.mark.parametrize("kind", ["killed", "twice"])
     def test_tasks_that_are_killed_or_run_twice_leave_every_row_once(self, engine, kind, tmp_path):
         rows = table(300)

@@ -41,8 +41,13 @@ def collected(results):
 
 
 class SearchCases:
-    @pytest.mark.parametrize("strategy", ["cluster", "cel"])
-    def test_the_answers_are_those_of_one_reader(self, searching, strategy, tmp_path):
+    @pytest.mark.essential
+    @pytest.mark.parametrize(
+        ("strategy", "grouped"),
+        [("cluster", False), ("cel", False), ("cluster", True)],
+        ids=["cluster", "cel", "grouped by shard"],
+    )
+    def test_the_answers_are_those_of_one_reader(self, searching, strategy, grouped, tmp_path):
         root = tmp_path / "root"
         write_sharded(table(), config(root, strategy), columns(strategy))
         vectors, frame = queries()
@@ -55,6 +60,7 @@ class SearchCases:
             vector_col="vec",
             query_col="name",
             top_k=5,
+            group_by_shard=grouped,
             **given,
         )
         keywords = {"top_k": 5} if strategy == "cel" else {"top_k": 5, "num_probes": 2}
