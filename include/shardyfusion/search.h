@@ -42,6 +42,12 @@ typedef struct sf_search_request {
    * fails does not match. NULL: every row matches. */
   const char *filter;
   bool explain; /* sf_search_response_explain_json and _text have a line for each shard */
+  /* The share of the true top_k that is to be found, on average over queries: above 0 and up to 1; has_recall says that it is
+   * set. Without num_probes, shard_ids and routing_context it is a share of the results of the whole snapshot, whose shards
+   * are all searched, and the search may read some lists of each (docs/python/recall.md); else, and with 1, the search is exact in the
+   * shards that it is routed to. */
+  bool has_recall;
+  double recall;
 } sf_search_request;
 
 #define SF_SEARCH_REQUEST_INIT SF_INITIALIZER_WITH(sf_search_request, top_k, 10)
@@ -76,6 +82,8 @@ SF_API const sf_search_result *sf_search_response_result(const sf_search_respons
 SF_API const sf_search_result *sf_search_response_results(const sf_search_response *response);
 SF_API uint32_t sf_search_response_num_shards_queried(const sf_search_response *response);
 SF_API double sf_search_response_latency_ms(const sf_search_response *response);
+/* Whether the results are known to be the nearest in the shards that were searched: false where lists were read. */
+SF_API bool sf_search_response_is_exact(const sf_search_response *response);
 /* What the search did: to which shards the request was routed and why, how many rows were compared at each stage, what was loaded
  * and fetched, and how long each phase took; as JSON (docs/c-api.md has the members), and as lines to read. Made when they are first
  * asked for; valid as long as the response. NULL when memory is out. */
@@ -83,7 +91,7 @@ SF_API const char *sf_search_response_explain_json(const sf_search_response *res
 SF_API const char *sf_search_response_explain_text(const sf_search_response *response);
 SF_API void sf_search_response_free(sf_search_response *response);
 
-/* Finds the top_k nearest neighbours that match, exact within the shards that are searched. The request and everything that it points
+/* Finds the top_k nearest neighbours that match, exact within the shards that are searched unless `recall` asks for less. The request and everything that it points
  * to must be valid only until the call returns, also for submit. */
 SF_API sf_code sf_reader_search(sf_reader *reader, const sf_search_request *request, sf_search_response **response,
                                 sf_error *error);

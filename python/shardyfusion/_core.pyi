@@ -45,7 +45,7 @@ class SearchResult:
 @final
 class VectorSearchResponse(Sequence[SearchResult]):
     def __new__(
-        cls, results: Iterable[SearchResult], num_shards_queried: int, latency_ms: float
+        cls, results: Iterable[SearchResult], num_shards_queried: int, latency_ms: float, is_exact: bool = False
     ) -> VectorSearchResponse: ...
     @property
     def results(self) -> list[SearchResult]: ...
@@ -53,6 +53,8 @@ class VectorSearchResponse(Sequence[SearchResult]):
     def num_shards_queried(self) -> int: ...
     @property
     def latency_ms(self) -> float: ...
+    @property
+    def is_exact(self) -> bool: ...
     @property
     def scores(self) -> memoryview[float]: ...
     @property
@@ -147,7 +149,7 @@ class Reader:
         shard_ids: Iterable[int] | None,
         num_probes: int | None,
         routing_context: Mapping[str, Any] | None,
-        narrowing: tuple[str | None, float | None, int, int, bool, bool, bool] | None,
+        narrowing: tuple[str | None, float | None, int, int, bool, bool, bool, float | None] | None,
         /,
     ) -> Operation[VectorSearchResponse]: ...
     def batch_search(
@@ -159,7 +161,7 @@ class Reader:
         shard_ids: Iterable[int] | None,
         num_probes: int | None,
         routing_context: Mapping[str, Any] | None,
-        narrowing: tuple[str | None, float | None, int, int, bool, bool, bool] | None,
+        narrowing: tuple[str | None, float | None, int, int, bool, bool, bool, float | None] | None,
         /,
     ) -> Operation[list[VectorSearchResponse]]: ...
     def fetch(

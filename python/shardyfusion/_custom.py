@@ -55,8 +55,8 @@ def check_narrowing(
 ) -> int:
     """Returns `top_k`; refuses what a factory's shards can't be asked for."""
     if narrowing is not None:
-        names = ("filter", "max_score", "max_results", "offset", "include_vectors", "include_payloads", "explain")
-        for name, value, default in zip(names, narrowing, (None, None, 10_000, 0, False, True, False)):
+        names = ("filter", "max_score", "max_results", "offset", "include_vectors", "include_payloads", "explain", "recall")
+        for name, value, default in zip(names, narrowing, (None, None, 10_000, 0, False, True, False, None)):
             if value is not default and value != default:
                 raise unsupported(name)
     if top_k is None:

@@ -195,8 +195,8 @@ def keyword_search(
     return list(ids), num_probes, routing_context
 
 
-Narrowing: TypeAlias = tuple[str | None, float | None, int, int, bool, bool, bool]
-"""The filter, max_score, max_results, offset, include_vectors, include_payloads and explain of a search."""
+Narrowing: TypeAlias = tuple[str | None, float | None, int, int, bool, bool, bool, float | None]
+"""The filter, max_score, max_results, offset, include_vectors, include_payloads, explain and recall of a search."""
 
 
 def narrowing_of(
@@ -207,9 +207,10 @@ def narrowing_of(
     include_vectors: bool,
     include_payloads: bool,
     explain: bool,
+    recall: float | None,
 ) -> Narrowing | None:
     """Returns what narrows a search as the extension takes it: None where nothing does."""
     if filter is None and max_score is None and max_results == 10_000 and offset == 0:
-        if include_vectors is False and include_payloads is True and explain is False:
+        if include_vectors is False and include_payloads is True and explain is False and recall is None:
             return None
-    return filter, max_score, max_results, offset, include_vectors, include_payloads, explain
+    return filter, max_score, max_results, offset, include_vectors, include_payloads, explain, recall

@@ -153,17 +153,18 @@ int sf_py_filter_read(const sf_py_state *state, PyObject *filter, const char **t
   return -1;
 }
 
-/* A number, but no bool: True is most likely a mistake. */
-static int read_max_score(const sf_py_state *state, PyObject *value, sf_search_request *request) {
+/* A number or None, but no bool: True is most likely a mistake. */
+static int read_number(const sf_py_state *state, PyObject *value, const char *expected, bool *has_number,
+                       double *number) {
   if (value == Py_None)
     return 0;
-  request->has_max_score = true;
-  request->max_score = PyBool_Check(value) ? -1 : PyFloat_AsDouble(value);
+  *has_number = true;
+  *number = PyBool_Check(value) ? -1 : PyFloat_AsDouble(value);
   if (!PyBool_Check(value) && !PyErr_Occurred())
     return 0;
   if (PyErr_Occurred() && !is_argument_error())
     return -1;
-  return sf_py_fail_found(state, value, "max_score: expected a number");
+  return sf_py_fail_found(state, value, expected);
 }
 
 /* An integer of at least `least`, saturated at the ends of int64. */
@@ -183,14 +184,16 @@ static int read_flag(PyObject *value, bool *flag) {
 }
 
 int sf_py_narrowing_read(const sf_py_state *state, PyObject *narrowing, sf_search_request *request) {
-  PyObject *filter, *max_score, *max_results, *offset, *vectors, *payloads, *explains;
+  PyObject *filter, *max_score, *max_results, *offset, *vectors, *payloads, *explains, *recall;
   bool wants_payloads = true;
   if (narrowing == Py_None)
     return 0;
-  if (!PyArg_ParseTuple(narrowing, "OOOOOOO", &filter, &max_score, &max_results, &offset, &vectors, &payloads,
-                        &explains))
+  if (!PyArg_ParseTuple(narrowing, "OOOOOOOO", &filter, &max_score, &max_results, &offset, &vectors, &payloads,
+                        &explains, &recall))
     return -1;
-  if (sf_py_filter_read(state, filter, &request->filter) < 0 || read_max_score(state, max_score, request) < 0 ||
+  if (sf_py_filter_read(state, filter, &request->filter) < 0 ||
+      read_number(state, max_score, "max_score: expected a number", &request->has_max_score, &request->max_score) < 0 ||
+      read_number(state, recall, "recall: expected a number", &request->has_recall, &request->recall) < 0 ||
       read_count(state, max_results, "max_results", 1, &request->max_results) < 0 ||
       read_count(state, offset, "offset", 0, &request->offset) < 0 ||
       read_flag(vectors, &request->include_vectors) < 0 || read_flag(payloads, &wants_payloads) < 0 ||

@@ -23,8 +23,8 @@ int sf_py_routing_read(const sf_py_state *state, PyObject *const *arguments, sf_
                        sf_py_routing *routing);
 void sf_py_routing_release(sf_py_routing *routing);
 
-/* What narrows a search: None, or a tuple (filter, max_score, max_results, offset, include_vectors, include_payloads, explain). The
- * request borrows the filter's text from the tuple. */
+/* What narrows a search: None, or a tuple (filter, max_score, max_results, offset, include_vectors, include_payloads, explain,
+ * recall). The request borrows the filter's text from the tuple. */
 int sf_py_narrowing_read(const sf_py_state *state, PyObject *narrowing, sf_search_request *request);
 
 /* A filter's text, borrowed from `filter`; NULL for None. */

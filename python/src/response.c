@@ -11,6 +11,7 @@ typedef struct response {
   PyObject *results;    /* a list; NULL: not made yet */
   unsigned long num_shards_queried;
   double latency_ms;
+  bool is_exact;
 } response;
 
 PyObject *sf_py_response_new(const sf_py_state *state, sf_search_response *found) {
@@ -26,16 +27,18 @@ PyObject *sf_py_response_new(const sf_py_state *state, sf_search_response *found
   self->answer = answer;
   self->num_shards_queried = sf_search_response_num_shards_queried(found);
   self->latency_ms = sf_search_response_latency_ms(found);
+  self->is_exact = sf_search_response_is_exact(found);
   return (PyObject *)self;
 }
 
 static PyObject *construct(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  static const char *const names[] = {"results", "num_shards_queried", "latency_ms", NULL};
+  static const char *const names[] = {"results", "num_shards_queried", "latency_ms", "is_exact", NULL};
   PyObject *results;
   unsigned long num_shards_queried;
   double latency_ms;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Okd:VectorSearchResponse", (char **)(uintptr_t)names, &results,
-                                   &num_shards_queried, &latency_ms))
+  int is_exact = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Okd|p:VectorSearchResponse", (char **)(uintptr_t)names, &results,
+                                   &num_shards_queried, &latency_ms, &is_exact))
     return NULL;
   PyObject *list = PySequence_List(results);
   response *self = list == NULL ? NULL : (response *)PyType_GenericAlloc(type, 0);
@@ -46,6 +49,7 @@ static PyObject *construct(PyTypeObject *type, PyObject *args, PyObject *kwargs)
   self->results = list;
   self->num_shards_queried = num_shards_queried;
   self->latency_ms = latency_ms;
+  self->is_exact = is_exact != 0;
   return (PyObject *)self;
 }
 
@@ -270,19 +274,27 @@ static PyObject *get_latency_ms(PyObject *object, void *closure) {
   return PyFloat_FromDouble(((response *)object)->latency_ms);
 }
 
+static PyObject *get_is_exact(PyObject *object, void *closure) {
+  (void)closure;
+  return PyBool_FromLong(((response *)object)->is_exact);
+}
+
 /* What the constructor takes: a new tuple. */
 static PyObject *fields(PyObject *object) {
   const response *self = (response *)object;
   PyObject *results = results_of(object);
-  return results == NULL ? NULL : Py_BuildValue("(Nkd)", results, self->num_shards_queried, self->latency_ms);
+  return results == NULL ? NULL
+                         : Py_BuildValue("(NkdN)", results, self->num_shards_queried, self->latency_ms,
+                                         PyBool_FromLong(self->is_exact));
 }
 
 static PyObject *repr(PyObject *object) {
   PyObject *all = fields(object);
   if (all == NULL)
     return NULL;
-  PyObject *text = PyUnicode_FromFormat("VectorSearchResponse(results=%R, num_shards_queried=%R, latency_ms=%R)",
-                                        PyTuple_GetItem(all, 0), PyTuple_GetItem(all, 1), PyTuple_GetItem(all, 2));
+  PyObject *text = PyUnicode_FromFormat(
+      "VectorSearchResponse(results=%R, num_shards_queried=%R, latency_ms=%R, is_exact=%R)", PyTuple_GetItem(all, 0),
+      PyTuple_GetItem(all, 1), PyTuple_GetItem(all, 2), PyTuple_GetItem(all, 3));
   Py_DECREF(all);
   return text;
 }
@@ -300,6 +312,9 @@ static PyGetSetDef properties[] = {
     {"results", get_results, NULL, "The results in order, nearest first: a list of SearchResult.", NULL},
     {"num_shards_queried", get_num_shards_queried, NULL, "How many shards were searched.", NULL},
     {"latency_ms", get_latency_ms, NULL, "From the request to the result, in milliseconds.", NULL},
+    {"is_exact", get_is_exact, NULL,
+     "Whether these are known to be the nearest in the shards that were searched; False where `recall` allowed others.",
+     NULL},
     {"scores", get_scores, NULL,
      "The scores in order: a memoryview of float64, shape (len,), which NumPy takes without a copy.", NULL},
     {"ids", get_ids, NULL,
@@ -352,7 +367,7 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL}};
 
 static const char doc[] =
-    "VectorSearchResponse(results, num_shards_queried, latency_ms)\n--\n\n"
+    "VectorSearchResponse(results, num_shards_queried, latency_ms, is_exact=False)\n--\n\n"
     "The neighbours of one query, nearest first. A sequence of its results: iteration, `len`, indexing, slices.\n"
     "Compared by its fields; can be pickled.";
 

@@ -49,6 +49,8 @@ static const option_spec option_table[] = {
      SF_CLI_TAKES_FILTER, OPTION_TEXT, AT(filter), 0, 0},
     {"max-score", "SCORE", "only rows that score at most this (lower is nearer)", SF_CLI_TAKES_SEARCH, OPTION_REAL,
      AT(max_score), 0, 0},
+    {"recall", "R", "the share of the nearest rows of the whole snapshot to find, 0 to 1 (default: exact, as routed)",
+     SF_CLI_TAKES_SEARCH, OPTION_REAL, AT(recall), 0, 0},
     {"all", NULL, "all rows up to --max-score, instead of --top-k of them", SF_CLI_TAKES_SEARCH, OPTION_FLAG, AT(all),
      0, 0},
     {"max-results", "N", "with --all: fail if there are more (default: 10000)", SF_CLI_TAKES_SEARCH, OPTION_INTEGER,

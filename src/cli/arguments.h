@@ -86,6 +86,7 @@ typedef struct sf_cli_arguments {
   sf_cli_integer top_k;
   const char *filter;
   sf_cli_number max_score;
+  sf_cli_number recall;
   bool all; /* rows up to max_score */
   sf_cli_integer max_results;
   sf_cli_integer offset;

@@ -230,6 +230,8 @@ sf_search_request sf_cli_request(const sf_cli_arguments *arguments, const sf_cli
   request.filter = arguments->filter;
   request.has_max_score = arguments->max_score.is_set;
   request.max_score = arguments->max_score.value;
+  request.has_recall = arguments->recall.is_set;
+  request.recall = arguments->recall.value;
   request.all_in_range = arguments->all;
   request.max_results = arguments->max_results.value;
   request.offset = arguments->offset.value;

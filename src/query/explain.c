@@ -60,6 +60,13 @@ static void add_filter(figures *to, const sf_search_account *account) {
   add(to, "filter", "decoded_columns", "columns that were decoded for them", account->num_columns);
 }
 
+static void add_lists(figures *to, const sf_search_account *account) {
+  if (account->num_lists == 0)
+    return;
+  add(to, "lists", "read", "lists that were read", account->num_lists_read);
+  add(to, "lists", "in_shards", "of all in the shards", account->num_lists);
+}
+
 static void add_work(figures *to, const sf_search_account *account) {
   add(to, "work", "loaded_shards", "shards that had to be loaded", account->num_loaded);
   add(to, "work", "tasks", "tasks", account->num_tasks);
@@ -84,6 +91,7 @@ static figures list_figures(const sf_search_account *account) {
   figures listed = {.count = 0};
   add_rows(&listed, account);
   add_filter(&listed, account);
+  add_lists(&listed, account);
   add_work(&listed, account);
   add_times(&listed, &account->times);
   return listed;

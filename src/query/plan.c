@@ -83,21 +83,32 @@ sf_scan_task sf_scan_task_at(const sf_row_range *range, uint32_t dim, size_t row
   return (sf_scan_task){.range = *range, .begin = row, .end = row + (rows < rows_left ? rows : rows_left)};
 }
 
+void sf_plan_make_lists(sf_plan *plan, const struct sf_list_scan *lists) {
+  *plan = (sf_plan){.lists = lists};
+}
+
 bool sf_plan_is_done(const sf_plan *plan) {
+  if (plan->lists != NULL)
+    return plan->has_taken_lists;
   return plan->next_segment == plan->num_segments;
 }
 
 bool sf_plan_has_task(const sf_plan *plan) {
-  return !sf_plan_is_done(plan) && next_range(plan).state == SF_RANGE_RESIDENT;
+  return !sf_plan_is_done(plan) && (plan->lists != NULL || next_range(plan).state == SF_RANGE_RESIDENT);
 }
 
 sf_scan_task sf_plan_next_task(const sf_plan *plan) {
+  if (plan->lists != NULL)
+    return (sf_scan_task){.lists = plan->lists};
   const sf_row_range range = next_range(plan);
   return sf_scan_task_at(&range, plan->dim, plan->next_row);
 }
 
 sf_scan_task sf_plan_take_task(sf_plan *plan) {
   sf_scan_task task = sf_plan_next_task(plan);
+  plan->has_taken_lists = plan->lists != NULL;
+  if (plan->lists != NULL)
+    return task;
   plan->next_row = task.end;
   if (task.end < task.range.end)
     return task;
@@ -110,11 +121,14 @@ sf_scan_task sf_plan_take_task(sf_plan *plan) {
 size_t sf_plan_count_tasks(const sf_plan *plan) {
   if (sf_plan_is_done(plan))
     return 0;
+  if (plan->lists != NULL)
+    return 1;
   size_t rows_left = next_range(plan).end - plan->next_row;
   size_t bytes_left = rows_left * plan->dim * sizeof(float);
   return 1 + bytes_left / SF_LEAST_TASK_BYTES + (plan->num_segments - plan->next_segment - 1);
 }
 
 void sf_plan_stop(sf_plan *plan) {
+  plan->has_taken_lists = plan->lists != NULL;
   plan->next_segment = plan->num_segments;
 }

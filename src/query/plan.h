@@ -7,7 +7,7 @@
  * wait for the last one (guided self-scheduling: Polychronopoulos and Kuck, IEEE Transactions on Computers, 1987).
  *
  * A planner is one file with an sf_planner, and one line in the table of plan.c; the first that serves a query and a shard
- * makes the plan. Planners of inverted lists would come before the last, which plans all rows and is in plan.c itself.
+ * makes the plan. The last plans all rows and is in plan.c itself. Lists are planned for all shards at once (search_lists.h).
  */
 #ifndef SF_QUERY_PLAN_H
 #define SF_QUERY_PLAN_H
@@ -35,6 +35,7 @@ typedef struct sf_scan_task {
   sf_row_range range;
   size_t begin;
   size_t end;
+  const struct sf_list_scan *lists; /* NULL; else the task is a scan of these lists, and has no rows of a range */
 } sf_scan_task;
 
 /* All rows of a segment. */
@@ -62,7 +63,9 @@ typedef struct sf_plan {
   const uint8_t *filter;
   size_t next_row; /* of the segment with the next task */
   uint32_t num_segments;
-  uint32_t next_segment; /* where the next task begins; num_segments: there is none */
+  uint32_t next_segment;            /* where the next task begins; num_segments: there is none */
+  const struct sf_list_scan *lists; /* NULL; else they are the only task, and there are no segments. Borrowed */
+  bool has_taken_lists;
   uint32_t dim;
 } sf_plan;
 
@@ -76,6 +79,9 @@ typedef struct sf_planner {
 /* Makes the plan of a query and a shard. After a failure it has no rows. Free it in any case. */
 sf_code sf_plan_make(const sf_plan_params *params, sf_plan *plan, sf_error *error);
 void sf_plan_free(sf_plan *plan);
+
+/* Makes the plan of a scan of lists, which are chosen for all shards of a search at once. */
+void sf_plan_make_lists(sf_plan *plan, const struct sf_list_scan *lists);
 
 /* Whether all of its tasks were taken. */
 bool sf_plan_is_done(const sf_plan *plan);

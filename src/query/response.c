@@ -234,6 +234,10 @@ double sf_search_response_latency_ms(const sf_search_response *response) {
   return response->latency_ms;
 }
 
+bool sf_search_response_is_exact(const sf_search_response *response) {
+  return response->account == NULL || response->account->num_lists == 0;
+}
+
 void sf_search_response_set_account(sf_search_response *response, sf_search_account *account) {
   response->account = account;
 }

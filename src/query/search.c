@@ -5,6 +5,7 @@
 #include "base/thread.h"
 #include "base/time.h"
 #include "query/scheduler.h"
+#include "query/search_lists.h"
 #include "query/search_shards.h"
 
 #include <string.h>
@@ -96,6 +97,7 @@ sf_code sf_search_create(const sf_search_params *params, sf_search **created, sf
   if (params->filter != NULL)
     sf_filter_retain(params->filter);
   search->filter = params->filter;
+  search->recall = params->recall;
   search->offset = params->offset;
   search->wants_vectors = params->wants_vectors;
   search->omits_payloads = params->omits_payloads;
@@ -121,6 +123,7 @@ static void begin_locked(sf_search *search) {
   sf_search_retain(search);
   search->has_started = true;
   search->account.times.begun = sf_monotonic_nanoseconds();
+  sf_search_begin_lists_locked(search);
   sf_search_start_shards_locked(search);
 }
 

@@ -31,6 +31,7 @@ typedef struct sf_search_params {
   size_t offset;                 /* results to leave out, the nearest */
   bool wants_vectors;
   bool omits_payloads;
+  double recall;             /* the share of the results that is to be found, of a search of all shards; 0 or 1: all */
   const uint32_t *shard_ids; /* each once; copied */
   size_t num_shards;
   uint32_t max_concurrency;        /* 0: no bound */

@@ -64,6 +64,8 @@ typedef struct sf_search_account {
   uint64_t num_known_bitmaps;
   uint64_t num_new_bitmaps; /* that it waited for */
   uint64_t num_columns;     /* that were decoded for them */
+  uint64_t num_lists;       /* of all shards, where it reads some of them; else 0: it is exact */
+  uint64_t num_lists_read;
   bool has_traffic;
   sf_storage_traffic traffic; /* the storage's, until the search has ended: that at its beginning */
   sf_search_times times;

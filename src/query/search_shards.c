@@ -1,5 +1,7 @@
 #include "query/search_shards.h"
 
+#include "query/search_lists.h"
+
 #include "base/assert.h"
 #include "base/time.h"
 
@@ -12,7 +14,7 @@ static void note_first(uint64_t *time) {
 /* Lets other searches see which task of the shard is next. */
 static void register_position_locked(const sf_search *search, sf_shard_search *of) {
   SF_ASSERT_LOCKED(&search->mutex);
-  if (sf_collector_max_rows(&search->collector) > SF_MAX_SHARED_ROWS)
+  if (of->plan.lists != NULL || sf_collector_max_rows(&search->collector) > SF_MAX_SHARED_ROWS)
     return;
   sf_scan_task next = sf_plan_next_task(&of->plan);
   sf_scan_registry_put(sf_served_snapshot_scans(search->served), of->shard_id, &of->position,
@@ -97,15 +99,53 @@ static void drop_reference(sf_search *search) {
   atomic_fetch_sub_explicit(&search->references, 1, memory_order_relaxed);
 }
 
+static void scan_planned_locked(sf_search *search, sf_shard_search *planned) {
+  SF_ASSERT_LOCKED(&search->mutex);
+  if (sf_plan_has_task(&planned->plan))
+    push_ready_locked(search, planned);
+  else
+    finish_shard_locked(search, planned);
+}
+
+/* Finishes the shards that wait for others. */
+static void stop_arrived_locked(sf_search *search) {
+  SF_ASSERT_LOCKED(&search->mutex);
+  for (size_t i = 0; i < search->num_shards; i++)
+    if (search->shards[i].has_arrived) {
+      search->shards[i].has_arrived = false;
+      finish_shard_locked(search, &search->shards[i]);
+    }
+}
+
+/* The last shard that arrives lets all of them be scanned. */
+static void wait_for_others_locked(sf_search *search, sf_shard_search *arrived) {
+  SF_ASSERT_LOCKED(&search->mutex);
+  sf_error error;
+  sf_error_clear(&error);
+  arrived->has_arrived = true;
+  if (++search->num_arrived < search->num_shards)
+    return;
+  sf_code code = sf_search_plan_lists_locked(search, &error);
+  if (code != SF_OK) {
+    sf_search_fail_locked(search, code, &error);
+    return;
+  }
+  for (size_t i = 0; i < search->num_shards; i++) {
+    search->shards[i].has_arrived = false;
+    scan_planned_locked(search, &search->shards[i]);
+  }
+}
+
 /* A shard whose rows can be scanned, as far as the search has not failed. */
 static void begin_shard_locked(sf_search *search, sf_shard_search *begun) {
   SF_ASSERT_LOCKED(&search->mutex);
+  if (search->code == SF_OK && search->num_lists > 0) {
+    wait_for_others_locked(search, begun);
+    return;
+  }
   if (search->code == SF_OK)
     plan_shard_locked(search, begun);
-  if (sf_plan_has_task(&begun->plan))
-    push_ready_locked(search, begun);
-  else
-    finish_shard_locked(search, begun);
+  scan_planned_locked(search, begun);
 }
 
 static sf_bitmap_request bitmap_request(const sf_search *search, const sf_shard_search *of) {
@@ -297,6 +337,7 @@ void sf_search_fail_locked(sf_search *search, sf_code code, const sf_error *erro
   search->error = *error;
   sf_cancellation_request(&search->cancellation);
   stop_ready_locked(search);
+  stop_arrived_locked(search);
   stop_waiting_locked(search);
 }
 

@@ -4,6 +4,8 @@
 #include "base/memory.h"
 #include "base/time.h"
 #include "query/response.h"
+#include "query/search_lists.h"
+#include "query/snapshot_lists.h"
 
 void sf_search_retain(sf_search *search) {
   atomic_fetch_add_explicit(&search->references, 1, memory_order_relaxed);
@@ -26,6 +28,8 @@ void sf_search_release(sf_search *search) {
   free(search->lookups);
   free(search->ids);
   free(search->filters);
+  free(search->choices);
+  free(search->list_scans);
   free(search->query);
   free(search->shard_events);
   free(search->account.shards);
@@ -171,6 +175,8 @@ void sf_search_complete(sf_search *search) {
   search->account.times.scanned = sf_monotonic_nanoseconds();
   if (search->code == SF_OK)
     search->code = make_response(search, &response, &search->error);
+  if (search->code == SF_OK && sf_search_wants_lists(search))
+    sf_snapshot_lists_start(search->served);
   return_all_shards(search);
   sf_served_snapshot_release(search->served);
   search->served = NULL;

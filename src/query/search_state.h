@@ -10,6 +10,7 @@
 #define SF_QUERY_SEARCH_STATE_H
 
 #include "query/filter_bitmaps.h"
+#include "query/list_scan.h"
 #include "query/lookup.h"
 #include "query/merge.h"
 #include "query/plan.h"
@@ -29,6 +30,7 @@ typedef struct sf_shard_search {
   uint32_t shard_id;
   uint32_t num_running;             /* tasks that are being scanned */
   bool is_waiting;                  /* the served snapshot will call the waiter */
+  bool has_arrived;                 /* it waits for the other shards, among whose lists some are chosen */
   bool has_merged_rows;             /* rows of it were merged: its shard stays acquired until their ids are fetched */
   sf_plan plan;                     /* of the shard's rows; empty before it is acquired */
   struct sf_shard_search *next;     /* in the list of ready ones, or of those to return */
@@ -73,6 +75,7 @@ struct sf_search {
   bool omits_payloads;
   sf_filter *filter;        /* NULL: all rows */
   sf_shard_filter *filters; /* of each shard; NULL without a filter */
+  double recall;            /* sf_search_params.recall */
   bool counts_only;         /* how many rows match; nothing is scanned */
   sf_row_id *ids;           /* rows to look up; nothing is scanned. NULL: none */
   size_t num_ids;
@@ -94,6 +97,10 @@ struct sf_search {
   sf_shard_search *first_ready;           /* those with tasks to take */
   sf_shard_search *last_ready;
   sf_shard_search *to_return; /* those whose shards are returned once the mutex is free */
+  size_t num_lists;           /* to be chosen among all shards; 0: the search is exact */
+  size_t num_arrived;         /* shards that wait for the others */
+  sf_list_choice *choices;    /* num_lists of them, shard by shard; NULL before they are chosen */
+  sf_list_scan *list_scans;   /* of each shard; NULL before */
   sf_merge merged;
   uint64_t num_found;        /* SF_COLLECT_RANGE: rows up to max_score */
   sf_search_account account; /* so far; its shards are NULL where no line for each is wanted */

@@ -7,6 +7,7 @@
 #include "cache/cache_limit.h"
 #include "query/filter_bitmaps.h"
 #include "query/shard_params.h"
+#include "query/snapshot_lists.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -32,6 +33,7 @@ struct sf_served_snapshot {
   char *cache_dir;
   sf_scan_registry *scans;
   sf_filter_bitmaps *bitmaps;
+  sf_snapshot_lists *lists;
   atomic_uint references;
   atomic_uint num_indexing; /* loads that are done, and make a row directory: each holds a reference */
   sf_cancellation indexing; /* of them, once nothing else holds one */
@@ -53,12 +55,14 @@ sf_code sf_served_snapshot_create(const sf_served_snapshot_params *params, sf_se
   served->params = *params;
   served->cache_dir = sf_strdup(params->cache_dir);
   served->entries = sf_calloc(num_dbs, sizeof(*served->entries));
-  if (served->cache_dir == NULL || served->entries == NULL ||
+  served->lists = sf_snapshot_lists_create(num_dbs);
+  if (served->cache_dir == NULL || served->entries == NULL || served->lists == NULL ||
       sf_scan_registry_create(num_dbs, &served->scans, NULL) != SF_OK ||
       sf_filter_bitmaps_create(params->max_filter_bytes, &served->bitmaps, NULL) != SF_OK ||
       pthread_mutex_init(&served->mutex, NULL) != 0) {
     sf_filter_bitmaps_free(served->bitmaps);
     sf_scan_registry_free(served->scans);
+    sf_snapshot_lists_free(served->lists);
     free(served->cache_dir);
     free(served->entries);
     free(served);
@@ -157,6 +161,16 @@ sf_code sf_served_snapshot_acquire(sf_served_snapshot *served, uint32_t db_id, s
   return code;
 }
 
+sf_shard *sf_served_snapshot_acquire_loaded(sf_served_snapshot *served, uint32_t db_id) {
+  entry *wanted = &served->entries[db_id];
+  pthread_mutex_lock(&served->mutex);
+  sf_shard *shard = wanted->state == LOADED ? wanted->shard : NULL;
+  if (shard != NULL && wanted->num_users++ == 0)
+    unlink_recent_locked(served, wanted);
+  pthread_mutex_unlock(&served->mutex);
+  return shard;
+}
+
 void sf_served_snapshot_use_again(sf_served_snapshot *served, uint32_t db_id) {
   pthread_mutex_lock(&served->mutex);
   SF_ASSERT(served->entries[db_id].num_users > 0);
@@ -219,8 +233,7 @@ static void run_index(sf_task *task) {
     sf_log_message(served->params.log, SF_LOG_DEBUG, "shard %u: no row directory: %s", (unsigned)run->db_id,
                    error.message);
   sf_served_snapshot_return(served, run->db_id);
-  atomic_fetch_sub(&served->num_indexing, 1);
-  sf_served_snapshot_release(served);
+  sf_served_snapshot_end_indexing(served);
   free(run);
 }
 
@@ -235,8 +248,7 @@ static void start_index_locked(sf_served_snapshot *served, entry *of) {
   if (run == NULL)
     return;
   *run = (index_run){.task.run = run_index, .served = served, .db_id = (uint32_t)(of - served->entries)};
-  sf_served_snapshot_retain(served);
-  atomic_fetch_add(&served->num_indexing, 1);
+  sf_served_snapshot_begin_indexing(served);
   of->num_users++;
   if (sf_executor_submit(served->params.executor, SF_LANE_LOAD, &run->task))
     return;
@@ -389,6 +401,7 @@ void sf_served_snapshot_release(sf_served_snapshot *served) {
   pthread_mutex_destroy(&served->mutex);
   sf_filter_bitmaps_free(served->bitmaps);
   sf_scan_registry_free(served->scans);
+  sf_snapshot_lists_free(served->lists);
   free(served->entries);
   free(served->cache_dir);
   free(served);
@@ -409,4 +422,30 @@ sf_scan_registry *sf_served_snapshot_scans(const sf_served_snapshot *served) {
 
 bool sf_served_snapshot_traffic(const sf_served_snapshot *served, sf_storage_traffic *traffic) {
   return sf_storage_get_traffic(served->params.storage, traffic);
+}
+
+void sf_served_snapshot_begin_indexing(sf_served_snapshot *served) {
+  sf_served_snapshot_retain(served);
+  atomic_fetch_add(&served->num_indexing, 1);
+}
+
+void sf_served_snapshot_end_indexing(sf_served_snapshot *served) {
+  atomic_fetch_sub(&served->num_indexing, 1);
+  sf_served_snapshot_release(served);
+}
+
+const sf_cancellation *sf_served_snapshot_indexing(const sf_served_snapshot *served) {
+  return &served->indexing;
+}
+
+sf_snapshot_lists *sf_served_snapshot_lists(const sf_served_snapshot *served) {
+  return served->lists;
+}
+
+sf_executor *sf_served_snapshot_executor(const sf_served_snapshot *served) {
+  return served->params.executor;
+}
+
+const sf_log *sf_served_snapshot_log(const sf_served_snapshot *served) {
+  return served->params.log;
 }

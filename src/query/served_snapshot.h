@@ -15,6 +15,7 @@
 
 typedef struct sf_served_snapshot sf_served_snapshot;
 typedef struct sf_filter_bitmaps sf_filter_bitmaps; /* query/filter_bitmaps.h */
+typedef struct sf_snapshot_lists sf_snapshot_lists; /* query/snapshot_lists.h */
 
 /* What shards are loaded with. All borrowed for as long as it lives; cache_dir is copied. */
 typedef struct sf_served_snapshot_params {
@@ -67,10 +68,22 @@ sf_shard *sf_served_snapshot_loaded(sf_served_snapshot *served, uint32_t db_id);
 /* Its place in the local cache. `folder`, which the place borrows, is for the caller to free. */
 sf_code sf_served_snapshot_place(const sf_served_snapshot *served, uint32_t db_id, char **folder, sf_cache_place *place,
                                  sf_error *error);
+/* Acquires a shard if it is loaded; else NULL. */
+sf_shard *sf_served_snapshot_acquire_loaded(sf_served_snapshot *served, uint32_t db_id);
 /* Returns an acquired shard. */
 void sf_served_snapshot_return(sf_served_snapshot *served, uint32_t db_id);
 /* True when the waiter will not be called; false when it was, or is about to be. A load without a waiter is
  * cancelled. */
 bool sf_served_snapshot_stop_waiting(sf_served_snapshot *served, uint32_t db_id, sf_shard_waiter *waiter);
+
+/* For work in the background that holds a reference, and ends soon once it is cancelled: which happens when nothing else holds
+ * one. */
+void sf_served_snapshot_begin_indexing(sf_served_snapshot *served);
+void sf_served_snapshot_end_indexing(sf_served_snapshot *served);
+const sf_cancellation *sf_served_snapshot_indexing(const sf_served_snapshot *served);
+
+sf_snapshot_lists *sf_served_snapshot_lists(const sf_served_snapshot *served);
+sf_executor *sf_served_snapshot_executor(const sf_served_snapshot *served);
+const sf_log *sf_served_snapshot_log(const sf_served_snapshot *served);
 
 #endif

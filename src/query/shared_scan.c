@@ -1,6 +1,7 @@
 #include "query/shared_scan.h"
 
 #include "base/assert.h"
+#include "query/list_scan.h"
 #include "query/search_shards.h"
 
 #include <stddef.h>
@@ -76,7 +77,7 @@ static bool join_request(sf_shared_scan *scan, sf_shard_search *joining) {
 void sf_shared_scan_join_requests(sf_shared_scan *scan) {
   const sf_shard_search *first = scan->shards[0];
   sf_scan_position *found[SF_MAX_SCAN_REQUESTS - 1];
-  if (sf_collector_max_rows(&first->search->collector) > SF_MAX_SHARED_ROWS)
+  if (scan->task.lists != NULL || sf_collector_max_rows(&first->search->collector) > SF_MAX_SHARED_ROWS)
     return;
   size_t segment = (size_t)(scan->task.range.segment - first->shard->segments);
   size_t count = sf_scan_registry_find(sf_served_snapshot_scans(first->search->served), first->shard_id, segment,
@@ -90,7 +91,10 @@ void sf_shared_scan_join_requests(sf_shared_scan *scan) {
 }
 
 void sf_shared_scan_run(sf_shared_scan *scan) {
-  sf_scan_task_run(&scan->task, scan->requests, scan->count);
+  if (scan->task.lists != NULL)
+    sf_list_scan_run(scan->task.lists, &scan->requests[0]);
+  else
+    sf_scan_task_run(&scan->task, scan->requests, scan->count);
 }
 
 void sf_shared_scan_return_results_locked(const sf_shared_scan *scan, size_t index) {

@@ -107,6 +107,9 @@ static sf_code check_numbers(const sf_search_request *request, sf_error *error) 
                    (long long)request->top_k);
   if (request->has_max_score && isnan(request->max_score))
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "max_score: expected a number, found NaN");
+  if (request->has_recall && !(request->recall > 0 && request->recall <= 1))
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "recall: expected a number above 0 and up to 1, found %g",
+                   request->recall);
   if (request->max_results < 0)
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "max_results: expected at least 1, found %lld",
                    (long long)request->max_results);
@@ -128,6 +131,35 @@ static sf_collector_params collector_params(const sf_search_request *request) {
                                .max_score = request->max_score};
 }
 
+/* Whether the recall is of the whole snapshot: nothing else says which shards are searched. */
+static bool is_of_snapshot(const sf_search_request *request) {
+  return request->has_recall && !request->has_num_probes && !request->has_shard_ids && request->routing_context == NULL;
+}
+
+/* Routes the request to all shards; nearest first, where vectors route. */
+static sf_code route_to_all(const sf_served_snapshot *served, const sf_search_request *request, float **query,
+                            uint32_t **shard_ids, size_t *count, sf_route_account *why, sf_error *error) {
+  const sf_manifest *manifest = &sf_served_snapshot_metadata(served)->manifest;
+  sf_search_request to_all = *request;
+  int64_t *all = NULL;
+  to_all.has_num_probes = sf_routing_strategy_of(manifest->routing.strategy)->input == SF_ROUTE_BY_VECTOR;
+  to_all.num_probes = manifest->num_dbs;
+  if (!to_all.has_num_probes) {
+    all = sf_calloc(manifest->num_dbs, sizeof(*all));
+    if (all == NULL)
+      return sf_fail_memory(error, "shard ids");
+    for (uint32_t i = 0; i < manifest->num_dbs; i++)
+      all[i] = i;
+    to_all.has_shard_ids = true;
+    to_all.shard_ids = all;
+    to_all.num_shard_ids = manifest->num_dbs;
+  }
+  sf_code code = sf_search_request_route(served, &to_all, query, shard_ids, count, why, error);
+  free(all);
+  *why = (sf_route_account){.reason = SF_ROUTED_TO_ALL};
+  return code;
+}
+
 sf_code sf_search_request_start(sf_reader *reader, sf_served_snapshot *served, const sf_search_request *request,
                                 sf_search **search, sf_error *error) {
   uint64_t started = sf_monotonic_nanoseconds();
@@ -136,7 +168,9 @@ sf_code sf_search_request_start(sf_reader *reader, sf_served_snapshot *served, c
   size_t num_shards = 0;
   SF_TRY(check_numbers(request, error));
   sf_route_account why;
-  SF_TRY(sf_search_request_route(served, request, &query, &shard_ids, &num_shards, &why, error));
+  bool is_of_all = is_of_snapshot(request);
+  SF_TRY((is_of_all ? route_to_all : sf_search_request_route)(served, request, &query, &shard_ids, &num_shards, &why,
+                                                              error));
   sf_code code = SF_OK;
   sf_filter *filter = NULL;
   if (request->has_shard_ids)
@@ -151,6 +185,7 @@ sf_code sf_search_request_start(sf_reader *reader, sf_served_snapshot *served, c
                                    .wants_vectors = request->include_vectors,
                                    .omits_payloads = request->omit_payloads,
                                    .filter = filter,
+                                   .recall = is_of_all ? request->recall : 0,
                                    .shard_ids = shard_ids,
                                    .num_shards = num_shards,
                                    .max_concurrency = reader->max_concurrency,

@@ -270,6 +270,21 @@ def test_help_names_every_option_of_search(cli):
         assert f"\n  {option} " in text
 
 
+def test_a_search_with_recall_is_of_all_shards(cli, shared_snapshot, query_text):
+    """And exact in a process of its own: lists are opened once a first search has ended."""
+    found = cli.one("search", shared_snapshot.root, "--query", query_text, "--recall", 0.9)
+    exact = cli.one("search", shared_snapshot.root, "--query", query_text, "--num-probes", 4)
+    assert found["num_shards_queried"] == 4
+    assert found["results"] == exact["results"]
+
+
+def test_a_recall_that_is_no_share_is_refused(cli, shared_snapshot, query_text):
+    for recall in (0, 1.5):
+        done = cli.run("search", shared_snapshot.root, "--query", query_text, "--recall", recall)
+        assert done.returncode == 1
+        assert "ConfigValidationError: recall: expected a number above 0 and up to 1, found" in done.stderr
+
+
 def test_version_is_printed(cli):
     done = cli.run("--version")
     assert done.returncode == 0

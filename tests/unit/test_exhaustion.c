@@ -383,6 +383,54 @@ static void make_and_search_lists(const reader_fixture *fixture) {
   free(block);
 }
 
+/* Whether the opening of lists has ended, well or not. */
+static atomic_bool lists_have_ended;
+
+static void watch_lists(sf_log_level level, const char *message, void *user_data) {
+  (void)level, (void)user_data;
+  if (strncmp(message, "lists: opened", 13) == 0 || strncmp(message, "no lists", 8) == 0)
+    atomic_store(&lists_have_ended, true);
+}
+
+/* Until lists are open, or could not be; then once more. */
+static void search_with_recall(const reader_fixture *fixture) {
+  sf_reader_options options = SF_READER_OPTIONS_INIT;
+  sf_reader *reader = NULL;
+  bool was_last = false;
+  options.cache_dir = fixture->cache_dir;
+  options.log = watch_lists;
+  atomic_store(&lists_have_ended, false);
+  sf_code code = sf_reader_open(fixture->root, &options, &reader, NULL);
+  expect_code(code);
+  while (code == SF_OK && !was_last) {
+    sf_search_request request = fixture_request(fixture, 1);
+    sf_search_response *response = NULL;
+    request.has_shard_ids = false;
+    request.has_recall = true;
+    request.recall = 0.5;
+    request.top_k = 1;
+    was_last = atomic_load(&lists_have_ended);
+    sf_code searched = sf_reader_search(reader, &request, &response, NULL);
+    expect_code(searched);
+    if (searched == SF_OK)
+      assert_int_equal(sf_search_response_count(response), 1);
+    sf_search_response_free(response);
+  }
+  sf_reader_free(reader);
+}
+
+/* Not each of the thousands: the more, the farther from one to the next. */
+static void allocations_of_a_search_with_recall_may_fail(void **state) {
+  for (long place = 1;; place += 1 + place / 16) {
+    atomic_store(&num_failed, 0);
+    atomic_store(&allocations_left, place);
+    search_with_recall(*state);
+    atomic_store(&allocations_left, 0);
+    if (atomic_load(&num_failed) == 0)
+      return;
+  }
+}
+
 static void every_allocation_of_lists_may_fail(void **state) {
   exhaust(&allocations_left, *state, make_and_search_lists);
 }
@@ -417,6 +465,7 @@ int main(void) {
       cmocka_unit_test(every_allocation_of_a_search_in_lance_shards_may_fail),
       cmocka_unit_test(every_allocation_of_a_writer_of_a_lance_shard_may_fail),
       cmocka_unit_test(every_allocation_of_lists_may_fail),
+      cmocka_unit_test(allocations_of_a_search_with_recall_may_fail),
       cmocka_unit_test(every_allocation_of_a_training_may_fail),
       cmocka_unit_test(every_allocation_of_a_build_may_fail),
       cmocka_unit_test(every_thread_may_fail_to_start),

@@ -240,6 +240,7 @@ class AsyncShardedVectorReader:
         shard_ids: Iterable[int] | None = None,
         num_probes: int | None = None,
         routing_context: RoutingContext | None = None,
+        recall: float | None = None,
         filter: str | None = None,
         max_score: float | None = None,
         max_results: int = 10_000,
@@ -248,7 +249,8 @@ class AsyncShardedVectorReader:
         include_payloads: bool = True,
         explain: bool = False,
     ) -> VectorSearchResponse:
-        """Returns the `top_k` nearest neighbours of `query` that match, exact within the shards that are searched.
+        """Returns the `top_k` nearest neighbours of `query` that match, exact within the shards that are searched unless
+        `recall` asks for less.
 
         :param query: `dim` finite components: an object with the buffer protocol (float32 or float64, one dimension) or a
             sequence of numbers. float64 is rounded to float32, the precision of the stored vectors.
@@ -256,6 +258,10 @@ class AsyncShardedVectorReader:
         :param shard_ids: Search these shards instead of routing; ids that the manifest does not have are ignored.
         :param num_probes: How many shards to search, instead of the manifest's number.
         :param routing_context: The variables of a CEL routing expression.
+        :param recall: The share of the true `top_k` to find, on average over queries: above 0 and up to 1. Without `num_probes`,
+            `shard_ids` and `routing_context` a share of the results of the whole snapshot, whose shards are all searched, and
+            some lists of each may be read (see the page on recall); else, and with 1, the search is exact. `response.is_exact`
+            says which it was.
         :param filter: A CEL expression over `id` and `payload`, such as `payload.lang == "en" && payload.year >= 2020`: only rows
             that match are neighbours. A row for which it fails (a missing field, a value of another type) does not match.
         :param max_score: Only results that score at most this. With `top_k=None` all of them, of which there may be `max_results`.
@@ -274,7 +280,9 @@ class AsyncShardedVectorReader:
         :raises ReaderStateError: The reader is closed, belongs to another loop, or was inherited by a fork.
         """
         self._check()
-        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads, explain)
+        narrowing = narrowing_of(
+            filter, max_score, max_results, offset, include_vectors, include_payloads, explain, recall
+        )
         if self._limiter is not None:
             await self._limiter.acquire_async(1)
         if self._custom is not None:
@@ -306,6 +314,7 @@ class AsyncShardedVectorReader:
         shard_ids: Iterable[int] | None = None,
         num_probes: int | None = None,
         routing_context: RoutingContext | None = None,
+        recall: float | None = None,
         filter: str | None = None,
         max_score: float | None = None,
         max_results: int = 10_000,
@@ -322,7 +331,9 @@ class AsyncShardedVectorReader:
         The other arguments and the errors are those of `search`.
         """
         self._check()
-        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads, explain)
+        narrowing = narrowing_of(
+            filter, max_score, max_results, offset, include_vectors, include_payloads, explain, recall
+        )
         if self._custom is not None:
             top_k = custom.check_narrowing(top_k, narrowing)
             return await self._batch_custom(queries, top_k, keyword_search(shard_ids, num_probes, routing_context))

@@ -181,6 +181,7 @@ class ShardedVectorReader:
         shard_ids: Iterable[int] | None = None,
         num_probes: int | None = None,
         routing_context: RoutingContext | None = None,
+        recall: float | None = None,
         filter: str | None = None,
         max_score: float | None = None,
         max_results: int = 10_000,
@@ -191,7 +192,9 @@ class ShardedVectorReader:
     ) -> VectorSearchResponse:
         """See `AsyncShardedVectorReader.search`."""
         self._check()
-        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads, explain)
+        narrowing = narrowing_of(
+            filter, max_score, max_results, offset, include_vectors, include_payloads, explain, recall
+        )
         if self._limiter is not None:
             self._limiter.acquire(1)
         if self._custom is not None:
@@ -210,6 +213,7 @@ class ShardedVectorReader:
         shard_ids: Iterable[int] | None = None,
         num_probes: int | None = None,
         routing_context: RoutingContext | None = None,
+        recall: float | None = None,
         filter: str | None = None,
         max_score: float | None = None,
         max_results: int = 10_000,
@@ -220,7 +224,9 @@ class ShardedVectorReader:
     ) -> list[VectorSearchResponse]:
         """See `AsyncShardedVectorReader.batch_search`."""
         self._check()
-        narrowing = narrowing_of(filter, max_score, max_results, offset, include_vectors, include_payloads, explain)
+        narrowing = narrowing_of(
+            filter, max_score, max_results, offset, include_vectors, include_payloads, explain, recall
+        )
         if self._limiter is not None or self._custom is not None:
             queries = split_queries(queries)
             for _ in queries if self._limiter is not None else ():
