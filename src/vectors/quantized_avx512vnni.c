@@ -122,7 +122,7 @@ VNNI int32_t sf_quantized_row_product_avx512vnni(const int8_t *low, const int8_t
   __m512i of_high = _mm512_setzero_si512();
   for (size_t i = 0; i < num_codes; i += sizeof(__m512i)) {
     size_t lanes = (num_codes - i) / sizeof(int32_t);
-    __mmask16 mask = lanes >= ROWS ? (__mmask16)UINT16_MAX : (__mmask16)((1U << lanes) - 1);
+    __mmask16 mask = (__mmask16)(lanes >= ROWS ? UINT16_MAX : (1U << lanes) - 1);
     __m512i packed = _mm512_maskz_loadu_epi32(mask, codes + i);
     of_low = _mm512_dpbusd_epi32(of_low, bits_of(packed, 0x0F), _mm512_loadu_si512(low + i));
     of_high = _mm512_dpbusd_epi32(of_high, bits_of(packed, 0xF0), _mm512_loadu_si512(high + i));
