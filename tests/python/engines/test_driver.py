@@ -1,6 +1,7 @@
 """What the driver does for every engine, with one that has no other processes."""
 
 import logging
+import os
 import pickle
 import random
 import subprocess
@@ -19,7 +20,7 @@ from shardyfusion.vector.writer import write_sharded
 from shardyfusion.writer import _driver, _worker
 
 HERE = Path(__file__).resolve().parent
-KILLS = 20
+KILLS = int(os.environ.get("SHARDYFUSION_KILLS", "20"))
 
 
 def write(rows, settings, given=None):
