@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from engine_cases import EngineCases
-from rows import columns, config, table
+from rows import check_answers, columns, config, table
 from search_cases import SearchCases, collected, queries
 
 pytest.importorskip("pyspark", reason="no wheel of pyspark for this Python")
@@ -58,6 +58,20 @@ class TestSpark(EngineCases):
         write_sharded(engine.frame(table(100)), config(tmp_path / "root"), columns())
         assert context.getLocalProperty("spark.job.description") == "mine"
         context.setLocalProperty("spark.job.description", None)
+
+
+    def test_a_sample_is_drawn_by_the_ids_and_the_seed(self, engine, tmp_path):
+        rows = table(600)
+        frame = engine.frame(rows)
+        sizes = {}
+        for seed in (1, 2**64 - 1):
+            for parts in (2, 5):
+                sampled = SparkEngine(frame.repartition(parts)).sampled("id", seed, 0.25)
+                sizes[seed, parts] = sorted(row["id"] for row in sampled._frame.select("id").collect())
+        assert sizes[1, 2] == sizes[1, 5] != sizes[2**64 - 1, 2]
+        assert 100 < len(sizes[1, 2]) < 200
+        write_sharded(frame, config(tmp_path / "root", centroids_training_sample_size=100), columns())
+        check_answers(tmp_path / "root", rows, tmp_path)
 
 
 class SearchingSpark:

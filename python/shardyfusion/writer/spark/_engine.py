@@ -95,7 +95,7 @@ class SparkEngine:
 
     def sampled(self, id_column: str, seed: int, fraction: float) -> SparkEngine:
         """Returns an engine of rows that Spark chooses by a hash of their ids: only these leave it."""
-        number = functions.xxhash64(functions.lit(seed), functions.col(_quoted(id_column))).bitwiseAND(_HASH_MASK)
+        number = functions.xxhash64(functions.lit(str(seed)), functions.col(_quoted(id_column))).bitwiseAND(_HASH_MASK)
         return SparkEngine(self._frame.where(number < int(fraction * (_HASH_MASK + 1))))
 
     def map_partitions(self, columns: list[str], function: PartitionFunction, description: str) -> list[bytes]:
