@@ -263,7 +263,7 @@ static sf_code sample_threshold(list_search *search) {
 
 /* ---------------------------------------------------------------------------------------------------------------- Search */
 
-static sf_code begin_search(list_search *search, float *origin) {
+static sf_code begin_search(list_search *search, const float *origin) {
   const sf_lists *lists = search->scan->lists;
   size_t length = sf_quantized_query_length(lists->dim);
   size_t row_length = sf_quantized_row_query_length(lists->dim);

@@ -52,7 +52,7 @@ static void plan_shard(sf_search *search, size_t index, const sf_lists *lists) {
 sf_code sf_search_plan_lists_locked(sf_search *search, sf_error *error) {
   SF_ASSERT_LOCKED(&search->mutex);
   const sf_lists *const *of_snapshot = sf_snapshot_lists_of_shards(sf_served_snapshot_lists(search->served));
-  const sf_lists **of_shards = sf_calloc(search->num_shards, sizeof(*of_shards));
+  const sf_lists **of_shards = sf_calloc(search->num_shards, sizeof(sf_lists *));
   sf_list_choice *chosen = sf_calloc(search->num_lists, sizeof(*chosen));
   search->choices = sf_calloc(search->num_lists, sizeof(*search->choices));
   search->list_scans = sf_calloc(search->num_shards, sizeof(*search->list_scans));

@@ -27,7 +27,7 @@ sf_snapshot_lists *sf_snapshot_lists_create(uint32_t num_dbs) {
   lists->num_dbs = num_dbs;
   lists->blocks = sf_calloc(num_dbs, sizeof(*lists->blocks));
   lists->opened = sf_calloc(num_dbs, sizeof(*lists->opened));
-  lists->of_shards = sf_calloc(num_dbs, sizeof(*lists->of_shards));
+  lists->of_shards = sf_calloc(num_dbs, sizeof(sf_lists *));
   if (lists->blocks != NULL && lists->opened != NULL && lists->of_shards != NULL)
     return lists;
   sf_snapshot_lists_free(lists);
