@@ -79,6 +79,7 @@ class SearchCases:
             top_k=3,
             id_type="int",
             include_payloads=False,
+            recall=0.9,
             filter="payload.size < 20.0",
         )
         rows = searching.rows(results)
