@@ -16,8 +16,8 @@
 enum {
   LISTS_PER_ROOT = 4,
   LEAST_ROWS_PER_LIST = 16, /* on average */
-  SAMPLED_PER_LIST = 20,
-  ITERATIONS = 8,
+  SAMPLED_PER_LIST = 16,
+  ITERATIONS = 4,
   ROWS_PER_PART = 4096, /* that a thread assigns at a time */
 };
 
