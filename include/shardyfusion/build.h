@@ -91,6 +91,14 @@ typedef struct sf_build_options {
    * readers return them as integers. Other readers return text. */
   bool keep_integer_ids;
   sf_build_role role; /* with another than SF_BUILD_ALONE, keep_integer_ids is not looked at */
+  /* A build without rows publishes an empty snapshot, with a warning, instead of failing. Needs `dim`, and centroids for
+   * cluster. */
+  bool allow_no_rows;
+  /* Neither the manifest nor `_CURRENT` is written: the caller publishes the result's manifest, in a store of its own. Cleanups of
+   * the root keep what such a run wrote. */
+  bool leave_unpublished;
+  /* Bytes of a database page in sqlite-vec shards, a power of 2 from 4096 to 65536; 0: 4096, or 16384 for large vectors. */
+  uint32_t page_size;
 } sf_build_options;
 
 #define SF_BUILD_OPTIONS_INIT SF_INITIALIZER(sf_build_options)
@@ -166,6 +174,8 @@ typedef struct sf_built_shard {
   const char *db_url; /* NULL: the shard has no rows */
   uint64_t num_rows;
   uint64_t num_bytes;
+  uint32_t attempt;
+  const char *checkpoint_id; /* names the shard's content; NULL: the shard has no rows */
 } sf_built_shard;
 
 /* What was built. Allocated by the library only: later versions may add members at the end. */
@@ -179,9 +189,12 @@ typedef struct sf_build_result {
   uint32_t num_shards;          /* shards that have rows */
   const sf_built_shard *shards; /* num_dbs elements, by db_id: read them with sf_build_result_shard */
   double training_seconds;
-  double writing_seconds;    /* in calls that add rows, without training */
-  double finishing_seconds;  /* completing and uploading */
-  double publishing_seconds; /* checking the routing, writing the manifest and `_CURRENT` */
+  double writing_seconds;     /* in calls that add rows, without training */
+  double finishing_seconds;   /* completing and uploading */
+  double publishing_seconds;  /* checking the routing, writing the manifest and `_CURRENT` */
+  const char *run_record_ref; /* URL of the run's record */
+  const void *manifest;       /* manifest_length bytes: a SQLite database */
+  size_t manifest_length;
 } sf_build_result;
 
 /* The shard `db_id`, valid as long as the result; NULL from num_dbs on. */

@@ -17,7 +17,7 @@ typedef enum sf_event_type {
   SF_EVENT_READER_REFRESHED = 1,   /* a refresh ended: changed, manifest_ref, run_id, num_shards; code, message */
   SF_EVENT_READER_CLOSED = 2,      /* a reader was closed: manifest_ref */
   SF_EVENT_SEARCH = 3,             /* a search ended: top_k, num_results, num_shards; code, message */
-  SF_EVENT_SHARD_SEARCH = 4,       /* a search finished scanning a shard: shard_id, num_rows, num_not_finite */
+  SF_EVENT_SHARD_SEARCH = 4,       /* a search finished scanning a shard: shard_id, num_rows, num_not_finite, top_k */
   SF_EVENT_SHARD_LOAD = 5,         /* a shard was loaded: shard_id, num_rows, num_not_finite; code, message */
   SF_EVENT_FALLBACK = 6,           /* a manifest is malformed, older ones are tried: manifest_ref, code, message */
 } sf_event_type;

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 
 class BuiltinFormat:
     """Restricts a reader to one shard format. When it is passed as `reader_factory`, the library opens and searches the
     shards itself."""
 
-    shard_format: ClassVar[str]
+    shard_format: str
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+
+class BuiltinWriterFactory(Protocol):
+    """As `adapter_factory` of a write: the library writes the shards itself, in that format."""
+
+    shard_format: ClassVar[str]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from shardyfusion import _core, _values
 from shardyfusion._lazy import asyncio, pathlib
@@ -17,28 +17,16 @@ from shardyfusion.errors import ConfigValidationError, ReaderStateError
 from shardyfusion.manifest import ParsedManifest
 from shardyfusion.manifest_store import parse_manifest_payload
 from shardyfusion.metrics import MetricEvent
-from shardyfusion._types import SearchResult, VectorIndexConfig, VectorSearchResponse
+from shardyfusion._types import (
+    AsyncVectorShardReader,
+    AsyncVectorShardReaderFactory,
+    SearchResult,
+    VectorIndexConfig,
+    VectorSearchResponse,
+)
 
 if TYPE_CHECKING:
     from shardyfusion._types import Queries, Query
-
-
-class AsyncShardReader(Protocol):
-    """One open shard, created by a factory."""
-
-    async def search(self, query: Any, top_k: int, /) -> Sequence[SearchResult]:
-        """Returns the nearest neighbours of the query (the object that the caller passed), nearest first, at most `top_k`."""
-        ...
-
-    async def close(self) -> None: ...
-
-
-class AsyncReaderFactory(Protocol):
-    """Opens a shard. `local_dir` is a folder for files of the shard; it may not exist yet."""
-
-    def __call__(
-        self, *, db_url: str, local_dir: pathlib.Path, index_config: VectorIndexConfig, manifest: ParsedManifest
-    ) -> Awaitable[AsyncShardReader]: ...
 
 
 def check_top_k(top_k: int) -> None:
@@ -93,7 +81,7 @@ def split_queries(queries: Queries) -> list[Query]:
 class _Shard:
     """A shard that is open or being opened."""
 
-    opening: asyncio.Task[AsyncShardReader]
+    opening: asyncio.Task[AsyncVectorShardReader]
     num_users: int = 0
 
 
@@ -110,7 +98,7 @@ class _Snapshot:
     is_retired: bool = False
 
 
-def _has_failed(opening: asyncio.Task[AsyncShardReader]) -> bool:
+def _has_failed(opening: asyncio.Task[AsyncVectorShardReader]) -> bool:
     return opening.done() and (opening.cancelled() or opening.exception() is not None)
 
 
@@ -119,7 +107,7 @@ class CustomShards:
 
     def __init__(
         self,
-        factory: AsyncReaderFactory,
+        factory: AsyncVectorShardReaderFactory,
         options: ReaderOptions,
         reporter: Reporter,
         read_manifest: Callable[[str], Awaitable[bytes]],
@@ -231,10 +219,10 @@ class CustomShards:
         finally:
             await self._give_back(snapshot, shard_id)
         vectors = next((s.row_count for s in snapshot.manifest.shards if s.db_id == shard_id), 0)
-        self._tell(MetricEvent.SHARD_SEARCH, started, {"shard_id": shard_id, "num_vectors": vectors})
+        self._tell(MetricEvent.SHARD_SEARCH, started, {"shard_id": shard_id, "num_vectors": vectors, "top_k": top_k})
         return results
 
-    async def _lend(self, snapshot: _Snapshot, shard_id: int) -> AsyncShardReader:
+    async def _lend(self, snapshot: _Snapshot, shard_id: int) -> AsyncVectorShardReader:
         """Returns an open shard, which stays open until `_give_back`."""
         shard = snapshot.shards.pop(shard_id, None)
         if shard is None:
@@ -256,7 +244,7 @@ class CustomShards:
         while limit and len(snapshot.shards) > limit and idle:
             await self._close_shard(snapshot.shards.pop(idle.pop(0)))
 
-    async def _open(self, snapshot: _Snapshot, shard_id: int) -> AsyncShardReader:
+    async def _open(self, snapshot: _Snapshot, shard_id: int) -> AsyncVectorShardReader:
         started = time.monotonic()
         url = snapshot.urls[shard_id]
         if url is None:

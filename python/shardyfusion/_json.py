@@ -90,6 +90,30 @@ def dump_payload(payload: Any) -> str:
         return _STRING_OR_NAN.sub(_null_for_nan, _dumps_nan(payload))
 
 
+def _variable(value: Any) -> Any:
+    """As _plain; what has no form in JSON, and can't be a variable, is named by its type."""
+    try:
+        return _plain(value)
+    except TypeError:
+        return {"__python_type__": type(value).__qualname__}
+
+
+_dumps_variables = json.JSONEncoder(default=_variable, allow_nan=False, skipkeys=True).encode
+
+
 def dump_context(context: Any) -> str:
-    """Serializes variables by name; bytes become {"__bytes_hex__": "00ff"}."""
-    return dumps(_named_items(context))
+    """Serializes variables by name; bytes become {"__bytes_hex__": "00ff"}. Expressions have no variables whose names are not
+    strings, or whose values have no form in JSON: those are not looked at unless an expression names them."""
+    named = {name: value for name, value in context.items() if isinstance(name, str)}
+    try:
+        return _dumps_variables(named)
+    except ValueError:  # numbers that are not finite, or values that contain themselves
+        return _dumps_variables({name: value for name, value in named.items() if _is_encodable(value)})
+
+
+def _is_encodable(value: Any) -> bool:
+    try:
+        _dumps_variables(value)
+    except ValueError:
+        return False
+    return True

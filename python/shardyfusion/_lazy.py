@@ -25,6 +25,33 @@ def lazy_module(name: str) -> ModuleType:
     return LazyModule(name)
 
 
+class LazyFields:
+    """The `__dataclass_fields__` of a type that is not made in Python: made when `dataclasses` asks for them, so that its functions
+    (`asdict`, `replace`, `fields`) take the type's instances."""
+
+    def __init__(self, defaults: dict[str, str | None]) -> None:
+        self._defaults = defaults
+        self._fields: dict[str, object] | None = None
+
+    @classmethod
+    def add_to(cls, kind: type, **fields: str | None) -> None:
+        """Adds them to a type: the fields in order, of which those with None have that as their default."""
+        kind.__dataclass_fields__ = cls(fields)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+    def __get__(self, instance: object, owner: type) -> dict[str, object]:
+        if self._fields is not None:
+            return self._fields
+        from dataclasses import MISSING, field, make_dataclass
+
+        named = [
+            (name, object, field(default=None if default is None else MISSING))
+            for name, default in self._defaults.items()
+        ]
+        made: dict[str, object] = getattr(make_dataclass(owner.__name__, named, frozen=True), "__dataclass_fields__")
+        self._fields = made
+        return made
+
+
 if TYPE_CHECKING:
     import asyncio
     import dataclasses

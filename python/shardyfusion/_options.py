@@ -10,7 +10,7 @@ from shardyfusion._lazy import lazy_module, logging
 from shardyfusion._paths import path_option
 from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError
-from shardyfusion.metrics import MetricEvent, MetricsCollector
+from shardyfusion.metrics._events import MetricEvent, MetricsCollector, events_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -120,8 +120,9 @@ class ReaderOptions(NamedTuple):
 class Reporter:
     """Passes on the records of the library's sink: events to the collector, messages to `logging`."""
 
-    def __init__(self, collector: MetricsCollector | None) -> None:
+    def __init__(self, collector: MetricsCollector | None, root: str = "") -> None:
         self._collector = collector
+        self._root = root
         self.sink = _core.Sink(collector is not None)
 
     def report(self) -> None:
@@ -144,15 +145,17 @@ class Reporter:
             raise failure
 
     def emit(self, event: MetricEvent, fields: dict[str, Any]) -> None:
-        """Calls the collector, if there is one."""
+        """Calls the collector, if there is one; also with what the format's first library tells of the same."""
         if self._collector is not None:
-            self._collector.emit(event, fields)
+            for each, each_fields in events_of(event, fields, self._root):
+                self._collector.emit(each, each_fields)
 
 
-def snapshot_info_of(handle: _core.Reader) -> VectorSnapshotInfo:
+def snapshot_info_of(handle: _core.Reader, stored_run_id: str | None = None) -> VectorSnapshotInfo:
+    """`stored_run_id` is what a manifest store calls the run; the manifest itself may say otherwise."""
     run_id, num_dbs, dim, metric, sharding, manifest_ref, total_vectors = handle.snapshot_info()
     return types.VectorSnapshotInfo(
-        run_id,
+        run_id if stored_run_id is None else stored_run_id,
         num_dbs,
         dim,
         types.DistanceMetric(metric),
@@ -167,9 +170,10 @@ def shard_details_of(handle: _core.Reader) -> list[VectorShardDetail]:
 
 
 def shard_of(details: list[VectorShardDetail], shard_id: int) -> VectorShardDetail:
-    if not 0 <= shard_id < len(details):
-        raise ConfigValidationError(f"shard id: expected 0 to {len(details) - 1}, found {shard_id}")
-    return details[shard_id]
+    """One of the details; an empty one for a shard that the snapshot does not have."""
+    if 0 <= shard_id < len(details):
+        return details[shard_id]
+    return types.VectorShardDetail(shard_id, None, 0, None)
 
 
 def health_of(
@@ -178,9 +182,10 @@ def health_of(
     """`store_failure` says why a manifest store could not refresh the reader; the library does not know it."""
     seconds = -1.0 if staleness_threshold is None else max(0.0, staleness_threshold.total_seconds())
     status, manifest_ref, age_seconds, num_shards, is_closed, refresh_error = handle.health(seconds)
-    return types.VectorReaderHealth(
-        status, manifest_ref, age_seconds, num_shards, is_closed, store_failure or refresh_error
-    )
+    refresh_error = store_failure or refresh_error
+    if is_closed:
+        return types.VectorReaderHealth(status, None, None, 0, is_closed, refresh_error)
+    return types.VectorReaderHealth(status, manifest_ref, age_seconds, num_shards, is_closed, refresh_error)
 
 
 def keyword_search(

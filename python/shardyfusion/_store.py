@@ -84,6 +84,7 @@ class LoadedManifest:
     """A valid manifest, as the library accepts it."""
 
     ref: str
+    run_id: str
     payload: bytes
     published_seconds: float
 
@@ -127,4 +128,4 @@ async def _load(store: AsyncManifestStore, ref: ManifestRef) -> LoadedManifest:
     published = ref.published_at
     if published.tzinfo is None:
         published = published.replace(tzinfo=timezone.utc)
-    return LoadedManifest(ref.ref, payload, published.timestamp())
+    return LoadedManifest(ref.ref, ref.run_id, payload, published.timestamp())

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 from shardyfusion._core import SearchResult, VectorSearchResponse
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shardyfusion.type_defs import Manifest
     from typing_extensions import Buffer
 
     class Array(Protocol):
@@ -29,14 +32,20 @@ if TYPE_CHECKING:
     """The variables of a CEL routing expression: numbers, strings, booleans, bytes."""
 
 __all__ = [
+    "AsyncVectorShardReader",
+    "AsyncVectorShardReaderFactory",
     "DistanceMetric",
     "Explanation",
     "SearchResult",
     "VectorIndexConfig",
+    "VectorIndexWriter",
+    "VectorIndexWriterFactory",
     "VectorReaderHealth",
     "VectorRecord",
     "VectorSearchResponse",
     "VectorShardDetail",
+    "VectorShardReader",
+    "VectorShardReaderFactory",
     "VectorShardingStrategy",
     "VectorSnapshotInfo",
 ]
@@ -82,7 +91,7 @@ class VectorShardingStrategy(StrEnum):
     CEL = "cel"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class VectorIndexConfig:
     """The vectors of a snapshot: `index_config` of a write and of a custom reader factory.
 
@@ -92,7 +101,7 @@ class VectorIndexConfig:
 
     dim: int
     metric: DistanceMetric = DistanceMetric.COSINE
-    index_type: str | None = "hnsw"
+    index_type: str = "hnsw"
     index_params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     quantization: str | None = None
 
@@ -144,13 +153,80 @@ class VectorReaderHealth:
     """The health of a reader: `status` is "healthy", "degraded" (the manifest is older than the threshold) or "unhealthy"
     (the reader is closed).
 
-    `manifest_age_seconds` is the time since the manifest was published. `refresh_error` says why the last refresh kept the
-    old snapshot, or is None.
+    `manifest_age_seconds` is the time since the manifest was published. Of a closed reader, it and `manifest_ref` are None, and
+    `num_shards` is 0. `refresh_error` says why the last refresh kept the old snapshot, or is None.
     """
 
     status: str
     manifest_ref: str | None
-    manifest_age_seconds: float
+    manifest_age_seconds: float | None
     num_shards: int
     is_closed: bool
     refresh_error: str | None = None
+
+
+# ------------------------------------------------------------------------------------------------- What users may implement
+
+
+class VectorIndexWriter(Protocol):
+    """Writes one shard: made by a `VectorIndexWriterFactory`, and used as a context manager.
+
+    `add_batch` gets ids as a NumPy array (int64 where all are integers, else objects), vectors as a float32 array of two dimensions,
+    and payloads as dicts (empty for a row without one) or None. `flush` is called when all rows were added, `seal` when nothing
+    follows: after it the shard is stored at its `db_url`. `db_bytes` returns its size.
+    """
+
+    def add_batch(self, ids: Any, vectors: Any, payloads: list[dict[str, Any]] | None = None) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def seal(self) -> None: ...
+
+    def db_bytes(self) -> int: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class VectorIndexWriterFactory(Protocol):
+    """The `adapter_factory` of a write: makes the writer of one shard, which stores it at `db_url`. `local_dir` is a folder for its
+    files, which may not exist yet."""
+
+    def __call__(self, *, db_url: str, local_dir: Path, index_config: VectorIndexConfig) -> VectorIndexWriter: ...
+
+
+class VectorShardReader(Protocol):
+    """One open shard, made by a `VectorShardReaderFactory`. `search` returns the nearest neighbours of the query (the object that the
+    caller passed), nearest first, at most `top_k`."""
+
+    def search(self, query: Any, top_k: int) -> Sequence[SearchResult]: ...
+
+    def close(self) -> None: ...
+
+
+class VectorShardReaderFactory(Protocol):
+    """The `reader_factory` of a synchronous reader: opens a shard. `local_dir` is a folder for files of the shard; it may not exist
+    yet."""
+
+    def __call__(
+        self, *, db_url: str, local_dir: Path, index_config: VectorIndexConfig, manifest: Manifest
+    ) -> VectorShardReader: ...
+
+
+class AsyncVectorShardReader(Protocol):
+    """As `VectorShardReader`, for the asyncio reader."""
+
+    async def search(self, query: Any, top_k: int) -> Sequence[SearchResult]: ...
+
+    async def close(self) -> None: ...
+
+
+class AsyncVectorShardReaderFactory(Protocol):
+    """As `VectorShardReaderFactory`, for the asyncio reader."""
+
+    async def __call__(
+        self, *, db_url: str, local_dir: Path, index_config: VectorIndexConfig, manifest: Manifest
+    ) -> AsyncVectorShardReader: ...

@@ -6,25 +6,68 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError
 
 if TYPE_CHECKING:
     from shardyfusion.credentials import CredentialProvider
+    from shardyfusion.manifest_store import ManifestStore
     from shardyfusion.metrics import MetricsCollector
+    from shardyfusion.run_registry import RunRegistry
     from shardyfusion.s3 import S3ConnectionOptions
+    from shardyfusion.vector.config import VectorIndexConfig, VectorShardingConfig, VectorSpecSharding
 
 __all__ = [
+    "UnifiedVectorWriteConfig",
+    "ValidatableConfig",
     "VectorColumnInput",
+    "VectorMetricLiteral",
+    "VectorSpec",
     "VectorWriteRateLimitConfig",
+    "VectorWriteTuple",
     "WriterLifecycleConfig",
     "WriterManifestConfig",
     "WriterObservabilityConfig",
     "WriterOutputConfig",
     "WriterStorageConfig",
+    "validate_configs",
+    "validate_shard_id_col_no_collision",
+    "vector_metric_to_str",
 ]
+
+VectorMetricLiteral: TypeAlias = Literal["cosine", "l2", "dot_product"]
+VectorWriteTuple: TypeAlias = tuple[int | str, Any, dict[str, Any] | None]
+"""The id, the vector and the payload of a row."""
+
+
+class ValidatableConfig(Protocol):
+    """Settings that can be checked."""
+
+    def validate(self) -> None: ...
+
+
+def validate_configs(*configs: ValidatableConfig) -> None:
+    """Checks all of them, in order."""
+    for config in configs:
+        config.validate()
+
+
+def validate_shard_id_col_no_collision(config: Any, user_columns: set[str]) -> None:
+    """Raises `ConfigValidationError` if the input has a column of the name that is used for the shard of a row."""
+    if config.shard_id_col in user_columns:
+        raise ConfigValidationError(
+            f"shard_id_col: expected a name that the input does not use, found {describe(config.shard_id_col)}"
+        )
+
+
+def vector_metric_to_str(metric: Any) -> VectorMetricLiteral:
+    """Returns the name of a metric, which may be a `DistanceMetric`."""
+    name = getattr(metric, "value", metric)
+    if name not in ("cosine", "l2", "dot_product"):
+        raise ConfigValidationError(f"metric: expected cosine, l2 or dot_product, found {describe(metric)}")
+    return name  # type: ignore[no-any-return]
 
 
 def require(name: str, expected: object, found: object) -> None:
@@ -45,6 +88,9 @@ class WriterStorageConfig:
     credential_provider: CredentialProvider | None = None
     s3_connection_options: S3ConnectionOptions | None = None
 
+    def __post_init__(self) -> None:
+        self.validate()
+
     def validate(self) -> None:
         """Raises `ConfigValidationError` if a setting is invalid. So does `validate` of the other classes."""
         from shardyfusion._paths import path_option
@@ -57,7 +103,7 @@ class WriterOutputConfig:
     """The name of the run, and the folder in which its shards are staged before they are uploaded to object storage.
 
     `run_id` consists of letters, digits, `-`, `_` and `.`, and must be unused at the root; None: a random UUID. The layout of
-    a root is fixed: templates and prefixes must have their default values.
+    a root is fixed: a write refuses templates and prefixes that do not have their default values.
     """
 
     run_id: str | None = None
@@ -66,29 +112,56 @@ class WriterOutputConfig:
     run_registry_prefix: str = "runs"
     local_root: str | os.PathLike[str] = field(default_factory=_default_local_root)
 
+    def __post_init__(self) -> None:
+        self.validate()
+
     def validate(self) -> None:
         from shardyfusion._paths import path_option
 
+        for name in ("shard_prefix", "run_registry_prefix"):
+            _check_segment(f"output.{name}", getattr(self, name))
+        try:
+            self.db_path_template.format(db_id=0)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            expected = "a template such as db={db_id:05d}"
+            raise ConfigValidationError(
+                f"output.db_path_template: expected {expected}, found {describe(self.db_path_template)}"
+            ) from None
+        path_option("output.local_root", self.local_root)
+
+    def check_layout(self) -> None:
+        """Raises `ConfigValidationError` unless the layout is that of the format, which a write needs."""
         require("output.db_path_template", "db={db_id:05d}", self.db_path_template)
         require("output.shard_prefix", "shards", self.shard_prefix)
         require("output.run_registry_prefix", "runs", self.run_registry_prefix)
-        path_option("output.local_root", self.local_root)
+
+
+def _check_segment(name: str, value: Any) -> None:
+    allowed = isinstance(value, str) and value.strip(".") and all(c.isalnum() or c in "._-" for c in value)
+    if not allowed or not value.isascii():
+        raise ConfigValidationError(f"{name}: expected letters, digits, '.', '_' and '-', found {describe(value)}")
 
 
 @dataclass(slots=True)
 class WriterManifestConfig:
-    """Manifests are published below the same root as the shards, with a fixed set of fields: only the defaults are accepted."""
+    """Where the manifest is published, and what it says besides.
 
-    store: None = None
+    `store` is used instead of the manifests below the root: any object with `publish` (see
+    `shardyfusion.manifest_store.ManifestStore`). Without one, `credential_provider` and `s3_connection_options` are for publishing
+    the manifest alone. `custom_manifest_fields` are members of the manifest's `custom`, in which `vector` is the library's own.
+    """
+
+    store: ManifestStore | None = None
     custom_manifest_fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    credential_provider: None = None
-    s3_connection_options: None = None
+    credential_provider: CredentialProvider | None = None
+    s3_connection_options: S3ConnectionOptions | None = None
 
     def validate(self) -> None:
-        require("manifest.store", None, self.store)
-        require("manifest.custom_manifest_fields", {}, dict(self.custom_manifest_fields))
-        require("manifest.credential_provider", None, self.credential_provider)
-        require("manifest.s3_connection_options", None, self.s3_connection_options)
+        if self.store is not None and not callable(getattr(self.store, "publish", None)):
+            raise ConfigValidationError(f"manifest.store: expected publish(…), found {describe(self.store)}")
+        fields: Any = self.custom_manifest_fields
+        if not isinstance(fields, Mapping):
+            raise ConfigValidationError(f"manifest.custom_manifest_fields: expected a mapping, found {describe(fields)}")
 
 
 @dataclass(slots=True)
@@ -96,6 +169,9 @@ class VectorWriteRateLimitConfig:
     """Maximum number of batches, each of at most `batch_size` rows, that are written per second; None: no limit."""
 
     max_writes_per_second: float | None = None
+
+    def __post_init__(self) -> None:
+        self.validate()
 
     def validate(self) -> None:
         limit = self.max_writes_per_second
@@ -117,12 +193,57 @@ class WriterObservabilityConfig:
 
 @dataclass(slots=True)
 class WriterLifecycleConfig:
-    """Runs are recorded at the root itself: only the default is accepted."""
+    """Where runs are recorded, besides the root itself: see `shardyfusion.run_registry.RunRegistry`."""
 
-    run_registry: None = None
+    run_registry: RunRegistry | None = None
 
     def validate(self) -> None:
-        require("lifecycle.run_registry", None, self.run_registry)
+        registry = self.run_registry
+        if registry is not None and not callable(getattr(registry, "create", None)):
+            raise ConfigValidationError(f"lifecycle.run_registry: expected create(record), found {describe(registry)}")
+
+
+def _default_spec_sharding() -> VectorSpecSharding:
+    from shardyfusion.vector.config import VectorSpecSharding
+
+    return VectorSpecSharding()
+
+
+@dataclass(slots=True)
+class VectorSpec:
+    """The vectors of a snapshot and how they are sharded, in one place, with names instead of enumerations."""
+
+    dim: int
+    vector_col: str | None = None
+    metric: VectorMetricLiteral = "cosine"
+    index_type: str = "hnsw"
+    index_params: dict[str, object] = field(default_factory=dict[str, object])
+    quantization: str | None = None
+    sharding: VectorSpecSharding = field(default_factory=_default_spec_sharding)
+
+    def __post_init__(self) -> None:
+        self.metric = vector_metric_to_str(self.metric)
+
+    def to_vector_index_config(self) -> VectorIndexConfig:
+        """Returns the vectors as a write is told of them."""
+        from shardyfusion.vector.config import VectorIndexConfig
+        from shardyfusion.vector.types import DistanceMetric
+
+        metric = DistanceMetric(self.metric)
+        return VectorIndexConfig(self.dim, metric, self.index_type, self.index_params, self.quantization)
+
+    def to_vector_sharding_spec(self) -> VectorShardingConfig:
+        """Returns the sharding as a write is told of it."""
+        from dataclasses import fields
+
+        from shardyfusion.vector.config import VectorShardingConfig
+        from shardyfusion.vector.types import VectorShardingStrategy
+
+        given = {each.name: getattr(self.sharding, each.name) for each in fields(self.sharding)}
+        return VectorShardingConfig(**given | {"strategy": VectorShardingStrategy(self.sharding.strategy)})
+
+
+UnifiedVectorWriteConfig = VectorSpec
 
 
 @dataclass(slots=True, frozen=True)

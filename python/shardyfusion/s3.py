@@ -84,6 +84,7 @@ def core_options(
 ) -> dict[str, Any]:
     """Checks the options and converts them for the extension; empty if all come from the environment."""
     from shardyfusion._paths import path_option
+    from shardyfusion.credentials import has_keys
 
     if credential_provider is not None and not callable(getattr(credential_provider, "resolve", None)):
         raise ConfigValidationError(f"credential_provider: expected resolve(), found {describe(credential_provider)}")
@@ -101,6 +102,8 @@ def core_options(
     anonymous = _flag(options, "anonymous")
     if anonymous and credential_provider is not None:
         raise _fail("anonymous", "no credential_provider beside it", anonymous)
+    if credential_provider is not None and not has_keys(credential_provider):
+        credential_provider = None  # then those of the environment or the machine
     if not options and credential_provider is None:
         return {}
     has_path = verify is not None and not isinstance(verify, bool)

@@ -87,8 +87,12 @@ static int read_numbers(PyObject *given, sf_build_options *options) {
                                       "seed",
                                       "max_memory_bytes",
                                       "num_threads",
-                                      "role"};
-  enum { METRIC, STRATEGY, DIM, NUM_DBS, NUM_PROBES, ROWS, ITERATIONS, HASH_BITS, SEED, MEMORY, THREADS, ROLE, COUNT };
+                                      "role",
+                                      "allow_no_rows",
+                                      "leave_unpublished",
+                                      "page_size"};
+  enum { METRIC, STRATEGY, DIM, NUM_DBS, NUM_PROBES, ROWS, ITERATIONS, HASH_BITS, SEED, MEMORY, THREADS };
+  enum { ROLE = THREADS + 1, NO_ROWS, LEAVE, PAGE, COUNT };
   unsigned long long numbers[COUNT] = {0};
   for (size_t i = 0; i < COUNT; i++) {
     if (read_number(given, names[i], &numbers[i]) < 0)
@@ -106,6 +110,9 @@ static int read_numbers(PyObject *given, sf_build_options *options) {
   options->max_memory_bytes = numbers[MEMORY];
   options->num_threads = (uint32_t)numbers[THREADS];
   options->role = (sf_build_role)numbers[ROLE];
+  options->allow_no_rows = numbers[NO_ROWS] != 0;
+  options->leave_unpublished = numbers[LEAVE] != 0;
+  options->page_size = (uint32_t)numbers[PAGE];
   return 0;
 }
 

@@ -99,11 +99,11 @@ static PyObject *construct(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 /* ------------------------------------------------------------------------------------------------------------- Finishing */
 
 static PyObject *describe_shard(const sf_built_shard *shard) {
-  return Py_BuildValue("(IzKK)", (unsigned)shard->db_id, shard->db_url, (unsigned long long)shard->num_rows,
-                       (unsigned long long)shard->num_bytes);
+  return Py_BuildValue("(IzKKIz)", (unsigned)shard->db_id, shard->db_url, (unsigned long long)shard->num_rows,
+                       (unsigned long long)shard->num_bytes, (unsigned)shard->attempt, shard->checkpoint_id);
 }
 
-/* (run_id, manifest_ref, num_rows, num_dbs, shards that have rows, seconds of the four phases). */
+/* (run_id, manifest_ref, num_rows, num_dbs, shards that have rows, seconds of the four phases, run_record_ref, manifest). */
 PyObject *sf_py_builder_describe(const sf_build_result *result) {
   PyObject *shards = PyList_New(0);
   for (uint32_t i = 0; shards != NULL && i < result->num_dbs; i++) {
@@ -117,9 +117,10 @@ PyObject *sf_py_builder_describe(const sf_build_result *result) {
   }
   if (shards == NULL)
     return NULL;
-  return Py_BuildValue("(ssKIN(dddd))", result->run_id, result->manifest_ref, (unsigned long long)result->num_rows,
+  return Py_BuildValue("(ssKIN(dddd)sy#)", result->run_id, result->manifest_ref, (unsigned long long)result->num_rows,
                        (unsigned)result->num_dbs, shards, result->training_seconds, result->writing_seconds,
-                       result->finishing_seconds, result->publishing_seconds);
+                       result->finishing_seconds, result->publishing_seconds, result->run_record_ref, result->manifest,
+                       (Py_ssize_t)result->manifest_length);
 }
 
 static PyObject *finish(PyObject *object, PyObject *unused) {

@@ -7,6 +7,7 @@
 #include "operation.h"
 #include "reader.h"
 #include "response.h"
+#include "routing.h"
 #include "sink.h"
 
 #include <shardyfusion.h>
@@ -37,7 +38,7 @@ static int execute(PyObject *module) {
   if (sf_py_add_errors(module, state) < 0 || sf_py_add_results(module, state) < 0 ||
       sf_py_add_operations(module, state) < 0 || sf_py_add_sinks(module, state) < 0 ||
       sf_py_add_readers(module, state) < 0 || sf_py_add_open(module) < 0 || sf_py_add_builders(module, state) < 0 ||
-      sf_py_add_distributed(module) < 0)
+      sf_py_add_distributed(module) < 0 || sf_py_add_routing(module) < 0)
     return -1;
   return sf_py_add_arrow_streams(module, state);
 }

@@ -62,6 +62,13 @@ PyObject *sf_py_compare(PyObject *left, PyObject *right, int operation, sf_py_fi
   return same;
 }
 
+Py_hash_t sf_py_hash(PyObject *object, sf_py_fields fields) {
+  PyObject *all = fields(object);
+  Py_hash_t hash = all == NULL ? -1 : PyObject_Hash(all);
+  Py_XDECREF(all);
+  return hash;
+}
+
 PyObject *sf_py_reduce(PyObject *object, sf_py_fields fields) {
   PyObject *all = fields(object);
   return all == NULL ? NULL : Py_BuildValue("(ON)", Py_TYPE(object), all);

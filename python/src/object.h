@@ -27,6 +27,8 @@ typedef PyObject *(*sf_py_fields)(PyObject *object);
 
 /* For tp_richcompare: equal when the types and the fields are. */
 PyObject *sf_py_compare(PyObject *left, PyObject *right, int operation, sf_py_fields fields);
+/* For tp_hash: that of the fields, where all of them have one; else a TypeError. */
+Py_hash_t sf_py_hash(PyObject *object, sf_py_fields fields);
 /* For __reduce__. */
 PyObject *sf_py_reduce(PyObject *object, sf_py_fields fields);
 

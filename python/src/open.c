@@ -6,6 +6,8 @@
 #include "s3.h"
 #include "sink.h"
 
+#include <shardyfusion/objects.h>
+
 #include <string.h>
 
 static PyObject *take_reader(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
@@ -150,6 +152,54 @@ static PyObject *read_object(PyObject *module, PyObject *args, PyObject *kwargs)
   return sf_py_operation_submitted(operation, call.target[0], submitted, code, &error);
 }
 
+/* True or False (of a read: the bytes or None) or, of a listing, the names. */
+static PyObject *take_answer(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
+  (void)state;
+  sf_object_answer *answer = sf_operation_take_object_answer(operation);
+  sf_object_action action = (sf_object_action)self->count;
+  PyObject *taken = NULL;
+  if (action == SF_OBJECT_READ)
+    taken = answer->found ? PyBytes_FromStringAndSize(answer->bytes, (Py_ssize_t)answer->length) : Py_NewRef(Py_None);
+  else if (action == SF_OBJECT_WRITE)
+    taken = Py_NewRef(Py_None);
+  else
+    taken = PyList_New(0);
+  for (size_t i = 0; taken != NULL && i < answer->num_names; i++) {
+    PyObject *name = PyUnicode_DecodeUTF8(answer->names[i], (Py_ssize_t)strlen(answer->names[i]), "surrogateescape");
+    if (name == NULL || PyList_Append(taken, name) < 0)
+      Py_CLEAR(taken);
+    Py_XDECREF(name);
+  }
+  sf_free(answer);
+  return taken;
+}
+
+static PyObject *call_object(PyObject *module, PyObject *args, PyObject *kwargs) {
+  static const char *const names[] = {"queue", "future", "root", "sink", "action", "key", "bytes", "s3", NULL};
+  root_call call = {.options = SF_READER_OPTIONS_INIT};
+  sf_object_request request = SF_OBJECT_REQUEST_INIT;
+  Py_buffer bytes = {0};
+  int action = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsO|$isz*O:call_object", (char **)(uintptr_t)names, &call.target[0],
+                                   &call.target[1], &call.root, &call.sink, &action, &request.key, &bytes, &call.s3))
+    return NULL;
+  request.action = (sf_object_action)action;
+  request.bytes = bytes.buf;
+  request.length = (size_t)bytes.len;
+  sf_py_operation *operation = begin(PyModule_GetState(module), take_answer, &call);
+  sf_operation *submitted = NULL;
+  sf_error error;
+  sf_code code = SF_ERROR;
+  if (operation != NULL) {
+    operation->count = (size_t)action;
+    code = sf_object_call_submit(call.root, call.options.s3, &request, NULL, sf_py_operation_target(call.target[0]),
+                                 operation, &submitted, &error);
+  }
+  if (bytes.obj != NULL)
+    PyBuffer_Release(&bytes);
+  return operation == NULL ? NULL : sf_py_operation_submitted(operation, call.target[0], submitted, code, &error);
+}
+
 static PyObject *check_manifest(PyObject *module, PyObject *args) {
   Py_buffer bytes;
   const char *name;
@@ -169,6 +219,7 @@ static PyObject *check_manifest(PyObject *module, PyObject *args) {
 static PyMethodDef functions[] = {{"open", SF_PY_METHOD(open_reader), METH_VARARGS | METH_KEYWORDS, NULL},
                                   {"history", SF_PY_METHOD(history), METH_VARARGS | METH_KEYWORDS, NULL},
                                   {"read_object", SF_PY_METHOD(read_object), METH_VARARGS | METH_KEYWORDS, NULL},
+                                  {"call_object", SF_PY_METHOD(call_object), METH_VARARGS | METH_KEYWORDS, NULL},
                                   {"check_manifest", check_manifest, METH_VARARGS, NULL},
                                   {NULL, NULL, 0, NULL}};
 

@@ -287,6 +287,10 @@ static PyObject *reduce(PyObject *object, PyObject *unused) {
   return sf_py_reduce(object, fields);
 }
 
+static Py_hash_t hash(PyObject *object) {
+  return sf_py_hash(object, fields);
+}
+
 static PyGetSetDef properties[] = {
     {"id", get_id, NULL, "The vector's id, as it was written: an int or a str.", NULL},
     {"score", get_score, NULL, "Distance in the convention of the shard's engine: lower is closer, never NaN.", NULL},
@@ -308,7 +312,7 @@ static PyType_Slot slots[] = {{Py_tp_doc, SF_PY_SLOT(doc)},
                               {Py_tp_clear, SF_PY_SLOT(clear)},
                               {Py_tp_repr, SF_PY_SLOT(repr)},
                               {Py_tp_richcompare, SF_PY_SLOT(compare)},
-                              {Py_tp_hash, SF_PY_SLOT(PyObject_HashNotImplemented)},
+                              {Py_tp_hash, SF_PY_SLOT(hash)},
                               {Py_tp_getset, properties},
                               {Py_tp_methods, methods},
                               {0, NULL}};

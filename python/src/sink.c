@@ -170,7 +170,8 @@ static bool put_fields(PyObject *fields, const record *from) {
            put(fields, "num_matching", PyLong_FromUnsignedLongLong(event->num_matching)) &&
            put(fields, "filter_ms", PyFloat_FromDouble(event->filter_ms)) && put_outcome(fields, from);
   case SF_EVENT_SHARD_SEARCH:
-    return put(fields, "shard_id", PyLong_FromUnsignedLong(event->shard_id)) && put_rows(fields, event);
+    return put(fields, "shard_id", PyLong_FromUnsignedLong(event->shard_id)) && put_rows(fields, event) &&
+           put(fields, "top_k", PyLong_FromLongLong(event->top_k));
   case SF_EVENT_SHARD_LOAD:
     return put(fields, "shard_id", PyLong_FromUnsignedLong(event->shard_id)) && put_rows(fields, event) &&
            put_outcome(fields, from);

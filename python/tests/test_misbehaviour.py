@@ -35,7 +35,7 @@ class Items:
         return self.given
 
 
-BAD_ITEMS = [[1, 2], [()], [("shard",)], [("shard", 1, 2)], None, 5, "ab", [(1, 2)], [([], 1)], [("shard", object())]]
+BAD_ITEMS = [[1, 2], [()], [("shard",)], [("shard", 1, 2)], None, 5, "ab"]
 
 
 @pytest.mark.parametrize("items", BAD_ITEMS, ids=lambda items: repr(items)[:20])

@@ -496,7 +496,6 @@ def test_errors_quote_a_part_of_what_was_found(root, written, vectors):
         lambda: open_reader(written).search(long),
         lambda: open_reader(written).search(vectors[0], long),
         lambda: open_reader(written).search(vectors[0], routing_context=long),
-        lambda: open_reader(written).search(vectors[0], routing_context={"a": {long}}),
         lambda: open_reader(written).search(vectors[0], shard_ids=long),
         lambda: open_reader(written).search(vectors[0], shard_ids=[long]),
         lambda: open_reader(written).search([0.0] * 100_000),

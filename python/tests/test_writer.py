@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from shardyfusion.config import WriterOutputConfig
+from shardyfusion.config import VectorSpec, WriterOutputConfig
 from shardyfusion.errors import ConfigValidationError, ShardyfusionError
+from shardyfusion.sqlite_vec_adapter import SqliteVecFactory
 from shardyfusion.vector import DistanceMetric
 from shardyfusion.vector.writer import (
     BuildResult,
@@ -120,10 +121,8 @@ def test_settings_have_the_names_and_defaults_of_the_first_writer(root):
     "settings, message",
     [
         ({"index_config": VectorIndexConfig(dim=0)}, "index_config.dim: expected an integer of at least 1, found 0"),
-        ({"index_config": VectorIndexConfig(dim=3, quantization="i8")}, "index_config.quantization: expected None"),
         ({"index_config": VectorIndexConfig(dim=3, metric="x")}, "index_config.metric: expected cosine, l2, dot_product"),
         ({"sharding": VectorShardingConfig(num_dbs=2)}, "sharding: cluster: expected centroids, or train_centroids=True"),
-        ({"sharding": VectorShardingConfig(train_centroids=True)}, "num_dbs: expected the number of shards"),
         ({"sharding": VectorShardingConfig(num_dbs=2, strategy="cel")}, "sharding: cel: expected cel_expr and cel_columns"),
         ({"sharding": VectorShardingConfig(num_dbs=2, strategy="x")}, "sharding.strategy: expected cluster, lsh"),
         ({"sharding": VectorShardingConfig(num_dbs=0, strategy="lsh")}, "num_dbs: expected an integer of at least 1"),
@@ -131,11 +130,10 @@ def test_settings_have_the_names_and_defaults_of_the_first_writer(root):
         ({"sharding": VectorShardingConfig(num_dbs=2, strategy="lsh"), "num_dbs": 3}, "num_dbs: expected sharding's 2"),
         ({"s3_prefix": ""}, "s3_prefix: expected a path or URL"),
         ({"batch_size": 0}, "adapter.batch_size: expected an integer of at least 1, found 0"),
-        ({"adapter_factory": print}, "adapter_factory: expected LanceDbWriterFactory or SqliteVecFactory"),
+        ({"adapter_factory": 5}, "adapter_factory: expected LanceDbWriterFactory, SqliteVecFactory or a function"),
         ({"max_writes_per_second": 0}, "rate_limits.max_writes_per_second: expected a number above 0"),
-        ({"output": WriterOutputConfig(shard_prefix="x")}, "output.shard_prefix: expected 'shards', found 'x'"),
         ({"metrics_collector": 5}, r"metrics_collector: expected emit\(event, fields\)"),
-        ({"run_registry": 5}, "lifecycle.run_registry: expected None, found 5"),
+        ({"run_registry": 5}, r"lifecycle.run_registry: expected create\(record\), found 5"),
     ],
 )
 def test_settings_that_are_wrong_are_named(settings, message):
@@ -144,6 +142,27 @@ def test_settings_that_are_wrong_are_named(settings, message):
         given["sharding"] = VectorShardingConfig(**TRAINED)
     with pytest.raises(ConfigValidationError, match=f"^{message}"):
         VectorShardedWriteConfig(**given)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"index_config": VectorIndexConfig(dim=3, quantization="i8")}, "index_config.quantization .*: expected None"),
+        ({"sharding": VectorShardingConfig(train_centroids=True)}, "num_dbs: expected the number of shards"),
+        ({"output": WriterOutputConfig(shard_prefix="x")}, "output.shard_prefix: expected 'shards', found 'x'"),
+        ({"output": WriterOutputConfig(db_path_template="{db_id}")}, "output.db_path_template: expected 'db="),
+        ({"output": WriterOutputConfig(run_registry_prefix="x")}, "output.run_registry_prefix: expected 'runs', found 'x'"),
+        ({"adapter_factory": SqliteVecFactory(page_size=1000)}, "adapter_factory: page_size: expected 4096"),
+        ({"adapter_factory": SqliteVecFactory(VectorSpec(4))}, "adapter_factory: vector_spec: expected index_config's 3"),
+    ],
+)
+def test_what_a_write_can_not_do_is_refused_when_it_begins(tmp_path, settings, message):
+    given = {"index_config": VectorIndexConfig(dim=3), "s3_prefix": tmp_path / "root"} | settings
+    given.setdefault("sharding", VectorShardingConfig(**TRAINED))
+    config = VectorShardedWriteConfig(**given)
+    with pytest.raises(ConfigValidationError, match=f"^{message}"):
+        write_sharded([], config)
+    assert not (tmp_path / "root").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 from shardyfusion.errors import ConfigValidationError
+from shardyfusion.vector import ShardedVectorReader
 from shardyfusion.vector.writer import write_sharded
 import writing
 from writing import (
@@ -101,8 +102,18 @@ def test_an_invalid_array_is_refused_by_name(root, vectors):
 
 
 @pytest.mark.parametrize("rows", [np.zeros((0, DIM), np.float32), []], ids=["array", "records"])
-@pytest.mark.parametrize("strategy", ["cluster", "lsh"])
-def test_no_rows_are_no_snapshot(root, rows, strategy):
+def test_no_rows_are_nothing_to_train_with(root, rows):
     with pytest.raises(ConfigValidationError, match="expected at least one row"):
-        write_sharded(rows, configure(root, STRATEGIES[strategy]))
+        write_sharded(rows, configure(root, STRATEGIES["cluster"]))
     assert not (root / "_CURRENT").exists()
+
+
+@pytest.mark.parametrize("rows", [np.zeros((0, DIM), np.float32), []], ids=["array", "records"])
+def test_no_rows_are_an_empty_snapshot_with_a_warning(root, tmp_path, caplog, rows):
+    result = write_sharded(rows, configure(root, STRATEGIES["lsh"]))
+    assert "no rows: the snapshot is empty" in caplog.text
+    assert result.winners == [] and result.stats.rows_written == 0
+    with ShardedVectorReader(s3_prefix=root, local_root=tmp_path / "cache") as reader:
+        assert reader.snapshot_info().total_vectors == 0
+        assert len(reader.search(np.ones(DIM, np.float32), 3)) == 0
+        assert reader.count() == 0 and reader.fetch([1]) == [None]

@@ -73,9 +73,9 @@ def test_collectors_get_the_events_of_a_write(root, vectors):
     collector = Collector()
     result = write_sharded(vectors, configure(root, metrics_collector=collector))
     first, *shards, last = collector.events
-    assert first == (MetricEvent.VECTOR_WRITE_STARTED, {"s3_prefix": str(root), "run_id": None})
+    assert first == (MetricEvent.VECTOR_WRITE_STARTED, {"s3_prefix": str(root), "run_id": result.run_id})
     assert [fields["row_count"] for _, fields in shards] == [shard.row_count for shard in result.winners]
-    assert last[0] == "vector_write_completed" and last[1]["total_vectors"] == ROWS
+    assert last[0] == "vector.write.completed" and last[1]["total_vectors"] == ROWS
 
 
 def test_ready_collectors_take_the_events_of_a_write(root, vectors):

@@ -26,6 +26,7 @@ typedef struct sf_shard_writer_options {
   uint32_t db_id;        /* for messages */
   uint32_t dim;
   sf_metric metric;
+  uint32_t page_size; /* sqlite-vec: bytes; 0: by the dimension */
 } sf_shard_writer_options;
 
 typedef struct sf_shard_writer sf_shard_writer;

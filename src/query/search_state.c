@@ -131,6 +131,11 @@ static void return_all_shards(sf_search *search) {
     }
 }
 
+static int64_t shown_top_k(const sf_search *search) {
+  size_t top_k = search->collector.kind == SF_COLLECT_RANGE ? 0 : search->collector.top_k - search->offset;
+  return top_k > INT64_MAX ? INT64_MAX : (int64_t)top_k;
+}
+
 static void emit_shard_event(const sf_search *search, size_t index) {
   const sf_shard_event *event = &search->shard_events[index];
   if (event->finished == 0 || event->acquired == 0)
@@ -139,6 +144,7 @@ static void emit_shard_event(const sf_search *search, size_t index) {
                                            .duration_ms = milliseconds_between(event->acquired, event->finished),
                                            .shard_id = search->shards[index].shard_id,
                                            .num_rows = event->num_rows,
+                                           .top_k = shown_top_k(search),
                                            .num_not_finite = event->num_not_finite});
 }
 
@@ -149,7 +155,6 @@ static void emit_events(const sf_search *search, const sf_search_response *respo
     return;
   for (size_t i = 0; i < search->num_shards; i++)
     emit_shard_event(search, i);
-  size_t top_k = search->collector.kind == SF_COLLECT_RANGE ? 0 : search->collector.top_k - search->offset;
   sf_event_emit(search->events,
                 (sf_event){.type = SF_EVENT_SEARCH,
                            .code = search->code,
@@ -161,7 +166,7 @@ static void emit_events(const sf_search *search, const sf_search_response *respo
                            .filter_ms = times->filtered > times->filtering
                                             ? milliseconds_between(times->filtering, times->filtered)
                                             : 0,
-                           .top_k = top_k > INT64_MAX ? INT64_MAX : (int64_t)top_k});
+                           .top_k = shown_top_k(search)});
 }
 
 void sf_search_notify_caller_locked(sf_search *search) {

@@ -214,18 +214,53 @@ static sf_code shard_of_number(uint32_t num_dbs, const sf_cel_value *value, uint
                  (unsigned)(num_dbs - 1), is_number ? "" : " in decimal", token);
 }
 
+/* A value that can name a shard; `uint` is the int of its value, where there is one. */
+static sf_code check_value(const sf_cel_value *result, sf_cel_value *value, sf_error *error) {
+  *value = *result;
+  if (value->kind == SF_CEL_UINT && value->as.unsigned_integer <= INT64_MAX)
+    *value = (sf_cel_value){.kind = SF_CEL_INT, .as.integer = (int64_t)result->as.unsigned_integer};
+  if (value->kind == SF_CEL_INT || value->kind == SF_CEL_UINT || value->kind == SF_CEL_STRING ||
+      value->kind == SF_CEL_BYTES)
+    return SF_OK;
+  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "cel_expr: expected an int, a uint, a string or bytes, found %s",
+                 sf_cel_kind_name(value->kind));
+}
+
 static sf_code shard_of_value(const sf_router_params *params, const sf_cel_value *result, uint32_t *shard_id,
                               sf_error *error) {
-  sf_cel_value value = *result;
-  /* A uint is the int of its value, where there is one. */
-  if (value.kind == SF_CEL_UINT && value.as.unsigned_integer <= INT64_MAX)
-    value = (sf_cel_value){.kind = SF_CEL_INT, .as.integer = (int64_t)value.as.unsigned_integer};
-  if (value.kind != SF_CEL_INT && value.kind != SF_CEL_UINT && value.kind != SF_CEL_STRING &&
-      value.kind != SF_CEL_BYTES)
-    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "cel_expr: expected an int, a uint, a string or bytes, found %s",
-                   sf_cel_kind_name(value.kind));
+  sf_cel_value value;
+  SF_TRY(check_value(result, &value, error));
   return params->config->has_routing_values ? shard_of_routing_value(params->config, &value, shard_id, error)
                                             : shard_of_number(params->num_dbs, &value, shard_id, error);
+}
+
+/* Evaluates the expression; *take is given the value, which lives as long as the call. */
+static sf_code evaluate(const sf_routing_config *config, const sf_cel_program *program, const char *routing_context,
+                        sf_cel_value_function take, void *user_data, sf_error *error) {
+  context given = {.text = routing_context, .length = strlen(routing_context)};
+  SF_TRY(sf_json_parse_object(given.text, given.length, SF_JSON_STRICT, "routing_context", SF_CONFIG_VALIDATION_ERROR,
+                              &given.json, error));
+  bindings bound = {0};
+  sf_cel_result *result = NULL;
+  sf_code code = bind_columns(config, &given, &bound, error);
+  if (code == SF_OK)
+    code = sf_cel_evaluate(program, bound.items, bound.count, &result, error);
+  if (code == SF_OK)
+    code = take(sf_cel_result_value(result), user_data, error);
+  sf_cel_result_free(result);
+  free_bindings(&bound);
+  sf_json_free(&given.json);
+  return code;
+}
+
+typedef struct shard_wanted {
+  const sf_router_params *params;
+  uint32_t *shard_id;
+} shard_wanted;
+
+static sf_code take_shard(const sf_cel_value *value, void *user_data, sf_error *error) {
+  const shard_wanted *wanted = user_data;
+  return shard_of_value(wanted->params, value, wanted->shard_id, error);
 }
 
 sf_code sf_route_cel(const sf_router_params *params, const sf_cel_program *program, const char *routing_context,
@@ -233,20 +268,26 @@ sf_code sf_route_cel(const sf_router_params *params, const sf_cel_program *progr
   if (routing_context == NULL)
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
                    "routing_context: expected one, because the snapshot's sharding is cel, found none");
-  context given = {.text = routing_context, .length = strlen(routing_context)};
-  SF_TRY(sf_json_parse_object(given.text, given.length, SF_JSON_STRICT, "routing_context", SF_CONFIG_VALIDATION_ERROR,
-                              &given.json, error));
-  bindings bound = {0};
-  sf_cel_result *result = NULL;
-  sf_code code = bind_columns(params->config, &given, &bound, error);
-  if (code == SF_OK)
-    code = sf_cel_evaluate(program, bound.items, bound.count, &result, error);
-  if (code == SF_OK)
-    code = shard_of_value(params, sf_cel_result_value(result), shard_id, error);
-  sf_cel_result_free(result);
-  free_bindings(&bound);
-  sf_json_free(&given.json);
-  return code;
+  shard_wanted wanted = {.params = params, .shard_id = shard_id};
+  return evaluate(params->config, program, routing_context, take_shard, &wanted, error);
+}
+
+typedef struct value_wanted {
+  sf_cel_value_function take;
+  void *user_data;
+} value_wanted;
+
+static sf_code take_checked(const sf_cel_value *value, void *user_data, sf_error *error) {
+  const value_wanted *wanted = user_data;
+  sf_cel_value checked;
+  SF_TRY(check_value(value, &checked, error));
+  return wanted->take(&checked, wanted->user_data, error);
+}
+
+sf_code sf_route_cel_value(const sf_routing_config *config, const sf_cel_program *program, const char *routing_context,
+                           sf_cel_value_function take, void *user_data, sf_error *error) {
+  value_wanted wanted = {.take = take, .user_data = user_data};
+  return evaluate(config, program, routing_context, take_checked, &wanted, error);
 }
 
 sf_code sf_route_cel_compile(const sf_routing_config *config, sf_cel_program **program, sf_error *error) {

@@ -53,9 +53,14 @@ sf_code sf_uuid_make(char uuid[SF_UUID_SIZE], sf_error *error) {
 }
 
 void sf_timestamp_now(char timestamp[SF_TIMESTAMP_SIZE]) {
+  sf_timestamp_after(0, timestamp);
+}
+
+void sf_timestamp_after(uint32_t seconds, char timestamp[SF_TIMESTAMP_SIZE]) {
   struct timespec now;
   struct tm utc;
   clock_gettime(CLOCK_REALTIME, &now);
+  now.tv_sec += seconds;
   gmtime_r(&now.tv_sec, &utc);
   size_t length = strftime(timestamp, SF_TIMESTAMP_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
   snprintf(timestamp + length, SF_TIMESTAMP_SIZE - length, ".%06uZ", (unsigned)(now.tv_nsec / 1000) % 1000000);

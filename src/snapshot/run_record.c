@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#define RENEW_AFTER_NANOSECONDS ((uint64_t)300 * 1000000000)
 #define MAX_RECORD_BYTES ((size_t)1 << 20)
 
 static const char updated_label[] = "\nupdated_at: '";
@@ -21,13 +20,15 @@ static bool append_quoted(sf_buffer *text, const char *name, const char *value) 
 static sf_code write_record(sf_run_record *record, sf_storage *storage, const char *status, const char *manifest_ref,
                             const sf_cancellation *cancellation, sf_error *error) {
   char now[SF_TIMESTAMP_SIZE];
+  char lease[SF_TIMESTAMP_SIZE];
   sf_buffer text = {0};
   sf_timestamp_now(now);
+  sf_timestamp_after(strcmp(status, "running") == 0 ? SF_RUN_LEASE_SECONDS : 0, lease);
   bool made = sf_buffer_append_text(&text, "db_path_template: db={db_id:05d}\n"
                                            "error_message: null\n"
                                            "error_type: null\n"
                                            "format_version: 1\n") &&
-              append_quoted(&text, "lease_expires_at", now) &&
+              append_quoted(&text, "lease_expires_at", lease) &&
               (manifest_ref != NULL ? append_quoted(&text, "manifest_ref", manifest_ref)
                                     : sf_buffer_append_text(&text, "manifest_ref: null\n")) &&
               append_quoted(&text, "run_id", record->run_id) && append_quoted(&text, "s3_prefix", record->s3_prefix) &&
@@ -38,7 +39,6 @@ static sf_code write_record(sf_run_record *record, sf_storage *storage, const ch
   sf_code code = made ? sf_storage_put(storage, record->key, text.data, text.length, NULL, cancellation, NULL, error)
                       : sf_fail_memory(error, "run record");
   sf_buffer_free(&text);
-  record->written_at = sf_monotonic_nanoseconds();
   return code;
 }
 
@@ -56,7 +56,7 @@ sf_code sf_run_record_begin(sf_run_record *record, sf_storage *storage, const ch
 
 sf_code sf_run_record_renew(sf_run_record *record, sf_storage *storage, const sf_cancellation *cancellation,
                             sf_error *error) {
-  if (record->key == NULL || sf_monotonic_nanoseconds() - record->written_at < RENEW_AFTER_NANOSECONDS)
+  if (record->key == NULL)
     return SF_OK;
   return write_record(record, storage, "running", NULL, cancellation, error);
 }
@@ -104,16 +104,26 @@ static void find_updated_at(const char *text, double *seconds) {
     *seconds = parsed;
 }
 
-sf_code sf_run_record_read_age(sf_storage *storage, const char *folder, const sf_run_record_name *name,
-                               const sf_cancellation *cancellation, double *updated_seconds, sf_error *error) {
+static bool has_line(const char *text, const char *line) {
+  const char *found = strstr(text, line);
+  return found != NULL && (found == text || found[-1] == '\n') && found[strlen(line)] == '\n';
+}
+
+static void read_state(const char *text, sf_run_state *state) {
+  find_updated_at(text, &state->updated_seconds);
+  state->is_published_elsewhere = has_line(text, "status: succeeded") && has_line(text, "manifest_ref: null");
+}
+
+sf_code sf_run_record_read(sf_storage *storage, const char *folder, const sf_run_record_name *name,
+                           const sf_cancellation *cancellation, sf_run_state *state, sf_error *error) {
   char *key = sf_format("runs/%s/run.yaml", folder);
   sf_buffer text = {0};
   bool found = false;
-  *updated_seconds = name->started_seconds;
+  *state = (sf_run_state){.updated_seconds = name->started_seconds};
   sf_code code = key == NULL ? sf_fail_memory(error, "run record")
                              : sf_storage_get(storage, key, MAX_RECORD_BYTES, cancellation, &found, &text, error);
-  if (code == SF_OK && found && text.length > 0)
-    find_updated_at((const char *)text.data, updated_seconds);
+  if (code == SF_OK && found && text.length > 0 && sf_buffer_append(&text, "", 1))
+    read_state((const char *)text.data, state);
   sf_buffer_free(&text);
   free(key);
   return code;

@@ -13,17 +13,22 @@ typedef struct sf_run_record {
   const char *run_id;    /* borrowed */
   const char *s3_prefix; /* borrowed */
   char started_at[SF_TIMESTAMP_SIZE];
-  uint64_t written_at; /* monotonic nanoseconds */
 } sf_run_record;
+
+/* How long a running record's lease lasts from when it is written: who reads one whose lease has passed may take its run for
+ * dead. As the format's first writer has it, and so is the interval at which it is renewed. */
+#define SF_RUN_LEASE_SECONDS 600
+#define SF_RUN_RENEWAL_SECONDS 60
 
 /* Writes it, with the status "running". Borrows the strings for as long as the record lives. */
 sf_code sf_run_record_begin(sf_run_record *record, sf_storage *storage, const char *run_id, const char *s3_prefix,
                             const sf_cancellation *cancellation, sf_error *error);
 
-/* Writes a heartbeat, where the last is some minutes old. */
+/* Writes a heartbeat: the lease lasts anew. */
 sf_code sf_run_record_renew(sf_run_record *record, sf_storage *storage, const sf_cancellation *cancellation,
                             sf_error *error);
 
+/* `manifest_ref` NULL: the snapshot's manifest is not at this root. */
 sf_code sf_run_record_succeed(sf_run_record *record, sf_storage *storage, const char *manifest_ref,
                               const sf_cancellation *cancellation, sf_error *error);
 
@@ -41,8 +46,12 @@ typedef struct sf_run_record_name {
 } sf_run_record_name;
 bool sf_run_record_name_parse(const char *name, sf_run_record_name *parsed);
 
-/* When the last heartbeat of a record's run was: its updated_at, or, where that can't be read, when it began. */
-sf_code sf_run_record_read_age(sf_storage *storage, const char *folder, const sf_run_record_name *name,
-                               const sf_cancellation *cancellation, double *updated_seconds, sf_error *error);
+/* What a record says. */
+typedef struct sf_run_state {
+  double updated_seconds;      /* its last heartbeat: updated_at, or, where that can't be read, when it began */
+  bool is_published_elsewhere; /* it succeeded, and its manifest is not at this root */
+} sf_run_state;
+sf_code sf_run_record_read(sf_storage *storage, const char *folder, const sf_run_record_name *name,
+                           const sf_cancellation *cancellation, sf_run_state *state, sf_error *error);
 
 #endif

@@ -190,7 +190,6 @@ static sf_code take_slice(checking *of, sf_error *error) {
     SF_TRY(sf_builder_write_rows(builder, slice->rows, contexts != NULL ? contexts + of->first : NULL, slice->shard_ids,
                                  of->count, error));
   builder->num_rows += of->count;
-  SF_TRY(sf_run_record_renew(&builder->record, builder->storage, builder->cancellation, error));
   return sf_builder_report_progress(builder, error);
 }
 

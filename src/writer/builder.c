@@ -200,6 +200,8 @@ static sf_code open_builder(sf_builder *builder, const char *staging_dir, sf_err
     SF_TRY(sf_builder_open_directory(builder, staging_dir, error));
   SF_TRY(sf_run_record_begin(&builder->record, builder->storage, builder->run_id, builder->s3_prefix,
                              builder->cancellation, error));
+  SF_TRY(sf_heartbeat_start(&builder->record, builder->storage, &builder->log, SF_RUN_RENEWAL_SECONDS * 1000,
+                            &builder->heartbeat, error));
   return sf_build_threads_create(builder->plan.num_threads, &builder->threads, error);
 }
 
@@ -217,6 +219,8 @@ static sf_code make_builder(const char *root, const sf_build_options *options, s
                           .progress_user_data = options->progress_user_data,
                           .executor = options->executor,
                           .check.random.state = options->seed,
+                          .allows_no_rows = options->allow_no_rows,
+                          .leaves_unpublished = options->leave_unpublished,
                           .state.phase = SF_BUILD_WRITING};
   if (builder->executor != NULL)
     sf_executor_retain(builder->executor);
@@ -388,6 +392,7 @@ static void free_rows(sf_builder *builder) {
 /* `outer` can stop the removal of what was written. */
 static void free_builder(sf_builder *builder, const sf_cancellation *outer) {
   free_rows(builder);
+  sf_heartbeat_stop(builder->heartbeat);
   sf_build_threads_free(builder->threads);
   if (!builder->driver.is_published && builder->storage != NULL && builder->shards_key != NULL &&
       (builder->record.key != NULL || builder->shards_directory != NULL))

@@ -11,6 +11,7 @@
 #include "snapshot/run_record.h"
 #include "writer/assign.h"
 #include "writer/driver.h"
+#include "writer/heartbeat.h"
 #include "writer/new_folders.h"
 #include "writer/partition_file.h"
 #include "writer/routing_check.h"
@@ -44,6 +45,7 @@ struct sf_builder {
   sf_new_folders new_folders; /* of a root that is a directory */
   sf_build_threads *threads;
   sf_run_record record;
+  sf_heartbeat *heartbeat; /* of the record, while the build is under way */
   sf_executor *executor;
   const sf_cancellation *cancellation; /* of the operation under way; NULL: none */
 
@@ -75,7 +77,9 @@ struct sf_builder {
   double training_seconds;
   double writing_seconds;
   double finishing_seconds;
-  bool has_failed;  /* or finished */
+  bool has_failed; /* or finished */
+  bool allows_no_rows;
+  bool leaves_unpublished;
   sf_driver driver; /* of publishing */
 };
 

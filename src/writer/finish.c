@@ -34,16 +34,26 @@ static bool tell_of_shards(uint32_t shards_done, uint32_t shards_total, uint64_t
   return sf_builder_report_progress(builder, NULL) == SF_OK;
 }
 
+/* What the first rows would have begun. */
+static sf_code begin_without_rows(sf_builder *builder, sf_error *error) {
+  if (!builder->allows_no_rows)
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "expected at least one row, found none");
+  if (sf_build_plan_needs_training(&builder->plan))
+    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "training: expected at least one row, found none");
+  sf_log_message(&builder->log, SF_LOG_WARNING, "%s: no rows: the snapshot is empty", builder->storage->root);
+  SF_TRY(sf_build_plan_take_dim(&builder->plan, builder->plan.dim, "dim", error));
+  return builder->assigner != NULL ? SF_OK : sf_builder_begin_rows(builder, error);
+}
+
 static sf_code complete(sf_builder *builder, sf_error *error) {
   if (builder->num_rows == 0)
-    return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "expected at least one row, found none");
+    SF_TRY(begin_without_rows(builder, error));
   SF_TRY(check_ids(builder, error));
   if (builder->assigner == NULL)
     SF_TRY(sf_builder_train_kept(builder, error));
   builder->state.phase = SF_BUILD_FINISHING;
   SF_TRY(sf_builder_report_progress(builder, error));
-  SF_TRY(sf_worker_pool_finish(builder->workers, tell_of_shards, builder, builder->cancellation, error));
-  return sf_run_record_renew(&builder->record, builder->storage, builder->cancellation, error);
+  return sf_worker_pool_finish(builder->workers, tell_of_shards, builder, builder->cancellation, error);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- Result */
@@ -60,6 +70,8 @@ static void describe_shards(const sf_builder *builder, sf_built_shard *shards, c
       continue;
     char prefix[SF_SHARD_PREFIX_SIZE];
     sf_shard_prefix(id, written[id].attempt, prefix);
+    shards[id].attempt = written[id].attempt;
+    shards[id].checkpoint_id = sf_block_copy_text(text, written[id].checkpoint_id);
     shards[id].db_url = *text;
     *text += snprintf(*text, url_size(builder), "%s/%s/%s", builder->s3_prefix, builder->shards_key, prefix) + 1;
     result->num_shards++;
@@ -69,11 +81,15 @@ static void describe_shards(const sf_builder *builder, sf_built_shard *shards, c
 
 static sf_code describe(const sf_builder *builder, const char *ref, sf_build_result **described, sf_error *error) {
   uint32_t num_dbs = builder->plan.num_dbs;
-  size_t size = sizeof(sf_build_result) + num_dbs * (sizeof(sf_built_shard) + url_size(builder)) +
-                sf_block_text_size(builder->run_id) + sf_block_text_size(ref);
-  sf_build_result *result = sf_calloc(1, size);
-  if (result == NULL)
+  char *record = sf_format("%s/%s", builder->s3_prefix, builder->record.key);
+  size_t size = sizeof(sf_build_result) + num_dbs * (sizeof(sf_built_shard) + url_size(builder) + SF_HEX_ID_SIZE) +
+                sf_block_text_size(builder->run_id) + sf_block_text_size(ref) + sf_block_text_size(record) +
+                builder->driver.manifest.length;
+  sf_build_result *result = record == NULL ? NULL : sf_calloc(1, size);
+  if (result == NULL) {
+    free(record);
     return sf_fail_memory(error, "result of the build");
+  }
   sf_built_shard *shards = (void *)(result + 1);
   char *text = (char *)(shards + num_dbs);
   *result = (sf_build_result){.num_rows = builder->num_rows,
@@ -85,7 +101,11 @@ static sf_code describe(const sf_builder *builder, const char *ref, sf_build_res
                               .finishing_seconds = builder->finishing_seconds};
   result->run_id = sf_block_copy_text(&text, builder->run_id);
   result->manifest_ref = sf_block_copy_text(&text, ref);
+  result->run_record_ref = sf_block_copy_text(&text, record);
+  free(record);
   describe_shards(builder, shards, &text, result);
+  result->manifest = memcpy(text, builder->driver.manifest.data, builder->driver.manifest.length);
+  result->manifest_length = builder->driver.manifest.length;
   *described = result;
   return SF_OK;
 }
@@ -115,8 +135,10 @@ static sf_driver_params driver_params(const sf_builder *builder) {
 /* The record only informs: without it, the snapshot is live all the same. */
 static void complete_record(sf_builder *builder) {
   sf_error failure;
-  if (sf_run_record_succeed(&builder->record, builder->storage, builder->driver.manifest_ref, builder->cancellation,
-                            &failure) != SF_OK)
+  const char *ref = builder->leaves_unpublished ? NULL : builder->driver.manifest_ref;
+  sf_heartbeat_stop(builder->heartbeat);
+  builder->heartbeat = NULL;
+  if (sf_run_record_succeed(&builder->record, builder->storage, ref, builder->cancellation, &failure) != SF_OK)
     sf_log_message(&builder->log, SF_LOG_WARNING, "the snapshot is live, but its record is not complete: %s",
                    failure.message);
 }
@@ -132,7 +154,10 @@ sf_code sf_builder_publish_workers(sf_builder *builder, sf_build_result **result
   SF_TRY(describe(builder, driver->manifest_ref, result, error));
   SF_TRY(sf_routing_check_run(&builder->check, &builder->plan, &driver->manifest, driver->manifest_ref,
                               builder->storage, builder->cancellation, error));
-  SF_TRY(sf_driver_publish(driver, builder->cancellation, error));
+  if (builder->leaves_unpublished)
+    driver->is_published = true; /* by the caller, who has the manifest */
+  else
+    SF_TRY(sf_driver_publish(driver, builder->cancellation, error));
   complete_record(builder);
   return SF_OK;
 }

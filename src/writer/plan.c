@@ -13,6 +13,8 @@
 #define DEFAULT_TRAINING_ROWS ((uint64_t)100000)
 #define DEFAULT_TRAINING_ITERATIONS 25
 #define MAX_THREADS 1024
+#define MIN_PAGE_SIZE 4096
+#define MAX_PAGE_SIZE 65536
 
 static const sf_code invalid = SF_CONFIG_VALIDATION_ERROR;
 
@@ -43,6 +45,10 @@ static sf_code take_numbers(const sf_build_options *options, sf_build_plan *plan
   if (options->max_memory_bytes != 0 && options->max_memory_bytes < MIN_MEMORY_BYTES)
     return sf_fail(error, invalid, "max_memory_bytes: expected at least %llu, found %llu",
                    (unsigned long long)MIN_MEMORY_BYTES, (unsigned long long)options->max_memory_bytes);
+  if (options->page_size != 0 && (options->page_size < MIN_PAGE_SIZE || options->page_size > MAX_PAGE_SIZE ||
+                                  (options->page_size & (options->page_size - 1)) != 0))
+    return sf_fail(error, invalid, "page_size: expected a power of 2 from %d to %d, found %u", MIN_PAGE_SIZE,
+                   MAX_PAGE_SIZE, (unsigned)options->page_size);
   if (options->num_threads > MAX_THREADS)
     return sf_fail(error, invalid, "num_threads: expected at most %d, found %u", MAX_THREADS,
                    (unsigned)options->num_threads);
@@ -51,6 +57,7 @@ static sf_code take_numbers(const sf_build_options *options, sf_build_plan *plan
   plan->num_dbs = options->num_dbs;
   plan->seed = options->seed;
   plan->keeps_integer_ids = options->keep_integer_ids;
+  plan->page_size = options->page_size;
   plan->training_rows = options->training_rows;
   plan->training_iterations =
       options->training_iterations != 0 ? options->training_iterations : DEFAULT_TRAINING_ITERATIONS;

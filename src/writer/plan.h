@@ -19,6 +19,7 @@ typedef struct sf_build_plan {
   uint64_t max_memory_bytes;
   uint32_t num_threads;
   bool keeps_integer_ids;
+  uint32_t page_size; /* of sqlite-vec; 0: by the dimension */
 } sf_build_plan;
 
 /* A copy of the caller's options with the defaults where an older header knew no member. */

@@ -67,13 +67,15 @@ static sf_code take_objects(sf_storage *storage, const char *prefix, const char 
 static sf_code take_record(sf_storage *storage, const char *prefix, const char *name,
                            const sf_cancellation *cancellation, sf_root_runs *runs, sf_error *error) {
   sf_run_record_name parsed;
-  double updated;
+  sf_run_state state;
   if (!sf_run_record_name_parse(name, &parsed))
     return SF_OK;
-  SF_TRY(sf_run_record_read_age(storage, name, &parsed, cancellation, &updated, error));
+  SF_TRY(sf_run_record_read(storage, name, &parsed, cancellation, &state, error));
   sf_root_run *run = enter(runs, parsed.run_id, parsed.run_id_length);
-  if (run != NULL && updated > run->updated_seconds)
-    run->updated_seconds = updated;
+  if (run != NULL && state.updated_seconds > run->updated_seconds)
+    run->updated_seconds = state.updated_seconds;
+  if (run != NULL && state.is_published_elsewhere)
+    run->is_referenced = true;
   return add_folder(run, prefix, name) ? SF_OK : sf_fail_memory(error, "runs");
 }
 

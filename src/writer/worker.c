@@ -21,8 +21,11 @@ static sf_code open_shard(sf_worker *worker, sf_error *error) {
   worker->folder = sf_format("%s/%s", params->directory, worker->prefix);
   if (worker->folder == NULL)
     return sf_fail_memory(error, "path of a shard");
-  const sf_shard_writer_options options = {
-      .directory = worker->folder, .db_id = params->db_id, .dim = params->dim, .metric = params->metric};
+  const sf_shard_writer_options options = {.directory = worker->folder,
+                                           .db_id = params->db_id,
+                                           .dim = params->dim,
+                                           .metric = params->metric,
+                                           .page_size = params->page_size};
   SF_TRY(sf_make_folders(worker->folder, error));
   return params->format->create(&options, &worker->writer, error);
 }

@@ -20,6 +20,7 @@ typedef struct sf_worker_params {
   const sf_shard_writer_format *format;
   sf_metric metric;
   uint32_t dim;
+  uint32_t page_size; /* see sf_shard_writer_options */
   uint32_t db_id;
   uint32_t attempt;
   sf_storage *storage;

@@ -9,7 +9,7 @@ from shardyfusion.metrics import MetricEvent
 if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, MeterProvider
 
-__all__ = ["OpenTelemetryCollector"]
+__all__ = ["OpenTelemetryCollector", "OtelCollector"]
 
 _DURATIONS = {
     MetricEvent.SEARCH: ("search.duration", "Duration of searches."),
@@ -22,31 +22,52 @@ _DURATIONS = {
 }
 
 
-class OpenTelemetryCollector:
+class OtelCollector:
     """A `metrics_collector`: histograms `shardyfusion.….duration` in seconds, with `error.type` for failures, and the counter
-    `shardyfusion.fallbacks`."""
+    `shardyfusion.fallbacks`, `shardyfusion.rate_limiter_throttled` and `shardyfusion.rate_limiter_denied`, and the histogram
+    `shardyfusion.rate_limiter_wait`. A field that is missing is left out."""
 
-    def __init__(self, meter_provider: MeterProvider | None = None) -> None:
+    def __init__(self, meter_provider: MeterProvider | None = None, meter_name: str = "shardyfusion") -> None:
         from opentelemetry.metrics import get_meter
 
         from shardyfusion import __version__
 
-        meter = get_meter("shardyfusion", __version__, meter_provider)
+        meter = get_meter(meter_name, __version__, meter_provider)
         self._durations: dict[MetricEvent, Histogram] = {
             event: meter.create_histogram(f"shardyfusion.{name}", unit="s", description=description)
             for event, (name, description) in _DURATIONS.items()
         }
-        self._fallbacks = meter.create_counter("shardyfusion.fallbacks", description="Fallbacks after malformed manifests.")
+        self._waits = meter.create_histogram(
+            "shardyfusion.rate_limiter_wait", unit="s", description="Time that callers wait for a rate limiter."
+        )
+        self._counters = {
+            MetricEvent.FALLBACK: meter.create_counter(
+                "shardyfusion.fallbacks", description="Fallbacks after malformed manifests."
+            ),
+            MetricEvent.RATE_LIMITER_THROTTLED: meter.create_counter(
+                "shardyfusion.rate_limiter_throttled", description="Waits for a rate limiter."
+            ),
+            MetricEvent.RATE_LIMITER_DENIED: meter.create_counter(
+                "shardyfusion.rate_limiter_denied", description="Tokens that a rate limiter did not have."
+            ),
+        }
 
-    def emit(self, event: MetricEvent, fields: dict[str, Any], /) -> None:
-        if event is MetricEvent.FALLBACK:
-            self._fallbacks.add(1)
-            return
-        if event not in self._durations:
-            return
+    def _record(self, event: MetricEvent, payload: dict[str, Any]) -> None:
         attributes: dict[str, str | bool] = {}
-        if fields.get("error"):
-            attributes["error.type"] = fields["error"]
-        if event is MetricEvent.READER_REFRESHED:
-            attributes["changed"] = fields["changed"]
-        self._durations[event].record(fields["duration_ms"] / 1e3, attributes)
+        if payload.get("error"):
+            attributes["error.type"] = payload["error"]
+        if "changed" in payload:
+            attributes["changed"] = payload["changed"]
+        if "duration_ms" in payload:
+            self._durations[event].record(payload["duration_ms"] / 1e3, attributes)
+
+    def emit(self, event: MetricEvent, payload: dict[str, Any]) -> None:
+        if event in self._counters:
+            self._counters[event].add(1)
+        elif event in self._durations:
+            self._record(event, payload)
+        if event is MetricEvent.RATE_LIMITER_THROTTLED and "wait_seconds" in payload:
+            self._waits.record(payload["wait_seconds"])
+
+
+OpenTelemetryCollector = OtelCollector

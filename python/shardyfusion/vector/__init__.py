@@ -14,31 +14,43 @@ if TYPE_CHECKING:
     )
     from shardyfusion.vector.reader import ShardedVectorReader
     from shardyfusion.vector.types import (
+        AsyncVectorShardReader,
+        AsyncVectorShardReaderFactory,
         DistanceMetric,
         Explanation,
         SearchResult,
         VectorIndexConfig,
+        VectorIndexWriter,
+        VectorIndexWriterFactory,
         VectorReaderHealth,
         VectorRecord,
         VectorSearchResponse,
         VectorShardDetail,
         VectorShardingStrategy,
+        VectorShardReader,
+        VectorShardReaderFactory,
         VectorSnapshotInfo,
     )
     from shardyfusion.vector.writer import write_sharded
 
 __all__ = [
     "AsyncShardedVectorReader",
+    "AsyncVectorShardReader",
+    "AsyncVectorShardReaderFactory",
     "DistanceMetric",
     "Explanation",
     "SearchResult",
     "ShardedVectorReader",
     "VectorIndexConfig",
+    "VectorIndexWriter",
+    "VectorIndexWriterFactory",
     "VectorReaderHealth",
     "VectorRecord",
     "VectorRecordInput",
     "VectorSearchResponse",
     "VectorShardDetail",
+    "VectorShardReader",
+    "VectorShardReaderFactory",
     "VectorShardedWriteConfig",
     "VectorShardingConfig",
     "VectorShardingSpec",

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from shardyfusion import _custom as custom
     from shardyfusion import _store as store
     from shardyfusion import _values as values
-    from shardyfusion._custom import AsyncReaderFactory, CustomShards
+    from shardyfusion._custom import CustomShards
+    from shardyfusion._types import AsyncVectorShardReaderFactory
     from shardyfusion._store import AsyncManifestStore, LoadedManifest
     from shardyfusion.credentials import CredentialProvider
     from shardyfusion.metrics import MetricsCollector
@@ -74,15 +75,61 @@ class AsyncShardedVectorReader:
     _options: ReaderOptions
     _limiter: AsyncRateLimiter | None
     _store: AsyncManifestStore | None
+    _factory: AsyncVectorShardReaderFactory | None
+    _preload_custom: bool
     _custom: CustomShards | None
     _closing: asyncio.Task[None] | None = None
     _is_closed: bool = True
     _store_failure: str | None
     _payload: LoadedManifest | None
-    _process: int | None = None  # for an instance that `open` did not create
+    _process: int | None = None  # that opened it
 
-    def __init__(self) -> None:
-        raise TypeError("use await AsyncShardedVectorReader.open(...)")
+    def __init__(
+        self,
+        *,
+        s3_prefix: str | os.PathLike[str],
+        local_root: str | os.PathLike[str],
+        manifest_store: AsyncManifestStore | None = None,
+        max_concurrency: int | None = None,
+        max_fallback_attempts: int = 3,
+        rate_limiter: AsyncRateLimiter | None = None,
+        reader_factory: AsyncVectorShardReaderFactory | BuiltinFormat | None = None,
+        preload_shards: bool = False,
+        max_cached_shards: int | None = None,
+        metrics_collector: MetricsCollector | None = None,
+        credential_provider: CredentialProvider | None = None,
+        s3_connection_options: S3ConnectionOptions | None = None,
+        max_cache_bytes: int | None = None,
+        max_filter_bytes: int | None = None,
+        thread_nice: int | None = None,
+    ) -> None:
+        """Checks the options; `open` opens the reader, and so does `async with`."""
+        if self._process is not None:
+            raise ReaderStateError("the reader is open already: its __init__ was called before")
+        builtin = reader_factory if isinstance(reader_factory, BuiltinFormat) else None
+        self._options = ReaderOptions.check(
+            s3_prefix=s3_prefix,
+            local_root=local_root,
+            max_concurrency=max_concurrency,
+            max_fallback_attempts=max_fallback_attempts,
+            max_cached_shards=max_cached_shards,
+            max_cache_bytes=max_cache_bytes,
+            max_filter_bytes=max_filter_bytes,
+            thread_nice=thread_nice,
+            preload_shards=preload_shards and (reader_factory is None or builtin is not None),
+            shard_format=None if builtin is None else builtin.shard_format,
+            credential_provider=credential_provider,
+            s3_connection_options=s3_connection_options,
+        )
+        self._reporter = Reporter(metrics_collector, self._options.root)
+        self._limiter = rate_limiter
+        self._store = manifest_store
+        self._factory = None if isinstance(reader_factory, BuiltinFormat) else reader_factory
+        self._preload_custom = preload_shards
+        self._custom = None
+        self._closing = None
+        self._store_failure = None
+        self._payload = None
 
     @classmethod
     async def open(
@@ -94,7 +141,7 @@ class AsyncShardedVectorReader:
         max_concurrency: int | None = None,
         max_fallback_attempts: int = 3,
         rate_limiter: AsyncRateLimiter | None = None,
-        reader_factory: AsyncReaderFactory | BuiltinFormat | None = None,
+        reader_factory: AsyncVectorShardReaderFactory | BuiltinFormat | None = None,
         preload_shards: bool = False,
         max_cached_shards: int | None = None,
         metrics_collector: MetricsCollector | None = None,
@@ -135,35 +182,32 @@ class AsyncShardedVectorReader:
         :raises S3TransientError: Storage could not be reached, after retries.
         :raises ShardyfusionError: Storage denies access.
         """
-        reader = cls.__new__(cls)
-        builtin = reader_factory if isinstance(reader_factory, BuiltinFormat) else None
-        reader._options = ReaderOptions.check(
+        reader = cls(
             s3_prefix=s3_prefix,
             local_root=local_root,
+            manifest_store=manifest_store,
             max_concurrency=max_concurrency,
             max_fallback_attempts=max_fallback_attempts,
+            rate_limiter=rate_limiter,
+            reader_factory=reader_factory,
+            preload_shards=preload_shards,
             max_cached_shards=max_cached_shards,
+            metrics_collector=metrics_collector,
+            credential_provider=credential_provider,
+            s3_connection_options=s3_connection_options,
             max_cache_bytes=max_cache_bytes,
             max_filter_bytes=max_filter_bytes,
             thread_nice=thread_nice,
-            preload_shards=preload_shards and (reader_factory is None or builtin is not None),
-            shard_format=None if builtin is None else builtin.shard_format,
-            credential_provider=credential_provider,
-            s3_connection_options=s3_connection_options,
         )
-        reader._process = os.getpid()
-        reader._queue = queue_of(asyncio.get_running_loop())
-        reader._reporter = Reporter(metrics_collector)
-        reader._limiter = rate_limiter
-        reader._store = manifest_store
-        reader._custom = None
-        reader._closing = None
-        reader._store_failure = None
-        reader._payload = None
-        await reader._open()
-        if reader_factory is not None and not isinstance(reader_factory, BuiltinFormat):
-            await reader._open_custom(reader_factory, preload_shards)
+        await reader._start()
         return reader
+
+    async def _start(self) -> None:
+        self._process = os.getpid()
+        self._queue = queue_of(asyncio.get_running_loop())
+        await self._open()
+        if self._factory is not None:
+            await self._open_custom(self._factory, self._preload_custom)
 
     async def _open(self) -> None:
         keywords = self._options.for_core()
@@ -184,7 +228,7 @@ class AsyncShardedVectorReader:
         self._is_closed = False
         register_reader(self)
 
-    async def _open_custom(self, factory: AsyncReaderFactory, preload_shards: bool) -> None:
+    async def _open_custom(self, factory: AsyncVectorShardReaderFactory, preload_shards: bool) -> None:
         self._custom = custom.CustomShards(factory, self._options, self._reporter, self._read_manifest, preload_shards)
         try:
             await self._custom.use_live(self._handle)
@@ -217,7 +261,7 @@ class AsyncShardedVectorReader:
     def _check_open(self) -> None:
         """Fails unless the reader is open and in its own process."""
         if self._process is None:
-            raise ReaderStateError("the reader was never opened: its __init__ was not called, or failed")
+            raise ReaderStateError("the reader was never opened: use await AsyncShardedVectorReader.open(…), or async with")
         if self._process != os.getpid():
             raise ReaderStateError(
                 f"the reader was opened by process {self._process} and can't be used after a fork: "
@@ -409,8 +453,8 @@ class AsyncShardedVectorReader:
         self._check_open()
         return self._handle.route(query, None, num_probes, routing_context)
 
-    def shard_for_id(self, shard_id: int, /) -> VectorShardDetail:
-        """Returns the manifest's description of one shard."""
+    def shard_for_id(self, shard_id: int) -> VectorShardDetail:
+        """Returns the manifest's description of one shard: without a URL and vectors, for one that the snapshot does not have."""
         return shard_of(self.shard_details(), shard_id)
 
     def shard_details(self) -> list[VectorShardDetail]:
@@ -421,7 +465,7 @@ class AsyncShardedVectorReader:
     def snapshot_info(self) -> VectorSnapshotInfo:
         """Returns a description of the served snapshot."""
         self._check_open()
-        return snapshot_info_of(self._handle)
+        return snapshot_info_of(self._handle, None if self._payload is None else self._payload.run_id)
 
     def health(self, *, staleness_threshold: timedelta | None = None) -> VectorReaderHealth:
         """Returns the health of the reader; works after `close` and from any thread.
@@ -496,6 +540,8 @@ class AsyncShardedVectorReader:
             self._is_closed = True
 
     async def __aenter__(self) -> Self:
+        if self._process is None:
+            await self._start()
         return self
 
     async def __aexit__(

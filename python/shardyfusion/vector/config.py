@@ -16,14 +16,23 @@ from shardyfusion.config import (
     WriterObservabilityConfig,
     WriterOutputConfig,
     WriterStorageConfig,
+    require,
+    validate_configs,
 )
 from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError
 
 if TYPE_CHECKING:
-    from shardyfusion._types import Queries
+    from shardyfusion._builtin_format import BuiltinFormat, BuiltinWriterFactory
+    from shardyfusion._types import (
+        AsyncVectorShardReaderFactory,
+        Queries,
+        VectorIndexWriterFactory,
+        VectorShardReaderFactory,
+    )
     from shardyfusion.credentials import CredentialProvider
     from shardyfusion.metrics import MetricsCollector
+    from shardyfusion.run_registry import RunRegistry
     from shardyfusion.s3 import S3ConnectionOptions
 
 __all__ = [
@@ -34,6 +43,7 @@ __all__ = [
     "VectorShardedWriteConfig",
     "VectorShardingConfig",
     "VectorShardingSpec",
+    "VectorSpecSharding",
     "VectorWriteOptions",
 ]
 
@@ -73,7 +83,7 @@ class VectorShardingConfig:
     seed: int = 42
 
     def validate(self) -> None:
-        """Raises `ConfigValidationError` if a setting is missing or invalid."""
+        """Raises `ConfigValidationError` if a setting is invalid, or one is missing that does not depend on the rows."""
         try:
             self.strategy = VectorShardingStrategy(self.strategy)
         except ValueError:
@@ -97,31 +107,58 @@ class VectorShardingConfig:
             raise ConfigValidationError("sharding: cel: expected cel_expr and cel_columns")
         if strategy in (VectorShardingStrategy.CEL, VectorShardingStrategy.EXPLICIT) and self.num_probes > 1:
             raise ConfigValidationError(f"sharding.num_probes: expected 1, which {strategy} needs, found {self.num_probes}")
-        inferred = (strategy == VectorShardingStrategy.CLUSTER and self.centroids is not None) or (
-            strategy == VectorShardingStrategy.CEL and self.routing_values is not None
-        )
+
+    def check_num_dbs(self) -> None:
+        """Raises `ConfigValidationError` if a write can't tell the number of shards."""
+        inferred = (
+            self.strategy == VectorShardingStrategy.CLUSTER and self.centroids is not None and not self.train_centroids
+        ) or (self.strategy == VectorShardingStrategy.CEL and self.routing_values is not None)
         if self.num_dbs is None and not inferred:
-            raise ConfigValidationError(f"num_dbs: expected the number of shards, because the sharding is {strategy}")
+            raise ConfigValidationError(f"num_dbs: expected the number of shards, because the sharding is {self.strategy}")
 
 
 VectorShardingSpec: TypeAlias = VectorShardingConfig
 
 
 @dataclass(slots=True)
+class VectorSpecSharding:
+    """The sharding of a `shardyfusion.config.VectorSpec`: as `VectorShardingConfig`, with the name of the strategy."""
+
+    strategy: str = "cluster"
+    num_probes: int = 1
+    centroids: Queries | None = None
+    train_centroids: bool = False
+    centroids_training_sample_size: int = 100_000
+    num_hash_bits: int = 8
+    hyperplanes: Queries | None = None
+    cel_expr: str | None = None
+    cel_columns: Mapping[str, str] | None = None
+    routing_values: Sequence[int | str | bytes] | None = None
+
+
+@dataclass(slots=True)
 class VectorAdapterConfig:
     """The format of the shards: `adapter_factory` is `shardyfusion.vector.adapters.lancedb_adapter.LanceDbWriterFactory`
-    (the default) or `shardyfusion.sqlite_vec_adapter.SqliteVecFactory`. `batch_size` is the maximum number of rows that are
-    read at once from records, a table or an array."""
+    (the default), `shardyfusion.sqlite_vec_adapter.SqliteVecFactory`, or a `VectorIndexWriterFactory` of your own, which writes
+    shards that a `reader_factory` of your own reads. A write has no use for `reader_factory`.
 
-    adapter_factory: Any = None
-    reader_factory: Any = None
+    `batch_size` is the maximum number of rows that are read at once from records, a table or an array, and that an adapter of your own
+    gets at once.
+    """
+
+    adapter_factory: VectorIndexWriterFactory | BuiltinWriterFactory | None = None
+    reader_factory: VectorShardReaderFactory | AsyncVectorShardReaderFactory | BuiltinFormat | None = None
     batch_size: int = 10_000
+
+    def __post_init__(self) -> None:
+        self.validate()
 
     def validate(self) -> None:
         _check_count("adapter.batch_size", self.batch_size, 1)
-        if self.adapter_factory is not None and not isinstance(getattr(self.adapter_factory, "shard_format", None), str):
-            expected = "LanceDbWriterFactory or SqliteVecFactory of this package"
-            raise ConfigValidationError(f"adapter_factory: expected {expected}, found {describe(self.adapter_factory)}")
+        factory = self.adapter_factory
+        if factory is not None and not callable(factory) and not isinstance(getattr(factory, "shard_format", None), str):
+            expected = "LanceDbWriterFactory, SqliteVecFactory or a function that makes the writer of a shard"
+            raise ConfigValidationError(f"adapter_factory: expected {expected}, found {describe(factory)}")
 
 
 @dataclass(slots=True)
@@ -188,14 +225,14 @@ class VectorShardedWriteConfig:
         shard_id_col: str = "_vector_db_id",
         num_dbs: int | None = None,
         s3_prefix: str | os.PathLike[str] | None = None,
-        adapter_factory: Any = None,
-        reader_factory: Any = None,
+        adapter_factory: VectorIndexWriterFactory | BuiltinWriterFactory | None = None,
+        reader_factory: VectorShardReaderFactory | AsyncVectorShardReaderFactory | BuiltinFormat | None = None,
         batch_size: int | None = None,
         max_writes_per_second: float | None = None,
         credential_provider: CredentialProvider | None = None,
         s3_connection_options: S3ConnectionOptions | None = None,
         metrics_collector: MetricsCollector | None = None,
-        run_registry: None = None,
+        run_registry: RunRegistry | None = None,
     ) -> None:
         _no_conflict(
             "storage",
@@ -215,6 +252,7 @@ class VectorShardedWriteConfig:
                 raise ConfigValidationError(f"num_dbs: expected sharding's {sharding.num_dbs}, found {num_dbs}")
             sharding.num_dbs = num_dbs
         self.index_config = VectorIndexConfig(dim=0) if index_config is None else index_config
+        _check_count("index_config.dim", self.index_config.dim, 1)
         self.sharding = sharding or VectorShardingConfig(num_dbs=num_dbs)
         self.storage = storage or WriterStorageConfig(s3_prefix or "", credential_provider, s3_connection_options)
         self.output = output or WriterOutputConfig()
@@ -234,17 +272,26 @@ class VectorShardedWriteConfig:
         if self.index_config.metric not in list(DistanceMetric):
             expected = ", ".join(DistanceMetric)
             raise ConfigValidationError(f"index_config.metric: expected {expected}, found {describe(self.index_config.metric)}")
-        if self.index_config.quantization is not None:
-            found = self.index_config.quantization
-            raise ConfigValidationError(f"index_config.quantization: expected None: vectors are float32, found {describe(found)}")
-        self.sharding.validate()
-        self.storage.validate()
-        self.output.validate()
-        self.manifest.validate()
-        self.adapter.validate()
-        self.rate_limits.validate()
-        self.observability.validate()
-        self.lifecycle.validate()
+        column: Any = self.shard_id_col
+        if not isinstance(column, str) or not column:
+            raise ConfigValidationError(f"shard_id_col: expected a name, found {describe(column)}")
+        validate_configs(
+            self.sharding,
+            self.storage,
+            self.output,
+            self.manifest,
+            self.adapter,
+            self.rate_limits,
+            self.observability,
+            self.lifecycle,
+        )
+
+    def check_for_write(self) -> None:
+        """Raises `ConfigValidationError` if a write can't do what the settings ask for: checked when it begins."""
+        self.validate()
+        self.sharding.check_num_dbs()
+        self.output.check_layout()
+        require("index_config.quantization (vectors are float32)", None, self.index_config.quantization)
 
     @property
     def num_dbs(self) -> int | None:
@@ -254,30 +301,67 @@ class VectorShardedWriteConfig:
     def s3_prefix(self) -> str | os.PathLike[str]:
         return self.storage.s3_prefix
 
+    @s3_prefix.setter
+    def s3_prefix(self, value: str | os.PathLike[str]) -> None:
+        self.storage.s3_prefix = value
+        self.storage.validate()
+
     @property
     def adapter_factory(self) -> Any:
         return self.adapter.adapter_factory
+
+    @adapter_factory.setter
+    def adapter_factory(self, value: Any) -> None:
+        self.adapter.adapter_factory = value
+        self.adapter.validate()
 
     @property
     def reader_factory(self) -> Any:
         return self.adapter.reader_factory
 
+    @reader_factory.setter
+    def reader_factory(self, value: Any) -> None:
+        self.adapter.reader_factory = value
+
     @property
     def batch_size(self) -> int:
         return self.adapter.batch_size
+
+    @batch_size.setter
+    def batch_size(self, value: int) -> None:
+        self.adapter.batch_size = value
+        self.adapter.validate()
 
     @property
     def credential_provider(self) -> CredentialProvider | None:
         return self.storage.credential_provider
 
+    @credential_provider.setter
+    def credential_provider(self, value: CredentialProvider | None) -> None:
+        self.storage.credential_provider = value
+
     @property
     def s3_connection_options(self) -> S3ConnectionOptions | None:
         return self.storage.s3_connection_options
+
+    @s3_connection_options.setter
+    def s3_connection_options(self, value: S3ConnectionOptions | None) -> None:
+        self.storage.s3_connection_options = value
 
     @property
     def metrics_collector(self) -> MetricsCollector | None:
         return self.observability.metrics_collector
 
+    @metrics_collector.setter
+    def metrics_collector(self, value: MetricsCollector | None) -> None:
+        self.observability.metrics_collector = value
+        self.observability.validate()
+
     @property
-    def run_registry(self) -> None:
+    def run_registry(self) -> RunRegistry | None:
         return self.lifecycle.run_registry
+
+    @run_registry.setter
+    def run_registry(self, value: RunRegistry | None) -> None:
+        self.lifecycle.run_registry = value
+        self.lifecycle.validate()

@@ -38,11 +38,11 @@ from shardyfusion.vector.types import (
 )
 
 if TYPE_CHECKING:
-    from shardyfusion._custom_sync import ReaderFactory
     from shardyfusion._store import ManifestStore
+    from shardyfusion._types import VectorShardReaderFactory
     from shardyfusion.credentials import CredentialProvider
     from shardyfusion.metrics import MetricsCollector
-    from shardyfusion.rate_limiter import RateLimiter
+    from shardyfusion._rate_limiter import SyncRateLimiter
     from shardyfusion.s3 import S3ConnectionOptions
     from shardyfusion.vector.types import Queries, Query, RoutingContext
 
@@ -74,8 +74,8 @@ class ShardedVectorReader:
         manifest_store: ManifestStore | None = None,
         max_workers: int | None = None,
         max_fallback_attempts: int = 3,
-        rate_limiter: RateLimiter | None = None,
-        reader_factory: ReaderFactory | BuiltinFormat | None = None,
+        rate_limiter: SyncRateLimiter | None = None,
+        reader_factory: VectorShardReaderFactory | BuiltinFormat | None = None,
         preload_shards: bool = False,
         max_cached_shards: int | None = None,
         metrics_collector: MetricsCollector | None = None,
@@ -105,7 +105,7 @@ class ShardedVectorReader:
             s3_connection_options=s3_connection_options,
             concurrency_name="max_workers",
         )
-        self._reporter = Reporter(metrics_collector)
+        self._reporter = Reporter(metrics_collector, self._options.root)
         self._limiter = rate_limiter
         self._store = None if manifest_store is None else SyncStore(manifest_store)
         self._store_failure: str | None = None
@@ -138,7 +138,7 @@ class ShardedVectorReader:
             }
         return self._wait(_core.open(None, None, self._options.root, self._reporter.sink, **keywords))
 
-    def _open_custom(self, factory: ReaderFactory, preload_shards: bool) -> None:
+    def _open_custom(self, factory: VectorShardReaderFactory, preload_shards: bool) -> None:
         self._custom = SyncCustomShards(factory, self._options, self._reporter, self._read_manifest, preload_shards)
         try:
             self._custom.use_live(self._handle)
@@ -268,8 +268,8 @@ class ShardedVectorReader:
         self._check()
         return self._handle.route(query, None, num_probes, routing_context)
 
-    def shard_for_id(self, shard_id: int, /) -> VectorShardDetail:
-        """Returns the manifest's description of one shard."""
+    def shard_for_id(self, shard_id: int) -> VectorShardDetail:
+        """Returns the manifest's description of one shard: without a URL and vectors, for one that the snapshot does not have."""
         return shard_of(self.shard_details(), shard_id)
 
     def shard_details(self) -> list[VectorShardDetail]:
@@ -280,7 +280,7 @@ class ShardedVectorReader:
     def snapshot_info(self) -> VectorSnapshotInfo:
         """Returns a description of the served snapshot."""
         self._check()
-        return snapshot_info_of(self._handle)
+        return snapshot_info_of(self._handle, None if self._payload is None else self._payload.run_id)
 
     def health(self, *, staleness_threshold: timedelta | None = None) -> VectorReaderHealth:
         """See `AsyncShardedVectorReader.health`."""

@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shardyfusion._types import (
+    AsyncVectorShardReader,
+    AsyncVectorShardReaderFactory,
     DistanceMetric,
     Explanation,
     SearchResult,
     VectorIndexConfig,
+    VectorIndexWriter,
+    VectorIndexWriterFactory,
     VectorReaderHealth,
     VectorRecord,
     VectorSearchResponse,
     VectorShardDetail,
+    VectorShardReader,
+    VectorShardReaderFactory,
     VectorShardingStrategy,
     VectorSnapshotInfo,
 )
@@ -23,14 +29,20 @@ if TYPE_CHECKING:
     from shardyfusion._types import RoutingContext as RoutingContext
 
 __all__ = [
+    "AsyncVectorShardReader",
+    "AsyncVectorShardReaderFactory",
     "DistanceMetric",
     "Explanation",
     "SearchResult",
     "VectorIndexConfig",
+    "VectorIndexWriter",
+    "VectorIndexWriterFactory",
     "VectorReaderHealth",
     "VectorRecord",
     "VectorSearchResponse",
     "VectorShardDetail",
+    "VectorShardReader",
+    "VectorShardReaderFactory",
     "VectorShardingStrategy",
     "VectorSnapshotInfo",
 ]

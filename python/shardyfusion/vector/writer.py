@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from uuid import uuid4
 
 from shardyfusion import _core, _json, _values
 from shardyfusion._options import Reporter
@@ -14,7 +15,7 @@ from shardyfusion._text import describe, reason
 from shardyfusion._types import DistanceMetric, VectorRecord, VectorShardingStrategy
 from shardyfusion.config import VectorColumnInput
 from shardyfusion.errors import ConfigValidationError
-from shardyfusion.manifest import BuildDurations, BuildResult, BuildStats, RequiredShardMeta
+from shardyfusion.manifest import BuildDurations, BuildResult, BuildStats, RequiredShardMeta, WriterInfo
 from shardyfusion.metrics import MetricEvent
 from shardyfusion.rate_limiter import TokenBucket
 from shardyfusion.s3 import core_options
@@ -27,7 +28,10 @@ from shardyfusion.vector.config import (
 )
 
 if TYPE_CHECKING:
+    from shardyfusion._custom_write import Row
     from shardyfusion._types import Array
+    from shardyfusion.manifest_store import ManifestStore
+    from shardyfusion.run_registry import RunRecordLifecycle
     from typing_extensions import Buffer
 
     class ArrowTable(Protocol):
@@ -83,7 +87,36 @@ def _mapping(name: str, value: Mapping[str, Any] | None) -> str | None:
         raise ConfigValidationError(f"{name}: expected a mapping, found {describe(value)}: {reason(error)}") from None
 
 
-def _core_build_options(config: VectorShardedWriteConfig, options: VectorWriteOptions) -> dict[str, Any]:
+def _is_published_here(config: VectorShardedWriteConfig) -> bool:
+    """Whether the manifest is published by this module, and not by the library."""
+    manifest = config.manifest
+    here = (manifest.store, manifest.credential_provider, manifest.s3_connection_options)
+    return any(each is not None for each in here) or bool(manifest.custom_manifest_fields)
+
+
+def manifest_store_of(config: VectorShardedWriteConfig) -> ManifestStore:
+    """Returns the store that a write publishes to: its own, or the manifests below the root."""
+    from shardyfusion._custom_write import root_url
+    from shardyfusion.manifest_store import S3ManifestStore
+    from shardyfusion.storage import backend_of
+
+    manifest = config.manifest
+    if manifest.store is not None:
+        return manifest.store
+    provider = manifest.credential_provider or config.credential_provider
+    connection = manifest.s3_connection_options or config.s3_connection_options
+    return S3ManifestStore(backend_of(config.s3_prefix, provider, connection), root_url(config.s3_prefix))
+
+
+def _page_size(factory: Any) -> int:
+    """Bytes; 0: the library chooses, as it does for the first library's default."""
+    page_size = getattr(factory, "page_size", 0)
+    return 0 if page_size in ("auto", 4096) else page_size
+
+
+def _core_build_options(
+    config: VectorShardedWriteConfig, options: VectorWriteOptions, run_id: str | None
+) -> dict[str, Any]:
     """Converts the options for the extension's Builder."""
     sharding = config.sharding
     strategy = sharding.strategy
@@ -110,7 +143,10 @@ def _core_build_options(config: VectorShardedWriteConfig, options: VectorWriteOp
         "seed": sharding.seed,
         "max_memory_bytes": options.max_memory_bytes or 0,
         "num_threads": options.num_threads,
-        "run_id": config.output.run_id,
+        "allow_no_rows": 1,
+        "leave_unpublished": int(_is_published_here(config)),
+        "page_size": _page_size(config.adapter_factory),
+        "run_id": run_id,
         "staging_dir": staging if is_remote else None,
         "s3": core_options(config.s3_connection_options, config.credential_provider) or None,
     }
@@ -210,30 +246,160 @@ def _listener(progress: Callable[[BuildProgress], object]) -> Callable[[str, int
     return listen
 
 
-def _describe(built: tuple[Any, ...], seconds: float) -> BuildResult:
-    run_id, manifest_ref, num_rows, _num_dbs, shards, phases = built
+def _describe(built: tuple[Any, ...], manifest_ref: str, run_record_ref: str | None, seconds: float) -> BuildResult:
+    run_id, _, num_rows, _num_dbs, shards, phases, own_record_ref, _ = built
     training, writing, finishing, publishing = (round(1000 * phase) for phase in phases)
     durations = BuildDurations(training, writing + finishing, publishing, round(1000 * seconds))
     winners = [
-        RequiredShardMeta(db_id=db_id, db_url=db_url, attempt=0, row_count=row_count, db_bytes=db_bytes)
-        for db_id, db_url, row_count, db_bytes in shards
+        RequiredShardMeta(
+            db_id=db_id,
+            db_url=db_url,
+            attempt=attempt,
+            row_count=row_count,
+            db_bytes=db_bytes,
+            checkpoint_id=checkpoint_id,
+            writer_info=WriterInfo(attempt=attempt),
+        )
+        for db_id, db_url, row_count, db_bytes, attempt, checkpoint_id in shards
     ]
-    return BuildResult(run_id, winners, manifest_ref, BuildStats(durations, len(winners), len(winners), num_rows))
+    stats = BuildStats(durations, len(winners), len(winners), num_rows)
+    return BuildResult(run_id, winners, manifest_ref, stats, run_record_ref or own_record_ref)
+
+
+def _tell_of_shard(reporter: Reporter, db_id: int, row_count: int) -> None:
+    reporter.emit(MetricEvent.VECTOR_SHARD_WRITE_COMPLETED, {"db_id": db_id, "row_count": row_count})
 
 
 def _tell(reporter: Reporter, result: BuildResult) -> None:
-    for shard in result.winners:
-        fields = {"db_id": shard.db_id, "row_count": shard.row_count}
-        reporter.emit(MetricEvent.VECTOR_SHARD_WRITE_COMPLETED, fields)
     reporter.emit(
         MetricEvent.VECTOR_WRITE_COMPLETED,
         {
             "run_id": result.run_id,
             "total_vectors": result.stats.rows_written,
             "num_shards": len(result.winners),
+            "elapsed_ms": result.stats.durations.total_ms,
             "duration_ms": float(result.stats.durations.total_ms),
         },
     )
+
+
+def _publish(config: VectorShardedWriteConfig, payload: bytes) -> str:
+    """Publishes the manifest that the library made, with the fields that it lacks; returns its reference."""
+    from shardyfusion.manifest_store import parse_sqlite_manifest
+
+    manifest = parse_sqlite_manifest(payload)
+    build = manifest.required_build
+    custom = dict(config.manifest.custom_manifest_fields) | manifest.custom
+    store = manifest_store_of(config)
+    return store.publish(run_id=build.run_id, required_build=build, shards=manifest.shards, custom=custom)
+
+
+@dataclass(slots=True)
+class _Write:
+    """A write that was checked."""
+
+    rows: Rows
+    config: VectorShardedWriteConfig
+    columns: VectorColumnInput | None
+    options: VectorWriteOptions
+    beside: _Beside
+    run_id: str
+    reporter: Reporter
+    limiter: TokenBucket | None
+    listener: Callable[[str, int, int, int, int], object] | None
+
+    def acquire(self) -> None:
+        if self.limiter is not None:
+            self.limiter.acquire()
+
+    def run(self) -> BuildResult:
+        """Writes by the library."""
+        config = self.config
+        started = time.monotonic()
+        record = _record_of(config, self.run_id)
+        root = path_option("s3_prefix", config.s3_prefix)
+        builder: _core.Builder | None = None
+        try:
+            options = _core_build_options(config, self.options, self.run_id)
+            builder = _core.Builder(root, self.reporter.sink, self.listener, options)
+            for _ in _slices(builder, self.rows, config, self.columns, self.beside):
+                self.acquire()
+            built = builder.finish()
+            manifest_ref = _publish(config, built[-1]) if _is_published_here(config) else built[1]
+            if record is not None:
+                record.set_manifest_ref(manifest_ref)
+                record.mark_succeeded()
+        except BaseException as error:
+            if record is not None:
+                record.mark_failed(error)
+            raise
+        finally:
+            if builder is not None:
+                builder.close()
+            self.reporter.report()
+        record_ref = None if record is None else record.run_record_ref
+        result = _describe(built, manifest_ref, record_ref, time.monotonic() - started)
+        for shard in result.winners:
+            _tell_of_shard(self.reporter, shard.db_id, shard.row_count)
+        return result
+
+    def run_custom(self) -> BuildResult:
+        """Writes by the adapter of the configuration."""
+        from shardyfusion._custom_write import CustomWrite
+        from shardyfusion.run_registry import RunRecordLifecycle
+
+        config = self.config
+        options = _core_build_options(config, self.options, self.run_id)
+        writing = CustomWrite(
+            config,
+            options,
+            self.run_id,
+            self.acquire,
+            lambda db_id, row_count: _tell_of_shard(self.reporter, db_id, row_count),
+        )
+        with RunRecordLifecycle.start(config=config, run_id=self.run_id, writer_type="vector-python") as record:
+            return writing.run(self._each_row(), None, record)
+
+    def _each_row(self) -> Iterator[Row]:
+        """The rows one by one, for an adapter: of records, or of an array and what is beside it."""
+        from shardyfusion._custom_write import Row
+
+        array = _values.rows(self.rows)
+        if array is not None:
+            yield from _rows_of_array(array, self.beside)
+            return
+        records: Any = self.rows
+        if self.columns is not None or self.beside.is_given() or hasattr(records, "__arrow_c_stream__"):
+            raise ConfigValidationError(
+                f"records: expected VectorRecord objects or an array for the adapter, found {describe(records)}"
+            )
+        for number, record in enumerate(records):
+            if not hasattr(record, "id") or not hasattr(record, "vector"):
+                raise ConfigValidationError(f"records: row {number}: expected a VectorRecord, found {describe(record)}")
+            others = (getattr(record, name, None) for name in ("payload", "shard_id", "routing_context"))
+            yield Row(record.id, record.vector, *others)
+
+
+def _rows_of_array(array: Any, beside: _Beside) -> Iterator[Row]:
+    from shardyfusion._custom_write import Row
+
+    count = len(array)
+    columns = {name: _values.column(name, values, count) for name, values in beside.given().items()}
+    for number in range(count):
+        given = {name: None if values is None else next(values) for name, values in columns.items()}
+        given_id = number if columns["ids"] is None else given["ids"]
+        yield Row(given_id, array[number], given["payloads"], given["shard_ids"], given["routing_contexts"])
+    for name, values in columns.items():
+        _values.finish_column(name, values, count)
+
+
+def _record_of(config: VectorShardedWriteConfig, run_id: str) -> RunRecordLifecycle | None:
+    """The record in a registry of the caller's own; the library keeps that of the root."""
+    if config.run_registry is None:
+        return None
+    from shardyfusion.run_registry import RunRecordLifecycle
+
+    return RunRecordLifecycle.start(config=config, run_id=run_id, writer_type="vector-python")
 
 
 def write_sharded(
@@ -266,27 +432,28 @@ def write_sharded(
     """
     options = options or VectorWriteOptions()
     columns = input if isinstance(input, VectorColumnInput) else None
-    for checked in (config, options, input):
+    config.check_for_write()
+    for checked in (options, input):
         if checked is not None:
             checked.validate()
-    beside = _Beside(ids, payloads, shard_ids, routing_contexts)
-    root = path_option("s3_prefix", config.s3_prefix)
+    factory = config.adapter_factory
+    is_builtin = factory is None or isinstance(getattr(factory, "shard_format", None), str)
+    if is_builtin and hasattr(factory, "check"):
+        factory.check(config.index_config)
     limit = config.rate_limits.max_writes_per_second
-    limiter = None if limit is None else TokenBucket(limit)
-    reporter = Reporter(config.metrics_collector)
-    listener = None if progress is None else _listener(progress)
-    started = time.monotonic()
-    reporter.emit(MetricEvent.VECTOR_WRITE_STARTED, {"s3_prefix": root, "run_id": config.output.run_id})
-    builder: _core.Builder | None = None
-    try:
-        builder = _core.Builder(root, reporter.sink, listener, _core_build_options(config, options))
-        for _ in _slices(builder, records, config, columns, beside):
-            if limiter is not None:
-                limiter.acquire()
-        result = _describe(builder.finish(), time.monotonic() - started)
-    finally:
-        if builder is not None:
-            builder.close()
-        reporter.report()
-    _tell(reporter, result)
+    root = path_option("s3_prefix", config.s3_prefix)
+    writing = _Write(
+        rows=records,
+        config=config,
+        columns=columns,
+        options=options,
+        beside=_Beside(ids, payloads, shard_ids, routing_contexts),
+        run_id=config.output.run_id or str(uuid4()),
+        reporter=Reporter(config.metrics_collector, root),
+        limiter=None if limit is None else TokenBucket(limit, config.metrics_collector),
+        listener=None if progress is None else _listener(progress),
+    )
+    writing.reporter.emit(MetricEvent.VECTOR_WRITE_STARTED, {"run_id": writing.run_id, "s3_prefix": root})
+    result = writing.run() if is_builtin else writing.run_custom()
+    _tell(writing.reporter, result)
     return result

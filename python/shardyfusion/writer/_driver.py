@@ -117,7 +117,20 @@ def _check_columns(found: Sequence[str], used: Columns, shard_id_col: str) -> No
 
 
 def _core_options(config: VectorShardedWriteConfig, options: VectorWriteOptions) -> dict[str, Any]:
-    return _local._core_build_options(config, options)  # pyright: ignore[reportPrivateUsage]
+    config.check_for_write()
+    factory = config.adapter_factory
+    if factory is not None and not isinstance(getattr(factory, "shard_format", None), str):
+        expected = "LanceDbWriterFactory or SqliteVecFactory, which engines write by"
+        raise ConfigValidationError(f"adapter_factory: expected {expected}, found {describe(factory)}")
+    if _local._page_size(factory):  # pyright: ignore[reportPrivateUsage]
+        found = describe(getattr(factory, "page_size", None))
+        raise ConfigValidationError(f"adapter_factory: page_size: expected the default beside an engine, found {found}")
+    if config.run_registry is not None:
+        raise ConfigValidationError(
+            f"lifecycle.run_registry: expected none beside an engine, found {describe(config.run_registry)}"
+        )
+    run_id = config.output.run_id
+    return _local._core_build_options(config, options, run_id)  # pyright: ignore[reportPrivateUsage]
 
 
 def _worker_options(given: dict[str, Any]) -> dict[str, Any]:
@@ -312,14 +325,21 @@ class _Run:
         winners = _choose_winners(tasks, written)
         write_ms = clock.lap()
         built = self.publish(tasks, winners, num_dbs)
+        manifest_ref = built[1]
+        if _local._is_published_here(self.config):  # pyright: ignore[reportPrivateUsage]
+            manifest_ref = _local._publish(self.config, built[-1])  # pyright: ignore[reportPrivateUsage]
         durations = BuildDurations(training_ms, write_ms, clock.lap(), clock.total())
-        return _describe(built, winners, len(written), durations)
+        return _describe(built, manifest_ref, winners, len(written), durations)
 
 
 def _describe(
-    built: tuple[Any, ...], winners: Sequence[WrittenShard], num_results: int, durations: BuildDurations
+    built: tuple[Any, ...],
+    manifest_ref: str,
+    winners: Sequence[WrittenShard],
+    num_results: int,
+    durations: BuildDurations,
 ) -> BuildResult:
-    run_id, manifest_ref, num_rows, _, shards, *_ = built
+    run_id, _, num_rows, _, shards, *_ = built
     urls = {shard[0]: shard[1] for shard in shards}
     described = [
         RequiredShardMeta(
@@ -332,7 +352,8 @@ def _describe(
         )
         for shard in winners
     ]
-    return BuildResult(run_id, described, manifest_ref, BuildStats(durations, num_results, len(winners), num_rows))
+    stats = BuildStats(durations, num_results, len(winners), num_rows)
+    return BuildResult(run_id, described, manifest_ref, stats, built[6])
 
 
 def _tell(reporter: Reporter, result: BuildResult) -> None:
@@ -343,6 +364,7 @@ def _tell(reporter: Reporter, result: BuildResult) -> None:
         "run_id": result.run_id,
         "total_vectors": result.stats.rows_written,
         "num_shards": len(result.winners),
+        "elapsed_ms": result.stats.durations.total_ms,
         "duration_ms": float(result.stats.durations.total_ms),
     }
     reporter.emit(MetricEvent.VECTOR_WRITE_COMPLETED, summary)

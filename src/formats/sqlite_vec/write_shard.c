@@ -52,8 +52,10 @@ static sf_code run(const sqlite_vec_writer *writer, const char *sql, sf_error *e
 
 /* Vectors are stored in chains of pages, which large pages make short; small shards would waste most of a large
  * page. */
-static int choose_page_size(uint32_t dim) {
-  size_t chunk_bytes = (size_t)SF_VEC0_CHUNK_SIZE * dim * sizeof(float);
+static int choose_page_size(const sf_shard_writer_options *options) {
+  size_t chunk_bytes = (size_t)SF_VEC0_CHUNK_SIZE * options->dim * sizeof(float);
+  if (options->page_size != 0)
+    return (int)options->page_size;
   return chunk_bytes >= (size_t)1 << 20 ? 16384 : 4096;
 }
 
@@ -66,7 +68,7 @@ static sf_code open_database(sqlite_vec_writer *writer, const sf_shard_writer_op
   writer->descriptor = open(writer->path, O_RDONLY | O_CLOEXEC);
   if (writer->descriptor < 0)
     return sf_fail_errno(error, "open", writer->path, errno);
-  snprintf(sql, sizeof(sql), settings, choose_page_size(options->dim));
+  snprintf(sql, sizeof(sql), settings, choose_page_size(options));
   SF_TRY(run(writer, sql, error));
   SF_TRY(run(writer, "BEGIN", error));
   return sf_vec0_create_tables(writer->database, options->dim, options->metric, writer->what, error);

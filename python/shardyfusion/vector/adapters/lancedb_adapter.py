@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from shardyfusion._builtin_factory import BuiltinReaderFactory
+from shardyfusion._builtin_factory import AsyncBuiltinReaderFactory, SyncBuiltinReaderFactory
+
+if TYPE_CHECKING:
+    from shardyfusion.credentials import CredentialProvider
+    from shardyfusion.s3 import S3ConnectionOptions
 
 __all__ = ["AsyncLanceDbReaderFactory", "LanceDbReaderFactory", "LanceDbWriterFactory"]
 
 
-class AsyncLanceDbReaderFactory(BuiltinReaderFactory):
-    """As `reader_factory`: accepts only Lance shards; a shard of another format is a `DbAdapterError`."""
+@dataclass(slots=True)
+class LanceDbReaderFactory(SyncBuiltinReaderFactory):
+    """As `reader_factory`: accepts only Lance shards; a shard of another format is a `DbAdapterError`. The options and
+    credentials are for single shards that it is called for."""
 
-    shard_format: ClassVar[str] = "lance"
+    s3_connection_options: S3ConnectionOptions | None = None
+    credential_provider: CredentialProvider | None = None
+    shard_format: ClassVar[str] = "lance"  # type: ignore[misc]
 
 
-class LanceDbReaderFactory(AsyncLanceDbReaderFactory):
-    """Like `AsyncLanceDbReaderFactory`, for the synchronous reader."""
+@dataclass(slots=True)
+class AsyncLanceDbReaderFactory(AsyncBuiltinReaderFactory):
+    """Like `LanceDbReaderFactory`, for the asyncio reader."""
+
+    s3_connection_options: S3ConnectionOptions | None = None
+    credential_provider: CredentialProvider | None = None
+    shard_format: ClassVar[str] = "lance"  # type: ignore[misc]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LanceDbWriterFactory:
     """As `adapter_factory` of a write: writes Lance datasets as shards."""
 
+    s3_connection_options: S3ConnectionOptions | None = None
+    credential_provider: CredentialProvider | None = None
     shard_format: ClassVar[str] = "lance"
