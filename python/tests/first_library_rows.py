@@ -30,3 +30,14 @@ def explicit(root, **settings):
 def nearest(vectors, query, count):
     distances = ((vectors - query) ** 2).sum(axis=1)
     return np.argsort(distances, kind="stable")[:count].tolist()
+
+
+class Collector:
+    def __init__(self):
+        self.events = []
+
+    def emit(self, event, payload):
+        self.events.append((event, payload))
+
+    def named(self, event):
+        return [payload for name, payload in self.events if name == event]

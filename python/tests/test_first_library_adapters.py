@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import numpy as np
 import pytest
-from first_library_rows import DIM, ROWS, explicit, nearest, random_vectors, records_of
+from first_library_rows import DIM, ROWS, Collector, explicit, nearest, random_vectors, records_of
 from shardyfusion import (
     AsyncS3ManifestStore,
     InMemoryManifestStore,

@@ -8,7 +8,7 @@ import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from first_library_rows import DIM, ROWS, explicit, nearest, random_vectors, records_of
+from first_library_rows import DIM, ROWS, Collector, explicit, nearest, random_vectors, records_of
 from shardyfusion import (
     AcquireResult,
     BuildResult,
@@ -176,17 +176,6 @@ def test_a_spec_names_vectors_and_sharding_at_once(tmp_path, records):
 
 
 # ----------------------------------------------------------------------------------------------------------------- Writing
-
-
-class Collector:
-    def __init__(self):
-        self.events = []
-
-    def emit(self, event, payload):
-        self.events.append((event, payload))
-
-    def named(self, event):
-        return [payload for name, payload in self.events if name == event]
 
 
 def test_a_write_tells_what_it_made(tmp_path, records):
