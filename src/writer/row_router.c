@@ -1,9 +1,9 @@
 /* Which shards rows go to, and training centroids, for programs that write shards without a builder. */
 #include "base/memory.h"
 #include "base/options.h"
+#include "kmeans/kmeans.h"
 #include "shardyfusion/routing.h"
 #include "writer/assign.h"
-#include "kmeans/kmeans.h"
 #include "writer/rows.h"
 
 #include <string.h>
