@@ -2,9 +2,8 @@
 #ifndef SF_SNAPSHOT_RUN_ID_H
 #define SF_SNAPSHOT_RUN_ID_H
 
-#include "base/error.h"
+#include "base/uuid.h"
 
-#define SF_UUID_SIZE 37      /* "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx" */
 #define SF_HEX_ID_SIZE 33    /* 32 hexadecimal digits */
 #define SF_TIMESTAMP_SIZE 28 /* "2026-01-02T03:04:05.000006Z" */
 

@@ -1,9 +1,9 @@
 /*
  * Writes a Lance shard of the rows on its standard input:
  *
- *   lance_write DIRECTORY DIM
+ *   lance_write DIRECTORY DIM [METRIC]
  *
- * DIRECTORY is made. A row, little-endian: u8 1 for an id that is an integer, then an int64; else 0, then u32 length and
+ * DIRECTORY is made. METRIC is cosine if it is not given. A row, little-endian: u8 1 for an id that is an integer, then an int64; else 0, then u32 length and
  * bytes. u8 1 for a payload, then u32 length and bytes; else 0. DIM float32.
  */
 #include "base/files.h"
@@ -12,6 +12,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ROWS_AT_A_TIME 100
 
@@ -67,9 +68,20 @@ static sf_code write_rows(sf_shard_writer *writer, uint32_t dim, input_row *inpu
   }
 }
 
+static bool find_metric(const char *name, sf_metric *found) {
+  static const sf_metric metrics[] = {SF_METRIC_COSINE, SF_METRIC_L2, SF_METRIC_DOT_PRODUCT};
+  for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
+    if (strcmp(sf_metric_name(metrics[i]), name) == 0) {
+      *found = metrics[i];
+      return true;
+    }
+  return false;
+}
+
 int main(int argc, char **argv) {
-  if (argc != 3) {
-    fprintf(stderr, "usage: %s DIRECTORY DIM\n", argv[0]);
+  sf_metric metric = SF_METRIC_COSINE;
+  if (argc < 3 || argc > 4 || (argc == 4 && !find_metric(argv[3], &metric))) {
+    fprintf(stderr, "usage: %s DIRECTORY DIM [METRIC]\n", argv[0]);
     return 2;
   }
   sf_error error = {0};
@@ -79,7 +91,7 @@ int main(int argc, char **argv) {
   for (size_t i = 0; i < ROWS_AT_A_TIME; i++)
     if ((inputs[i].vector = sf_calloc(dim, sizeof(float))) == NULL)
       return 2;
-  sf_shard_writer_options options = {.directory = argv[1], .dim = dim, .metric = SF_METRIC_COSINE};
+  sf_shard_writer_options options = {.directory = argv[1], .dim = dim, .metric = metric};
   sf_code code = sf_make_folders(argv[1], &error);
   if (code == SF_OK)
     code = sf_shard_writer_create("lance", &options, &writer, &error);

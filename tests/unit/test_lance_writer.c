@@ -1,11 +1,19 @@
 /* Lance shards as they are written, read back. */
 #include "cmocka_includes.h"
+
+#include "base/uuid.h"
 #include "formats/formats.h"
 #include "formats/lance/data_file.h"
+#include "formats/lance/manifest.h"
+#include "formats/lance/roaring.h"
+#include "formats/lance/wire.h"
 #include "random.h"
 #include "temporary_folder.h"
 
+#include "lance_index.pb-c.h"
+
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -19,6 +27,7 @@ typedef struct sample {
   uint64_t seed;
   bool has_no_payloads;
   bool has_huge_payloads;
+  sf_metric metric;
 } sample;
 
 /* A row, with room for what it points to. */
@@ -91,13 +100,13 @@ static void make_row(const sample *of, uint64_t index, made_row *made) {
   made->row.payload_length = made->row.payload != NULL ? strlen(made->row.payload) : 0;
 }
 
-static sf_shard_writer *create_writer(uint32_t dim, const char *name) {
+static sf_shard_writer *create_writer(uint32_t dim, sf_metric metric, const char *name) {
   char path[PATH_SIZE];
   sf_error error = {0};
   sf_shard_writer *writer = NULL;
   remove_files(path_of(path, name));
   mkdir(path, 0777);
-  sf_shard_writer_options options = {.directory = path, .db_id = 7, .dim = dim, .metric = SF_METRIC_COSINE};
+  sf_shard_writer_options options = {.directory = path, .db_id = 7, .dim = dim, .metric = metric};
   if (sf_shard_writer_create("lance", &options, &writer, &error) != SF_OK)
     fail_msg("%s", error.message);
   return writer;
@@ -105,7 +114,7 @@ static sf_shard_writer *create_writer(uint32_t dim, const char *name) {
 
 static void write_shard(const sample *of, const char *name) {
   sf_error error = {0};
-  sf_shard_writer *writer = create_writer(of->dim, name);
+  sf_shard_writer *writer = create_writer(of->dim, of->metric, name);
   made_row made = room_for_row(of);
   for (uint64_t i = 0; i < of->num_rows; i++) {
     make_row(of, i, &made);
@@ -223,7 +232,7 @@ static void what_was_written_is_read_back(void **state) {
 static void rows_of_many_pages_are_read_back(void **state) {
   (void)state;
   assert_round_trip((sample){.num_rows = 70000, .dim = 32, .seed = 1});
-  assert_round_trip((sample){.num_rows = 65536, .dim = 1, .seed = 2});
+  assert_round_trip((sample){.num_rows = 65536, .dim = 1, .seed = 2, .metric = SF_METRIC_L2});
   assert_round_trip((sample){.num_rows = 65537, .dim = 1, .seed = 3, .has_no_payloads = true});
 }
 
@@ -242,13 +251,15 @@ static void a_shard_without_rows_is_an_empty_dataset(void **state) {
   char path[PATH_SIZE];
   assert_round_trip((sample){.num_rows = 0, .dim = 4});
   assert_int_not_equal(access(path_of(path, "shard/vector_index.lance/data/0.lance"), F_OK), 0);
+  assert_int_not_equal(access(path_of(path, "shard/vector_index.lance/_indices"), F_OK), 0);
 }
 
 /* --------------------------------------------------------------------------------------------------------- The file */
 
+/* Of all rows but the first, which the index has. */
 static sf_buffer read_data_file(void) {
   char path[PATH_SIZE];
-  return read_whole_file(path_of(path, "shard/vector_index.lance/data/0.lance"));
+  return read_whole_file(path_of(path, "shard/vector_index.lance/data/1.lance"));
 }
 
 static void check_pages(const sf_lance_data_file *file, uint32_t column_index, uint64_t num_rows) {
@@ -281,7 +292,7 @@ static void pages_are_aligned_and_of_bounded_size(void **state) {
   assert_int_equal(sf_lance_data_file_open(object, NULL, &file, &error), SF_OK);
   assert_int_equal(file.version, SF_LANCE_FILE_2_0);
   for (uint32_t i = 0; i < 3; i++)
-    check_pages(&file, i, of.num_rows);
+    check_pages(&file, i, of.num_rows - 1);
   sf_lance_data_file_close(&file);
   sf_buffer_free(&bytes);
 }
@@ -298,7 +309,7 @@ static void batches_of_any_size_make_the_same_file(void **state) {
   }
   write_shard(&of, "shard");
   sf_buffer one_by_one = read_data_file();
-  sf_shard_writer *writer = create_writer(of.dim, "shard");
+  sf_shard_writer *writer = create_writer(of.dim, of.metric, "shard");
   assert_int_equal(sf_shard_writer_add(writer, rows, 0, NULL), SF_OK);
   assert_int_equal(sf_shard_writer_add(writer, rows, 299, NULL), SF_OK);
   assert_int_equal(sf_shard_writer_add(writer, rows + 299, 1, NULL), SF_OK);
@@ -314,7 +325,167 @@ static void batches_of_any_size_make_the_same_file(void **state) {
   free(made);
 }
 
+/* -------------------------------------------------------------------------------------------------------- The index */
+
+static sf_buffer read_manifest_file(void) {
+  char path[PATH_SIZE];
+  return read_whole_file(path_of(path, "shard/vector_index.lance/_versions/18446744073709551614.manifest"));
+}
+
+static sf_lance_manifest parse_manifest(const sf_buffer *bytes) {
+  sf_lance_manifest manifest = {0};
+  sf_error error = {0};
+  if (sf_lance_manifest_parse((sf_lance_bytes){bytes->data, bytes->length}, &manifest, &error) != SF_OK)
+    fail_msg("%s", error.message);
+  return manifest;
+}
+
+static Sf__Lance__IndexSection *unpack_section(const sf_buffer *manifest) {
+  Sf__Lance__IndexSection *section = NULL;
+  sf_error error = {0};
+  sf_lance_bytes bytes = {manifest->data + 4, sf_load_u32(manifest->data)};
+  if (sf_lance_wire_unpack(&sf__lance__index_section__descriptor, bytes, "index", &section, &error) != SF_OK)
+    fail_msg("%s", error.message);
+  return section;
+}
+
+static const char *name_index_file(const Sf__Lance__Index *index, size_t file, char name[200]) {
+  char uuid[SF_UUID_SIZE];
+  assert_int_equal(index->uuid->uuid.len, SF_UUID_BYTES);
+  sf_uuid_print(index->uuid->uuid.data, uuid);
+  snprintf(name, 200, "shard/vector_index.lance/_indices/%s/%s", uuid, index->files[file]->path);
+  return name;
+}
+
+/* The file's columns, and the partitions that are its second global buffer. */
+static sf_buffer open_index_file(const Sf__Lance__Index *index, size_t number, sf_lance_data_file *file,
+                                 Sf__Lance__Partitions **partitions) {
+  char name[200];
+  char path[PATH_SIZE];
+  sf_error error = {0};
+  sf_lance_object *object;
+  sf_buffer bytes = read_whole_file(path_of(path, name_index_file(index, number, name)));
+  assert_int_equal(bytes.length, index->files[number]->size);
+  assert_int_equal(sf_lance_object_open_bytes((sf_lance_bytes){bytes.data, bytes.length}, "i", &object, &error), SF_OK);
+  if (sf_lance_data_file_open(object, NULL, file, &error) != SF_OK)
+    fail_msg("%s", error.message);
+  const uint8_t *footer = bytes.data + bytes.length - 40;
+  assert_int_equal(sf_load_u32(footer + 24), 2);
+  const uint8_t *entry = bytes.data + sf_load_u64(footer + 16) + 16;
+  sf_lance_bytes message = {bytes.data + sf_load_u64(entry), (size_t)sf_load_u64(entry + 8)};
+  assert_int_equal(sf_lance_wire_unpack(&sf__lance__partitions__descriptor, message, "partitions", partitions, &error),
+                   SF_OK);
+  return bytes;
+}
+
+/* A vector times a factor, to the precision of a float. */
+static void assert_vector(const uint8_t *stored, const float *vector, uint32_t dim, double factor) {
+  for (uint32_t i = 0; i < dim; i++) {
+    float component;
+    memcpy(&component, stored + i * sizeof(float), sizeof(component));
+    double expected = vector[i] * factor;
+    assert_true(fabs(component - expected) <= 1e-6 * fabs(expected));
+  }
+}
+
+static void check_index_files(const sample *of, const Sf__Lance__Index *index) {
+  made_row first = room_for_row(of);
+  make_row(of, 0, &first);
+  double square = 0;
+  for (uint32_t i = 0; i < of->dim; i++)
+    square += (double)first.vector[i] * first.vector[i];
+  double factor = of->metric == SF_METRIC_COSINE ? 1 / sqrt(square) : 1;
+  assert_int_equal(index->n_files, 2);
+  for (size_t i = 0; i < 2; i++) {
+    sf_lance_data_file file;
+    sf_lance_column column;
+    Sf__Lance__Partitions *partitions = NULL;
+    sf_error error = {0};
+    sf_buffer bytes = open_index_file(index, i, &file, &partitions);
+    assert_int_equal(partitions->n_offsets, 1);
+    assert_int_equal(partitions->lengths[0], i); /* the first file has the centroid, the second the row */
+    if (i == 0) {
+      assert_int_equal(partitions->centroids->data.len, of->dim * sizeof(float));
+      assert_vector(partitions->centroids->data.data, first.vector, of->dim, factor);
+    } else {
+      assert_int_equal(sf_lance_column_open(&file, 1, "flat", NULL, &column, &error), SF_OK);
+      assert_int_equal(column.num_rows, 1);
+      assert_vector(bytes.data + column.pages[0].buffer_offsets[0], first.vector, of->dim, factor);
+      sf_lance_column_close(&column);
+    }
+    sf_lance_wire_free(partitions);
+    sf_lance_data_file_close(&file);
+    sf_buffer_free(&bytes);
+  }
+  free_row(&first);
+}
+
+static void an_index_of_the_first_row_names_the_metric(void **state) {
+  (void)state;
+  static const sf_metric metrics[] = {SF_METRIC_COSINE, SF_METRIC_DOT_PRODUCT};
+  for (size_t i = 0; i < 2; i++)
+    for (uint64_t num_rows = 1; num_rows <= 100; num_rows += 99) {
+      sample of = {.num_rows = num_rows, .dim = 37, .seed = 8, .metric = metrics[i]};
+      write_shard(&of, "shard");
+      sf_buffer bytes = read_manifest_file();
+      sf_lance_manifest manifest = parse_manifest(&bytes);
+      assert_true(manifest.message->has_index_section);
+      assert_int_equal(manifest.message->index_section, 0);
+      assert_int_equal(manifest.message->n_fragments, num_rows == 1 ? 1 : 2);
+      assert_int_equal(manifest.message->fragments[0]->physical_rows, 1);
+      Sf__Lance__IndexSection *section = unpack_section(&bytes);
+      assert_int_equal(section->n_indices, 1);
+      const Sf__Lance__Index *index = section->indices[0];
+      uint8_t fragments = 0;
+      uint64_t num_fragments = 0;
+      sf_lance_bytes bitmap = {index->fragment_bitmap.data, index->fragment_bitmap.len};
+      assert_int_equal(sf_lance_roaring_check(bitmap, &num_fragments, NULL), SF_OK);
+      sf_lance_roaring_mark(bitmap, 0, 8, &fragments);
+      assert_int_equal(num_fragments, 1);
+      assert_int_equal(fragments, 1);
+      assert_int_equal(index->fields[0], manifest.field_ids[SF_LANCE_VECTOR]);
+      check_index_files(&of, index);
+      check_shard(&of, "shard");
+      sf_lance_wire_free(section);
+      sf_lance_manifest_free(&manifest);
+      sf_buffer_free(&bytes);
+    }
+}
+
+static void a_shard_by_l2_has_no_index(void **state) {
+  (void)state;
+  char path[PATH_SIZE];
+  sample of = {.num_rows = 100, .dim = 5, .seed = 9, .metric = SF_METRIC_L2};
+  assert_round_trip(of);
+  sf_buffer bytes = read_manifest_file();
+  sf_lance_manifest manifest = parse_manifest(&bytes);
+  assert_false(manifest.message->has_index_section);
+  assert_int_equal(manifest.message->n_fragments, 1);
+  assert_int_equal(manifest.message->fragments[0]->physical_rows, of.num_rows);
+  assert_int_not_equal(access(path_of(path, "shard/vector_index.lance/_indices"), F_OK), 0);
+  sf_lance_manifest_free(&manifest);
+  sf_buffer_free(&bytes);
+}
+
 /* --------------------------------------------------------------------------------------------------------- Failures */
+
+static void an_index_that_can_not_be_written_fails_the_writer(void **state) {
+  (void)state;
+  char path[PATH_SIZE];
+  sf_error error = {0};
+  sample of = {.num_rows = 1, .dim = 3};
+  made_row made = room_for_row(&of);
+  make_row(&of, 0, &made);
+  sf_shard_writer *writer = create_writer(of.dim, of.metric, "shard");
+  put_text("shard/vector_index.lance/_indices", "a file");
+  assert_int_equal(sf_shard_writer_add(writer, &made.row, 1, &error), SF_ERROR);
+  assert_non_null(strstr(error.message, "shard 7: can't make the folder "));
+  assert_non_null(strstr(error.message, "_indices"));
+  sf_shard_writer_free(writer);
+  path_of(path, "shard/vector_index.lance/_versions/18446744073709551614.manifest");
+  assert_int_not_equal(access(path, F_OK), 0);
+  free_row(&made);
+}
 
 static void a_shard_that_was_not_finished_is_none(void **state) {
   (void)state;
@@ -325,7 +496,7 @@ static void a_shard_that_was_not_finished_is_none(void **state) {
   sample of = {.num_rows = 1, .dim = 3};
   made_row made = room_for_row(&of);
   make_row(&of, 0, &made);
-  sf_shard_writer *writer = create_writer(of.dim, "unfinished");
+  sf_shard_writer *writer = create_writer(of.dim, of.metric, "unfinished");
   assert_int_equal(sf_shard_writer_add(writer, &made.row, 1, &error), SF_OK);
   sf_shard_writer_free(writer);
   assert_int_equal(sf_storage_open(use_temporary_folder(), NULL, &storage, &error), SF_OK);
@@ -383,7 +554,7 @@ static void a_file_that_can_not_grow_fails_the_writer(void **state) {
   sf_code code = SF_OK;
   sample of = {.num_rows = 3000, .dim = 2048};
   made_row made = room_for_row(&of);
-  sf_shard_writer *writer = create_writer(of.dim, "shard");
+  sf_shard_writer *writer = create_writer(of.dim, of.metric, "shard");
   struct rlimit before;
   assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
   void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
@@ -409,6 +580,9 @@ int main(void) {
       cmocka_unit_test(a_shard_without_rows_is_an_empty_dataset),
       cmocka_unit_test(pages_are_aligned_and_of_bounded_size),
       cmocka_unit_test(batches_of_any_size_make_the_same_file),
+      cmocka_unit_test(an_index_of_the_first_row_names_the_metric),
+      cmocka_unit_test(a_shard_by_l2_has_no_index),
+      cmocka_unit_test(an_index_that_can_not_be_written_fails_the_writer),
       cmocka_unit_test(a_shard_that_was_not_finished_is_none),
       cmocka_unit_test(a_folder_that_holds_a_shard_is_refused),
       cmocka_unit_test(a_folder_that_can_not_be_made_is_named),

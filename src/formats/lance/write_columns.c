@@ -53,6 +53,33 @@ static Sf__Lance__ArrayEncoding *describe_no_nulls(no_nulls_encoding *encoding, 
 
 /* --------------------------------------------------------------------------------------------------------- Vectors */
 
+sf_code sf_lance_add_vector_page(sf_lance_file_writer *file, size_t column, void *vectors, size_t num_rows,
+                                 uint32_t dim, sf_error *error) {
+  flat_encoding components;
+  no_nulls_encoding items;
+  no_nulls_encoding lists;
+  Sf__Lance__FixedSizeListArray list = SF__LANCE__FIXED_SIZE_LIST_ARRAY__INIT;
+  Sf__Lance__ArrayEncoding array = SF__LANCE__ARRAY_ENCODING__INIT;
+  list.has_dimension = true;
+  list.dimension = dim;
+  list.items = describe_no_nulls(&items, describe_flat(&components, 0, 8 * sizeof(float)));
+  array.array_encoding_case = SF__LANCE__ARRAY_ENCODING__ARRAY_ENCODING_FIXED_SIZE_LIST;
+  array.fixed_size_list = &list;
+  sf_buffer buffer = {.data = vectors, .length = num_rows * dim * sizeof(float)};
+  return sf_lance_file_add_page(file, column, &buffer, 1, num_rows, describe_no_nulls(&lists, &array), error);
+}
+
+sf_code sf_lance_add_number_page(sf_lance_file_writer *file, size_t column, uint64_t number, sf_error *error) {
+  flat_encoding flat;
+  no_nulls_encoding values;
+  uint8_t bytes[8];
+  for (size_t i = 0; i < sizeof(bytes); i++)
+    bytes[i] = (uint8_t)(number >> (8 * i));
+  sf_buffer buffer = {.data = bytes, .length = sizeof(bytes)};
+  return sf_lance_file_add_page(file, column, &buffer, 1, 1, describe_no_nulls(&values, describe_flat(&flat, 0, 64)),
+                                error);
+}
+
 sf_code sf_lance_vector_pages_init(sf_lance_vector_page_writer *page, uint32_t dim, sf_error *error) {
   size_t row_bytes = (size_t)dim * sizeof(float);
   size_t max_rows = row_bytes < VECTOR_PAGE_BYTES ? VECTOR_PAGE_BYTES / row_bytes : 1;
@@ -69,19 +96,8 @@ void sf_lance_vector_pages_free(sf_lance_vector_page_writer *page) {
 sf_code sf_lance_vector_pages_flush(sf_lance_vector_page_writer *page, sf_lance_file_writer *file, sf_error *error) {
   if (page->num_rows == 0)
     return SF_OK;
-  flat_encoding components;
-  no_nulls_encoding items;
-  no_nulls_encoding lists;
-  Sf__Lance__FixedSizeListArray list = SF__LANCE__FIXED_SIZE_LIST_ARRAY__INIT;
-  Sf__Lance__ArrayEncoding array = SF__LANCE__ARRAY_ENCODING__INIT;
-  list.has_dimension = true;
-  list.dimension = (uint32_t)(page->row_bytes / sizeof(float));
-  list.items = describe_no_nulls(&items, describe_flat(&components, 0, 8 * sizeof(float)));
-  array.array_encoding_case = SF__LANCE__ARRAY_ENCODING__ARRAY_ENCODING_FIXED_SIZE_LIST;
-  array.fixed_size_list = &list;
-  sf_buffer buffer = {.data = page->vectors, .length = page->num_rows * page->row_bytes};
-  SF_TRY(sf_lance_file_add_page(file, SF_LANCE_VECTOR, &buffer, 1, page->num_rows, describe_no_nulls(&lists, &array),
-                                error));
+  SF_TRY(sf_lance_add_vector_page(file, SF_LANCE_VECTOR, page->vectors, page->num_rows,
+                                  (uint32_t)(page->row_bytes / sizeof(float)), error));
   page->num_rows = 0;
   return SF_OK;
 }

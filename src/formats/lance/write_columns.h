@@ -12,6 +12,12 @@ typedef struct sf_lance_vector_page_writer {
   size_t max_rows;
 } sf_lance_vector_page_writer;
 
+/* Adds a page of float32 vectors, `num_rows` times `dim`, to a column of the file. */
+sf_code sf_lance_add_vector_page(sf_lance_file_writer *file, size_t column, void *vectors, size_t num_rows,
+                                 uint32_t dim, sf_error *error);
+/* A page of one number of 64 bits. */
+sf_code sf_lance_add_number_page(sf_lance_file_writer *file, size_t column, uint64_t number, sf_error *error);
+
 sf_code sf_lance_vector_pages_init(sf_lance_vector_page_writer *page, uint32_t dim, sf_error *error);
 void sf_lance_vector_pages_free(sf_lance_vector_page_writer *page);
 

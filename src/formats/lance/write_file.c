@@ -1,5 +1,6 @@
 #include "formats/lance/write_file.h"
 
+#include "base/assert.h"
 #include "base/files.h"
 
 #include "lance_file.pb-c.h"
@@ -26,8 +27,7 @@ sf_code sf_lance_append_message(sf_buffer *buffer, const void *message, sf_error
   return SF_OK;
 }
 
-/* The bytes of a message within a google.protobuf.Any, as every encoding is given. */
-static sf_code append_any(sf_buffer *buffer, const char *type_url, const void *message, sf_error *error) {
+sf_code sf_lance_append_any(sf_buffer *buffer, const char *type_url, const void *message, sf_error *error) {
   sf_buffer value = {0};
   Sf__Lance__AnyMessage any = SF__LANCE__ANY_MESSAGE__INIT;
   char url[64];
@@ -61,7 +61,7 @@ static sf_code begin_column(sf_lance_written_column *column, sf_error *error) {
   Sf__Lance__Encoding encoding;
   sf_buffer any = {0};
   pages.values = &plain;
-  sf_code code = append_any(&any, "/lance.encodings.ColumnEncoding", &pages, error);
+  sf_code code = sf_lance_append_any(&any, "/lance.encodings.ColumnEncoding", &pages, error);
   describe_encoding(&any, &direct, &encoding);
   metadata.encoding = &encoding;
   if (code == SF_OK)
@@ -70,14 +70,15 @@ static sf_code begin_column(sf_lance_written_column *column, sf_error *error) {
   return code;
 }
 
-sf_code sf_lance_file_create(const char *path, sf_lance_file_writer *writer, sf_error *error) {
-  *writer = (sf_lance_file_writer){.path = sf_strdup(path), .descriptor = -1};
+sf_code sf_lance_file_create(const char *path, size_t num_columns, sf_lance_file_writer *writer, sf_error *error) {
+  SF_ASSERT(num_columns <= SF_LANCE_NUM_COLUMNS);
+  *writer = (sf_lance_file_writer){.path = sf_strdup(path), .descriptor = -1, .num_columns = num_columns};
   if (writer->path == NULL)
     return sf_fail_memory(error, path);
   writer->descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (writer->descriptor < 0)
     return sf_fail_errno(error, "make", path, errno);
-  for (size_t i = 0; i < SF_LANCE_NUM_COLUMNS; i++)
+  for (size_t i = 0; i < num_columns; i++)
     SF_TRY(begin_column(&writer->columns[i], error));
   return SF_OK;
 }
@@ -104,7 +105,7 @@ static sf_code append_page(sf_lance_written_column *column, const Sf__Lance__Pag
   Sf__Lance__DirectEncoding direct;
   Sf__Lance__Encoding encoding;
   sf_buffer any = {0};
-  sf_code code = append_any(&any, "/lance.encodings.ArrayEncoding", array, error);
+  sf_code code = sf_lance_append_any(&any, "/lance.encodings.ArrayEncoding", array, error);
   describe_encoding(&any, &direct, &encoding);
   encoded.encoding = &encoding;
   metadata.n_pages = 1;
@@ -115,10 +116,10 @@ static sf_code append_page(sf_lance_written_column *column, const Sf__Lance__Pag
   return code;
 }
 
-sf_code sf_lance_file_add_page(sf_lance_file_writer *writer, sf_lance_column_role role, const sf_buffer *buffers,
+sf_code sf_lance_file_add_page(sf_lance_file_writer *writer, size_t column_index, const sf_buffer *buffers,
                                size_t num_buffers, uint64_t num_rows, Sf__Lance__ArrayEncoding *encoding,
                                sf_error *error) {
-  sf_lance_written_column *column = &writer->columns[role];
+  sf_lance_written_column *column = &writer->columns[column_index];
   uint64_t offsets[MAX_PAGE_BUFFERS];
   uint64_t sizes[MAX_PAGE_BUFFERS];
   for (size_t i = 0; i < num_buffers; i++) {
@@ -139,10 +140,10 @@ sf_code sf_lance_file_add_page(sf_lance_file_writer *writer, sf_lance_column_rol
 }
 
 /* The offset and size of a part of the file's end, as the tables have it. */
-static sf_code append_piece(sf_lance_file_writer *writer, sf_lance_bytes piece, sf_buffer *table, sf_error *error) {
-  if (!sf_lance_append_integer(table, writer->position, 8) || !sf_lance_append_integer(table, piece.length, 8))
+static sf_code append_piece(sf_lance_file_writer *writer, const sf_buffer *piece, sf_buffer *table, sf_error *error) {
+  if (!sf_lance_append_integer(table, writer->position, 8) || !sf_lance_append_integer(table, piece->length, 8))
     return sf_fail_memory(error, "a table of a data file");
-  return append(writer, piece.data, piece.length, error);
+  return append(writer, piece->data, piece->length, error);
 }
 
 static sf_code append_tables(sf_lance_file_writer *writer, const sf_buffer *columns, const sf_buffer *buffers,
@@ -153,8 +154,9 @@ static sf_code append_tables(sf_lance_file_writer *writer, const sf_buffer *colu
   bool appended = sf_buffer_append(&footer, columns->data, columns->length) &&
                   sf_buffer_append(&footer, buffers->data, buffers->length) &&
                   sf_lance_append_integer(&footer, metadata, 8) && sf_lance_append_integer(&footer, column_table, 8) &&
-                  sf_lance_append_integer(&footer, buffer_table, 8) && sf_lance_append_integer(&footer, 1, 4) &&
-                  sf_lance_append_integer(&footer, SF_LANCE_NUM_COLUMNS, 4) && sf_lance_append_integer(&footer, 0, 2) &&
+                  sf_lance_append_integer(&footer, buffer_table, 8) &&
+                  sf_lance_append_integer(&footer, buffers->length / 16, 4) &&
+                  sf_lance_append_integer(&footer, writer->num_columns, 4) && sf_lance_append_integer(&footer, 0, 2) &&
                   sf_lance_append_integer(&footer, 3, 2) && sf_buffer_append(&footer, "LANC", 4);
   sf_code code =
       appended ? append(writer, footer.data, footer.length, error) : sf_fail_memory(error, "the footer of a data file");
@@ -162,22 +164,22 @@ static sf_code append_tables(sf_lance_file_writer *writer, const sf_buffer *colu
   return code;
 }
 
-sf_code sf_lance_file_finish(sf_lance_file_writer *writer, sf_lance_bytes schema, uint64_t *size, sf_error *error) {
-  sf_buffer columns = {0};
-  sf_buffer buffers = {0};
-  SF_TRY(align(writer, error));
-  sf_code code = append_piece(writer, schema, &buffers, error);
+sf_code sf_lance_file_finish(sf_lance_file_writer *writer, const sf_buffer *buffers, size_t num_buffers, uint64_t *size,
+                             sf_error *error) {
+  sf_buffer column_table = {0};
+  sf_buffer buffer_table = {0};
+  sf_code code = align(writer, error);
+  for (size_t i = 0; i < num_buffers && code == SF_OK; i++)
+    code = append_piece(writer, &buffers[i], &buffer_table, error);
   uint64_t metadata = writer->position;
-  for (size_t i = 0; i < SF_LANCE_NUM_COLUMNS && code == SF_OK; i++) {
-    const sf_buffer *bytes = &writer->columns[i].metadata;
-    code = append_piece(writer, (sf_lance_bytes){bytes->data, bytes->length}, &columns, error);
-  }
+  for (size_t i = 0; i < writer->num_columns && code == SF_OK; i++)
+    code = append_piece(writer, &writer->columns[i].metadata, &column_table, error);
   if (code == SF_OK)
-    code = append_tables(writer, &columns, &buffers, metadata, error);
+    code = append_tables(writer, &column_table, &buffer_table, metadata, error);
   if (code == SF_OK && fsync(writer->descriptor) != 0)
     code = sf_fail_errno(error, "sync", writer->path, errno);
-  sf_buffer_free(&columns);
-  sf_buffer_free(&buffers);
+  sf_buffer_free(&column_table);
+  sf_buffer_free(&buffer_table);
   *size = writer->position;
   return code;
 }

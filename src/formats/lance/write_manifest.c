@@ -11,9 +11,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* How a field's values lay in the first file version. */
-enum { PLAIN = 1, OF_VARIABLE_LENGTH = 2 };
-
 /* The schema, with the messages that it points to. */
 typedef struct written_schema {
   Sf__Lance__Field fields[SF_LANCE_NUM_COLUMNS];
@@ -36,7 +33,7 @@ static void describe_schema(uint32_t dim, written_schema *schema) {
     field->parent_id = -1;
     field->nullable = true;
     field->logical_type = i == SF_LANCE_VECTOR ? schema->vector_type : string_type;
-    field->encoding = i == SF_LANCE_VECTOR ? PLAIN : OF_VARIABLE_LENGTH;
+    field->encoding = i == SF_LANCE_VECTOR ? SF_LANCE_PLAIN : SF_LANCE_OF_VARIABLE_LENGTH;
     schema->pointers[i] = field;
   }
 }
@@ -54,21 +51,36 @@ sf_code sf_lance_append_file_descriptor(sf_buffer *buffer, uint32_t dim, uint64_
   return sf_lance_append_message(buffer, &descriptor, error);
 }
 
-/* The fragment of all rows. It points to `data_file` and `pointer`. */
-static void describe_fragment(const sf_lance_written_file *file, char *name, Sf__Lance__DataFile *data_file,
-                              Sf__Lance__DataFile **pointer, Sf__Lance__Fragment *fragment) {
+void sf_lance_data_file_name(size_t number, char name[SF_LANCE_FILE_NAME_SIZE]) {
+  snprintf(name, SF_LANCE_FILE_NAME_SIZE, "%u.lance", (unsigned)number);
+}
+
+/* A fragment, with the messages that it points to. */
+typedef struct written_fragment {
+  Sf__Lance__Fragment fragment;
+  Sf__Lance__DataFile file;
+  Sf__Lance__DataFile *files;
+  char name[SF_LANCE_FILE_NAME_SIZE];
+} written_fragment;
+
+static void describe_fragment(const sf_lance_written_file *file, size_t number, written_fragment *described) {
   static int32_t numbers[SF_LANCE_NUM_COLUMNS] = {0, 1, 2}; /* of the fields, and of their columns */
+  Sf__Lance__DataFile *data_file = &described->file;
+  Sf__Lance__Fragment *fragment = &described->fragment;
   *data_file = (Sf__Lance__DataFile)SF__LANCE__DATA_FILE__INIT;
   *fragment = (Sf__Lance__Fragment)SF__LANCE__FRAGMENT__INIT;
-  data_file->path = name;
+  sf_lance_data_file_name(number, described->name);
+  data_file->path = described->name;
   data_file->n_fields = data_file->n_column_indices = SF_LANCE_NUM_COLUMNS;
   data_file->fields = data_file->column_indices = numbers;
   data_file->has_file_major_version = data_file->has_file_size_bytes = true;
   data_file->file_major_version = 2;
   data_file->file_size_bytes = file->size;
-  *pointer = data_file;
+  described->files = data_file;
+  fragment->has_id = number != 0;
+  fragment->id = number;
   fragment->n_files = 1;
-  fragment->files = pointer;
+  fragment->files = &described->files;
   fragment->has_physical_rows = true;
   fragment->physical_rows = file->num_rows;
 }
@@ -82,32 +94,32 @@ static Sf__Lance__Timestamp now(void) {
   return timestamp;
 }
 
-static sf_code append_manifest(sf_buffer *buffer, uint32_t dim, const sf_lance_written_file *file, char *name,
-                               sf_error *error) {
+static sf_code append_manifest(sf_buffer *buffer, const sf_lance_written_dataset *dataset, sf_error *error) {
   static char library[] = "shardyfusion";
   static char library_version[] = SF_VERSION_STRING;
   static char file_format[] = "lance";
   static char file_version[] = "2.0";
   written_schema schema;
-  Sf__Lance__DataFile data_file;
-  Sf__Lance__DataFile *data_files;
-  Sf__Lance__Fragment fragment;
-  Sf__Lance__Fragment *fragments = &fragment;
+  written_fragment fragments[SF_LANCE_MAX_FILES];
+  Sf__Lance__Fragment *fragment_pointers[SF_LANCE_MAX_FILES];
   Sf__Lance__Timestamp timestamp = now();
   Sf__Lance__WriterVersion writer = SF__LANCE__WRITER_VERSION__INIT;
   Sf__Lance__DataStorageFormat format = SF__LANCE__DATA_STORAGE_FORMAT__INIT;
   Sf__Lance__Manifest manifest = SF__LANCE__MANIFEST__INIT;
-  describe_schema(dim, &schema);
+  describe_schema(dataset->dim, &schema);
   manifest.n_fields = SF_LANCE_NUM_COLUMNS;
   manifest.fields = schema.pointers;
-  if (file != NULL) {
-    describe_fragment(file, name, &data_file, &data_files, &fragment);
-    manifest.n_fragments = 1;
-    manifest.fragments = &fragments;
+  for (size_t i = 0; i < dataset->num_files; i++) {
+    describe_fragment(&dataset->files[i], i, &fragments[i]);
+    fragment_pointers[i] = &fragments[i].fragment;
     manifest.has_max_fragment_id = true;
+    manifest.max_fragment_id = (uint32_t)i;
   }
+  manifest.n_fragments = dataset->num_files;
+  manifest.fragments = fragment_pointers;
   manifest.has_version = true;
   manifest.version = 1;
+  manifest.has_index_section = dataset->has_index; /* at 0 */
   manifest.timestamp = &timestamp;
   writer.library = library;
   writer.version = library_version;
@@ -118,18 +130,37 @@ static sf_code append_manifest(sf_buffer *buffer, uint32_t dim, const sf_lance_w
   return sf_lance_append_message(buffer, &manifest, error);
 }
 
-/* u32 length, the message, and the footer: u64 position of the length, two u16 versions, "LANC". */
-static sf_code make_manifest_file(uint32_t dim, const sf_lance_written_file *file, sf_buffer *bytes, sf_error *error) {
+/* u32 length, and the message. */
+static sf_code append_section(sf_buffer *bytes, const sf_buffer *message, sf_error *error) {
+  if (message->length <= UINT32_MAX && sf_lance_append_integer(bytes, message->length, 4) &&
+      sf_buffer_append(bytes, message->data, message->length))
+    return SF_OK;
+  return sf_fail_memory(error, "manifest");
+}
+
+static sf_code append_index(sf_buffer *bytes, const sf_lance_written_index *index, sf_error *error) {
   sf_buffer message = {0};
-  char *name = sf_strdup(file != NULL ? file->name : "");
-  sf_code code = name != NULL ? append_manifest(&message, dim, file, name, error) : sf_fail_memory(error, "manifest");
-  if (code == SF_OK &&
-      !(sf_lance_append_integer(bytes, message.length, 4) && sf_buffer_append(bytes, message.data, message.length) &&
-        sf_lance_append_integer(bytes, 0, 8) && sf_lance_append_integer(bytes, 0, 2) &&
-        sf_lance_append_integer(bytes, 2, 2) && sf_buffer_append(bytes, "LANC", 4)))
+  sf_code code = sf_lance_append_index_section(&message, index, error);
+  if (code == SF_OK)
+    code = append_section(bytes, &message, error);
+  sf_buffer_free(&message);
+  return code;
+}
+
+/* The index's section, if there is an index; the manifest's; and the footer: u64 position of the manifest's, two u16
+ * versions, "LANC". */
+static sf_code make_manifest_file(const sf_lance_written_dataset *dataset, sf_buffer *bytes, sf_error *error) {
+  sf_buffer message = {0};
+  sf_code code = dataset->has_index ? append_index(bytes, &dataset->index, error) : SF_OK;
+  size_t position = bytes->length;
+  if (code == SF_OK)
+    code = append_manifest(&message, dataset, error);
+  if (code == SF_OK)
+    code = append_section(bytes, &message, error);
+  if (code == SF_OK && !(sf_lance_append_integer(bytes, position, 8) && sf_lance_append_integer(bytes, 0, 2) &&
+                         sf_lance_append_integer(bytes, 2, 2) && sf_buffer_append(bytes, "LANC", 4)))
     code = sf_fail_memory(error, "manifest");
   sf_buffer_free(&message);
-  free(name);
   return code;
 }
 
@@ -144,12 +175,12 @@ static sf_code publish(const char *temporary_path, const char *path, const sf_bu
   return code;
 }
 
-sf_code sf_lance_write_manifest(const char *root, uint32_t dim, const sf_lance_written_file *file, sf_error *error) {
+sf_code sf_lance_write_manifest(const char *root, const sf_lance_written_dataset *dataset, sf_error *error) {
   sf_buffer bytes = {0};
   /* Versions count down, so that a listing begins with the newest. */
   char *path = sf_format("%s/_versions/%020" PRIu64 ".manifest", root, UINT64_MAX - 1);
   char *temporary_path = sf_format("%s/_versions/.manifest.tmp", root);
-  sf_code code = path != NULL && temporary_path != NULL ? make_manifest_file(dim, file, &bytes, error)
+  sf_code code = path != NULL && temporary_path != NULL ? make_manifest_file(dataset, &bytes, error)
                                                         : sf_fail_memory(error, "path of a manifest");
   if (code == SF_OK)
     code = publish(temporary_path, path, &bytes, error);
