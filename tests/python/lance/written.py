@@ -58,10 +58,10 @@ def encode(row: tuple) -> bytes:
     return beginning + (b"\0" if payload is None else b"\1" + sized(payload)) + vector.tobytes()
 
 
-def write(folder: pathlib.Path, rows: list, dim: int) -> pathlib.Path:
+def write(folder: pathlib.Path, rows: list, dim: int, metric: str = "cosine") -> pathlib.Path:
     """Writes a shard and returns the path of its dataset."""
     encoded = b"".join(map(encode, rows))
-    subprocess.run([WRITE, folder, str(dim)], input=encoded, check=True, timeout=60)
+    subprocess.run([WRITE, folder, str(dim), metric], input=encoded, check=True, timeout=60)
     return folder / "vector_index.lance"
 
 

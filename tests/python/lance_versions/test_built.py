@@ -64,6 +64,12 @@ def exact_distances(vectors: np.ndarray, query: np.ndarray, metric: str) -> np.n
     return 1 - products
 
 
+def search_by_default(tables: list, query: np.ndarray) -> list:
+    """Names no metric."""
+    found = [(row["_distance"], row["id"]) for table in tables for row in table.search(query).limit(TOP_K).to_list()]
+    return [id for _, id in heapq.nsmallest(TOP_K, found)]
+
+
 @pytest.mark.parametrize("strategy", ["cluster", "lsh", "explicit", "cel"])
 @pytest.mark.parametrize("metric", LANCEDB_METRICS)
 def test_lancedb_and_our_reader_find_what_was_built(metric, strategy, tmp_path):
@@ -86,3 +92,4 @@ def test_lancedb_and_our_reader_find_what_was_built(metric, strategy, tmp_path):
             search = table.search(query).distance_type(LANCEDB_METRICS[metric]).bypass_vector_index().limit(TOP_K)
             found += [(row["_distance"], row["id"]) for row in search.to_list()]
         assert [id for _, id in heapq.nsmallest(TOP_K, found)] == [id for id, _, _ in expected]
+        assert search_by_default(tables, query) == [id for id, _, _ in expected]
