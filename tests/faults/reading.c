@@ -245,8 +245,8 @@ static void find_golden(reading *state) {
 }
 
 static void make_small(reading *state) {
-  const small_plan older = {state->plan->backend, state->plan->strategy, "older", 100, false};
-  const small_plan newer = {state->plan->backend, state->plan->strategy, "newer", 2000, false};
+  const small_plan older = {state->plan->backend, state->plan->strategy, "older", 100, false, false};
+  const small_plan newer = {state->plan->backend, state->plan->strategy, "newer", 2000, false, false};
   workplace_new_root(&state->place, state->plan->is_in_store);
   require(small_root_build(state->place.root, &older, NULL) == SF_OK, "can't build");
   require(small_root_build(state->place.root, &newer, NULL) == SF_OK, "can't build");

@@ -151,7 +151,7 @@ static void *set_up(const void *plan) {
   workplace_new_cache(&state->place);
   state->pointer_path = scratch_path(state->place.root, "_CURRENT");
   for (int i = 0; i < NUM_RUNS; i++) {
-    const small_plan built = {state->plan->backend, SF_SHARDING_CLUSTER, names[i], 100 + 1000 * i, false};
+    const small_plan built = {state->plan->backend, SF_SHARDING_CLUSTER, names[i], 100 + 1000 * i, false, false};
     require(small_root_build(state->place.root, &built, NULL) == SF_OK, "can't build");
     read_pointer(state, &state->pointers[i]);
     state->reader = open_reader(state);

@@ -50,7 +50,7 @@ static sf_build_options options_of(const small_plan *plan) {
   sf_build_options options = SF_BUILD_OPTIONS_INIT;
   options.backend = plan->backend;
   options.strategy = plan->strategy;
-  options.metric = SF_METRIC_L2;
+  options.metric = plan->is_by_cosine ? SF_METRIC_COSINE : SF_METRIC_L2;
   options.num_dbs = SMALL_DBS;
   options.num_threads = 2;
   options.run_id = plan->run_id;

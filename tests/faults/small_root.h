@@ -12,6 +12,7 @@ typedef struct small_plan {
   const char *run_id;
   int64_t first_id;
   bool is_asynchronous; /* finishes through a queue */
+  bool is_by_cosine;    /* else by L2 */
 } small_plan;
 
 /* Builds and publishes a run at `root`. Row i has the id first_id + i (as text where it is odd) and, where it is even, a

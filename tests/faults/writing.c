@@ -159,8 +159,8 @@ static void *set_up_build_in_store(const void *plan) {
 
 /* ------------------------------------------------------------------------------------------- Looking after a root */
 
-static const small_plan older = {"sqlite-vec", SF_SHARDING_CLUSTER, "older", 100, false};
-static const small_plan newer = {"lance", SF_SHARDING_CLUSTER, "newer", 2000, false};
+static const small_plan older = {"sqlite-vec", SF_SHARDING_CLUSTER, "older", 100, false, false};
+static const small_plan newer = {"lance", SF_SHARDING_CLUSTER, "newer", 2000, false, false};
 
 static void *set_up_root(const void *plan) {
   writing *state = create(plan, false);
@@ -318,10 +318,10 @@ static void *set_up_older(const void *plan) {
   return state;
 }
 
-static const small_plan sqlite_cluster = {"sqlite-vec", SF_SHARDING_CLUSTER, "run", 100, false};
-static const small_plan lance_cluster = {"lance", SF_SHARDING_CLUSTER, "run", 100, true};
-static const small_plan lance_lsh = {"lance", SF_SHARDING_LSH, "run", 100, false};
-static const small_plan sqlite_cel = {"sqlite-vec", SF_SHARDING_CEL, "run", 100, false};
+static const small_plan sqlite_cluster = {"sqlite-vec", SF_SHARDING_CLUSTER, "run", 100, false, false};
+static const small_plan lance_cluster = {"lance", SF_SHARDING_CLUSTER, "run", 100, true, true};
+static const small_plan lance_lsh = {"lance", SF_SHARDING_LSH, "run", 100, false, false};
+static const small_plan sqlite_cel = {"sqlite-vec", SF_SHARDING_CEL, "run", 100, false, false};
 
 #define BUILD(title, stride, plan_of_it)                                                                               \
   {                                                                                                                    \
