@@ -14,8 +14,6 @@ from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from shardyfusion._types import SearchResult
     from shardyfusion.credentials import CredentialProvider
     from shardyfusion.manifest import ManifestRef, ParsedManifest
@@ -137,7 +135,7 @@ class OneShard:
         self._reader = reader
         self._shard_id = shard_id
 
-    async def search(self, query: Any, top_k: int) -> Sequence[SearchResult]:
+    async def search(self, query: Any, top_k: int) -> list[SearchResult]:
         """Returns the nearest neighbours of the query in this shard, nearest first."""
         response = await self._reader.search(query, top_k, shard_ids=[self._shard_id])
         return response.results
@@ -159,7 +157,7 @@ class SyncOneShard:
         self._reader = reader
         self._shard_id = shard_id
 
-    def search(self, query: Any, top_k: int) -> Sequence[SearchResult]:
+    def search(self, query: Any, top_k: int) -> list[SearchResult]:
         """Returns the nearest neighbours of the query in this shard, nearest first."""
         return self._reader.search(query, top_k, shard_ids=[self._shard_id]).results
 

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar, final, overload
+from typing import Any, ClassVar, Generic, Literal, TypeVar, final, overload
 
-from shardyfusion._types import Explanation, Queries, Query
+from shardyfusion._types import Array, Explanation, Queries, Query
 from typing_extensions import Buffer
 
 _T = TypeVar("_T")
@@ -28,7 +28,7 @@ class SearchResult:
         cls,
         id: int | str,
         score: float,
-        vector: Sequence[float] | memoryview[float] | None = None,
+        vector: Sequence[float] | Buffer | Array | None = None,
         payload: dict[str, Any] | None = None,
     ) -> SearchResult: ...
     @property
@@ -239,7 +239,7 @@ class Reader:
     def abandon(self) -> None: ...
     def snapshot_info(self) -> tuple[str, int, int, str, str, str, int]: ...
     def shard_details(self) -> list[tuple[int, str | None, int, str | None]]: ...
-    def health(self, threshold_seconds: float, /) -> tuple[str, str | None, float, int, bool, str | None]: ...
+    def health(self, threshold_seconds: float, /) -> tuple[Literal["healthy", "degraded", "unhealthy"], str | None, float, int, bool, str | None]: ...
     def manifest_ref(self) -> str: ...
 
 def open(

@@ -253,6 +253,8 @@ class CustomWrite:
             "sharding_strategy": str(sharding.strategy),
             "num_probes": sharding.num_probes,
         }
+        if self._ids and all(isinstance(each, int) for each in self._ids):
+            fields["id_type"] = "int"
         vectors = router.vectors()
         if vectors is not None:
             is_cluster = sharding.strategy == VectorShardingStrategy.CLUSTER

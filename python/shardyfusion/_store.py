@@ -18,8 +18,8 @@ from shardyfusion.metrics import MetricEvent
 _T = TypeVar("_T")
 
 
-class AsyncManifestStore(Protocol):
-    """A store of manifests. `open` raises the exceptions of its methods unchanged. `refresh` catches `ShardyfusionError` and
+class AsyncManifestSource(Protocol):
+    """What the asyncio reader needs of a store of manifests. `open` raises the exceptions of its methods unchanged. `refresh` catches `ShardyfusionError` and
     keeps the old snapshot, and raises all other exceptions."""
 
     async def load_current(self) -> ManifestRef | None:
@@ -35,8 +35,8 @@ class AsyncManifestStore(Protocol):
         ...
 
 
-class ManifestStore(Protocol):
-    """A manifest store for the synchronous reader."""
+class ManifestSource(Protocol):
+    """The same for the synchronous reader."""
 
     def load_current(self) -> ManifestRef | None: ...
 
@@ -48,7 +48,7 @@ class ManifestStore(Protocol):
 class SyncStore:
     """Wraps a synchronous store in the asynchronous interface; its methods never wait."""
 
-    def __init__(self, store: ManifestStore) -> None:
+    def __init__(self, store: ManifestSource) -> None:
         self._store = store
 
     async def load_current(self) -> ManifestRef | None:
@@ -90,7 +90,7 @@ class LoadedManifest:
 
 
 async def load_live(
-    store: AsyncManifestStore, reporter: Reporter, max_fallback_attempts: int, known_ref: str | None = None
+    store: AsyncManifestSource, reporter: Reporter, max_fallback_attempts: int, known_ref: str | None = None
 ) -> LoadedManifest | None:
     """Returns the store's current manifest or, if that is malformed, the newest older one that is valid; None if `known_ref`
     is still current."""
@@ -121,7 +121,7 @@ async def load_live(
     raise first
 
 
-async def _load(store: AsyncManifestStore, ref: ManifestRef) -> LoadedManifest:
+async def _load(store: AsyncManifestSource, ref: ManifestRef) -> LoadedManifest:
     loaded = await store.load_manifest(ref.ref)
     payload = manifest_payload(loaded) if isinstance(loaded, ParsedManifest) else bytes(loaded)
     _core.check_manifest(payload, f"manifest {ref.ref}")

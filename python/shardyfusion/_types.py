@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
 
 from shardyfusion._core import SearchResult, VectorSearchResponse
 
@@ -157,7 +157,7 @@ class VectorReaderHealth:
     `num_shards` is 0. `refresh_error` says why the last refresh kept the old snapshot, or is None.
     """
 
-    status: str
+    status: Literal["healthy", "degraded", "unhealthy"]
     manifest_ref: str | None
     manifest_age_seconds: float | None
     num_shards: int
@@ -202,7 +202,7 @@ class VectorShardReader(Protocol):
     """One open shard, made by a `VectorShardReaderFactory`. `search` returns the nearest neighbours of the query (the object that the
     caller passed), nearest first, at most `top_k`."""
 
-    def search(self, query: Any, top_k: int) -> Sequence[SearchResult]: ...
+    def search(self, query: Any, top_k: int) -> list[SearchResult]: ...
 
     def close(self) -> None: ...
 
@@ -219,7 +219,7 @@ class VectorShardReaderFactory(Protocol):
 class AsyncVectorShardReader(Protocol):
     """As `VectorShardReader`, for the asyncio reader."""
 
-    async def search(self, query: Any, top_k: int) -> Sequence[SearchResult]: ...
+    async def search(self, query: Any, top_k: int) -> list[SearchResult]: ...
 
     async def close(self) -> None: ...
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shardyfusion import _core
 from shardyfusion._lazy import asyncio
 from shardyfusion._paths import path_option
 from shardyfusion._runtime import queue_of
-from shardyfusion._store import AsyncManifestStore
 from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError, ManifestStoreError
 from shardyfusion.manifest import ManifestRef, ParsedManifest
@@ -22,6 +21,22 @@ if TYPE_CHECKING:
     from shardyfusion.storage import AsyncStorageBackend
 
 __all__ = ["AsyncManifestStore", "AsyncS3ManifestStore"]
+
+
+class AsyncManifestStore(Protocol):
+    """A store of published manifests, one of which is the current one. A reader accepts one that returns manifests as bytes, too."""
+
+    async def load_current(self) -> ManifestRef | None:
+        """Returns the current manifest, or None if nothing is published."""
+        ...
+
+    async def load_manifest(self, ref: str) -> ParsedManifest:
+        """Returns the manifest with that reference."""
+        ...
+
+    async def list_manifests(self, *, limit: int = 10) -> list[ManifestRef]:
+        """Returns published manifests, newest first."""
+        ...
 
 
 class AsyncS3ManifestStore:
@@ -69,12 +84,12 @@ class AsyncS3ManifestStore:
             return None
         return parse_current_pointer_to_ref(payload)
 
-    async def load_manifest(self, ref: str, /) -> ParsedManifest | bytes:
-        """Returns a manifest: as its bytes where the library reads it. Raises `ManifestStoreError` if it is missing."""
-        if self._backend is None:
-            return await self._read(ref)
+    async def load_manifest(self, ref: str) -> ParsedManifest:
+        """Returns a manifest. Raises `ManifestStoreError` if it is missing."""
         from shardyfusion.manifest_store import parse_sqlite_manifest
 
+        if self._backend is None:
+            return parse_sqlite_manifest(await self._read(ref))
         try:
             return parse_sqlite_manifest(await self._backend.get(ref))
         except FileNotFoundError as error:

@@ -18,7 +18,7 @@ class S3ConnectionOptions(TypedDict, total=False):
     """Options for access to object storage. Missing ones come from the environment (`S3_*`, then `AWS_*`), then from defaults.
 
     Timeouts are in seconds; `max_attempts` includes the first attempt. `verify_ssl` is a bool or the path of the trusted
-    certificate authorities. `signature_version` must be `"s3v4"`.
+    certificate authorities. `signature_version` must be `"s3v4"`, `addressing_style` is `"auto"`, `"virtual"` or `"path"`.
 
     `anonymous` sends unsigned requests, for public buckets, and uses no credentials. `requester_pays` agrees to pay for
     requests to a requester-pays bucket; `request_payer="requester"` means the same.
@@ -26,7 +26,7 @@ class S3ConnectionOptions(TypedDict, total=False):
 
     endpoint_url: str | None
     region_name: str | None
-    addressing_style: Literal["auto", "virtual", "path"] | None
+    addressing_style: str | None
     signature_version: str | None
     verify_ssl: bool | str | os.PathLike[str] | None
     connect_timeout: float | None

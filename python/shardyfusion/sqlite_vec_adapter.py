@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from shardyfusion._builtin_factory import AsyncBuiltinReaderFactory, SyncBuiltinReaderFactory
+from shardyfusion._builtin_writer import CallableWriterFactory
 from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError, ShardyfusionError
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from shardyfusion.config import VectorSpec
     from shardyfusion.credentials import CredentialProvider
     from shardyfusion.s3 import S3ConnectionOptions
+    from shardyfusion.vector.config import VectorIndexConfig
 
 __all__ = [
     "AsyncSqliteVecRangeReaderFactory",
@@ -78,8 +80,8 @@ class AsyncSqliteVecRangeReaderFactory(AsyncBuiltinReaderFactory):
 
 
 @dataclass(slots=True)
-class SqliteVecFactory:
-    """As `adapter_factory` of a write: writes sqlite-vec shards. Their metric is cosine or L2.
+class SqliteVecFactory(CallableWriterFactory):
+    """As `adapter_factory` of a write: writes sqlite-vec shards. Their metric is cosine or L2. Called, it makes the writer of one shard.
 
     `vector_spec`, where it is given, must agree with the write's `index_config`. `page_size` is the size of a shard's database
     pages, a power of 2 from 4096 to 65536; "auto" and the default let the library choose by the dimension. `cache_size_pages` and
@@ -93,7 +95,15 @@ class SqliteVecFactory:
     credential_provider: CredentialProvider | None = None
     supports_vector_writes: bool = True
     emit_sidecar: bool = True
-    shard_format: ClassVar[str] = "sqlite-vec"
+    shard_format: ClassVar[str] = "sqlite-vec"  # type: ignore[misc]
+
+    def _index_config(self, given: VectorIndexConfig | None) -> VectorIndexConfig:
+        from shardyfusion._types import DistanceMetric
+        from shardyfusion.vector.config import VectorIndexConfig
+
+        if given is None and self.vector_spec is not None:
+            given = VectorIndexConfig(dim=self.vector_spec.dim, metric=DistanceMetric(self.vector_spec.metric))
+        return CallableWriterFactory._index_config(self, given)
 
     def check(self, index_config: Any) -> None:
         """Raises `ConfigValidationError` unless the factory can write such vectors."""

@@ -15,6 +15,7 @@ from shardyfusion import (
     MetricEvent,
     RunStatus,
     S3ManifestStore,
+    VectorSpec,
     WriterManifestConfig,
     WriterOutputConfig,
 )
@@ -35,7 +36,7 @@ from shardyfusion.vector import (
     VectorShardingStrategy,
     write_sharded,
 )
-from shardyfusion.vector.adapters import LanceDbReaderFactory
+from shardyfusion.vector.adapters import LanceDbReaderFactory, LanceDbWriterFactory
 
 
 @pytest.fixture
@@ -228,6 +229,45 @@ def test_a_refresh_does_not_wait_for_searches_of_readers_of_ones_own(tmp_path, r
         assert found[0][0].id == 0
         assert FolderReader.open_readers == 0
         assert reader.search(vectors[0], 1, shard_ids=[0])[0].id == 0
+
+
+@pytest.mark.parametrize(
+    "make, reader_factory",
+    [
+        (lambda: SqliteVecFactory(VectorSpec(dim=DIM, metric="l2")), SqliteVecReaderFactory()),
+        (LanceDbWriterFactory, LanceDbReaderFactory()),
+    ],
+    ids=["sqlite-vec", "lance"],
+)
+def test_factories_write_single_shards(tmp_path, records, vectors, make, reader_factory):
+    """As a factory does that wraps another."""
+    made = []
+
+    def wrapping(*, db_url, local_dir, index_config):
+        made.append(db_url)
+        return make()(db_url=db_url, local_dir=local_dir, index_config=index_config)
+
+    output = WriterOutputConfig(local_root=str(tmp_path / "local"))
+    result = write_sharded(records, explicit(tmp_path / "root", adapter_factory=wrapping, output=output))
+    assert len(made) == 4 and [shard.row_count for shard in result.winners] == [30] * 4
+    assert all(shard.db_bytes > 30 * 4 * DIM for shard in result.winners)
+    assert not any((tmp_path / "local").rglob("*.*")), "the local files of a shard that was stored"
+    with ShardedVectorReader(s3_prefix=tmp_path / "root", local_root=tmp_path / "cache", reader_factory=reader_factory) as reader:
+        found = reader.search(vectors[5], 7, shard_ids=[0, 1, 2, 3])
+        assert [each.id for each in found] == nearest(vectors, vectors[5], 7)
+        assert [each.payload for each in found] == [{"n": each.id} for each in found]
+
+
+def test_writers_of_single_shards_check_their_rows(tmp_path, vectors):
+    factory = SqliteVecFactory(VectorSpec(dim=DIM, metric="l2"))
+    where = {"db_url": f"file://{tmp_path}/shard", "local_dir": tmp_path / "local"}
+    with factory(**where) as writer, pytest.raises(ConfigValidationError, match=f"expected one for each of 2 ids, found {ROWS}"):
+        writer.add_batch([1, 2], vectors)
+    with factory(**where) as writer, pytest.raises(ConfigValidationError, match="finite"):
+        writer.add_batch([1], np.full((1, DIM), np.nan))
+    with pytest.raises(ConfigValidationError, match="index_config"):
+        LanceDbWriterFactory()(**where)
+    assert not (tmp_path / "shard").exists() and not (tmp_path / "local" / "one_shard").exists()
 
 
 @pytest.mark.parametrize("backend", ["sqlite-vec", "lance"])

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import first_library_uses
 import pytest
 import shardyfusion
 
@@ -84,6 +85,8 @@ def sources(tmp_path):
 
 def test_mypy_has_nothing_to_say(sources):
     folder, targets = sources
+    (folder / "first_library.py").write_text(first_library_uses.program())
+    targets = [*targets, "first_library.py"]
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder / ".cache"), *targets]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -25,18 +25,25 @@ sf_code sf_uuid_make(char uuid[SF_UUID_SIZE], sf_error *error) {
   return SF_OK;
 }
 
-void sf_timestamp_now(char timestamp[SF_TIMESTAMP_SIZE]) {
-  sf_timestamp_after(0, timestamp);
+static void print_timestamp(struct timespec time, char timestamp[SF_TIMESTAMP_SIZE]) {
+  struct tm utc;
+  gmtime_r(&time.tv_sec, &utc);
+  size_t length = strftime(timestamp, SF_TIMESTAMP_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
+  snprintf(timestamp + length, SF_TIMESTAMP_SIZE - length, ".%06uZ", (unsigned)(time.tv_nsec / 1000) % 1000000);
 }
 
-void sf_timestamp_after(uint32_t seconds, char timestamp[SF_TIMESTAMP_SIZE]) {
+void sf_timestamp_now(char timestamp[SF_TIMESTAMP_SIZE]) {
   struct timespec now;
-  struct tm utc;
   clock_gettime(CLOCK_REALTIME, &now);
+  print_timestamp(now, timestamp);
+}
+
+void sf_timestamps_now(char timestamp[SF_TIMESTAMP_SIZE], uint32_t seconds, char later[SF_TIMESTAMP_SIZE]) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  print_timestamp(now, timestamp);
   now.tv_sec += seconds;
-  gmtime_r(&now.tv_sec, &utc);
-  size_t length = strftime(timestamp, SF_TIMESTAMP_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
-  snprintf(timestamp + length, SF_TIMESTAMP_SIZE - length, ".%06uZ", (unsigned)(now.tv_nsec / 1000) % 1000000);
+  print_timestamp(now, later);
 }
 
 sf_code sf_run_id_check(const char *run_id, sf_error *error) {

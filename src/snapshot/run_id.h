@@ -11,9 +11,10 @@
 sf_code sf_uuid_make(char uuid[SF_UUID_SIZE], sf_error *error);
 sf_code sf_hex_id_make(char id[SF_HEX_ID_SIZE], sf_error *error);
 
-/* Now, in UTC, and some seconds later. */
+/* Now, in UTC. */
 void sf_timestamp_now(char timestamp[SF_TIMESTAMP_SIZE]);
-void sf_timestamp_after(uint32_t seconds, char timestamp[SF_TIMESTAMP_SIZE]);
+/* Now, and exactly so many seconds later. */
+void sf_timestamps_now(char timestamp[SF_TIMESTAMP_SIZE], uint32_t seconds, char later[SF_TIMESTAMP_SIZE]);
 
 /* Whether it can be part of keys, paths and file names: letters, digits, '-', '_' and '.', at most 128, not beginning with
  * '.'. Fails with SF_CONFIG_VALIDATION_ERROR. */

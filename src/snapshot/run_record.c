@@ -22,8 +22,7 @@ static sf_code write_record(sf_run_record *record, sf_storage *storage, const ch
   char now[SF_TIMESTAMP_SIZE];
   char lease[SF_TIMESTAMP_SIZE];
   sf_buffer text = {0};
-  sf_timestamp_now(now);
-  sf_timestamp_after(strcmp(status, "running") == 0 ? SF_RUN_LEASE_SECONDS : 0, lease);
+  sf_timestamps_now(now, strcmp(status, "running") == 0 ? SF_RUN_LEASE_SECONDS : 0, lease);
   bool made = sf_buffer_append_text(&text, "db_path_template: db={db_id:05d}\n"
                                            "error_message: null\n"
                                            "error_type: null\n"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from shardyfusion import _values as values
     from shardyfusion._custom import CustomShards
     from shardyfusion._types import AsyncVectorShardReaderFactory
-    from shardyfusion._store import AsyncManifestStore, LoadedManifest
+    from shardyfusion._store import AsyncManifestSource, LoadedManifest
     from shardyfusion.credentials import CredentialProvider
     from shardyfusion.metrics import MetricsCollector
     from shardyfusion.rate_limiter import AsyncRateLimiter
@@ -74,7 +74,7 @@ class AsyncShardedVectorReader:
     _reporter: Reporter
     _options: ReaderOptions
     _limiter: AsyncRateLimiter | None
-    _store: AsyncManifestStore | None
+    _store: AsyncManifestSource | None
     _factory: AsyncVectorShardReaderFactory | None
     _preload_custom: bool
     _custom: CustomShards | None
@@ -89,7 +89,7 @@ class AsyncShardedVectorReader:
         *,
         s3_prefix: str | os.PathLike[str],
         local_root: str | os.PathLike[str],
-        manifest_store: AsyncManifestStore | None = None,
+        manifest_store: AsyncManifestSource | None = None,
         max_concurrency: int | None = None,
         max_fallback_attempts: int = 3,
         rate_limiter: AsyncRateLimiter | None = None,
@@ -137,7 +137,7 @@ class AsyncShardedVectorReader:
         *,
         s3_prefix: str | os.PathLike[str],
         local_root: str | os.PathLike[str],
-        manifest_store: AsyncManifestStore | None = None,
+        manifest_store: AsyncManifestSource | None = None,
         max_concurrency: int | None = None,
         max_fallback_attempts: int = 3,
         rate_limiter: AsyncRateLimiter | None = None,
@@ -492,7 +492,7 @@ class AsyncShardedVectorReader:
             await self._custom.use_live(self._handle)
         return changed
 
-    async def _refresh_from(self, manifest_store: AsyncManifestStore) -> bool:
+    async def _refresh_from(self, manifest_store: AsyncManifestSource) -> bool:
         self._store_failure = None
         try:
             loaded = await store.load_live(manifest_store, self._reporter, 0, self._handle.manifest_ref())

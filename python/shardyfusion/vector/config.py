@@ -23,7 +23,7 @@ from shardyfusion._text import describe
 from shardyfusion.errors import ConfigValidationError
 
 if TYPE_CHECKING:
-    from shardyfusion._builtin_format import BuiltinFormat, BuiltinWriterFactory
+    from shardyfusion._builtin_format import BuiltinFormat
     from shardyfusion._types import (
         AsyncVectorShardReaderFactory,
         Queries,
@@ -146,7 +146,7 @@ class VectorAdapterConfig:
     gets at once.
     """
 
-    adapter_factory: VectorIndexWriterFactory | BuiltinWriterFactory | None = None
+    adapter_factory: VectorIndexWriterFactory | None = None
     reader_factory: VectorShardReaderFactory | AsyncVectorShardReaderFactory | BuiltinFormat | None = None
     batch_size: int = 10_000
 
@@ -225,7 +225,7 @@ class VectorShardedWriteConfig:
         shard_id_col: str = "_vector_db_id",
         num_dbs: int | None = None,
         s3_prefix: str | os.PathLike[str] | None = None,
-        adapter_factory: VectorIndexWriterFactory | BuiltinWriterFactory | None = None,
+        adapter_factory: VectorIndexWriterFactory | None = None,
         reader_factory: VectorShardReaderFactory | AsyncVectorShardReaderFactory | BuiltinFormat | None = None,
         batch_size: int | None = None,
         max_writes_per_second: float | None = None,

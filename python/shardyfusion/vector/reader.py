@@ -38,7 +38,7 @@ from shardyfusion.vector.types import (
 )
 
 if TYPE_CHECKING:
-    from shardyfusion._store import ManifestStore
+    from shardyfusion._store import ManifestSource
     from shardyfusion._types import VectorShardReaderFactory
     from shardyfusion.credentials import CredentialProvider
     from shardyfusion.metrics import MetricsCollector
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from shardyfusion.s3 import S3ConnectionOptions
     from shardyfusion.vector.types import Queries, Query, RoutingContext
 
-__all__ = ["ShardedVectorReader"]
+__all__ = ["ShardedVectorReader", "VectorReaderHealth"]
 
 _T = TypeVar("_T")
 
@@ -71,7 +71,7 @@ class ShardedVectorReader:
         *,
         s3_prefix: str | os.PathLike[str],
         local_root: str | os.PathLike[str],
-        manifest_store: ManifestStore | None = None,
+        manifest_store: ManifestSource | None = None,
         max_workers: int | None = None,
         max_fallback_attempts: int = 3,
         rate_limiter: SyncRateLimiter | None = None,

@@ -114,7 +114,7 @@ def _page_size(factory: Any) -> int:
     return 0 if page_size in ("auto", 4096) else page_size
 
 
-def _core_build_options(
+def core_build_options(
     config: VectorShardedWriteConfig, options: VectorWriteOptions, run_id: str | None
 ) -> dict[str, Any]:
     """Converts the options for the extension's Builder."""
@@ -320,7 +320,7 @@ class _Write:
         root = path_option("s3_prefix", config.s3_prefix)
         builder: _core.Builder | None = None
         try:
-            options = _core_build_options(config, self.options, self.run_id)
+            options = core_build_options(config, self.options, self.run_id)
             builder = _core.Builder(root, self.reporter.sink, self.listener, options)
             for _ in _slices(builder, self.rows, config, self.columns, self.beside):
                 self.acquire()
@@ -349,7 +349,7 @@ class _Write:
         from shardyfusion.run_registry import RunRecordLifecycle
 
         config = self.config
-        options = _core_build_options(config, self.options, self.run_id)
+        options = core_build_options(config, self.options, self.run_id)
         writing = CustomWrite(
             config,
             options,

@@ -130,7 +130,7 @@ def _core_options(config: VectorShardedWriteConfig, options: VectorWriteOptions)
             f"lifecycle.run_registry: expected none beside an engine, found {describe(config.run_registry)}"
         )
     run_id = config.output.run_id
-    return _local._core_build_options(config, options, run_id)  # pyright: ignore[reportPrivateUsage]
+    return _local.core_build_options(config, options, run_id)  # pyright: ignore[reportPrivateUsage]
 
 
 def _worker_options(given: dict[str, Any]) -> dict[str, Any]:

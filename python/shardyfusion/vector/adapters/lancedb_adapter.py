@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from shardyfusion._builtin_factory import AsyncBuiltinReaderFactory, SyncBuiltinReaderFactory
+from shardyfusion._builtin_writer import CallableWriterFactory
 
 if TYPE_CHECKING:
     from shardyfusion.credentials import CredentialProvider
@@ -34,9 +35,9 @@ class AsyncLanceDbReaderFactory(AsyncBuiltinReaderFactory):
 
 
 @dataclass(slots=True)
-class LanceDbWriterFactory:
-    """As `adapter_factory` of a write: writes Lance datasets as shards."""
+class LanceDbWriterFactory(CallableWriterFactory):
+    """As `adapter_factory` of a write: writes Lance datasets as shards. Called, it makes the writer of one shard."""
 
     s3_connection_options: S3ConnectionOptions | None = None
     credential_provider: CredentialProvider | None = None
-    shard_format: ClassVar[str] = "lance"
+    shard_format: ClassVar[str] = "lance"  # type: ignore[misc]
