@@ -58,13 +58,18 @@ def test_vectors_that_are_searched_in_place_are_counted_too(cli, tmp_path, metri
     np.save(tmp_path / "x.npy", vectors)
     root = tmp_path / "root"
     cli.one("build", root, "--vectors", tmp_path / "x.npy", "--backend", "lance", "--metric", metric, "--num-dbs", 1)
-    (path,) = root.rglob("*.lance/data/*")
-    file = bytearray(path.read_bytes())
-    order = sorted(range(rows), key=lambda row: file.index(vectors[row].tobytes()))
-    for place, value in BAD.items():
-        start = file.index(vectors[order[place]].tobytes())
-        file[start : start + 4] = np.float32(value).tobytes()
-    path.write_bytes(file)
+    paths = sorted(root.rglob("*.lance/data/*"))  # the fragments in order
+    files = [bytearray(path.read_bytes()) for path in paths]
+    places = {}
+    for row in range(rows):
+        (number,) = [number for number, file in enumerate(files) if vectors[row].tobytes() in file]
+        places[row] = (number, files[number].index(vectors[row].tobytes()))
+    order = sorted(places.values())
+    for row, value in BAD.items():
+        number, start = order[row]
+        files[number][start : start + 4] = np.float32(value).tobytes()
+    for path, file in zip(paths, files, strict=True):
+        path.write_bytes(file)
     np.save(tmp_path / "q.npy", np.ones((4, 16), "f4"))
     done = cli.run("search", root, "--query-file", tmp_path / "q.npy", "--top-k", rows, "--num-probes", 1)
     assert done.returncode == 0, done.stderr
