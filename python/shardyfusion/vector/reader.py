@@ -29,13 +29,8 @@ from shardyfusion._options import (
 from shardyfusion._runtime import register_reader
 from shardyfusion._store import LoadedManifest, SyncStore, load_live, run_unwaiting
 from shardyfusion.errors import ReaderStateError, ShardyfusionError
-from shardyfusion.vector.types import (
-    SearchResult,
-    VectorReaderHealth,
-    VectorSearchResponse,
-    VectorShardDetail,
-    VectorSnapshotInfo,
-)
+from shardyfusion.vector.types import SearchResult, VectorSearchResponse, VectorShardDetail, VectorSnapshotInfo
+from shardyfusion.vector.types import VectorReaderHealth as VectorReaderHealth
 
 if TYPE_CHECKING:
     from shardyfusion._store import ManifestSource
@@ -46,7 +41,7 @@ if TYPE_CHECKING:
     from shardyfusion.s3 import S3ConnectionOptions
     from shardyfusion.vector.types import Queries, Query, RoutingContext
 
-__all__ = ["ShardedVectorReader", "VectorReaderHealth"]
+__all__ = ["ShardedVectorReader"]
 
 _T = TypeVar("_T")
 
