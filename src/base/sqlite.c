@@ -9,10 +9,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The file is mapped, so that reading a row takes no system call, as far as SQLite maps files (2 GiB). The page cache of a
- * connection is 256 KiB (negative: in KiB, not pages): it only reads the rows of results. */
-#define SETTINGS                                                                                                       \
-  "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-256; PRAGMA mmap_size=2147418112"
+/* The page cache of a connection is 256 KiB (negative: in KiB, not pages): it only reads the rows of results. */
+#define SETTINGS "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-256"
+
+/* A file is mapped, so that reading a row takes no system call, as far as SQLite maps files (2 GiB). Mapping and unmapping one of
+ * few pages takes longer than reading them: connections to the smallest of many shards are opened for a few rows. */
+#define MAP_SETTING "PRAGMA mmap_size=2147418112"
+#define LEAST_MAPPED_BYTES ((uint64_t)1 << 20)
 
 /* Some calls return SQLITE_NOMEM and leave the connection without an error (sqlite3_deserialize); others return
  * SQLITE_IOERR, and only the extended code says that memory was out. */
@@ -73,6 +76,8 @@ static sf_code harden(sqlite3 *database, uint64_t size, const char *what, sf_cod
   sqlite3_db_config(database, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
   sqlite3_db_config(database, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
   int status = sqlite3_exec(database, SETTINGS, NULL, NULL, NULL);
+  if (status == SQLITE_OK && size >= LEAST_MAPPED_BYTES)
+    status = sqlite3_exec(database, MAP_SETTING, NULL, NULL, NULL);
   return status == SQLITE_OK ? SF_OK : sf_sqlite_fail(database, status, what, "can't open the database", code, error);
 }
 
