@@ -131,12 +131,13 @@ class EngineCases:
             engine.write(engine.frame(rows), config(tmp_path / "root"), columns())
 
     @pytest.mark.essential
+    @pytest.mark.parametrize("phase", ["partition", "task"])
     @pytest.mark.parametrize("kind", ["killed", "twice"])
-    def test_tasks_that_are_killed_or_run_twice_leave_every_row_once(self, engine, kind, tmp_path):
+    def test_tasks_that_are_killed_or_run_twice_leave_every_row_once(self, engine, kind, phase, tmp_path):
         rows = table(300)
         root = tmp_path / "root"
         (tmp_path / "calls").mkdir()
-        faulty = FaultyEngine(engine.wrap(engine.frame(rows)), kind, tmp_path / "calls")
+        faulty = FaultyEngine(engine.wrap(engine.frame(rows)), kind, tmp_path / "calls", phase)
         result = _driver.write(faulty, config(root, "lsh"), columns("lsh"), None)
         assert check_answers(root, rows, tmp_path) == result.run_id
         attempts = {path.split("/attempt=")[0]: path.split("/")[3] for path in objects_below(root) if "/attempt=" in path}

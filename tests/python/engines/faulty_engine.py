@@ -5,52 +5,62 @@ import pickle
 import signal
 
 
-class Once:
-    """A call that goes wrong the first time that it is made for an argument, on whichever worker."""
+class Calls:
+    """Numbers of calls on whichever worker, in the order in which they begin."""
 
-    def __init__(self, kind, folder, function):
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def next(self):
+        number = 0
+        while True:
+            try:
+                os.close(os.open(os.path.join(self.folder, f"call-{number}"), os.O_CREAT | os.O_EXCL))
+                return number
+            except FileExistsError:
+                number += 1
+
+
+class Faulty:
+    """A function whose calls go wrong. "killed": one, of the chosen number, kills its worker when it has written all and nobody has
+    heard of it. A worker that is killed just when it has started is not replaced by Dask, so it is one alone. "twice": all of them
+    run twice."""
+
+    def __init__(self, kind, chosen, folder, function):
         self.kind = kind
-        self.folder = folder
+        self.chosen = chosen
+        self.calls = Calls(folder)
         self.function = function
 
-    def is_first(self, name):
-        try:
-            os.close(os.open(os.path.join(self.folder, name), os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            return False
-        return True
-
-    def call(self, name, *arguments):
-        if self.kind == "killed" and self.is_first(name):
-            self.function(*arguments)  # it has written all, and nobody hears of it
-            os.kill(os.getpid(), signal.SIGKILL)
+    def call(self, *arguments):
         result = self.function(*arguments)
+        if self.kind == "killed" and self.calls.next() == self.chosen:
+            os.kill(os.getpid(), signal.SIGKILL)
         return self.function(*arguments) if self.kind == "twice" else result
 
 
-class OncePerPartition(Once):
+class FaultyOnPartition(Faulty):
     def __call__(self, batches, number):
-        batches = list(batches)
-
-        def route(repeated, given):
-            return self.function(iter(repeated), given)
-
-        wrapped = Once(self.kind, self.folder, route)
-        return wrapped.call(f"partition-{number}-{batches[0].num_rows if batches else 0}", batches, number)
+        kept = list(batches)
+        repeated = Faulty(self.kind, self.chosen, self.calls.folder, lambda: self.function(iter(kept), number))
+        return repeated.call()
 
 
-class OncePerTask(Once):
+class FaultyOnTask(Faulty):
     def __call__(self, task):
-        return self.call(f"task-{task.db_id}", task)
+        return self.call(task)
 
 
 class FaultyEngine:
-    """`kind` is "killed" or "twice"; "kept" keeps the first call of each kind in the folder, to make it again later."""
+    """`kind` is "killed" or "twice", and `phase`, "partition" or "task", says which calls go wrong. "kept" keeps the first call of
+    each phase in the folder, to make it again later."""
 
-    def __init__(self, engine, kind, folder):
+    def __init__(self, engine, kind, folder, phase=None, chosen=0):
         self._engine = engine
         self._kind = kind
         self._folder = str(folder)
+        self._phase = phase
+        self._chosen = chosen
         self.name = engine.name
 
     def columns(self):
@@ -70,11 +80,13 @@ class FaultyEngine:
     def map_partitions(self, columns, function, description):
         if self._kind == "kept":
             self._keep("partition", function)
-            return self._engine.map_partitions(columns, function, description)
-        return self._engine.map_partitions(columns, OncePerPartition(self._kind, self._folder, function), description)
+        elif self._phase == "partition":
+            function = FaultyOnPartition(self._kind, self._chosen, self._folder, function)
+        return self._engine.map_partitions(columns, function, description)
 
     def run(self, function, tasks, description):
         if self._kind == "kept":
             self._keep("task", function, tasks[0])
-            return self._engine.run(function, tasks, description)
-        return self._engine.run(OncePerTask(self._kind, self._folder, function), tasks, description)
+        elif self._phase == "task":
+            function = FaultyOnTask(self._kind, self._chosen, self._folder, function)
+        return self._engine.run(function, tasks, description)
