@@ -20,8 +20,9 @@ typedef enum sf_event_type {
   SF_EVENT_SHARD_SEARCH = 4,       /* a search finished scanning a shard: shard_id, num_rows, num_not_finite, top_k */
   SF_EVENT_SHARD_LOAD = 5,         /* a shard was loaded: shard_id, num_rows, num_not_finite; code, message */
   SF_EVENT_FALLBACK = 6,           /* a manifest is malformed, older ones are tried: manifest_ref, code, message */
+  SF_EVENT_LISTS_LOAD = 7,         /* lists of a shard were opened or refused: shard_id, num_rows; code, message */
 } sf_event_type;
-SF_API const char *sf_event_type_name(sf_event_type type); /* "reader_initialized", ..., "fallback" */
+SF_API const char *sf_event_type_name(sf_event_type type); /* "reader_initialized", ..., "lists_load" */
 
 /* An event. Members that the comment of its type does not name are 0 or NULL. */
 typedef struct sf_event {

@@ -175,6 +175,9 @@ static bool put_fields(PyObject *fields, const record *from) {
   case SF_EVENT_SHARD_LOAD:
     return put(fields, "shard_id", PyLong_FromUnsignedLong(event->shard_id)) && put_rows(fields, event) &&
            put_outcome(fields, from);
+  case SF_EVENT_LISTS_LOAD:
+    return put(fields, "shard_id", PyLong_FromUnsignedLong(event->shard_id)) &&
+           put(fields, "num_vectors", PyLong_FromUnsignedLongLong(event->num_rows)) && put_outcome(fields, from);
   case SF_EVENT_FALLBACK:
     return put(fields, "manifest_ref", text_or_none(from->manifest_ref)) && put_outcome(fields, from);
   }

@@ -31,6 +31,8 @@ const char *sf_event_type_name(sf_event_type type) {
     return "shard_load";
   case SF_EVENT_FALLBACK:
     return "fallback";
+  case SF_EVENT_LISTS_LOAD:
+    return "lists_load";
   }
   return "unknown";
 }

@@ -38,7 +38,7 @@ typedef struct making {
   uint32_t *by_list; /* places in `rows`, list by list */
   sf_lists_header header;
   sf_lists_layout layout;
-  uint8_t *block;
+  uint8_t *bytes;
   atomic_size_t next; /* part that a thread takes next */
   atomic_bool has_no_memory;
 } making;
@@ -188,9 +188,9 @@ static sf_code assign(making *made, sf_error *error) {
   return run(made, assign_parts, error);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- Block */
+/* --------------------------------------------------------------------------------------------------------------- Bytes */
 
-static sf_code allocate_block(making *made, sf_error *error) {
+static sf_code allocate_bytes(making *made, sf_error *error) {
   uint32_t *sizes = sf_calloc(made->num_lists, sizeof(*sizes));
   if (sizes == NULL)
     return sf_fail_memory(error, "lists");
@@ -202,21 +202,23 @@ static sf_code allocate_block(making *made, sf_error *error) {
                                    .num_rows = made->num_rows,
                                    .row_span = row_span(made->params),
                                    .max_norm = made->max_norm};
+  uint64_t length = 0;
   for (uint32_t list = 0; list < made->num_lists; list++)
-    made->header.num_groups += sf_quantized_num_groups(sizes[list]);
+    length += sf_lists_block_size(made->header.dim, made->params->metric, sizes[list]);
   bool fits = sf_lists_lay_out(&made->header, &made->layout);
-  made->block = fits ? sf_block_allocate(made->layout.length) : NULL;
-  if (made->block == NULL) {
+  made->header.length = length += made->layout.head_length;
+  made->bytes = fits && length <= SIZE_MAX / 2 ? sf_block_allocate((size_t)length) : NULL;
+  if (made->bytes == NULL) {
     free(sizes);
     return sf_fail_memory(error, "lists");
   }
-  void *row_ends = made->block + made->layout.row_ends; /* sections are aligned */
-  void *group_ends = made->block + made->layout.group_ends;
+  void *row_ends = made->bytes + made->layout.row_ends; /* sections are aligned */
+  void *block_ends = made->bytes + made->layout.block_ends;
   uint32_t rows = 0;
-  uint32_t groups = 0;
+  uint64_t end = 0;
   for (uint32_t list = 0; list < made->num_lists; list++) {
     ((uint32_t *)row_ends)[list] = rows += sizes[list];
-    ((uint32_t *)group_ends)[list] = groups += (uint32_t)sf_quantized_num_groups(sizes[list]);
+    ((uint64_t *)block_ends)[list] = end += sf_lists_block_size(made->header.dim, made->params->metric, sizes[list]);
   }
   free(sizes);
   return SF_OK;
@@ -224,16 +226,13 @@ static sf_code allocate_block(making *made, sf_error *error) {
 
 /* Rows list by list, ascending within each: from the last one on, each takes the last place that its list has left. */
 static sf_code sort_rows(making *made, sf_error *error) {
-  const void *row_ends = made->block + made->layout.row_ends;
-  void *numbers = made->block + made->layout.rows;
+  const void *row_ends = made->bytes + made->layout.row_ends;
   uint32_t *ends = sf_calloc(made->num_lists, sizeof(*ends));
   if (ends == NULL)
     return sf_fail_memory(error, "lists");
   memcpy(ends, row_ends, made->num_lists * sizeof(*ends));
   for (size_t i = made->num_rows; i-- > 0;) {
-    uint32_t place = --ends[made->list_of_row[i]];
-    made->by_list[place] = (uint32_t)i;
-    ((uint32_t *)numbers)[place] = made->rows[i];
+    made->by_list[--ends[made->list_of_row[i]]] = (uint32_t)i;
   }
   free(ends);
   return SF_OK;
@@ -245,32 +244,40 @@ typedef struct list_scratch {
   uint8_t *groups; /* 4-bit */
 } list_scratch;
 
+/* The same place among the bytes that are being made. */
+static void *writable(making *made, const void *place) {
+  return made->bytes + ((const uint8_t *)place - made->bytes);
+}
+
 static void quantize_list(making *made, const sf_lists *lists, uint32_t list, const list_scratch *scratch) {
-  sf_list_range range = sf_lists_range(lists, list);
+  sf_list of = sf_lists_at(lists, list);
+  const uint32_t *places = made->by_list + (lists->row_ends[list] - of.num_rows);
   uint32_t dim = lists->dim;
-  void *centres = made->block + made->layout.centres;
-  void *factors = made->block + made->layout.factors;
+  void *centres = made->bytes + made->layout.centres;
+  void *factors = made->bytes + made->layout.factors;
   float *centre = (float *)centres + (size_t)list * dim;
-  for (uint32_t i = 0; i < range.num_rows; i++)
-    memcpy(scratch->vectors + (size_t)i * dim, made->vectors[made->by_list[range.first_row + i]], dim * sizeof(float));
-  if (range.num_rows > 0)
-    sf_quantized_choose_centre(scratch->vectors, range.num_rows, dim, lists->metric, centre);
+  uint32_t *numbers = writable(made, of.rows);
+  for (uint32_t i = 0; i < of.num_rows; i++) {
+    numbers[i] = made->rows[places[i]];
+    memcpy(scratch->vectors + (size_t)i * dim, made->vectors[places[i]], dim * sizeof(float));
+  }
+  if (of.num_rows > 0)
+    sf_quantized_choose_centre(scratch->vectors, of.num_rows, dim, lists->metric, centre);
   else
     memcpy(centre, made->centroids + (size_t)list * dim, dim * sizeof(float));
   double norm = sqrt(sf_exact_squared_norm(centre, dim));
   bool is_scaled = sf_scoring_of_metric(lists->metric)->is_normalised && norm > SF_QUANTIZED_NORM_MIN;
   ((float *)factors)[list] = is_scaled ? (float)(1 / norm) : 1;
-  uint8_t *groups = made->block + made->layout.groups + (size_t)range.first_group * lists->group_size;
-  uint8_t *const both[SF_QUANTIZED_KINDS] = {[SF_QUANTIZED_2BIT] = groups, [SF_QUANTIZED_4BIT] = scratch->groups};
-  sf_quantized_make_groups(scratch->vectors, range.num_rows, dim, lists->metric, centre, both);
-  uint8_t *rows = made->block + made->layout.quantized_rows + (size_t)range.first_row * lists->row_size;
-  sf_quantized_rows_of_groups(scratch->groups, range.num_rows, dim, lists->metric, rows);
+  uint8_t *const both[SF_QUANTIZED_KINDS] = {
+      [SF_QUANTIZED_2BIT] = writable(made, of.groups), [SF_QUANTIZED_4BIT] = scratch->groups};
+  sf_quantized_make_groups(scratch->vectors, of.num_rows, dim, lists->metric, centre, both);
+  sf_quantized_rows_of_groups(scratch->groups, of.num_rows, dim, lists->metric, writable(made, of.quantized_rows));
 }
 
 static bool allocate_scratch(const sf_lists *lists, list_scratch *scratch) {
   uint32_t most = 0;
   for (uint32_t list = 0; list < lists->num_lists; list++) {
-    uint32_t rows = sf_lists_range(lists, list).num_rows;
+    uint32_t rows = sf_lists_num_rows(lists, list);
     most = rows > most ? rows : most;
   }
   uint64_t group_bytes = sf_quantized_group_size(SF_QUANTIZED_4BIT, lists->dim, lists->metric);
@@ -284,7 +291,7 @@ static void quantize_lists(void *context, uint32_t thread) {
   making *made = context;
   sf_lists lists;
   list_scratch scratch;
-  sf_lists_of_block(made->block, &made->header, &made->layout, &lists);
+  sf_lists_of_bytes(made->bytes, &made->header, &made->layout, &lists);
   if (!allocate_scratch(&lists, &scratch))
     atomic_store(&made->has_no_memory, true);
   while (!atomic_load(&made->has_no_memory) && !sf_cancellation_requested(made->cancellation)) {
@@ -301,14 +308,14 @@ static void quantize_lists(void *context, uint32_t thread) {
 static sf_code quantize_centres(making *made, sf_error *error) {
   uint32_t dim = made->params->dim;
   sf_metric metric = made->params->metric;
-  const void *centres = made->block + made->layout.centres;
-  void *centre = made->block + made->layout.centre_of_centres;
+  const void *centres = made->bytes + made->layout.centres;
+  void *centre = made->bytes + made->layout.centre_of_centres;
   uint64_t num_groups = sf_quantized_num_groups(made->num_lists);
   uint8_t *unused = sf_block_allocate((size_t)(num_groups * sf_quantized_group_size(SF_QUANTIZED_2BIT, dim, metric)));
   if (unused == NULL)
     return sf_fail_memory(error, "lists");
   uint8_t *const both[SF_QUANTIZED_KINDS] = {
-      [SF_QUANTIZED_2BIT] = unused, [SF_QUANTIZED_4BIT] = made->block + made->layout.centre_groups};
+      [SF_QUANTIZED_2BIT] = unused, [SF_QUANTIZED_4BIT] = made->bytes + made->layout.centre_groups};
   sf_quantized_choose_centre(centres, made->num_lists, dim, metric, centre);
   sf_quantized_make_groups(centres, made->num_lists, dim, metric, centre, both);
   free(unused);
@@ -322,22 +329,22 @@ static sf_code make(making *made, sf_error *error) {
   SF_TRY(train(made, error));
   SF_TRY(sf_build_threads_create(num_threads, &made->threads, error));
   SF_TRY(assign(made, error));
-  SF_TRY(allocate_block(made, error));
+  SF_TRY(allocate_bytes(made, error));
   SF_TRY(sort_rows(made, error));
   SF_TRY(run(made, quantize_lists, error));
   SF_TRY(quantize_centres(made, error));
-  sf_lists_seal(made->block, &made->header, &made->layout, &made->params->identity);
+  sf_lists_seal(made->bytes, &made->header, &made->layout, &made->params->identity);
   return SF_OK;
 }
 
-sf_code sf_lists_make(const sf_lists_params *params, const sf_cancellation *cancellation, void **block, size_t *length,
+sf_code sf_lists_make(const sf_lists_params *params, const sf_cancellation *cancellation, void **bytes, size_t *length,
                       sf_error *error) {
   making made = {.params = params, .cancellation = cancellation};
   sf_code code = make(&made, error);
   if (code == SF_OK) {
-    *block = made.block;
-    *length = made.layout.length;
-    made.block = NULL;
+    *bytes = made.bytes;
+    *length = (size_t)made.header.length;
+    made.bytes = NULL;
   }
   sf_build_threads_free(made.threads);
   sf_nearest_free(made.nearest);
@@ -346,6 +353,6 @@ sf_code sf_lists_make(const sf_lists_params *params, const sf_cancellation *canc
   free(made.centroids);
   free(made.list_of_row);
   free(made.by_list);
-  free(made.block);
+  free(made.bytes);
   return code;
 }

@@ -26,11 +26,11 @@ typedef struct sf_lists_params {
 } sf_lists_params;
 
 /*
- * Makes a block, for the caller to free(). The same for the same rows, parameters and kernels, whatever the number of threads.
- * Takes memory for the block, for a sample of at most 128 MiB, and some 24 bytes a row. Fails with
+ * Makes the bytes of lists, for the caller to free(). The same for the same rows, parameters and kernels, whatever the number of threads.
+ * Takes memory for them, for a sample of at most 128 MiB, and some 24 bytes a row. Fails with
  * SF_CONFIG_VALIDATION_ERROR where no row can be a result, or there are more than SF_LISTS_MAX_ROWS.
  */
-sf_code sf_lists_make(const sf_lists_params *params, const sf_cancellation *cancellation, void **block, size_t *length,
+sf_code sf_lists_make(const sf_lists_params *params, const sf_cancellation *cancellation, void **bytes, size_t *length,
                       sf_error *error);
 
 #endif

@@ -6,15 +6,17 @@
 #include "query/scan.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { LEAST_SAMPLED = 300, MOST_SAMPLED = 1000, RESULTS = SF_CALIBRATED_MAX_TOP_K };
 
 /* Rows times components that all exact searches together compare, where that allows more than the fewest. */
 static const double COMPARED = 4e10;
 
-static const double targets[SF_CALIBRATED_TARGETS] = {0.5,   0.6,  0.7,  0.8,  0.85, 0.9,
-                                                      0.925, 0.95, 0.97, 0.98, 0.99, 0.995};
-static const size_t top_ks[SF_CALIBRATED_TOP_KS] = {1, 10, RESULTS};
+static const uint32_t targets[] = {500, 600, 700, 800, 850, 900, 925, 950, 970, 980, 990, 995}; /* thousandths */
+static const uint32_t top_ks[] = {1, 10, RESULTS};
+
+enum { NUM_TARGETS = sizeof(targets) / sizeof(targets[0]), NUM_TOP_KS = sizeof(top_ks) / sizeof(top_ks[0]) };
 
 typedef struct found_row {
   double score;
@@ -29,12 +31,12 @@ typedef struct calibrating {
   uint64_t num_rows;
   size_t num_lists;
   size_t num_sampled;
-  uint32_t **list_of_row;                   /* of each shard, by its row numbers */
-  size_t *first_list;                       /* of each shard, counted over all */
-  sf_list_choice *choices;                  /* num_lists */
-  uint32_t *places;                         /* num_lists: where each list is in the order of a query */
-  uint64_t *found_at[SF_CALIBRATED_TOP_KS]; /* num_lists: results that lie in the list at each place */
-  uint64_t num_results[SF_CALIBRATED_TOP_KS];
+  uint32_t **list_of_row;         /* of each shard, by its row numbers */
+  size_t *first_list;             /* of each shard, counted over all */
+  sf_list_choice *choices;        /* num_lists */
+  uint32_t *places;               /* num_lists: where each list is in the order of a query */
+  uint64_t *found_at[NUM_TOP_KS]; /* num_lists: results that lie in the list at each place */
+  uint64_t num_results[NUM_TOP_KS];
   found_row *found; /* num_found of at most max_found */
   size_t num_found;
   size_t max_found;
@@ -43,9 +45,9 @@ typedef struct calibrating {
 
 static void map_rows(const sf_lists *lists, uint32_t *list_of_row) {
   for (uint32_t list = 0; list < lists->num_lists; list++) {
-    sf_list_range range = sf_lists_range(lists, list);
-    for (uint32_t i = range.first_row; i < range.first_row + range.num_rows; i++)
-      list_of_row[lists->rows[i]] = list;
+    sf_list of = sf_lists_at(lists, list);
+    for (uint32_t i = 0; i < of.num_rows; i++)
+      list_of_row[of.rows[i]] = list;
   }
 }
 
@@ -82,7 +84,7 @@ static sf_code begin(calibrating *state) {
   state->found = sf_calloc(state->max_found, sizeof(*state->found));
   state->scaled = sf_calloc(params->dim, sizeof(float));
   bool has_memory = state->choices != NULL && state->places != NULL && state->found != NULL && state->scaled != NULL;
-  for (size_t k = 0; k < SF_CALIBRATED_TOP_KS; k++) {
+  for (size_t k = 0; k < NUM_TOP_KS; k++) {
     state->found_at[k] = sf_calloc(state->num_lists, sizeof(uint64_t));
     has_memory = has_memory && state->found_at[k] != NULL;
   }
@@ -92,7 +94,7 @@ static sf_code begin(calibrating *state) {
 static void end(calibrating *state) {
   for (size_t i = 0; state->list_of_row != NULL && i < state->params->num_shards; i++)
     free(state->list_of_row[i]);
-  for (size_t k = 0; k < SF_CALIBRATED_TOP_KS; k++)
+  for (size_t k = 0; k < NUM_TOP_KS; k++)
     free(state->found_at[k]);
   free((void *)state->list_of_row);
   free(state->first_list);
@@ -107,7 +109,7 @@ static found_row row_at(const calibrating *state, uint64_t place) {
   uint32_t shard = 0;
   for (; state->params->lists[shard] == NULL || place >= state->params->lists[shard]->num_rows; shard++)
     place -= state->params->lists[shard] == NULL ? 0 : state->params->lists[shard]->num_rows;
-  return (found_row){.shard = shard, .row = state->params->lists[shard]->rows[place]};
+  return (found_row){.shard = shard, .row = sf_lists_row_at(state->params->lists[shard], place)};
 }
 
 static const float *vector_of(const calibrating *state, const found_row *row) {
@@ -181,7 +183,7 @@ static sf_code sample_row(calibrating *state, const found_row *own) {
   for (size_t i = 0; i < state->num_found && i < RESULTS; i++) {
     const found_row *found = &state->found[i];
     size_t list = state->first_list[found->shard] + state->list_of_row[found->shard][found->row];
-    for (size_t k = 0; k < SF_CALIBRATED_TOP_KS; k++)
+    for (size_t k = 0; k < NUM_TOP_KS; k++)
       if (i < top_ks[k]) {
         state->found_at[k][state->places[list]]++;
         state->num_results[k]++;
@@ -211,9 +213,13 @@ static sf_code calibrate(calibrating *state, sf_list_calibration *calibration) {
     found_row own = row_at(state, sf_random_below(&random, state->num_rows));
     SF_TRY(sample_row(state, &own));
   }
-  for (size_t k = 0; k < SF_CALIBRATED_TOP_KS; k++)
-    for (size_t target = 0; target < SF_CALIBRATED_TARGETS; target++)
-      calibration->counts[k][target] = count_for(state, k, targets[target]);
+  calibration->num_top_ks = NUM_TOP_KS;
+  calibration->num_targets = NUM_TARGETS;
+  memcpy(calibration->top_ks, top_ks, sizeof(top_ks));
+  memcpy(calibration->targets, targets, sizeof(targets));
+  for (size_t k = 0; k < NUM_TOP_KS; k++)
+    for (size_t target = 0; target < NUM_TARGETS; target++)
+      calibration->counts[k][target] = count_for(state, k, targets[target] / 1000.0);
   return SF_OK;
 }
 
@@ -227,17 +233,17 @@ sf_code sf_list_calibrate(const sf_calibration_params *params, const sf_cancella
 }
 
 size_t sf_list_calibration_count(const sf_list_calibration *calibration, double recall, size_t top_k) {
-  size_t target = 0;
-  size_t k = 0;
-  while (target < SF_CALIBRATED_TARGETS && targets[target] < recall)
+  uint32_t target = 0;
+  uint32_t k = 0;
+  while (target < calibration->num_targets && calibration->targets[target] / 1000.0 < recall)
     target++;
-  while (k < SF_CALIBRATED_TOP_KS && top_ks[k] < top_k)
+  while (k < calibration->num_top_ks && calibration->top_ks[k] < top_k)
     k++;
-  if (target == SF_CALIBRATED_TARGETS || k == SF_CALIBRATED_TOP_KS)
+  if (target == calibration->num_targets || k == calibration->num_top_ks)
     return 0;
   /* Between two numbers of results, what the harder one needs. */
   uint32_t count = calibration->counts[k][target];
-  uint32_t of_fewer = top_ks[k] == top_k ? count : calibration->counts[k - 1][target];
+  uint32_t of_fewer = k == 0 || calibration->top_ks[k] == top_k ? count : calibration->counts[k - 1][target];
   if (count == 0 || of_fewer == 0)
     return 0;
   return count > of_fewer ? count : of_fewer;

@@ -12,15 +12,10 @@
 
 #include "formats/shard.h"
 #include "lists/lists.h"
-
-enum { SF_CALIBRATED_TARGETS = 12, SF_CALIBRATED_TOP_KS = 3 };
+#include "snapshot/manifest_lists.h"
 
 /* The most results that lists are used for. */
 #define SF_CALIBRATED_MAX_TOP_K 100
-
-typedef struct sf_list_calibration {
-  uint32_t counts[SF_CALIBRATED_TOP_KS][SF_CALIBRATED_TARGETS]; /* 0: an exact search reads less */
-} sf_list_calibration;
 
 /* All shards of a snapshot. Those without rows have neither a shard nor lists. */
 typedef struct sf_calibration_params {

@@ -136,10 +136,10 @@ static void begin_list(list_search *search, const sf_list_choice *choice) {
     scale_errors(search, &search->quantized.comparisons[kind]);
 }
 
-static void compare_groups(const list_search *search, const sf_quantized_comparison *comparison, size_t first_group,
-                           size_t num_rows, float threshold, uint16_t *masks, float *bounds) {
+static void compare_groups(const list_search *search, const sf_quantized_comparison *comparison, const sf_list *list,
+                           size_t first, size_t num_rows, float threshold, uint16_t *masks, float *bounds) {
   const sf_lists *lists = search->scan->lists;
-  const sf_quantized_groups groups = {.first = lists->groups + first_group * lists->group_size,
+  const sf_quantized_groups groups = {.first = list->groups + first / SF_QUANTIZED_GROUP_ROWS * lists->group_size,
                                       .count = (size_t)sf_quantized_num_groups(num_rows),
                                       .dim = lists->dim,
                                       .has_squared_norms = search->is_of_differences};
@@ -147,13 +147,14 @@ static void compare_groups(const list_search *search, const sf_quantized_compari
   search->request->account.num_2bit += groups.count * SF_QUANTIZED_GROUP_ROWS;
 }
 
-/* The places of rows that 2-bit vectors leave, of `num_rows` from place `first` on; their 4-bit vectors are on the way. */
-static size_t find_by_2bit(const list_search *search, size_t first, size_t first_group, size_t num_rows,
+/* The places in a list of rows that 2-bit vectors leave, of `num_rows` from place `first` on, which begins a group; their 4-bit
+ * vectors are on the way. */
+static size_t find_by_2bit(const list_search *search, const sf_list *list, size_t first, size_t num_rows,
                            uint32_t *places) {
-  const sf_lists *lists = search->scan->lists;
+  size_t row_size = search->scan->lists->row_size;
   uint16_t masks[GROUPS];
   size_t num_found = 0;
-  compare_groups(search, &search->quantized.comparisons[SF_QUANTIZED_2BIT], first_group, num_rows,
+  compare_groups(search, &search->quantized.comparisons[SF_QUANTIZED_2BIT], list, first, num_rows,
                  search->distance_threshold, masks, NULL);
   for (size_t begin = 0; begin < num_rows; begin += SF_QUANTIZED_GROUP_ROWS) {
     unsigned mask = masks[begin / SF_QUANTIZED_GROUP_ROWS];
@@ -161,48 +162,47 @@ static size_t find_by_2bit(const list_search *search, size_t first, size_t first
       mask &= (1U << (num_rows - begin)) - 1;
     for (; mask != 0; mask &= mask - 1) {
       size_t place = first + begin + (size_t)__builtin_ctz(mask);
-      if (!sf_row_filter_has(search->request->filter, lists->rows[place]))
+      if (!sf_row_filter_has(search->request->filter, list->rows[place]))
         continue;
-      for (size_t i = 0; i < lists->row_size; i += LINE_BYTES)
-        __builtin_prefetch(lists->quantized_rows + place * lists->row_size + i, 0, 1);
+      for (size_t i = 0; i < row_size; i += LINE_BYTES)
+        __builtin_prefetch(list->quantized_rows + place * row_size + i, 0, 1);
       places[num_found++] = (uint32_t)place;
     }
   }
   return num_found;
 }
 
-static sf_code scan_rows(list_search *search, size_t first, size_t first_group, size_t num_rows) {
-  const sf_lists *lists = search->scan->lists;
+static sf_code scan_rows(list_search *search, const sf_list *list, size_t first, size_t num_rows) {
+  size_t row_size = search->scan->lists->row_size;
   uint32_t places[ROWS];
-  size_t num_found = find_by_2bit(search, first, first_group, num_rows, places);
+  size_t num_found = find_by_2bit(search, list, first, num_rows, places);
   search->request->account.num_4bit += num_found;
   for (size_t i = 0; i < num_found; i++) {
     float bound = sf_quantized_row_bound(search->query->kernels, &search->by_row,
                                          &search->quantized.comparisons[SF_QUANTIZED_4BIT],
-                                         lists->quantized_rows + places[i] * lists->row_size);
+                                         list->quantized_rows + places[i] * row_size);
     if (!(bound > search->distance_threshold))
-      SF_TRY(score_later(search, lists->rows[places[i]]));
+      SF_TRY(score_later(search, list->rows[places[i]]));
   }
   return SF_OK;
 }
 
-static sf_code score_rows(list_search *search, size_t first, size_t num_rows) {
-  for (size_t i = first; i < first + num_rows; i++)
-    if (sf_row_filter_has(search->request->filter, search->scan->lists->rows[i]))
-      SF_TRY(score_later(search, search->scan->lists->rows[i]));
+static sf_code score_rows(list_search *search, const sf_list *list) {
+  for (size_t i = 0; i < list->num_rows; i++)
+    if (sf_row_filter_has(search->request->filter, list->rows[i]))
+      SF_TRY(score_later(search, list->rows[i]));
   return SF_OK;
 }
 
 static sf_code scan_list(list_search *search, const sf_list_choice *choice) {
-  sf_list_range range = sf_lists_range(search->scan->lists, choice->list);
+  sf_list list = sf_lists_at(search->scan->lists, choice->list);
   begin_list(search, choice);
-  search->request->account.num_planned += range.num_rows;
+  search->request->account.num_planned += list.num_rows;
   if (!search->is_quantized)
-    return score_rows(search, range.first_row, range.num_rows);
-  for (size_t begin = 0; begin < range.num_rows; begin += ROWS) {
-    size_t left = range.num_rows - begin;
-    SF_TRY(scan_rows(search, range.first_row + begin, range.first_group + begin / SF_QUANTIZED_GROUP_ROWS,
-                     left < ROWS ? left : ROWS));
+    return score_rows(search, &list);
+  for (size_t begin = 0; begin < list.num_rows; begin += ROWS) {
+    size_t left = list.num_rows - begin;
+    SF_TRY(scan_rows(search, &list, begin, left < ROWS ? left : ROWS));
   }
   return SF_OK;
 }
@@ -211,8 +211,8 @@ static sf_code scan_list(list_search *search, const sf_list_choice *choice) {
 
 /* The best of a list's rows by estimates. */
 static void sample_list(list_search *search, const sf_list_choice *choice, size_t most, sf_candidates *sample) {
-  sf_list_range range = sf_lists_range(search->scan->lists, choice->list);
-  size_t num_rows = range.num_rows < ROWS ? range.num_rows : ROWS;
+  sf_list list = sf_lists_at(search->scan->lists, choice->list);
+  size_t num_rows = list.num_rows < ROWS ? list.num_rows : ROWS;
   uint16_t masks[GROUPS];
   float estimates[ROWS];
   begin_list(search, choice);
@@ -220,9 +220,9 @@ static void sample_list(list_search *search, const sf_list_choice *choice, size_
     return;
   sf_quantized_comparison estimate = search->quantized.comparisons[SF_QUANTIZED_2BIT];
   estimate.norm = estimate.slack = 0;
-  compare_groups(search, &estimate, range.first_group, num_rows, FLT_MAX, masks, estimates);
+  compare_groups(search, &estimate, &list, 0, num_rows, FLT_MAX, masks, estimates);
   for (size_t i = 0; i < num_rows; i++) {
-    uint32_t row = search->scan->lists->rows[range.first_row + i];
+    uint32_t row = list.rows[i];
     if (!(estimates[i] <= FLT_MAX) || !sf_row_filter_has(search->request->filter, row))
       continue;
     if (sample->count == sample->capacity)
@@ -242,7 +242,7 @@ static sf_code sample_threshold(list_search *search) {
   SF_TRY(sf_candidates_init(&sample, most, SAMPLED_FOR_ONE * most, search->request->error));
   for (size_t num_rows = 0; num_rows < SAMPLED_FOR_ONE * most && num_lists < search->scan->num_choices; num_lists++) {
     sample_list(search, &search->scan->choices[num_lists], most, &sample);
-    num_rows += sf_lists_range(search->scan->lists, search->scan->choices[num_lists].list).num_rows;
+    num_rows += sf_lists_num_rows(search->scan->lists, search->scan->choices[num_lists].list);
   }
   if (sample.count > most)
     sf_candidates_drop_above(&sample, sf_candidates_kth_distance(&sample, most));
@@ -302,7 +302,7 @@ static sf_code scan_lists(list_search *search) {
 void sf_list_scan_run(const sf_list_scan *scan, sf_scan_request *request) {
   size_t num_rows = 0;
   for (size_t i = 0; i < scan->num_choices; i++)
-    num_rows += sf_lists_range(scan->lists, scan->choices[i].list).num_rows;
+    num_rows += sf_lists_num_rows(scan->lists, scan->choices[i].list);
   request->account = (sf_scan_account){0};
   sf_collector_begin(request->collector, num_rows);
   list_search search = {.scan = scan,

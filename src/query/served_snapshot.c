@@ -449,3 +449,11 @@ sf_executor *sf_served_snapshot_executor(const sf_served_snapshot *served) {
 const sf_log *sf_served_snapshot_log(const sf_served_snapshot *served) {
   return served->params.log;
 }
+
+const sf_event_listener *sf_served_snapshot_events(const sf_served_snapshot *served) {
+  return served->params.events;
+}
+
+sf_storage *sf_served_snapshot_storage(const sf_served_snapshot *served) {
+  return served->params.storage;
+}

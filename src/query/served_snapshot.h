@@ -85,5 +85,7 @@ const sf_cancellation *sf_served_snapshot_indexing(const sf_served_snapshot *ser
 sf_snapshot_lists *sf_served_snapshot_lists(const sf_served_snapshot *served);
 sf_executor *sf_served_snapshot_executor(const sf_served_snapshot *served);
 const sf_log *sf_served_snapshot_log(const sf_served_snapshot *served);
+const sf_event_listener *sf_served_snapshot_events(const sf_served_snapshot *served);
+sf_storage *sf_served_snapshot_storage(const sf_served_snapshot *served);
 
 #endif

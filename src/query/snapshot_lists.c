@@ -3,6 +3,7 @@
 #include "cache/cached_block.h"
 #include "lists/make_lists.h"
 #include "query/list_calibration.h"
+#include "query/stored_lists.h"
 
 #include <stdatomic.h>
 
@@ -75,27 +76,7 @@ typedef struct lists_file {
 
 static bool read_block(void *context, const void *bytes, size_t length) {
   const lists_file *file = context;
-  return sf_lists_read(bytes, length, &file->identity, file->lists);
-}
-
-static bool has_row(const sf_shard *shard, uint64_t row) {
-  size_t first = 0;
-  for (size_t count = shard->num_segments; count > 1;) { /* the last segment that begins at the row or before */
-    size_t half = count / 2;
-    bool is_behind = shard->segments[first + half].first_row <= row;
-    first += is_behind ? half : 0;
-    count = is_behind ? count - half : half;
-  }
-  const sf_vector_segment *segment = &shard->segments[first];
-  return row >= segment->first_row && row - segment->first_row < segment->num_rows;
-}
-
-/* Whether the shard has a vector for each row of the lists. */
-static bool fits(const sf_lists *lists, const sf_shard *shard, sf_metric metric) {
-  bool fitting = lists->dim == shard->dim && lists->metric == metric && shard->num_segments > 0;
-  for (uint64_t i = 0; fitting && i < lists->num_rows; i++)
-    fitting = has_row(shard, lists->rows[i]);
-  return fitting;
+  return sf_lists_read(bytes, length, &file->identity, file->lists, NULL) == SF_OK;
 }
 
 static sf_code make_block(const sf_shard *shard, const sf_lists_identity *identity, sf_metric metric,
@@ -110,9 +91,10 @@ static sf_code make_block(const sf_shard *shard, const sf_lists_identity *identi
   return sf_lists_make(&params, cancellation, block, length, error);
 }
 
-static sf_code open_block(const sf_shard *shard, const sf_cache_place *place, sf_metric metric,
-                          const sf_cancellation *cancellation, sf_cached_block *block, sf_lists *lists,
-                          sf_error *error) {
+/* From the local cache, or made and kept there. */
+static sf_code open_made(const sf_shard *shard, const sf_cache_place *place, sf_metric metric,
+                         const sf_cancellation *cancellation, sf_cached_block *block, sf_lists *lists,
+                         sf_error *error) {
   lists_file file = {
       .identity = {.db_url = place->db_url, .checkpoint_id = place->checkpoint_id, .content = shard->content},
       .lists = lists};
@@ -120,22 +102,58 @@ static sf_code open_block(const sf_shard *shard, const sf_cache_place *place, sf
   void *made;
   size_t length;
   SF_TRY(sf_cached_block_map(&kept, block, error));
-  if (block->bytes != NULL && fits(lists, shard, metric))
+  if (block->bytes != NULL && sf_lists_check_shard(lists, shard, metric, NULL) == SF_OK)
     return SF_OK;
   sf_cached_block_free(block);
   SF_TRY(make_block(shard, &file.identity, metric, cancellation, &made, &length, error));
   return sf_cached_block_keep(&kept, made, length, cancellation, block, error);
 }
 
+/* Once for each shard: what is told of a shard's lists that can't be used. */
+static void report_shard(const opening *run, uint32_t db_id, sf_code code, const sf_error *error, uint64_t started) {
+  if (code == SF_CANCELLED_ERROR)
+    return;
+  if (code != SF_OK)
+    sf_log_message(sf_served_snapshot_log(run->served), SF_LOG_WARNING, "%s", error->message);
+  sf_event_emit(sf_served_snapshot_events(run->served),
+                (sf_event){.type = SF_EVENT_LISTS_LOAD,
+                           .code = code,
+                           .message = code == SF_OK ? NULL : error->message,
+                           .duration_ms = (double)(sf_monotonic_nanoseconds() - started) / 1e6,
+                           .shard_id = db_id,
+                           .num_rows = code == SF_OK ? run->lists->opened[db_id].num_rows : 0});
+}
+
+/* Those that the manifest names. */
+static sf_code open_stored(const opening *run, uint32_t db_id, const sf_cache_place *place, sf_error *error) {
+  sf_snapshot_lists *lists = run->lists;
+  const sf_manifest *manifest = &sf_served_snapshot_metadata(run->served)->manifest;
+  if (manifest->lists.shards[db_id].ref == NULL)
+    return sf_fail(error, SF_DB_ADAPTER_ERROR, "shard %u (%s): expected lists in the manifest, found none",
+                   (unsigned)db_id, place->db_url);
+  const sf_stored_lists_params params = {
+      .storage = sf_served_snapshot_storage(run->served), .manifest = manifest, .db_id = db_id};
+  SF_TRY(sf_stored_lists_open(&params, place, sf_served_snapshot_indexing(run->served), &lists->blocks[db_id],
+                              &lists->opened[db_id], error));
+  sf_code code = sf_lists_check_shard(&lists->opened[db_id], run->shards[db_id], manifest->metric, error);
+  if (code != SF_OK)
+    sf_error_prefix(error, "lists of shard %u (%s)", (unsigned)db_id, manifest->lists.shards[db_id].ref);
+  return code;
+}
+
 static sf_code open_shard(const opening *run, uint32_t db_id, sf_error *error) {
   sf_snapshot_lists *lists = run->lists;
-  sf_metric metric = sf_served_snapshot_metadata(run->served)->manifest.metric;
+  const sf_manifest *manifest = &sf_served_snapshot_metadata(run->served)->manifest;
+  uint64_t started = sf_monotonic_nanoseconds();
   char *folder;
   sf_cache_place place;
   SF_TRY(sf_served_snapshot_place(run->served, db_id, &folder, &place, error));
-  sf_code code = open_block(run->shards[db_id], &place, metric, sf_served_snapshot_indexing(run->served),
-                            &lists->blocks[db_id], &lists->opened[db_id], error);
+  sf_code code = manifest->lists.shards != NULL
+                     ? open_stored(run, db_id, &place, error)
+                     : open_made(run->shards[db_id], &place, manifest->metric, sf_served_snapshot_indexing(run->served),
+                                 &lists->blocks[db_id], &lists->opened[db_id], error);
   free(folder);
+  report_shard(run, db_id, code, error, started);
   if (code != SF_OK)
     return code;
   lists->of_shards[db_id] = &lists->opened[db_id];
@@ -143,19 +161,39 @@ static sf_code open_shard(const opening *run, uint32_t db_id, sf_error *error) {
   return SF_OK;
 }
 
+static sf_code calibrate(const opening *run, sf_error *error) {
+  sf_snapshot_lists *lists = run->lists;
+  const sf_manifest *manifest = &sf_served_snapshot_metadata(run->served)->manifest;
+  if (manifest->lists.shards != NULL) {
+    lists->calibration = manifest->lists.calibration;
+    return SF_OK;
+  }
+  const sf_calibration_params params = {.shards = run->shards,
+                                        .lists = lists->of_shards,
+                                        .num_shards = lists->num_dbs,
+                                        .dim = manifest->dim,
+                                        .seed = SEED};
+  return sf_list_calibrate(&params, sf_served_snapshot_indexing(run->served), &lists->calibration, error);
+}
+
+/* What an opening that failed has left. */
+static void forget(sf_snapshot_lists *lists) {
+  lists->num_lists = 0;
+  for (uint32_t i = 0; i < lists->num_dbs; i++) {
+    sf_cached_block_free(&lists->blocks[i]);
+    lists->of_shards[i] = NULL;
+  }
+}
+
 static sf_code open_all(const opening *run, sf_error *error) {
   sf_snapshot_lists *lists = run->lists;
+  forget(lists);
   for (uint32_t i = 0; i < lists->num_dbs; i++)
     if (run->shards[i] != NULL && run->shards[i]->num_rows > 0)
       SF_TRY(open_shard(run, i, error));
   if (lists->num_lists == 0)
     return sf_fail(error, SF_CONFIG_VALIDATION_ERROR, "lists: expected rows, found none");
-  const sf_calibration_params params = {.shards = run->shards,
-                                        .lists = lists->of_shards,
-                                        .num_shards = lists->num_dbs,
-                                        .dim = sf_served_snapshot_metadata(run->served)->manifest.dim,
-                                        .seed = SEED};
-  return sf_list_calibrate(&params, sf_served_snapshot_indexing(run->served), &lists->calibration, error);
+  return calibrate(run, error);
 }
 
 /* Gives back what the opening holds. */
@@ -181,7 +219,7 @@ static void run_opening(sf_task *task) {
                    (double)(sf_monotonic_nanoseconds() - started) / 1e6);
   else if (code != SF_CANCELLED_ERROR)
     sf_log_message(log, SF_LOG_WARNING, "no lists, so that every search is exact: %s", error.message);
-  end_opening(run, code == SF_OK ? OPEN : FAILED);
+  end_opening(run, code == SF_OK ? OPEN : sf_code_retryable(code) ? NOT_OPEN : FAILED);
 }
 
 /* Whether all shards with rows are loaded, and now acquired. */

@@ -309,5 +309,6 @@ void sf_manifest_free(sf_manifest *manifest) {
   for (size_t i = 0; i < SF_NUM_STRATEGIES; i++)
     free(manifest->artifact_refs[i]);
   sf_routing_config_free(&manifest->routing);
+  sf_manifest_lists_free(&manifest->lists, manifest->num_dbs);
   *manifest = (sf_manifest){0};
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "routing/strategy.h"
+#include "snapshot/manifest_lists.h"
 
 #define SF_MANIFEST_FORMAT_VERSION 4
 #define SF_MANIFEST_MAX_BYTES ((size_t)1 << 30)
@@ -31,6 +32,7 @@ typedef struct sf_manifest {
   bool has_integer_ids; /* `id_type` is "int": ids are integers, also where the shards store them as text */
   char *artifact_refs[SF_NUM_STRATEGIES]; /* to the artifact of each strategy that has one; NULL: none */
   sf_routing_config routing;
+  sf_manifest_lists lists; /* beside the shards */
 } sf_manifest;
 
 /* Parses a manifest's bytes. What is malformed is SF_MANIFEST_PARSE_ERROR; messages begin with `what`. The bytes are

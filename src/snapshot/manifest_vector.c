@@ -105,6 +105,7 @@ static sf_code read_vector(const json_t *vector, sf_json_text text, const char *
   SF_TRY(read_backend(vector, what, &manifest->shard_format, error));
   SF_TRY(read_strategy(vector, what, manifest, error));
   SF_TRY(read_artifact_refs(vector, what, manifest, error));
+  SF_TRY(sf_manifest_lists_parse(sf_json_member(vector, "lists"), manifest->num_dbs, what, &manifest->lists, error));
   manifest->has_vectors = true;
   const sf_routing_strategy *strategy = sf_routing_strategy_of(manifest->routing.strategy);
   const sf_routing_members members = {.object = vector, .text = text, .what = what, .num_dbs = manifest->num_dbs};

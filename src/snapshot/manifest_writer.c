@@ -1,5 +1,6 @@
 #include "snapshot/manifest_writer.h"
 
+#include "base/json_text.h"
 #include "base/json_writer.h"
 #include "base/sqlite.h"
 #include "base/sqlite_fork.h"
@@ -157,18 +158,118 @@ static sf_code write_tables(sqlite3 *database, const sf_manifest_facts *facts, s
   return code;
 }
 
+static sf_code append_image(sqlite3 *database, sf_buffer *bytes, sf_error *error) {
+  sqlite3_int64 size = 0;
+  unsigned char *image = sqlite3_serialize(database, "main", &size, 0);
+  bool done = image != NULL && sf_buffer_append(bytes, image, (size_t)size);
+  sqlite3_free(image);
+  return done ? SF_OK : sf_fail_memory(error, what);
+}
+
 sf_code sf_manifest_write(const sf_manifest_facts *facts, sf_buffer *bytes, sf_error *error) {
   sqlite3 *database = NULL;
   int status = sf_sqlite_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, &database);
   sf_code code = status == SQLITE_OK ? write_tables(database, facts, error) : fail(database, status, error);
-  if (code == SF_OK) {
-    sqlite3_int64 size = 0;
-    unsigned char *image = sqlite3_serialize(database, "main", &size, 0);
-    if (image == NULL || !sf_buffer_append(bytes, image, (size_t)size))
-      code = sf_fail_memory(error, what);
-    sqlite3_free(image);
-  }
+  if (code == SF_OK)
+    code = append_image(database, bytes, error);
   sqlite3_close(database);
+  return code;
+}
+
+/* ----------------------------------------------------------------------------------------- The same, with other lists */
+
+/* `custom`, which parsing has accepted, with another member at the end of its member "vector": of members with the same name
+ * the last one counts. */
+static sf_code add_lists(const char *custom, const char *json, sf_buffer *text, sf_error *error) {
+  sf_json_text vector;
+  if (!sf_json_find_member(custom, strlen(custom), "vector", &vector) || vector.length < 2)
+    return sf_fail(error, SF_MANIFEST_PARSE_ERROR, "%s: expected vector metadata in custom, found none", what);
+  size_t before = (size_t)(vector.data - custom) + vector.length - 1; /* the brace that ends the member */
+  bool done = sf_buffer_append(text, custom, before) && sf_buffer_append_format(text, ", \"lists\": %s", json) &&
+              sf_buffer_append(text, custom + before, strlen(custom) - before + 1);
+  return done ? SF_OK : sf_fail_memory(error, what);
+}
+
+/* The rows of a query go into a table. Those of build_meta with another `created_at` and with lists. */
+typedef struct row_copy {
+  const char *query;
+  const char *insert;
+  const char *json; /* NULL: every column is copied */
+  const char *created_at;
+} row_copy;
+
+static sf_code copy_row(const row_copy *copy, sqlite3_stmt *from, sqlite3 *target, sqlite3_stmt *to, sf_error *error) {
+  enum { CREATED_AT = 1, CUSTOM = 10 };
+  sf_buffer custom = {0};
+  int status = SQLITE_OK;
+  sf_code code = SF_OK;
+  for (int i = 0; i < sqlite3_column_count(from) && status == SQLITE_OK; i++)
+    status = sqlite3_bind_value(to, i + 1, sqlite3_column_value(from, i));
+  if (status != SQLITE_OK)
+    return fail(target, status, error);
+  if (copy->json != NULL) {
+    const char *text;
+    size_t length;
+    SF_TRY(sf_sqlite_text(from, CUSTOM, what, &text, &length, error));
+    code = add_lists(text, copy->json, &custom, error);
+    if (code == SF_OK) {
+      bind_text(to, CREATED_AT + 1, copy->created_at);
+      bind_text(to, CUSTOM + 1, (const char *)custom.data);
+    }
+  }
+  if (code == SF_OK)
+    code = step(target, to, error);
+  sqlite3_clear_bindings(to);
+  sf_buffer_free(&custom);
+  return code;
+}
+
+static sf_code copy_rows(const row_copy *copy, sqlite3 *source, sqlite3 *target, sf_error *error) {
+  sqlite3_stmt *from = NULL;
+  sqlite3_stmt *to = NULL;
+  sf_code code = sf_sqlite_prepare(source, copy->query, what, SF_MANIFEST_PARSE_ERROR, &from, error);
+  if (code == SF_OK)
+    code = sf_sqlite_prepare(target, copy->insert, what, SF_ERROR, &to, error);
+  for (int status; code == SF_OK && (status = sqlite3_step(from)) != SQLITE_DONE;)
+    code = status == SQLITE_ROW ? copy_row(copy, from, target, to, error)
+                                : sf_sqlite_fail(source, status, what, "can't read it", SF_MANIFEST_PARSE_ERROR, error);
+  sqlite3_finalize(from);
+  sqlite3_finalize(to);
+  return code;
+}
+
+static sf_code copy_tables(sqlite3 *source, sqlite3 *target, const char *json, const char *created_at,
+                           sf_error *error) {
+  const row_copy build_meta = {
+      .query = "SELECT run_id, created_at, num_dbs, s3_prefix, key_col, sharding, db_path_template, shard_prefix, "
+               "format_version, key_encoding, custom FROM build_meta NOT INDEXED",
+      .insert = "INSERT INTO build_meta VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+      .json = json,
+      .created_at = created_at};
+  const row_copy shards = {.query = "SELECT db_id, db_url, attempt, row_count, db_bytes, min_key, max_key, "
+                                    "checkpoint_id, writer_info FROM shards NOT INDEXED",
+                           .insert = "INSERT INTO shards VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
+  SF_TRY(sf_sqlite_require_table(source, "build_meta", what, SF_MANIFEST_PARSE_ERROR, error));
+  SF_TRY(sf_sqlite_require_table(source, "shards", what, SF_MANIFEST_PARSE_ERROR, error));
+  SF_TRY(run(target, schema, error));
+  SF_TRY(run(target, "BEGIN", error));
+  SF_TRY(copy_rows(&build_meta, source, target, error));
+  SF_TRY(copy_rows(&shards, source, target, error));
+  return run(target, "COMMIT", error);
+}
+
+sf_code sf_manifest_with_lists(const void *bytes, size_t length, const char *json, const char *created_at,
+                               sf_buffer *manifest, sf_error *error) {
+  sqlite3 *source = NULL;
+  sqlite3 *target = NULL;
+  SF_TRY(sf_sqlite_open_bytes(bytes, length, what, SF_MANIFEST_PARSE_ERROR, &source, error));
+  int status = sf_sqlite_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, &target);
+  sf_code code =
+      status == SQLITE_OK ? copy_tables(source, target, json, created_at, error) : fail(target, status, error);
+  if (code == SF_OK)
+    code = append_image(target, manifest, error);
+  sqlite3_close(source);
+  sqlite3_close(target);
   return code;
 }
 

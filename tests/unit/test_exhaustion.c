@@ -378,7 +378,7 @@ static void make_and_search_lists(const reader_fixture *fixture) {
   expect_code(code);
   if (code != SF_OK)
     return;
-  assert_true(sf_lists_read(block, length, &identity, &lists));
+  assert_int_equal(sf_lists_read(block, length, &identity, &lists, NULL), SF_OK);
   search_lists(&segment, DIM, &lists);
   free(block);
 }

@@ -44,7 +44,7 @@ static void make_shard(world *made, size_t shard, sf_score_convention convention
                                   .identity = identity,
                                   .num_threads = 2};
   assert_int_equal(sf_lists_make(&params, NULL, &made->blocks[shard], &length, &error), SF_OK);
-  assert_true(sf_lists_read(made->blocks[shard], length, &identity, &made->lists[shard]));
+  assert_int_equal(sf_lists_read(made->blocks[shard], length, &identity, &made->lists[shard], NULL), SF_OK);
   made->of_lists[shard] = &made->lists[shard];
 }
 
@@ -194,9 +194,14 @@ static void rows_without_structure_need_most_lists(void **state) {
 
 static void more_recall_needs_no_fewer_lists(void **state) {
   (void)state;
-  sf_list_calibration calibration = {{{0}}};
-  for (uint32_t k = 0; k < SF_CALIBRATED_TOP_KS; k++)
-    for (uint32_t i = 0; i < SF_CALIBRATED_TARGETS; i++)
+  sf_list_calibration calibration = {
+      .num_top_ks = 3,
+      .num_targets = 12,
+      .top_ks = {1, 10, 100},
+      .targets = {500, 600, 700, 800, 850, 900, 925, 950, 970, 980, 990, 995},
+  };
+  for (uint32_t k = 0; k < calibration.num_top_ks; k++)
+    for (uint32_t i = 0; i < calibration.num_targets; i++)
       calibration.counts[k][i] = 10 * (i + 1) + k;
   assert_int_equal(sf_list_calibration_count(&calibration, 0.0001, 1), 10);
   assert_int_equal(sf_list_calibration_count(&calibration, 0.5, 1), 10);
@@ -211,6 +216,8 @@ static void more_recall_needs_no_fewer_lists(void **state) {
   calibration.counts[0][7] = 500;
   assert_int_equal(sf_list_calibration_count(&calibration, 0.95, 2), 500);
   assert_int_equal(sf_list_calibration_count(&calibration, 0.95, 10), 81);
+  calibration.top_ks[0] = 5; /* what a manifest may say: fewer results need no more than these */
+  assert_int_equal(sf_list_calibration_count(&calibration, 0.95, 2), 500);
 }
 
 static void a_cancelled_calibration_ends(void **state) {

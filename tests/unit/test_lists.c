@@ -33,7 +33,7 @@ static made_lists make(const sf_vector_segment *segments, size_t num_segments, u
   if (sf_lists_make(&params, NULL, &block, &made.length, &error) != SF_OK)
     fail_msg("%s", error.message);
   made.block = block;
-  assert_true(sf_lists_read(made.block, made.length, &identity, &made.lists));
+  assert_int_equal(sf_lists_read(made.block, made.length, &identity, &made.lists, NULL), SF_OK);
   return made;
 }
 
@@ -78,7 +78,7 @@ static void every_row_that_can_be_a_result_is_in_one_list(void **state) {
     uint8_t *seen = calloc(problem.num_rows, 1);
     size_t num_rows = 0;
     for (size_t place = 0; place < made.lists.num_rows; place++)
-      seen[made.lists.rows[place] - problem.segment.first_row]++;
+      seen[sf_lists_row_at(&made.lists, place) - problem.segment.first_row]++;
     for (size_t row = 0; row < problem.num_rows; row++) {
       assert_int_equal(seen[row], is_row_of(&problem, problem.segment.first_row + row));
       num_rows += seen[row];
@@ -144,11 +144,13 @@ static void every_changed_byte_is_noticed(void **state) {
   made_lists made = make_small();
   sf_lists lists;
   for (size_t i = 0; i < made.length; i++) {
+    sf_error error;
     made.block[i] ^= (uint8_t)(1U << (i % 8));
-    assert_false(sf_lists_read(made.block, made.length, &identity, &lists));
+    assert_int_equal(sf_lists_read(made.block, made.length, &identity, &lists, &error), SF_DB_ADAPTER_ERROR);
+    assert_non_null(strstr(error.message, "expected "));
     made.block[i] ^= (uint8_t)(1U << (i % 8));
   }
-  assert_true(sf_lists_read(made.block, made.length, &identity, &lists));
+  assert_int_equal(sf_lists_read(made.block, made.length, &identity, &lists, NULL), SF_OK);
   free(made.block);
 }
 
@@ -159,7 +161,7 @@ static void every_missing_byte_is_noticed(void **state) {
   for (size_t length = 0; length < made.length; length++) {
     uint8_t *cut = sf_block_allocate(length);
     memcpy(cut, made.block, length);
-    assert_false(sf_lists_read(cut, length, &identity, &lists));
+    assert_int_equal(sf_lists_read(cut, length, &identity, &lists, NULL), SF_DB_ADAPTER_ERROR);
     free(cut);
   }
   free(made.block);
@@ -174,47 +176,95 @@ static void lists_of_another_shard_are_not_read(void **state) {
                                       {.db_url = "s3://b/p", .content = 17},
                                       {.db_url = "s3://b/p", .checkpoint_id = "c", .content = 18}};
   for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-    assert_false(sf_lists_read(made.block, made.length, &others[i], &lists));
+    assert_int_equal(sf_lists_read(made.block, made.length, &others[i], &lists, NULL), SF_DB_ADAPTER_ERROR);
   free(made.block);
 }
 
-/* Whether a block is read once its checksums are right again. */
-static bool is_read_when_sealed(const made_lists *made) {
+/* The head alone plans a search: it is read without the blocks, and says where each of them is. */
+static void the_head_is_read_without_the_blocks(void **state) {
+  (void)state;
+  made_lists made = make_small();
+  sf_lists head;
+  size_t head_length = sf_lists_head_length(made.block, SF_LISTS_HEADER_SIZE);
+  uint8_t *copy = sf_block_allocate(head_length);
+  memcpy(copy, made.block, head_length);
+  assert_in_range(head_length, SF_LISTS_HEADER_SIZE + 1, made.length - 1);
+  assert_int_equal(sf_lists_read_head(copy, head_length, made.length, &identity, &head, NULL), SF_OK);
+  assert_int_equal(head.num_lists, made.lists.num_lists);
+  assert_int_equal(head_length + head.block_ends[head.num_lists - 1], made.length);
+  for (uint32_t list = 0; list < head.num_lists; list++) {
+    uint64_t begin = list == 0 ? 0 : head.block_ends[list - 1];
+    assert_true(head.checksums[list] ==
+                XXH3_64bits(made.block + head_length + begin, (size_t)(head.block_ends[list] - begin)));
+  }
+  assert_int_equal(sf_lists_read_head(copy, head_length - 1, made.length, &identity, &head, NULL), SF_DB_ADAPTER_ERROR);
+  assert_int_equal(sf_lists_read_head(copy, head_length, made.length - 1, &identity, &head, NULL), SF_DB_ADAPTER_ERROR);
+  free(copy);
+  free(made.block);
+}
+
+/* Whether lists are read once the checksums of their header and head are right again. */
+static bool is_read_when_sealed(const made_lists *made, size_t head_length) {
   sf_lists_header header;
-  sf_lists_layout layout = {.length = made->length};
   sf_lists lists;
   memcpy(&header, made->block, sizeof(header));
-  sf_lists_seal(made->block, &header, &layout, &identity);
-  return sf_lists_read(made->block, made->length, &identity, &lists);
+  header.head_checksum = XXH3_64bits(made->block + sizeof(header), head_length - sizeof(header));
+  header.header_checksum = 0;
+  header.header_checksum = XXH3_64bits(&header, sizeof(header));
+  memcpy(made->block, &header, sizeof(header));
+  return sf_lists_read(made->block, made->length, &identity, &lists, NULL) == SF_OK;
+}
+
+static uint8_t *place_in(const made_lists *made, const void *array) {
+  return made->block + ((const uint8_t *)array - made->block);
 }
 
 /* Numbers that would lead outside of the block, though its checksums are right. */
 static void numbers_that_contradict_each_other_are_refused(void **state) {
   (void)state;
   made_lists made = make_small();
-  const size_t header_numbers[] = {offsetof(sf_lists_header, dim),        offsetof(sf_lists_header, metric),
-                                   offsetof(sf_lists_header, num_lists),  offsetof(sf_lists_header, num_rows),
-                                   offsetof(sf_lists_header, num_groups), offsetof(sf_lists_header, row_span)};
-  assert_true(is_read_when_sealed(&made));
+  size_t head_length = sf_lists_head_length(made.block, made.length);
+  const size_t header_numbers[] = {offsetof(sf_lists_header, dim),       offsetof(sf_lists_header, metric),
+                                   offsetof(sf_lists_header, num_lists), offsetof(sf_lists_header, num_rows),
+                                   offsetof(sf_lists_header, length),    offsetof(sf_lists_header, row_span)};
+  assert_true(is_read_when_sealed(&made, head_length));
   for (size_t i = 0; i < sizeof(header_numbers) / sizeof(header_numbers[0]); i++) {
     uint32_t number;
     uint32_t wrong[] = {0, UINT32_MAX};
     memcpy(&number, made.block + header_numbers[i], sizeof(number));
     for (size_t j = 0; j < 2; j++) {
       memcpy(made.block + header_numbers[i], &wrong[j], sizeof(number));
-      assert_false(is_read_when_sealed(&made));
+      assert_false(is_read_when_sealed(&made, head_length));
     }
     memcpy(made.block + header_numbers[i], &number, sizeof(number));
   }
-  const uint32_t *const arrays[] = {made.lists.row_ends, made.lists.group_ends, made.lists.rows};
-  for (size_t i = 0; i < 3; i++) {
-    uint32_t *number = (uint32_t *)(void *)(made.block + ((const uint8_t *)(const void *)(arrays[i] + 3) - made.block));
-    uint32_t right = *number;
-    *number = UINT32_MAX;
-    assert_false(is_read_when_sealed(&made));
-    *number = right;
+  uint8_t *const ends[] = {place_in(&made, made.lists.row_ends + 3), place_in(&made, made.lists.block_ends + 3)};
+  for (size_t i = 0; i < 2; i++) {
+    ends[i][3] ^= 0x80;
+    assert_false(is_read_when_sealed(&made, head_length));
+    ends[i][3] ^= 0x80;
   }
-  assert_true(is_read_when_sealed(&made));
+  assert_true(is_read_when_sealed(&made, head_length));
+  free(made.block);
+}
+
+/* The block's own checksum is right, too. */
+static void rows_that_a_shard_cannot_have_are_refused(void **state) {
+  (void)state;
+  made_lists made = make_small();
+  size_t head_length = sf_lists_head_length(made.block, made.length);
+  sf_list first = sf_lists_at(&made.lists, 0);
+  assert_in_range(first.num_rows, 2, 90);
+  const uint32_t wrong[] = {90, UINT32_MAX, first.rows[0]};
+  uint8_t *row = place_in(&made, first.rows + 1);
+  uint32_t right = first.rows[1];
+  for (size_t i = 0; i <= sizeof(wrong) / sizeof(wrong[0]); i++) {
+    bool is_right = i == sizeof(wrong) / sizeof(wrong[0]);
+    memcpy(row, is_right ? &right : &wrong[i], sizeof(right));
+    uint64_t checksum = XXH3_64bits(made.lists.blocks, (size_t)made.lists.block_ends[0]);
+    memcpy(place_in(&made, made.lists.checksums), &checksum, sizeof(checksum));
+    assert_int_equal(is_read_when_sealed(&made, head_length), is_right);
+  }
   free(made.block);
 }
 
@@ -470,7 +520,9 @@ int main(void) {
       cmocka_unit_test(every_changed_byte_is_noticed),
       cmocka_unit_test(every_missing_byte_is_noticed),
       cmocka_unit_test(lists_of_another_shard_are_not_read),
+      cmocka_unit_test(the_head_is_read_without_the_blocks),
       cmocka_unit_test(numbers_that_contradict_each_other_are_refused),
+      cmocka_unit_test(rows_that_a_shard_cannot_have_are_refused),
       cmocka_unit_test(the_nearest_lists_of_all_shards_are_chosen),
       cmocka_unit_test(all_lists_are_chosen_where_more_are_wanted),
       cmocka_unit_test(all_lists_with_whole_errors_are_the_exact_search),

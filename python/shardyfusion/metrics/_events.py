@@ -35,6 +35,9 @@ class MetricEvent(StrEnum):
     """A shard was loaded, or failed to load: `shard_id`, `num_vectors`, `num_not_finite`, `error`, `message`."""
     FALLBACK = "fallback"
     """A manifest is malformed, and older ones are tried: `manifest_ref`, `error`, `message`."""
+    LISTS_LOAD = "lists_load"
+    """A shard's lists were opened, or refused, so that searches with a recall are exact: `shard_id`, `num_vectors`, `error`,
+    `message`."""
     VECTOR_READER_INITIALIZED = "vector.reader.initialized"
     """A reader opened its first snapshot: `s3_prefix`, `num_shards`. No `duration_ms`, here and below."""
     VECTOR_READER_REFRESHED = "vector.reader.refreshed"
