@@ -9,16 +9,16 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-from uuid import uuid4
 
 import numpy
 
 from shardyfusion import _core
+from shardyfusion._adapter_shard import AdapterShard, shard_url
 from shardyfusion._json import dump_context
 from shardyfusion._paths import path_option
 from shardyfusion._text import describe
@@ -54,20 +54,6 @@ class Row:
     routing_context: Any = None
 
 
-@dataclass(slots=True)
-class _Shard:
-    """A shard that is being written, and the rows that its adapter does not have yet."""
-
-    db_url: str
-    adapter: Any
-    ids: list[Any] = field(default_factory=list[Any])
-    vectors: list[Any] = field(default_factory=list[Any])
-    payloads: list[Any] = field(default_factory=list[Any])
-    row_count: int = 0
-    checkpoint_id: str | None = None
-    db_bytes: int = 0
-
-
 def root_url(root: str | os.PathLike[str]) -> str:
     """Returns the URL that references to a root's objects begin with."""
     path = path_option("s3_prefix", root).rstrip("/")
@@ -91,7 +77,7 @@ class CustomWrite:
         self._acquire = acquire
         self._tell = tell
         self._root = root_url(config.s3_prefix)
-        self._shards: dict[int, _Shard] = {}
+        self._shards: dict[int, AdapterShard] = {}
         self._ids: set[int | str] = set()
         self._num_rows = 0
         self._training_seconds = 0.0
@@ -154,13 +140,8 @@ class CustomWrite:
             shard = self._shards.get(shard_id)
             if shard is None:
                 shard = self._shards[shard_id] = self._open(shard_id, stack)
-            shard.ids.append(row.id)
-            shard.vectors.append(row.vector)
-            shard.payloads.append(row.payload)
-            shard.row_count += 1
+            shard.add(row.id, row.vector, row.payload)
             self._num_rows += 1
-            if len(shard.ids) >= self._config.batch_size:
-                self._flush(shard)
 
     def _assign(self, router: _core.RowRouter, batch: list[Row]) -> list[int]:
         match self._config.sharding.strategy:
@@ -173,111 +154,110 @@ class CustomWrite:
 
     # ----------------------------------------------------------------------------------------------------------- Shards
 
-    def _open(self, shard_id: int, stack: ExitStack) -> _Shard:
-        output = self._config.output
-        name = output.db_path_template.format(db_id=shard_id)
-        url = f"{self._root}/{output.shard_prefix}/run_id={self._run_id}/{name}/attempt=00"
-        local_dir = Path(path_option("output.local_root", output.local_root)) / f"shard_{shard_id:05d}"
-        adapter = self._config.adapter_factory(db_url=url, local_dir=local_dir, index_config=self._config.index_config)
-        if hasattr(adapter, "__enter__"):
-            adapter = stack.enter_context(adapter)
-        else:
-            stack.callback(adapter.close)
-        return _Shard(url, adapter)
-
-    def _flush(self, shard: _Shard) -> None:
-        """Gives the adapter the rows that wait."""
-        if not shard.ids:
-            return
-        self._acquire()
-        is_plain = all(isinstance(each, int) and -(2**63) <= each < 2**63 for each in shard.ids)
-        ids = numpy.array(shard.ids, dtype=numpy.int64 if is_plain else object)
-        payloads: list[dict[str, Any]] | None = None
-        if any(payload is not None for payload in shard.payloads):
-            payloads = [{} if payload is None else payload for payload in shard.payloads]
-        shard.adapter.add_batch(ids, numpy.stack(shard.vectors), payloads)
-        shard.ids, shard.vectors, shard.payloads = [], [], []
+    def _open(self, shard_id: int, stack: ExitStack) -> AdapterShard:
+        config, output = self._config, self._config.output
+        url = shard_url(self._root, output.shard_prefix, self._run_id, output.db_path_template, shard_id)
+        local_root = Path(path_option("output.local_root", output.local_root))
+        shard = AdapterShard(
+            config.adapter_factory, shard_id, url, local_root, config.index_config, config.batch_size, self._acquire
+        )
+        return stack.enter_context(shard)
 
     def _finish(self) -> None:
         for shard_id in sorted(self._shards):
             shard = self._shards[shard_id]
-            self._flush(shard)
-            shard.adapter.flush()
-            shard.adapter.seal()
-            shard.checkpoint_id = uuid4().hex
-            shard.db_bytes = int(shard.adapter.db_bytes())
+            shard.finish()
             self._tell(shard_id, shard.row_count)
 
     def _describe(self) -> list[RequiredShardMeta]:
-        return [
-            RequiredShardMeta(
-                db_id=shard_id,
-                db_url=shard.db_url,
-                attempt=0,
-                row_count=shard.row_count,
-                db_bytes=shard.db_bytes,
-                checkpoint_id=shard.checkpoint_id,
-            )
-            for shard_id, shard in sorted(self._shards.items())
-        ]
+        return [shard.describe() for _, shard in sorted(self._shards.items())]
 
     # ------------------------------------------------------------------------------------------------------- Publishing
 
     def _publish(self, router: _core.RowRouter, store: ManifestStore | None) -> str:
-        from shardyfusion.vector.writer import manifest_store_of
-
         config = self._config
-        build = RequiredBuildMeta(
-            self._run_id,
-            datetime.now(timezone.utc),
-            router.num_dbs,
-            self._root,
-            "_vector_id",
-            ManifestShardingSpec(),
-            config.output.db_path_template,
-            config.output.shard_prefix,
-            key_encoding=KeyEncoding.RAW,
-        )
-        custom = dict(config.manifest.custom_manifest_fields) | {"vector": self._vector_fields(router)}
-        publisher = manifest_store_of(config) if store is None else store
-        return publisher.publish(run_id=self._run_id, required_build=build, shards=self._describe(), custom=custom)
-
-    def _vector_fields(self, router: _core.RowRouter) -> dict[str, Any]:
-        index, sharding = self._config.index_config, self._config.sharding
-        fields: dict[str, Any] = {
-            "dim": index.dim,
-            "metric": str(index.metric),
-            "index_type": index.index_type,
-            "quantization": index.quantization,
-            "total_vectors": self._num_rows,
-            "sharding_strategy": str(sharding.strategy),
-            "num_probes": sharding.num_probes,
-        }
+        vectors = router.vectors()
+        centroids_ref = hyperplanes_ref = None
+        if vectors is not None:
+            name = "centroids" if config.sharding.strategy == VectorShardingStrategy.CLUSTER else "hyperplanes"
+            ref = store_array(config, self._run_id, name, vectors)
+            centroids_ref, hyperplanes_ref = (ref, None) if name == "centroids" else (None, ref)
+        fields = vector_fields(config, self._num_rows, centroids_ref, hyperplanes_ref)
         if self._ids and all(isinstance(each, int) for each in self._ids):
             fields["id_type"] = "int"
-        vectors = router.vectors()
-        if vectors is not None:
-            is_cluster = sharding.strategy == VectorShardingStrategy.CLUSTER
-            name = "centroids" if is_cluster else "hyperplanes"
-            fields[f"{name}_ref"] = self._store_array(name, vectors)
-            if not is_cluster:
-                fields["num_hash_bits"] = sharding.num_hash_bits
-        if sharding.strategy == VectorShardingStrategy.CEL:
-            fields["cel_expr"] = sharding.cel_expr
-            fields["cel_columns"] = dict(sharding.cel_columns or {})
-            if sharding.routing_values is not None:
-                fields["routing_values"] = json.loads(self._options["routing_values"])
-        return fields
+        return publish_manifest(config, self._run_id, router.num_dbs, self._describe(), fields, store)
 
-    def _store_array(self, name: str, vectors: bytes) -> str:
-        config = self._config
-        array = numpy.frombuffer(vectors, dtype=numpy.float32).reshape(-1, config.index_config.dim)
-        file = io.BytesIO()
-        numpy.save(file, array)
-        ref = f"{self._root}/vector_meta/run_id={self._run_id}/{name}.npy"
-        storage = backend_of(config.s3_prefix, config.credential_provider, config.s3_connection_options)
-        storage.put(ref, file.getvalue(), "application/octet-stream")
-        return ref
+
+def publish_manifest(
+    config: VectorShardedWriteConfig,
+    run_id: str,
+    num_dbs: int,
+    shards: list[RequiredShardMeta],
+    fields: dict[str, Any],
+    store: ManifestStore | None = None,
+) -> str:
+    """Publishes a manifest of vectors, which `fields` describe; returns its reference."""
+    from shardyfusion.vector.writer import manifest_store_of
+
+    build = RequiredBuildMeta(
+        run_id,
+        datetime.now(timezone.utc),
+        num_dbs,
+        root_url(config.s3_prefix),
+        "_vector_id",
+        ManifestShardingSpec(),
+        config.output.db_path_template,
+        config.output.shard_prefix,
+        key_encoding=KeyEncoding.RAW,
+    )
+    custom = dict(config.manifest.custom_manifest_fields) | {"vector": fields}
+    publisher = manifest_store_of(config) if store is None else store
+    return publisher.publish(run_id=run_id, required_build=build, shards=shards, custom=custom)
+
+
+def vector_fields(
+    config: VectorShardedWriteConfig, total_vectors: int, centroids_ref: str | None, hyperplanes_ref: str | None
+) -> dict[str, Any]:
+    """Returns what a manifest says of vectors."""
+    from shardyfusion.vector.writer import routing_values_text
+
+    index, sharding = config.index_config, config.sharding
+    fields: dict[str, Any] = {
+        "dim": index.dim,
+        "metric": str(index.metric),
+        "index_type": index.index_type,
+        "quantization": index.quantization,
+        "total_vectors": total_vectors,
+        "sharding_strategy": str(sharding.strategy),
+        "num_probes": sharding.num_probes,
+    }
+    if centroids_ref is not None:
+        fields["centroids_ref"] = centroids_ref
+    if hyperplanes_ref is not None:
+        fields |= {"hyperplanes_ref": hyperplanes_ref, "num_hash_bits": sharding.num_hash_bits}
+    if sharding.strategy == VectorShardingStrategy.CEL:
+        fields["cel_expr"] = sharding.cel_expr
+        fields["cel_columns"] = dict(sharding.cel_columns or {})
+        values = routing_values_text(sharding.routing_values)
+        if values is not None:
+            fields["routing_values"] = json.loads(values)
+    return fields
+
+
+def store_array(config: VectorShardedWriteConfig, run_id: str, name: str, vectors: bytes) -> str:
+    """Stores a routing artifact; returns its reference."""
+    array = numpy.frombuffer(vectors, dtype=numpy.float32).reshape(-1, config.index_config.dim)
+    storage = backend_of(config.s3_prefix, config.credential_provider, config.s3_connection_options)
+    return put_array(storage, root_url(config.s3_prefix), run_id, name, array)
+
+
+def put_array(storage: Any, root: str, run_id: str, name: str, array: Any) -> str:
+    """Stores an array as `numpy.save` writes it; returns its reference. `root` is a URL."""
+    file = io.BytesIO()
+    numpy.save(file, array)
+    ref = f"{root}/vector_meta/run_id={run_id}/{name}.npy"
+    storage.put(ref, file.getvalue(), "application/octet-stream")
+    return ref
 
 
 # ----------------------------------------------------------------------------------------------------------------- Values

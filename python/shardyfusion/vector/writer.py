@@ -71,7 +71,8 @@ class BuildProgress:
     bytes_done: int
 
 
-def _routing_values(values: Iterable[int | str | bytes] | None) -> str | None:
+def routing_values_text(values: Iterable[int | str | bytes] | None) -> str | None:
+    """Returns values of a routing expression as JSON."""
     if values is None:
         return None
     try:
@@ -139,7 +140,7 @@ def core_build_options(
         "hyperplanes": sharding.hyperplanes if is_lsh else None,
         "cel_expr": sharding.cel_expr if is_cel else None,
         "cel_columns": _mapping("sharding.cel_columns", sharding.cel_columns) if is_cel else None,
-        "routing_values": _routing_values(sharding.routing_values) if is_cel else None,
+        "routing_values": routing_values_text(sharding.routing_values) if is_cel else None,
         "seed": sharding.seed,
         "max_memory_bytes": options.max_memory_bytes or 0,
         "num_threads": options.num_threads,

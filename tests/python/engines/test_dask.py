@@ -5,6 +5,7 @@ import os
 import dask
 import pytest
 from engine_cases import EngineCases
+from helper_cases import HelperCases
 from rows import check_answers, columns, config, table
 from search_cases import SearchCases, collected, queries
 
@@ -14,6 +15,7 @@ from distributed import Client, LocalCluster  # noqa: E402
 from shardyfusion.search.dask import search  # noqa: E402
 from shardyfusion.writer.dask import write_sharded  # noqa: E402
 from shardyfusion.writer.dask._engine import DaskEngine  # noqa: E402
+from shardyfusion.writer.dask.sharding import add_vector_db_id_column  # noqa: E402
 
 
 class Dask:
@@ -71,3 +73,20 @@ class TestDaskSearch(SearchCases):
         given = {"s3_prefix": str(root), "local_root": str(tmp_path / "c"), "vector_col": "vec", "top_k": 1}
         numbers = sorted(search(frame, **given).compute()["query"])
         assert numbers == sorted((part << 33) + row for part in range(3) for row in range(80))
+
+
+class Assigned:
+    add = staticmethod(add_vector_db_id_column)
+
+    @staticmethod
+    def rows(frame):
+        return frame.compute().to_dict("records")
+
+
+@pytest.fixture
+def assigned():
+    return Assigned
+
+
+class TestDaskHelpers(HelperCases):
+    pass

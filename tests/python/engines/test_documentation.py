@@ -18,7 +18,7 @@ with _Reader(s3_prefix=ROOT, local_root=CACHE) as _reader:
 
 def test_the_code_of_the_page_runs(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names = f"ROOT = {str(tmp_path / 'root')!r}\nCACHE = {str(tmp_path / 'cache')!r}\n"
     last = "assert sorted(row['rank'] for row in found.take_all()) == sorted([1, 2, 3] * 100)\nprint('all of it ran')\n"
     program = names + "".join(block + CHECK for block in blocks) + last

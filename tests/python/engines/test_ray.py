@@ -5,6 +5,7 @@ import os
 import pyarrow as pa
 import pytest
 from engine_cases import EngineCases
+from helper_cases import HelperCases
 from rows import DIM, check_answers, columns, config, table, vectors_of
 from search_cases import SearchCases, collected, queries
 from shardyfusion.errors import ConfigValidationError
@@ -15,6 +16,7 @@ import ray.data  # noqa: E402
 from shardyfusion.search.ray import search  # noqa: E402
 from shardyfusion.writer.ray import write_sharded, write_vector_sharded  # noqa: E402
 from shardyfusion.writer.ray._engine import RayEngine  # noqa: E402
+from shardyfusion.writer.ray.sharding import add_vector_db_id_column  # noqa: E402
 
 
 class Ray:
@@ -74,3 +76,20 @@ class TestRaySearch(SearchCases):
         write_sharded(searching.frame(table(100)), config(root, "lsh"), columns("lsh"))
         with pytest.raises(ConfigValidationError, match="query_col"):
             search(searching.frame(queries()[1]), s3_prefix=str(root), local_root=str(tmp_path / "c"), vector_col="vec")
+
+
+class Assigned:
+    add = staticmethod(add_vector_db_id_column)
+
+    @staticmethod
+    def rows(frame):
+        return frame.take_all()
+
+
+@pytest.fixture
+def assigned():
+    return Assigned
+
+
+class TestRayHelpers(HelperCases):
+    pass

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from engine_cases import EngineCases
+from helper_cases import HelperCases
 from rows import check_answers, columns, config, table
 from search_cases import SearchCases, collected, queries
 
@@ -14,6 +15,7 @@ from pyspark.sql import SparkSession  # noqa: E402
 from shardyfusion.search.spark import search  # noqa: E402
 from shardyfusion.writer.spark import write_sharded  # noqa: E402
 from shardyfusion.writer.spark._engine import SparkEngine  # noqa: E402
+from shardyfusion.writer.spark.sharding import add_vector_db_id_column  # noqa: E402
 
 
 class Spark:
@@ -104,3 +106,20 @@ class TestSparkSearch(SearchCases):
         given = {"s3_prefix": str(root), "local_root": str(tmp_path / "c"), "vector_col": "vec", "top_k": 1}
         numbers = [row["query"] for row in search(searching.frame(queries()[1]).coalesce(1), **given).collect()]
         assert sorted(numbers) == list(range(240))
+
+
+class Assigned:
+    add = staticmethod(add_vector_db_id_column)
+
+    @staticmethod
+    def rows(frame):
+        return [row.asDict() for row in frame.collect()]
+
+
+@pytest.fixture
+def assigned():
+    return Assigned
+
+
+class TestSparkHelpers(HelperCases):
+    pass
