@@ -99,6 +99,10 @@ typedef struct sf_build_options {
   bool leave_unpublished;
   /* Bytes of a database page in sqlite-vec shards, a power of 2 from 4096 to 65536; 0: 4096, or 16384 for large vectors. */
   uint32_t page_size;
+  /* Writes `shard.sidecar` beside each `shard.db`: its interior pages and chains of overflow pages, for readers that fetch ranges of the
+   * database. In an object store it is bound to the database's ETag; in a directory to nothing, and careful readers decline it. This
+   * library's readers need none. With another backend than sqlite-vec, it is refused. */
+  bool emit_sidecar;
 } sf_build_options;
 
 #define SF_BUILD_OPTIONS_INIT SF_INITIALIZER(sf_build_options)
@@ -173,7 +177,7 @@ typedef struct sf_built_shard {
   uint32_t db_id;
   const char *db_url; /* NULL: the shard has no rows */
   uint64_t num_rows;
-  uint64_t num_bytes;
+  uint64_t num_bytes; /* without its sidecar */
   uint32_t attempt;
   const char *checkpoint_id; /* names the shard's content; NULL: the shard has no rows */
 } sf_built_shard;

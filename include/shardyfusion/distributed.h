@@ -73,6 +73,7 @@ typedef struct sf_shard_task {
   uint32_t db_id;
   uint32_t attempt;        /* of this call alone: a random number will do */
   const char *staging_dir; /* for shards to upload; NULL: $TMPDIR or /tmp */
+  bool emit_sidecar;       /* as in sf_build_options */
 } sf_shard_task;
 
 #define SF_SHARD_TASK_INIT SF_INITIALIZER(sf_shard_task)

@@ -90,9 +90,10 @@ static int read_numbers(PyObject *given, sf_build_options *options) {
                                       "role",
                                       "allow_no_rows",
                                       "leave_unpublished",
-                                      "page_size"};
+                                      "page_size",
+                                      "emit_sidecar"};
   enum { METRIC, STRATEGY, DIM, NUM_DBS, NUM_PROBES, ROWS, ITERATIONS, HASH_BITS, SEED, MEMORY, THREADS };
-  enum { ROLE = THREADS + 1, NO_ROWS, LEAVE, PAGE, COUNT };
+  enum { ROLE = THREADS + 1, NO_ROWS, LEAVE, PAGE, SIDECAR, COUNT };
   unsigned long long numbers[COUNT] = {0};
   for (size_t i = 0; i < COUNT; i++) {
     if (read_number(given, names[i], &numbers[i]) < 0)
@@ -113,6 +114,7 @@ static int read_numbers(PyObject *given, sf_build_options *options) {
   options->allow_no_rows = numbers[NO_ROWS] != 0;
   options->leave_unpublished = numbers[LEAVE] != 0;
   options->page_size = (uint32_t)numbers[PAGE];
+  options->emit_sidecar = numbers[SIDECAR] != 0;
   return 0;
 }
 

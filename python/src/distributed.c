@@ -175,6 +175,7 @@ static int read_task(PyObject *module, PyObject *sink, PyObject *given, task_arg
   const sf_py_state *state = PyModule_GetState(module);
   sf_shard_task *task = &arguments->task;
   uint32_t metric = 0;
+  uint32_t emit_sidecar = 0;
   *arguments = (task_arguments){.task = SF_SHARD_TASK_INIT, .s3 = SF_S3_OPTIONS_INIT, .sink = sink};
   if (Py_TYPE(sink) != state->sink_type) {
     PyErr_SetString(PyExc_TypeError, "expected a sink");
@@ -184,9 +185,11 @@ static int read_task(PyObject *module, PyObject *sink, PyObject *given, task_arg
       read_text(state, given, "backend", &task->backend) < 0 ||
       read_text(state, given, "staging_dir", &task->staging_dir) < 0 || read_number(given, "dim", &task->dim) < 0 ||
       read_number(given, "metric", &metric) < 0 || read_number(given, "db_id", &task->db_id) < 0 ||
-      read_number(given, "attempt", &task->attempt) < 0 || read_pieces(given, arguments) < 0)
+      read_number(given, "attempt", &task->attempt) < 0 || read_number(given, "emit_sidecar", &emit_sidecar) < 0 ||
+      read_pieces(given, arguments) < 0)
     return -1;
   task->metric = (sf_metric)metric;
+  task->emit_sidecar = emit_sidecar != 0;
   PyObject *s3 = PyDict_GetItemString(given, "s3");
   if (s3 == NULL || s3 == Py_None)
     return 0;

@@ -97,6 +97,8 @@ static const option_spec option_table[] = {
      AT(build.metric), 0, 0},
     {"backend", "lance|sqlite|sqlite-vec", "the format of the shards (default: lance)", SF_CLI_TAKES_BUILD,
      OPTION_CHOICE, AT(build.backend), 0, 0},
+    {"sidecar", NULL, "for sqlite-vec: write shard.sidecar beside each shard, for readers of ranges",
+     SF_CLI_TAKES_BUILD, OPTION_FLAG, AT(build.sidecar), 0, 0},
     {"strategy", "cluster|lsh|explicit|cel", "what determines the shard of a row (default: cluster)",
      SF_CLI_TAKES_BUILD, OPTION_CHOICE, AT(build.strategy), 0, 0},
     {"num-dbs", "N", "number of shards", SF_CLI_TAKES_BUILD, OPTION_INTEGER, AT(build.num_dbs), 1, 1000000},

@@ -75,6 +75,7 @@ typedef struct sf_cli_build_arguments {
   const char *s3_prefix;
   const char *run_id;
   const char *staging_dir;
+  bool sidecar;
 } sf_cli_build_arguments;
 
 /* Texts are borrowed from argv. */

@@ -128,6 +128,7 @@ static sf_build_options take_options(const sf_cli_session *session) {
   options.log_user_data = session->options.log_user_data;
   options.executor = session->executor;
   options.keep_integer_ids = true;
+  options.emit_sidecar = build->sidecar;
   return options;
 }
 

@@ -22,6 +22,17 @@ sf_code sf_shard_writer_find(const char *name, const sf_shard_writer_format **fo
   return *format != NULL ? SF_OK : fail_unknown(name, error);
 }
 
+sf_code sf_shard_writer_check_sidecar(const sf_shard_writer_format *format, sf_error *error) {
+  if (format->sidecar != NULL)
+    return SF_OK;
+  const char *found = "another";
+  for (size_t i = 0; i < SF_NUM_FORMATS; i++)
+    if (sf_formats[i]->writer == format)
+      found = sf_formats[i]->name;
+  return sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
+                 "emit_sidecar: expected backend sqlite-vec, whose shards have one, found %s", found);
+}
+
 sf_code sf_shard_writer_create(const char *format_name, const sf_shard_writer_options *options,
                                sf_shard_writer **writer, sf_error *error) {
   const sf_shard_writer_format *format;

@@ -31,6 +31,16 @@ typedef struct sf_shard_writer_options {
 
 typedef struct sf_shard_writer sf_shard_writer;
 
+/* A file beside a finished shard, for readers that fetch ranges of its main file. */
+typedef struct sf_shard_sidecar {
+  const char *of; /* the main file */
+  const char *name;
+  /* Writes it into the shard's folder, whole and on disk. `tag` names the version of the main file's object; "": it has none.
+   * *written is false where a shard can have none. What fails may leave a file. */
+  sf_code (*write)(const char *directory, const char *tag, const sf_cancellation *cancellation, bool *written,
+                   sf_error *error);
+} sf_shard_sidecar;
+
 typedef struct sf_shard_writer_format {
   bool has_string_ids_only; /* integers become their decimals: 1 and "1" are one id */
   /* Whether it can hold such vectors (`dim` 0: not known yet); else SF_CONFIG_VALIDATION_ERROR. */
@@ -41,6 +51,7 @@ typedef struct sf_shard_writer_format {
   sf_code (*finish)(sf_shard_writer *writer, sf_error *error);
   /* Frees. A writer that has not finished leaves files in the folder, which the caller removes. */
   void (*free)(sf_shard_writer *writer);
+  const sf_shard_sidecar *sidecar; /* NULL: its shards have none */
 } sf_shard_writer_format;
 
 /* The first member of every writer. */
@@ -50,6 +61,8 @@ struct sf_shard_writer {
 
 /* Fails with SF_CONFIG_VALIDATION_ERROR where no format of that name can be written. */
 sf_code sf_shard_writer_find(const char *format_name, const sf_shard_writer_format **format, sf_error *error);
+/* Fails with SF_CONFIG_VALIDATION_ERROR where shards of the format have no sidecar. */
+sf_code sf_shard_writer_check_sidecar(const sf_shard_writer_format *format, sf_error *error);
 sf_code sf_shard_writer_create(const char *format_name, const sf_shard_writer_options *options,
                                sf_shard_writer **writer, sf_error *error);
 sf_code sf_shard_writer_add(sf_shard_writer *writer, const sf_shard_row *rows, size_t count, sf_error *error);

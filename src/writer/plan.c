@@ -58,6 +58,7 @@ static sf_code take_numbers(const sf_build_options *options, sf_build_plan *plan
   plan->seed = options->seed;
   plan->keeps_integer_ids = options->keep_integer_ids;
   plan->page_size = options->page_size;
+  plan->emits_sidecar = options->emit_sidecar;
   plan->training_rows = options->training_rows;
   plan->training_iterations =
       options->training_iterations != 0 ? options->training_iterations : DEFAULT_TRAINING_ITERATIONS;
@@ -72,6 +73,8 @@ static sf_code make_plan(const sf_build_options *options, sf_build_plan *plan, s
   SF_TRY(take_numbers(options, plan, error));
   SF_TRY(sf_shard_writer_find(options->backend != NULL ? options->backend : DEFAULT_BACKEND, &plan->format, error));
   SF_TRY(plan->format->check(plan->metric, plan->dim, error));
+  if (plan->emits_sidecar)
+    SF_TRY(sf_shard_writer_check_sidecar(plan->format, error));
   return sf_build_plan_strategy(options, plan, error);
 }
 

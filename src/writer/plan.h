@@ -20,6 +20,7 @@ typedef struct sf_build_plan {
   uint32_t num_threads;
   bool keeps_integer_ids;
   uint32_t page_size; /* of sqlite-vec; 0: by the dimension */
+  bool emits_sidecar;
 } sf_build_plan;
 
 /* A copy of the caller's options with the defaults where an older header knew no member. */

@@ -99,6 +99,7 @@ static sf_code open_worker(shard_writing *of, sf_error *error) {
   const sf_shard_task *task = of->task;
   sf_worker_params params = {.metric = task->metric,
                              .dim = task->dim,
+                             .emits_sidecar = task->emit_sidecar,
                              .db_id = task->db_id,
                              .attempt = task->attempt,
                              .storage = of->storage,
@@ -106,6 +107,8 @@ static sf_code open_worker(shard_writing *of, sf_error *error) {
                              .directory = of->directory};
   SF_TRY(sf_shard_writer_find(task->backend != NULL ? task->backend : "lance", &params.format, error));
   SF_TRY(params.format->check(task->metric, task->dim, error));
+  if (task->emit_sidecar)
+    SF_TRY(sf_shard_writer_check_sidecar(params.format, error));
   of->has_begun = true;
   return sf_worker_create(&params, &of->worker, error);
 }

@@ -21,6 +21,7 @@ typedef struct sf_worker_params {
   sf_metric metric;
   uint32_t dim;
   uint32_t page_size; /* see sf_shard_writer_options */
+  bool emits_sidecar; /* which the format has */
   uint32_t db_id;
   uint32_t attempt;
   sf_storage *storage;

@@ -93,6 +93,7 @@ static sf_code open_worker(sf_worker_pool *pool, uint32_t db_id, sf_error *error
                                    .metric = plan->metric,
                                    .dim = plan->dim,
                                    .page_size = plan->page_size,
+                                   .emits_sidecar = plan->emits_sidecar,
                                    .db_id = db_id,
                                    .storage = pool->params.storage,
                                    .run_key = pool->params.run_key,

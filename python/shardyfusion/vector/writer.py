@@ -115,6 +115,10 @@ def _page_size(factory: Any) -> int:
     return 0 if page_size in ("auto", 4096) else page_size
 
 
+def _emits_sidecar(factory: Any) -> bool:
+    return getattr(factory, "shard_format", None) == "sqlite-vec" and bool(getattr(factory, "emit_sidecar", False))
+
+
 def core_build_options(
     config: VectorShardedWriteConfig, options: VectorWriteOptions, run_id: str | None
 ) -> dict[str, Any]:
@@ -147,6 +151,7 @@ def core_build_options(
         "allow_no_rows": 1,
         "leave_unpublished": int(_is_published_here(config)),
         "page_size": _page_size(config.adapter_factory),
+        "emit_sidecar": int(_emits_sidecar(config.adapter_factory)),
         "run_id": run_id,
         "staging_dir": staging if is_remote else None,
         "s3": core_options(config.s3_connection_options, config.credential_provider) or None,

@@ -137,7 +137,7 @@ class Context:
 
     def task(self, pieces: bytes) -> dict[str, Any]:
         """Returns the arguments of a task over pieces."""
-        names = ("backend", "metric", "dim", "staging_dir", "s3", "page_size")
+        names = ("backend", "metric", "dim", "staging_dir", "s3", "page_size", "emit_sidecar")
         given = {name: self.options[name] for name in names if name in self.options}
         return {"root": self.root, "run_id": self.run_id, "pieces": pieces, **given}
 

@@ -1,5 +1,7 @@
 #include "formats/sqlite_vec/payload_pages.h"
 
+#include "formats/sqlite_vec/database_bytes.h"
+
 #include <string.h>
 
 enum {
@@ -12,37 +14,11 @@ enum {
   INTERIOR_HEADER = 12,
   INTERIOR_TABLE = 5, /* the kinds of pages that a table by row id consists of */
   LEAF_TABLE = 13,
-  MAX_VARINT = 9,
   UTF8 = 1,
   FIRST_TEXT = 13, /* odd serial types from here on are texts */
 };
 
 static const char what[] = "shard.db";
-
-static uint32_t load_big_u16(const uint8_t *bytes) {
-  return (uint32_t)bytes[0] << 8 | bytes[1];
-}
-
-static uint32_t load_big_u32(const uint8_t *bytes) {
-  return load_big_u16(bytes) << 16 | load_big_u16(bytes + 2);
-}
-
-/* Moves `*next` behind a varint: seven bits a byte, most significant first, and eight of a ninth byte. False where it does not end
- * before `end`. */
-static bool read_varint(const uint8_t **next, const uint8_t *end, uint64_t *value) {
-  const uint8_t *byte = *next;
-  *value = 0;
-  for (int i = 0; i < MAX_VARINT && byte < end; i++) {
-    bool is_last = i == MAX_VARINT - 1;
-    *value = is_last ? *value << 8 | *byte : *value << 7 | (*byte & 0x7F);
-    if (is_last || *byte < 0x80) {
-      *next = byte + 1;
-      return true;
-    }
-    byte++;
-  }
-  return false;
-}
 
 /* ------------------------------------------------------------------------------------------------------------- Pages */
 
@@ -65,7 +41,7 @@ static bool read_page(const sf_payload_pages *pages, uint32_t number, page *read
   if (!read->is_leaf && read->bytes[0] != INTERIOR_TABLE)
     return false;
   uint32_t header = read->is_leaf ? LEAF_HEADER : INTERIOR_HEADER;
-  read->num_cells = load_big_u16(read->bytes + 3);
+  read->num_cells = sf_load_big_u16(read->bytes + 3);
   read->pointers = read->bytes + header;
   read->num_pointer_bytes = header + 2 * read->num_cells;
   return read->num_pointer_bytes <= pages->usable_size;
@@ -80,20 +56,20 @@ typedef struct cell {
 } cell;
 
 static bool read_cell(const page *of, uint32_t index, cell *read) {
-  uint32_t offset = load_big_u16(of->pointers + (size_t)index * 2);
+  uint32_t offset = sf_load_big_u16(of->pointers + (size_t)index * 2);
   uint64_t row_id;
   if (offset < of->num_pointer_bytes || offset + sizeof(uint32_t) > (size_t)(of->end - of->bytes))
     return false;
   const uint8_t *next = of->bytes + offset;
   *read = (cell){0};
   if (of->is_leaf) {
-    if (!read_varint(&next, of->end, &read->size))
+    if (!sf_read_database_varint(&next, of->end, &read->size))
       return false;
   } else {
-    read->child = load_big_u32(next);
+    read->child = sf_load_big_u32(next);
     next += sizeof(uint32_t);
   }
-  if (!read_varint(&next, of->end, &row_id))
+  if (!sf_read_database_varint(&next, of->end, &row_id))
     return false;
   read->row_id = (int64_t)row_id;
   read->record = next;
@@ -140,7 +116,7 @@ static bool find_row(const sf_payload_pages *pages, int64_t row_id, page *leaf, 
       *has_row = index < leaf->num_cells && found->row_id == row_id;
       return true;
     }
-    number = index < leaf->num_cells ? found->child : load_big_u32(leaf->bytes + LEAF_HEADER);
+    number = index < leaf->num_cells ? found->child : sf_load_big_u32(leaf->bytes + LEAF_HEADER);
   }
   return false;
 }
@@ -163,7 +139,7 @@ static bool read_record(const uint8_t *record, const uint8_t *end, uint32_t colu
   uint64_t header_length;
   uint64_t serial_type = 0;
   uint64_t size = 0;
-  if (!read_varint(&next, end, &header_length) || header_length > (uint64_t)(end - record))
+  if (!sf_read_database_varint(&next, end, &header_length) || header_length > (uint64_t)(end - record))
     return false;
   const uint8_t *header_end = record + header_length;
   const uint8_t *value = header_end;
@@ -171,7 +147,7 @@ static bool read_record(const uint8_t *record, const uint8_t *end, uint32_t colu
     if (size > (uint64_t)(end - value))
       return false;
     value += size; /* of the one before */
-    if (!read_varint(&next, header_end, &serial_type) || !size_of_value(serial_type, &size))
+    if (!sf_read_database_varint(&next, header_end, &serial_type) || !size_of_value(serial_type, &size))
       return false;
   }
   if (size > (uint64_t)(end - value))
@@ -254,13 +230,13 @@ static sf_code read_schema(sqlite3 *database, sf_payload_pages *pages, bool *usa
 static bool read_header(const uint8_t *bytes, size_t length, sf_payload_pages *pages) {
   if (length < FILE_HEADER || memcmp(bytes, "SQLite format 3", 16) != 0)
     return false;
-  uint32_t size = load_big_u16(bytes + 16);
+  uint32_t size = sf_load_big_u16(bytes + 16);
   pages->page_size = size == 1 ? MAX_PAGE : size;
   pages->usable_size = pages->page_size - bytes[20];
   pages->bytes = bytes;
   pages->length = length;
   return pages->page_size >= MIN_PAGE && (pages->page_size & (pages->page_size - 1)) == 0 &&
-         pages->usable_size >= MIN_USABLE && load_big_u32(bytes + 56) == UTF8;
+         pages->usable_size >= MIN_USABLE && sf_load_big_u32(bytes + 56) == UTF8;
 }
 
 sf_code sf_payload_pages_find(sqlite3 *database, const void *bytes, size_t length, sf_payload_pages *pages,

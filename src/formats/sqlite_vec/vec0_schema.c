@@ -3,6 +3,7 @@
 #include "formats/sqlite_vec/vec0_tables.h"
 
 #include "base/memory.h"
+#include "formats/sqlite_vec/database_bytes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,19 +16,15 @@
 static const char what[] = "shard.db";
 static const sf_code corrupt = SF_DB_ADAPTER_ERROR;
 
-static uint32_t load_big_endian_u32(const uint8_t *bytes) {
-  return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
-
 /* SQLite file format, section 1.3: page size at 16 (1 stands for 65536), number of pages at 28. */
 static sf_code check_header(const uint8_t *header, uint64_t size, sf_error *error) {
   static const char magic[16] = "SQLite format 3";
   if (memcmp(header, magic, sizeof(magic)) != 0)
     return sf_fail(error, corrupt, "%s: expected a SQLite database, found something else", what);
-  uint32_t page_size = (uint32_t)header[16] << 8 | header[17];
+  uint32_t page_size = sf_load_big_u16(header + 16);
   if (page_size == 1)
     page_size = 65536;
-  uint64_t expected = (uint64_t)page_size * load_big_endian_u32(header + 28);
+  uint64_t expected = (uint64_t)page_size * sf_load_big_u32(header + 28);
   if (size < expected)
     return sf_fail(error, corrupt, "%s is truncated: expected %llu bytes, found %llu", what,
                    (unsigned long long)expected, (unsigned long long)size);

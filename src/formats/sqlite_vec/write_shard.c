@@ -4,6 +4,7 @@
 #include "base/sqlite.h"
 #include "base/sqlite_fork.h"
 #include "formats/sqlite_vec/vec0_tables.h"
+#include "formats/sqlite_vec/write_sidecar.h"
 #include "formats/sqlite_vec/write_vec0.h"
 #include "formats/sqlite_vec/written_id.h"
 
@@ -204,4 +205,5 @@ const sf_shard_writer_format sf_sqlite_vec_writer = {
     .add = sqlite_vec_add,
     .finish = sqlite_vec_finish,
     .free = sqlite_vec_free,
+    .sidecar = &sf_sqlite_vec_sidecar,
 };
