@@ -14,6 +14,7 @@ typedef enum sf_object_action {
   SF_OBJECT_WRITE = 1,      /* writes the object, whole or not at all */
   SF_OBJECT_LIST = 2,       /* the names directly below the key, which ends in '/' or is ""; folders end in '/' */
   SF_OBJECT_REMOVE_ALL = 3, /* removes all objects below the key, which ends in '/' */
+  SF_OBJECT_ETAG = 4,       /* what names the object's version in an object store, quotes included; "" in a directory */
 } sf_object_action;
 
 typedef struct sf_object_request {
@@ -31,8 +32,8 @@ SF_API void sf_object_request_init(sf_object_request *request);
 
 /* Allocated by the library only, as one block: later versions may add members at the end. */
 typedef struct sf_object_answer {
-  bool found;        /* SF_OBJECT_READ: false where there is no such object */
-  const void *bytes; /* SF_OBJECT_READ: `length` of them */
+  bool found;        /* SF_OBJECT_READ, SF_OBJECT_ETAG: false where there is no such object */
+  const void *bytes; /* of these two: `length` of them */
   size_t length;
   const char *const *names; /* SF_OBJECT_LIST: `num_names` of them, in ascending order of bytes */
   size_t num_names;         /* SF_OBJECT_REMOVE_ALL: how many names were directly below the key */

@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from shardyfusion.s3 import S3ConnectionOptions
     from shardyfusion.vector.config import VectorIndexConfig
 
+_DATABASE, _SIDECAR = "shard.db", "shard.sidecar"
+_TAG_LENGTH = 17  # where a sidecar says how long the tag is that follows
+
+
+def _bound(sidecar: bytes, etag: str | None) -> bytes:
+    """Returns a sidecar that is bound to nothing as that of the object with this ETag."""
+    tag = (etag or "").encode()
+    if len(tag) > 255:
+        tag = b""
+    return sidecar[:_TAG_LENGTH] + bytes([len(tag)]) + tag + sidecar[_TAG_LENGTH + 1 :]
+
 
 class CallableWriterFactory:
     """What the factories have in common."""
@@ -101,10 +112,12 @@ class OneShardWriter:
         storage = backend_of(self._db_url, self._factory.credential_provider, self._factory.s3_connection_options)
         for shard in built[4]:
             folder = self._folder / "shards" / "run_id=shard" / f"db={shard[0]:05d}" / f"attempt={shard[4]:02d}"
+            self._num_bytes += shard[3]
             for file in sorted(path for path in folder.rglob("*") if path.is_file()):
                 content = file.read_bytes()
+                if file.name == _SIDECAR:  # after the database, which it is bound to
+                    content = _bound(content, storage.head(f"{self._db_url}/{_DATABASE}"))
                 storage.put(f"{self._db_url}/{file.relative_to(folder).as_posix()}", content, "application/octet-stream")
-                self._num_bytes += len(content)
 
     def db_bytes(self) -> int:
         """Returns how many bytes the stored shard has."""

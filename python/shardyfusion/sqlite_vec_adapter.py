@@ -84,8 +84,9 @@ class SqliteVecFactory(CallableWriterFactory):
     """As `adapter_factory` of a write: writes sqlite-vec shards. Their metric is cosine or L2. Called, it makes the writer of one shard.
 
     `vector_spec`, where it is given, must agree with the write's `index_config`. `page_size` is the size of a shard's database
-    pages, a power of 2 from 4096 to 65536; "auto" and the default let the library choose by the dimension. `cache_size_pages` and
-    `emit_sidecar` have no effect: the writer needs no cache, and no sidecar is written, which readers do without.
+    pages, a power of 2 from 4096 to 65536; "auto" and the default let the library choose by the dimension. `emit_sidecar` writes
+    `shard.sidecar` beside each `shard.db`, for readers of ranges; the readers of this package need none. `cache_size_pages` has no
+    effect: the writer needs no cache.
     """
 
     vector_spec: VectorSpec | None = None

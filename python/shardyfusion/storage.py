@@ -31,7 +31,7 @@ __all__ = [
     "parse_s3_url",
 ]
 
-_READ, _WRITE, _LIST, _REMOVE_ALL = range(4)
+_READ, _WRITE, _LIST, _REMOVE_ALL, _ETAG = range(5)
 
 
 class StorageBackend(Protocol):
@@ -138,6 +138,13 @@ class ObstoreBackend:
     def try_get(self, url: str) -> bytes | None:
         found: bytes | None = self._store.call(_READ, url, None).wait()
         return found
+
+    def head(self, url: str) -> str | None:
+        """Returns the ETag of an object, in its quotes; None where the store has none for it, as a directory."""
+        etag: bytes | None = self._store.call(_ETAG, url, None).wait()
+        if etag is None:
+            raise _missing(url)
+        return etag.decode("latin-1") or None
 
     def list_prefixes(self, prefix_url: str) -> list[str]:
         """Returns the URLs of the folders directly below, each with a slash at its end, sorted."""

@@ -152,13 +152,13 @@ static PyObject *read_object(PyObject *module, PyObject *args, PyObject *kwargs)
   return sf_py_operation_submitted(operation, call.target[0], submitted, code, &error);
 }
 
-/* True or False (of a read: the bytes or None) or, of a listing, the names. */
+/* Of a read or an ETag, the bytes or None; of a listing, the names. */
 static PyObject *take_answer(const sf_py_state *state, const sf_py_operation *self, sf_operation *operation) {
   (void)state;
   sf_object_answer *answer = sf_operation_take_object_answer(operation);
   sf_object_action action = (sf_object_action)self->count;
   PyObject *taken = NULL;
-  if (action == SF_OBJECT_READ)
+  if (action == SF_OBJECT_READ || action == SF_OBJECT_ETAG)
     taken = answer->found ? PyBytes_FromStringAndSize(answer->bytes, (Py_ssize_t)answer->length) : Py_NewRef(Py_None);
   else if (action == SF_OBJECT_WRITE)
     taken = Py_NewRef(Py_None);

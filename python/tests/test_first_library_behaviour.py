@@ -175,6 +175,24 @@ def test_a_spec_names_vectors_and_sharding_at_once(tmp_path, records):
     assert int.from_bytes(header[16:18], "big") == 8192
 
 
+@pytest.mark.parametrize("given", [{}, {"emit_sidecar": True}, {"emit_sidecar": False}])
+def test_sidecars_are_written_unless_they_are_not_wanted(tmp_path, records, vectors, given):
+    root = tmp_path / "root"
+    result = write_sharded(records, explicit(root, adapter_factory=SqliteVecFactory(**given)))
+    for shard in result.winners:
+        folder = root / shard.db_url.split("/root/")[1]
+        names = sorted(file.name for file in folder.iterdir())
+        assert names == ["shard.db", "shard.sidecar"][: 1 if given.get("emit_sidecar") is False else 2]
+        assert shard.db_bytes == (folder / "shard.db").stat().st_size
+        if len(names) == 2:
+            head = (folder / "shard.sidecar").read_bytes()[:18]
+            page_size = (folder / "shard.db").read_bytes()[16:18]
+            # bound to nothing: objects of a directory have no version
+            assert (head[:5], head[13:17], head[17]) == (b"SQPC\x08", page_size[::-1] + b"\0\0", 0)
+    with ShardedVectorReader(s3_prefix=root, local_root=tmp_path / "cache") as reader:
+        assert [each.id for each in reader.search(vectors[3], 5, shard_ids=[0, 1, 2, 3])] == nearest(vectors, vectors[3], 5)
+
+
 # ----------------------------------------------------------------------------------------------------------------- Writing
 
 

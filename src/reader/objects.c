@@ -38,8 +38,8 @@ static bool has_bad_segment(const char *key, bool is_folder) {
 
 static sf_code check_request(const sf_object_request *request, sf_error *error) {
   bool is_folder = is_folder_action(request->action);
-  if (request->action > SF_OBJECT_REMOVE_ALL)
-    return sf_fail(error, invalid, "object request: expected an action from 0 to %d, found %d", SF_OBJECT_REMOVE_ALL,
+  if (request->action > SF_OBJECT_ETAG)
+    return sf_fail(error, invalid, "object request: expected an action from 0 to %d, found %d", SF_OBJECT_ETAG,
                    (int)request->action);
   if (request->key == NULL || (request->key[0] == '\0' && request->action != SF_OBJECT_LIST) ||
       has_bad_segment(request->key, is_folder))
@@ -84,6 +84,15 @@ static sf_code read_object(sf_storage *storage, const char *key, const sf_cancel
   return code;
 }
 
+static sf_code find_etag(sf_storage *storage, const char *key, const sf_cancellation *cancellation,
+                         sf_object_answer **answer, sf_error *error) {
+  sf_object_info info = {0};
+  bool found = false;
+  SF_TRY(sf_storage_head(storage, key, cancellation, &found, &info, error));
+  const sf_buffer etag = {.data = (uint8_t *)info.etag, .length = found ? strlen(info.etag) : 0};
+  return answer_bytes(found, &etag, answer, error);
+}
+
 static sf_code answer_names(const sf_storage_names *names, sf_object_answer **answer, sf_error *error) {
   size_t size = sizeof(sf_object_answer) + names->count * sizeof(char *);
   for (size_t i = 0; i < names->count; i++)
@@ -124,6 +133,8 @@ static sf_code act(sf_storage *storage, const sf_object_request *request, const 
   case SF_OBJECT_WRITE:
     SF_TRY(sf_storage_put(storage, request->key, request->bytes, request->length, NULL, cancellation, NULL, error));
     return answer_bytes(true, &none, answer, error);
+  case SF_OBJECT_ETAG:
+    return find_etag(storage, request->key, cancellation, answer, error);
   default:
     return list_objects(storage, request, cancellation, answer, error);
   }

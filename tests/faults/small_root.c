@@ -57,6 +57,7 @@ static sf_build_options options_of(const small_plan *plan) {
   if (plan->strategy == SF_SHARDING_CEL) {
     options.cel_expr = "shard == 0 && name.matches('^[b-z]+$') ? 0 : shard";
     options.cel_columns = "{\"shard\": \"int\", \"name\": \"string\"}";
+    options.emit_sidecar = true; /* all that route by CEL are of sqlite-vec */
   }
   return options;
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 
@@ -310,6 +311,22 @@ def test_rows_without_ids_are_numbered(cli, tmp_path, rows):
     root = tmp_path / "root"
     cli.one("build", root, "--vectors", rows.folder / "vectors.npy", "--num-dbs", 2, "--backend", "sqlite")
     assert cli.search(root, rows.vectors[1234], "--top-k", 1)["results"][0]["id"] == 1234
+
+
+def test_a_sidecar_lies_beside_each_database_if_it_is_asked_for(cli, tmp_path, rows):
+    for name, options in (("with", ["--sidecar"]), ("without", [])):
+        root = tmp_path / name
+        built = cli.one("build", root, "--vectors", rows.folder / "vectors.npy", "--num-dbs", 2, "--backend", "sqlite", *options)
+        names = sorted(path.name for path in (root / "shards").rglob("shard.*"))
+        assert names == sorted(["shard.db", *(["shard.sidecar"] if options else [])] * 2)
+        assert built["num_bytes"] == sum(path.stat().st_size for path in (root / "shards").rglob("shard.db"))
+        assert all(line["status"] == "ok" for line in cli.lines("verify", root))
+        shutil.copytree(next((root / "shards").iterdir()), root / "shards" / "run_id=dead")
+        removed = cli.lines("cleanup", root, "--yes", "--older-than", 0)
+        assert [(line["run_id"], line["num_objects"]) for line in removed] == [("dead", len(names))]
+    lance = ["--vectors", rows.folder / "vectors.npy", "--num-dbs", 2, "--sidecar"]
+    cli.fails("ConfigValidationError", "build", tmp_path / "lance", *lance, names=["sqlite-vec", "lance"])
+    assert not (tmp_path / "lance").exists()
 
 
 def test_shards_are_lance_datasets_unless_it_is_said_otherwise(cli, tmp_path, rows):

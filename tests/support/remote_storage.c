@@ -1,6 +1,7 @@
 #include "support/remote_storage.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 
 typedef struct remote_storage {
   sf_storage base;
@@ -35,7 +36,10 @@ static sf_code remote_get_range(sf_storage *storage, const char *key, uint64_t o
 
 static sf_code remote_head(sf_storage *storage, const char *key, const sf_cancellation *cancellation, bool *found,
                            sf_object_info *info, sf_error *error) {
-  return sf_storage_head(count_request(storage), key, cancellation, found, info, error);
+  sf_code code = sf_storage_head(count_request(storage), key, cancellation, found, info, error);
+  if (code == SF_OK && *found)
+    snprintf(info->etag, sizeof(info->etag), "\"%llu\"", (unsigned long long)info->size);
+  return code;
 }
 
 static sf_code remote_list(sf_storage *storage, const char *prefix, const char *after,

@@ -1,4 +1,5 @@
-/* A directory that behaves as a storage whose objects are not on this machine: for tests. It counts requests. */
+/* A directory that behaves as a storage whose objects are not on this machine: for tests. It counts requests. The ETag of an object is
+ * its size, in quotes. */
 #ifndef SF_TESTS_REMOTE_STORAGE_H
 #define SF_TESTS_REMOTE_STORAGE_H
 

@@ -291,6 +291,7 @@ static void build_snapshot(const reader_fixture *fixture) {
   size_t num_runs = 0;
   reading.cache_dir = fixture->cache_dir;
   options.backend = "sqlite-vec";
+  options.emit_sidecar = true;
   options.num_dbs = 2;
   options.num_threads = 2;
   options.run_id = "run";

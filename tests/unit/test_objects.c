@@ -54,6 +54,20 @@ static void objects_are_written_read_listed_and_removed(void **state) {
   scratch_remove(root);
 }
 
+static void an_object_of_a_directory_has_no_etag(void **state) {
+  (void)state;
+  char *root = scratch_make();
+  sf_object_answer *answer = NULL;
+  write_object(root, "a/one", "1");
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(call(root, SF_OBJECT_ETAG, i == 0 ? "a/one" : "a/two", NULL, &answer, NULL), SF_OK);
+    assert_int_equal(answer->found, i == 0);
+    assert_int_equal(answer->length, 0);
+    sf_free(answer);
+  }
+  scratch_remove(root);
+}
+
 static void a_key_that_leads_elsewhere_is_refused(void **state) {
   (void)state;
   char *root = scratch_make();
@@ -103,6 +117,7 @@ static void a_call_in_the_background_owns_what_it_was_given(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(objects_are_written_read_listed_and_removed),
+      cmocka_unit_test(an_object_of_a_directory_has_no_etag),
       cmocka_unit_test(a_key_that_leads_elsewhere_is_refused),
       cmocka_unit_test(a_call_in_the_background_owns_what_it_was_given),
   };

@@ -187,6 +187,26 @@ static void page_sizes_are_powers_of_two(void **state) {
   scratch_remove(root);
 }
 
+static void sidecars_are_of_sqlite_vec(void **state) {
+  (void)state;
+  char *root = scratch_make();
+  atomic_int warnings = 0;
+  sf_build_result *result = NULL;
+  sf_build_options options = options_for(&warnings);
+  options.emit_sidecar = true;
+  assert_int_equal(build(root, &options, ROWS, &result), SF_CONFIG_VALIDATION_ERROR);
+  options.backend = "sqlite-vec";
+  assert_int_equal(build(root, &options, ROWS, &result), SF_OK);
+  for (uint32_t id = 0; id < result->num_dbs; id++) {
+    const char *url = sf_build_result_shard(result, id)->db_url;
+    char *key = url != NULL ? sf_format("%s/shard.sidecar", strstr(url, "/shards/") + 1) : NULL;
+    assert_true(key == NULL || is_there(root, key));
+    free(key);
+  }
+  sf_free(result);
+  scratch_remove(root);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_running_record_has_a_lease_and_an_ended_one_has_none),
@@ -194,6 +214,7 @@ int main(void) {
       cmocka_unit_test(a_build_without_rows_fails_unless_it_is_allowed),
       cmocka_unit_test(a_build_can_leave_publishing_to_its_caller),
       cmocka_unit_test(page_sizes_are_powers_of_two),
+      cmocka_unit_test(sidecars_are_of_sqlite_vec),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

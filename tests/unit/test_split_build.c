@@ -124,16 +124,23 @@ static sf_shard_task task_of(const run *of, uint64_t first, uint64_t end, sf_par
   return task;
 }
 
-static sf_code write_shard(const run *of, uint32_t db_id, uint32_t attempt, sf_written_shard *written,
-                           sf_error *error) {
+static sf_code write_shard_with(const run *of, uint32_t db_id, uint32_t attempt, const char *backend, bool emit_sidecar,
+                                sf_written_shard *written, sf_error *error) {
   sf_partition_piece *pieces = sf_calloc(MAX_PIECES, sizeof(*pieces));
   sf_shard_task task = task_of(of, db_id, (uint64_t)db_id + 1, pieces);
   float sample[DIM];
   task.db_id = db_id;
   task.attempt = attempt;
+  task.backend = backend;
+  task.emit_sidecar = emit_sidecar;
   sf_code code = sf_shard_task_run(&task, written, sample, error);
   free(pieces);
   return code;
+}
+
+static sf_code write_shard(const run *of, uint32_t db_id, uint32_t attempt, sf_written_shard *written,
+                           sf_error *error) {
+  return write_shard_with(of, db_id, attempt, "sqlite-vec", false, written, error);
 }
 
 static sf_code find_equal(const run *of, bool *found, sf_partition_row *rows, sf_error *error) {
@@ -199,6 +206,20 @@ static void what_workers_wrote_is_published_and_the_rest_is_removed(void **state
   assert_true(is_there(of, ATTEMPT, 1, 101));
   assert_false(is_there(of, PARTITION_FOLDER, 0, 0));
   check_live(of, PARTITIONS * ROWS);
+}
+
+static void a_task_writes_a_sidecar_where_it_is_asked_to(void **state) {
+  run *of = *state;
+  sf_written_shard with;
+  sf_written_shard without;
+  route_all(of);
+  assert_int_equal(write_shard_with(of, 1, 1, "sqlite-vec", true, &with, NULL), SF_OK);
+  assert_int_equal(write_shard_with(of, 1, 2, "sqlite-vec", false, &without, NULL), SF_OK);
+  assert_true(is_there(of, ATTEMPT "/shard.sidecar", 1, 1));
+  assert_false(is_there(of, ATTEMPT "/shard.sidecar", 1, 2));
+  assert_int_equal(with.num_bytes, without.num_bytes);
+  assert_int_equal(write_shard_with(of, 1, 3, "lance", true, &with, NULL), SF_CONFIG_VALIDATION_ERROR);
+  assert_false(is_there(of, ATTEMPT, 1, 3));
 }
 
 static void a_shard_without_a_result_is_not_published(void **state) {
@@ -358,6 +379,7 @@ static void rows_that_are_damaged_are_refused_or_read_within_the_extent(void **s
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(what_workers_wrote_is_published_and_the_rest_is_removed, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_task_writes_a_sidecar_where_it_is_asked_to, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_shard_without_a_result_is_not_published, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_result_that_comes_twice_is_not_published, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_driver_that_is_freed_leaves_nothing, set_up, tear_down),

@@ -39,9 +39,10 @@ static void free_place(place *freed) {
   free(freed->directory);
 }
 
-static sf_worker *create(const place *at, uint32_t attempt) {
+static sf_worker *create_with(const place *at, uint32_t attempt, bool emits_sidecar) {
   sf_worker_params params = {.metric = SF_METRIC_L2,
                              .dim = DIM,
+                             .emits_sidecar = emits_sidecar,
                              .db_id = DB_ID,
                              .attempt = attempt,
                              .storage = at->storage,
@@ -51,6 +52,10 @@ static sf_worker *create(const place *at, uint32_t attempt) {
   assert_int_equal(sf_shard_writer_find("sqlite-vec", &params.format, NULL), SF_OK);
   assert_int_equal(sf_worker_create(&params, &worker, NULL), SF_OK);
   return worker;
+}
+
+static sf_worker *create(const place *at, uint32_t attempt) {
+  return create_with(at, attempt, false);
 }
 
 /* Ids are numbered from the last down: 9, 8, …. */
@@ -65,14 +70,18 @@ static void add_rows(sf_worker *worker, size_t first, size_t count) {
   assert_int_equal(sf_worker_add(worker, rows, count, NULL), SF_OK);
 }
 
-static sf_shard_result write_shard(const place *at, uint32_t attempt) {
-  sf_worker *worker = create(at, attempt);
+static sf_shard_result write_shard_with(const place *at, uint32_t attempt, bool emits_sidecar) {
+  sf_worker *worker = create_with(at, attempt, emits_sidecar);
   sf_shard_result result;
   add_rows(worker, 0, 3);
   add_rows(worker, 3, ROWS - 3);
   assert_int_equal(sf_worker_finish(worker, NULL, &result, NULL), SF_OK);
   sf_worker_free(worker);
   return result;
+}
+
+static sf_shard_result write_shard(const place *at, uint32_t attempt) {
+  return write_shard_with(at, attempt, false);
 }
 
 static bool is_there(const char *folder, const char *name, struct stat *status) {
@@ -161,12 +170,55 @@ static void a_shard_of_a_remote_storage_is_uploaded_and_its_files_are_removed(vo
   free_place(&at);
 }
 
+/* The tag of a sidecar is from byte 18 on, and its length before it. */
+static void expect_sidecar(bool is_remote, const char *tag_of_size) {
+  place at = make_place(is_remote);
+  struct stat status;
+  char head[64] = "";
+  char tag[32];
+  sf_shard_result result = write_shard_with(&at, 1, true);
+  assert_true(is_there(at.root, "shards/run_id=run/db=00002/attempt=01/shard.db", &status));
+  assert_int_equal(result.num_bytes, status.st_size);
+  snprintf(tag, sizeof(tag), tag_of_size, (unsigned long long)status.st_size);
+  char *path = scratch_path(at.root, "shards/run_id=run/db=00002/attempt=01/shard.sidecar");
+  FILE *file = fopen(path, "rb");
+  assert_non_null(file);
+  assert_int_equal(fread(head, 1, sizeof(head), file), sizeof(head));
+  fclose(file);
+  assert_memory_equal(head, "SQPC", 4);
+  assert_int_equal(head[17], strlen(tag));
+  assert_memory_equal(head + 18, tag, strlen(tag));
+  if (is_remote)
+    assert_false(is_there(at.directory, "db=00002/attempt=01", &status));
+  free(path);
+  free_place(&at);
+}
+
+static void a_sidecar_is_bound_to_the_stored_database_where_the_storage_names_it(void **state) {
+  (void)state;
+  expect_sidecar(false, "");
+  expect_sidecar(true, "\"%llu\"");
+}
+
+static void no_sidecar_is_written_that_was_not_asked_for(void **state) {
+  (void)state;
+  struct stat status;
+  for (int is_remote = 0; is_remote < 2; is_remote++) {
+    place at = make_place(is_remote);
+    write_shard(&at, 0);
+    assert_false(is_there(at.root, "shards/run_id=run/db=00002/attempt=00/shard.sidecar", &status));
+    free_place(&at);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_shard_is_written_below_the_prefix_of_its_attempt),
       cmocka_unit_test(a_worker_returns_what_the_manifest_needs),
       cmocka_unit_test(rows_stay_in_the_order_in_which_they_were_added),
       cmocka_unit_test(attempts_at_one_shard_leave_each_other_alone),
+      cmocka_unit_test(a_sidecar_is_bound_to_the_stored_database_where_the_storage_names_it),
+      cmocka_unit_test(no_sidecar_is_written_that_was_not_asked_for),
       cmocka_unit_test(a_shard_of_a_remote_storage_is_uploaded_and_its_files_are_removed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

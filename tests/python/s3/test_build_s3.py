@@ -92,6 +92,26 @@ def test_a_build_is_published_and_found(store, tmp_path):
     check_names(keys_below(store, "built=here/with: signs"), {line["run_id"] for line in built})
 
 
+@pytest.mark.parametrize("rows", [500, 40000], ids=["one request", "in parts"])
+def test_a_sidecar_is_bound_to_the_stored_database(store, tmp_path, rows):
+    environment = store_environment(store, tmp_path / "home")
+    np.save(tmp_path / "x.npy", np.random.default_rng(1).normal(size=(rows, 128)).astype("f4"))
+    prefix = f"sidecars-{rows}"
+    command = [cli_path(), "build", f"s3://bucket/{prefix}", "--vectors", str(tmp_path / "x.npy"), "--num-dbs", "1"]
+    command += ["--backend", "sqlite", "--sidecar", "--staging-dir", str(tmp_path / "staging")]
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+    (key,) = [key for key in keys_below(store, prefix) if key.endswith("/shard.db")]
+    database = store.client().head_object(Bucket="bucket", Key=f"{prefix}/{key}")
+    assert ("-" in database["ETag"]) == (rows == 40000)
+    sidecar = store.client().get_object(Bucket="bucket", Key=f"{prefix}/{key[:-3]}.sidecar")["Body"].read()
+    assert sidecar[:5] == b"SQPC\x08"
+    assert sidecar[18 : 18 + sidecar[17]].decode() == database["ETag"]
+    verified = subprocess.run(
+        [cli_path(), "verify", f"s3://bucket/{prefix}", "--cache-dir", str(tmp_path / "cache")], env=environment, capture_output=True
+    )
+    assert verified.returncode == 0, verified.stderr
+
+
 def test_cleanup_goes_on_where_it_may_not_look_for_uploads(proxy, versitygw, tmp_path):
     environment = store_environment(proxy, tmp_path / "home")
     client = versitygw.client()
