@@ -260,6 +260,67 @@ SF_API sf_code sf_snapshot_cleanup_submit(const char *root, const sf_cleanup_opt
                                           sf_error *error);
 SF_API size_t sf_operation_cleanup_runs(const sf_operation *operation);
 
+typedef enum sf_index_phase {
+  SF_INDEX_MAKING = 0,      /* the lists of each shard */
+  SF_INDEX_CALIBRATING = 1, /* measuring how many lists give which recall */
+  SF_INDEX_PUBLISHING = 2,  /* the manifest and `_CURRENT` are written */
+} sf_index_phase;
+SF_API const char *sf_index_phase_name(sf_index_phase phase); /* "making", ..., "publishing" */
+
+/* The progress of an indexing. Members that don't belong to the phase keep their last value. */
+typedef struct sf_index_progress {
+  size_t size; /* sizeof(sf_index_progress) in the library at run time */
+  sf_index_phase phase;
+  uint32_t shards_done;
+  uint32_t shards_total; /* shards that have rows */
+  uint64_t rows;         /* in lists so far */
+} sf_index_progress;
+
+/* Called before each shard and each phase, from a thread of the library's. Return false to stop: SF_CANCELLED_ERROR. */
+typedef bool (*sf_index_callback)(const sf_index_progress *progress, void *user_data);
+
+/* Members that are 0 or NULL have the default given here. Must be valid only until the call returns. */
+typedef struct sf_index_options {
+  size_t size;                /* sizeof(sf_index_options) */
+  const char *cache_dir;      /* as in sf_reader_options: shards are read through it, and lists are left in it */
+  uint32_t num_lists;         /* of each shard; 0: about four times the square root of its rows */
+  uint64_t seed;              /* the same rows, options and seed give the same lists */
+  uint64_t max_memory_bytes;  /* approximate memory limit, without what is mapped; 0: 512 MiB */
+  uint32_t num_threads;       /* 0: one for each CPU */
+  bool force;                 /* also where the snapshot has lists: they are made anew */
+  const sf_s3_options *s3;    /* for roots that begin with s3://; NULL: all from the environment */
+  sf_index_callback progress; /* NULL: no callback */
+  void *progress_user_data;
+  sf_log_callback log; /* NULL: silent */
+  void *log_user_data;
+} sf_index_options;
+
+#define SF_INDEX_OPTIONS_INIT SF_INITIALIZER(sf_index_options)
+
+SF_API void sf_index_options_init(sf_index_options *options);
+
+/* What was made. Allocated by the library only: later versions may add members at the end. */
+typedef struct sf_index_result {
+  const char *manifest_ref; /* of the manifest that is live now */
+  bool is_published;        /* false: the snapshot had lists, and nothing was done; the figures below are 0 */
+  uint32_t num_shards;      /* shards that have rows */
+  uint64_t num_rows;        /* in lists */
+  uint64_t num_lists;
+  uint64_t num_bytes; /* of all lists' objects */
+  double seconds;
+} sf_index_result;
+
+/* Makes lists for the live snapshot, whoever wrote it, for searches with a recall: an object beside each shard, and a new
+ * manifest that names them. The shards and the run id stay as they are. Until `_CURRENT` is replaced at the end, and if anything
+ * fails, the live snapshot is unchanged; it also fails if another became live meanwhile. The caller frees *result with sf_free. */
+SF_API sf_code sf_snapshot_index(const char *root, const sf_index_options *options, sf_index_result **result,
+                                 sf_error *error);
+SF_API sf_code sf_snapshot_index_submit(const char *root, const sf_index_options *options, sf_executor *executor,
+                                        sf_completion_queue *queue, void *user_data, sf_operation **operation,
+                                        sf_error *error);
+/* Takes the result from a finished indexing, once; NULL if it failed or was already taken. */
+SF_API sf_index_result *sf_operation_take_index_result(sf_operation *operation);
+
 /* Makes another published manifest the live one: `target` is a run id, a manifest's reference, or "previous" (the newest
  * that is older than the live one). Its routing artifacts must load and its shards must exist. The caller frees
  * *manifest_ref with sf_free. */

@@ -23,6 +23,7 @@ enum {
   SF_CLI_TAKES_SHARDS = 1 << 11, /* to look in */
   SF_CLI_TAKES_ROWS = 1 << 12,   /* what is printed of each */
   SF_CLI_TAKES_IDS = 1 << 13,    /* operands behind ROOT */
+  SF_CLI_TAKES_INDEX = 1 << 14,
 };
 
 typedef struct sf_cli_integer {
@@ -107,6 +108,8 @@ typedef struct sf_cli_arguments {
   sf_cli_integer limit;
   sf_cli_build_arguments build;
   bool remove;
+  sf_cli_integer num_lists; /* of an indexing */
+  bool force;
   sf_cli_number older_than;
   const char *target; /* of a rollback */
   const char *profile;

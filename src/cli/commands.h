@@ -23,6 +23,7 @@ extern const sf_cli_command sf_cli_route_command;
 extern const sf_cli_command sf_cli_history_command;
 extern const sf_cli_command sf_cli_verify_command;
 extern const sf_cli_command sf_cli_build_command;
+extern const sf_cli_command sf_cli_index_command;
 extern const sf_cli_command sf_cli_cleanup_command;
 extern const sf_cli_command sf_cli_rollback_command;
 

@@ -12,9 +12,10 @@
 
 /* The one table of commands. */
 static const sf_cli_command *const command_table[] = {
-    &sf_cli_search_command, &sf_cli_fetch_command,  &sf_cli_count_command,   &sf_cli_info_command,
-    &sf_cli_shards_command, &sf_cli_health_command, &sf_cli_route_command,   &sf_cli_history_command,
-    &sf_cli_verify_command, &sf_cli_build_command,  &sf_cli_cleanup_command, &sf_cli_rollback_command,
+    &sf_cli_search_command,   &sf_cli_fetch_command,  &sf_cli_count_command, &sf_cli_info_command,
+    &sf_cli_shards_command,   &sf_cli_health_command, &sf_cli_route_command, &sf_cli_history_command,
+    &sf_cli_verify_command,   &sf_cli_build_command,  &sf_cli_index_command, &sf_cli_cleanup_command,
+    &sf_cli_rollback_command,
 };
 
 enum { NUM_COMMANDS = sizeof(command_table) / sizeof(command_table[0]) };

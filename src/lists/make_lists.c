@@ -52,12 +52,27 @@ static uint64_t row_span(const sf_lists_params *params) {
   return last->first_row + last->num_rows;
 }
 
+/* *squared_norm is that of the row. */
+static bool can_be_result(const sf_vector_segment *segment, size_t row, uint32_t dim, double *squared_norm) {
+  *squared_norm = sf_exact_squared_norm(segment->vectors + row * dim, dim);
+  return isfinite(*squared_norm) && (segment->excluded == NULL || (segment->excluded[row / 8] >> (row % 8) & 1) == 0);
+}
+
+bool sf_lists_has_rows(const sf_vector_segment *segments, size_t num_segments, uint32_t dim) {
+  double squared_norm;
+  for (size_t i = 0; i < num_segments; i++)
+    for (size_t row = 0; row < segments[i].num_rows; row++)
+      if (can_be_result(&segments[i], row, dim, &squared_norm))
+        return true;
+  return false;
+}
+
 static void add_rows(making *made, const sf_vector_segment *segment) {
   uint32_t dim = made->params->dim;
   for (size_t i = 0; i < segment->num_rows; i++) {
     const float *vector = segment->vectors + i * dim;
-    double squared_norm = sf_exact_squared_norm(vector, dim);
-    if (!isfinite(squared_norm) || (segment->excluded != NULL && (segment->excluded[i / 8] >> (i % 8) & 1) != 0))
+    double squared_norm;
+    if (!can_be_result(segment, i, dim, &squared_norm))
       continue;
     made->rows[made->num_rows] = (uint32_t)(segment->first_row + i);
     made->vectors[made->num_rows++] = vector;
@@ -97,7 +112,9 @@ static uint32_t choose_num_lists(const making *made) {
 
 static size_t choose_sample_size(const making *made) {
   size_t wanted = (size_t)made->num_lists * SAMPLED_PER_LIST;
-  size_t most = MOST_SAMPLE_BYTES / (made->params->dim * sizeof(float));
+  uint64_t bound = made->params->max_memory_bytes;
+  size_t bytes = bound > 0 && bound / 4 < MOST_SAMPLE_BYTES ? (size_t)(bound / 4) : MOST_SAMPLE_BYTES;
+  size_t most = bytes / (made->params->dim * sizeof(float));
   size_t least = made->num_lists;
   wanted = wanted < most ? wanted : most;
   wanted = wanted > least ? wanted : least;
@@ -322,10 +339,28 @@ static sf_code quantize_centres(making *made, sf_error *error) {
   return SF_OK;
 }
 
+/* What is there at once when rows are quantized; the sample of the training is gone by then. */
+static sf_code check_memory(const making *made, sf_error *error) {
+  enum { BYTES_PER_ROW = 24 };
+  uint32_t dim = made->params->dim;
+  uint64_t most = made->params->max_memory_bytes;
+  uint64_t of_rows = BYTES_PER_ROW * (uint64_t)made->num_rows;
+  uint64_t of_lists = made->num_lists * (uint64_t)(2 * dim * sizeof(float)) +
+                      sf_lists_block_size(dim, made->params->metric, made->num_rows);
+  if (most == 0 || of_rows + of_lists <= most)
+    return SF_OK;
+  return sf_fail(
+      error, SF_CONFIG_VALIDATION_ERROR,
+      "lists of %s: expected to need at most %llu MiB of memory, as allowed, found that its %zu rows need %llu",
+      made->params->identity.db_url, (unsigned long long)(most >> 20), made->num_rows,
+      (unsigned long long)((of_rows + of_lists) >> 20) + 1);
+}
+
 static sf_code make(making *made, sf_error *error) {
   uint32_t num_threads = made->params->num_threads > 0 ? made->params->num_threads : 1;
   SF_TRY(find_rows(made, error));
   made->num_lists = choose_num_lists(made);
+  SF_TRY(check_memory(made, error));
   SF_TRY(train(made, error));
   SF_TRY(sf_build_threads_create(num_threads, &made->threads, error));
   SF_TRY(assign(made, error));

@@ -97,21 +97,35 @@ static sf_code make_file(void *context, const sf_cancellation *cancellation, voi
   return sf_stored_lists_fetch(file->params, cancellation, bytes, length, file->lists, error);
 }
 
+/* Its name is room for that of the file. */
+static sf_block_file block_file(stored_file *file, const sf_cache_place *place, char name[32]) {
+  enum { MAX_FILES = 2 }; /* of an indexed snapshot, and of the one that it was before it was indexed anew */
+  snprintf(name, 32, "%016llx.lists", (unsigned long long)named(file->params)->head_checksum);
+  return (sf_block_file){.place = *place,
+                         .name = name,
+                         .suffix = ".lists",
+                         .max_files = MAX_FILES,
+                         .context = file,
+                         .read = read_file,
+                         .make = make_file};
+}
+
 sf_code sf_stored_lists_open(const sf_stored_lists_params *params, const sf_cache_place *place,
                              const sf_cancellation *cancellation, sf_cached_block *block, sf_lists *lists,
                              sf_error *error) {
-  enum { MAX_FILES = 2 }; /* of an indexed snapshot, and of the one that it was before it was indexed anew */
   stored_file file = {.params = params, .lists = lists};
   char name[32];
-  snprintf(name, sizeof(name), "%016llx.lists", (unsigned long long)named(params)->head_checksum);
-  const sf_block_file kept = {.place = *place,
-                              .name = name,
-                              .suffix = ".lists",
-                              .max_files = MAX_FILES,
-                              .context = &file,
-                              .read = read_file,
-                              .make = make_file};
+  const sf_block_file kept = block_file(&file, place, name);
   return sf_cached_block_open(&kept, cancellation, block, error);
+}
+
+sf_code sf_stored_lists_keep(const sf_stored_lists_params *params, const sf_cache_place *place, void *bytes,
+                             size_t length, const sf_cancellation *cancellation, sf_cached_block *block,
+                             sf_lists *lists, sf_error *error) {
+  stored_file file = {.params = params, .lists = lists};
+  char name[32];
+  const sf_block_file kept = block_file(&file, place, name);
+  return sf_cached_block_keep(&kept, bytes, length, cancellation, block, error);
 }
 
 static bool has_row(const sf_shard *shard, uint64_t row) {

@@ -19,6 +19,11 @@ sf_code sf_stored_lists_open(const sf_stored_lists_params *params, const sf_cach
                              const sf_cancellation *cancellation, sf_cached_block *block, sf_lists *lists,
                              sf_error *error);
 
+/* Keeps bytes that were just made, of lists that the manifest is going to name, and maps them. Takes them over, also on failure. */
+sf_code sf_stored_lists_keep(const sf_stored_lists_params *params, const sf_cache_place *place, void *bytes,
+                             size_t length, const sf_cancellation *cancellation, sf_cached_block *block,
+                             sf_lists *lists, sf_error *error);
+
 /* Fetches them, for the caller to free(). */
 sf_code sf_stored_lists_fetch(const sf_stored_lists_params *params, const sf_cancellation *cancellation, void **bytes,
                               size_t *length, sf_lists *lists, sf_error *error);

@@ -5,6 +5,8 @@
  */
 #include "async/operation.h"
 #include "query/shard_params.h"
+#include "query/stored_lists.h"
+#include "query/verify_lists.h"
 #include "reader/options.h"
 #include "snapshot/reference.h"
 #include "snapshot/snapshot.h"
@@ -69,7 +71,7 @@ static size_t count_objects(const sf_manifest *manifest) {
   for (size_t i = 0; i < SF_NUM_STRATEGIES; i++)
     count += manifest->artifact_refs[i] != NULL;
   for (uint32_t i = 0; i < manifest->num_dbs; i++)
-    count += manifest->shards[i].db_url != NULL;
+    count += (manifest->shards[i].db_url != NULL) + (sf_manifest_names_lists(manifest, i) ? 1 : 0);
   return count;
 }
 
@@ -178,6 +180,46 @@ static sf_code check_shard(verification *running, uint32_t db_id, sf_error *erro
   return report_check(running, manifest->shards[db_id].db_url, code, &failure, holds, error);
 }
 
+/* The shard is opened as searches open it: its own check keeps no vectors. */
+static sf_code verify_lists(const verification *running, const sf_shard_params *params, uint64_t *num_rows,
+                            sf_error *error) {
+  const sf_manifest *manifest = &running->snapshot.manifest;
+  const sf_stored_lists_params stored = {.storage = running->storage, .manifest = manifest, .db_id = params->db_id};
+  void *bytes;
+  size_t length;
+  sf_lists lists;
+  sf_shard *shard = NULL;
+  SF_TRY(sf_stored_lists_fetch(&stored, running->cancellation, &bytes, &length, &lists, error));
+  sf_code code = sf_shard_open(params, running->cancellation, &shard, error);
+  if (code == SF_OK)
+    code = sf_lists_verify(&lists, shard, running->cancellation, error);
+  *num_rows = lists.num_rows;
+  sf_shard_close(shard);
+  free(bytes);
+  return code;
+}
+
+static sf_code check_lists(verification *running, uint32_t db_id, sf_error *error) {
+  const sf_manifest *manifest = &running->snapshot.manifest;
+  sf_error failure;
+  uint64_t num_rows = 0;
+  char *key = NULL;
+  char *folder = NULL;
+  SF_TRY(sf_shard_cache_folder(running->cache_dir, db_id, &folder, error));
+  sf_code code = sf_shard_key(running->storage, manifest, db_id, &key, &failure);
+  if (code == SF_OK) {
+    sf_shard_params params = sf_shard_params_of(running->storage, running->resources, manifest, db_id);
+    params.key = key;
+    params.cache_dir = folder;
+    code = verify_lists(running, &params, &num_rows, &failure);
+  }
+  free(key);
+  free(folder);
+  char holds[64];
+  snprintf(holds, sizeof(holds), "lists of %llu vectors", (unsigned long long)num_rows);
+  return report_check(running, manifest->lists.shards[db_id].ref, code, &failure, holds, error);
+}
+
 static sf_code check_all(verification *running, sf_error *error) {
   const sf_manifest *manifest = &running->snapshot.manifest;
   SF_TRY(check_pointer(running, error));
@@ -195,6 +237,9 @@ static sf_code check_all(verification *running, sf_error *error) {
   for (uint32_t id = 0; id < manifest->num_dbs; id++)
     if (manifest->shards[id].db_url != NULL)
       SF_TRY(check_shard(running, id, error));
+  for (uint32_t id = 0; id < manifest->num_dbs; id++)
+    if (sf_manifest_names_lists(manifest, id))
+      SF_TRY(check_lists(running, id, error));
   return SF_OK;
 }
 

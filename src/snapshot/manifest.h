@@ -49,4 +49,9 @@ sf_code sf_manifest_parse_custom(const char *custom, size_t length, const char *
 sf_code sf_manifest_parse_key_sharding(const json_t *sharding, const char *text, const char *strategy, const char *what,
                                        sf_manifest *manifest, sf_error *error);
 
+/* Whether there are lists beside the shard. */
+static inline bool sf_manifest_names_lists(const sf_manifest *manifest, uint32_t db_id) {
+  return manifest->lists.shards != NULL && manifest->lists.shards[db_id].ref != NULL;
+}
+
 #endif

@@ -8,6 +8,11 @@
 sf_code sf_publish_pointer(sf_storage *storage, const char *manifest_ref, const char *run_id,
                            const sf_cancellation *cancellation, sf_error *error);
 
+/* The same, if it points to the manifest `present_ref` still; *replaced says so. */
+sf_code sf_publish_pointer_instead_of(sf_storage *storage, const char *present_ref, const char *manifest_ref,
+                                      const char *run_id, const sf_cancellation *cancellation, bool *replaced,
+                                      sf_error *error);
+
 /* The URL of a storage's root, as references begin with it; to free, NULL when memory is out. */
 char *sf_root_url(const sf_storage *storage);
 

@@ -73,12 +73,12 @@ static sf_code count_objects(sf_storage *storage, const char *prefix, const sf_c
 /* --------------------------------------------------------------------------------------------------------- Removing */
 
 /* Stores may not let us look for them: objects can be removed all the same. */
-static sf_code clean_unfinished_writes(sf_storage *storage, const char *run_id, const sf_cleanup_options *options,
-                                       bool remove, const sf_cancellation *cancellation, uint64_t *count,
-                                       sf_error *error) {
+static sf_code clean_unfinished_in(sf_storage *storage, const char *folder, const char *run_id,
+                                   const sf_cleanup_options *options, bool remove, const sf_cancellation *cancellation,
+                                   uint64_t *count, sf_error *error) {
   const sf_log log = {.callback = options->log, .user_data = options->log_user_data};
   sf_error failure;
-  char *prefix = sf_format("shards/run_id=%s/", run_id);
+  char *prefix = sf_format("%s/run_id=%s/", folder, run_id);
   if (prefix == NULL)
     return sf_fail_memory(error, "objects of a run");
   sf_code code = sf_storage_unfinished_writes(storage, prefix, remove, cancellation, count, &failure);
@@ -89,6 +89,16 @@ static sf_code clean_unfinished_writes(sf_storage *storage, const char *run_id, 
                    failure.message);
   free(prefix);
   return code == SF_CANCELLED_ERROR || code == SF_OUT_OF_MEMORY_ERROR ? code : SF_OK;
+}
+
+static sf_code clean_unfinished_writes(sf_storage *storage, const char *run_id, const sf_cleanup_options *options,
+                                       bool remove, const sf_cancellation *cancellation, uint64_t *count,
+                                       sf_error *error) {
+  uint64_t of_lists = 0;
+  SF_TRY(clean_unfinished_in(storage, "shards", run_id, options, remove, cancellation, count, error));
+  SF_TRY(clean_unfinished_in(storage, "lists", run_id, options, remove, cancellation, &of_lists, error));
+  *count += of_lists;
+  return SF_OK;
 }
 
 static sf_code clean_run(sf_storage *storage, const sf_root_run *run, const sf_cleanup_options *options,
@@ -140,15 +150,18 @@ static sf_code remove_temporary_files(sf_storage *storage, const char *folder, c
   return code;
 }
 
-/* Those of referenced runs and of the root. Their age is not known: they go when everything may. */
+/* Those of referenced runs and of the root, and folders that have nothing else, as a killed indexing leaves one for its manifest.
+ * Their age is not known: they go when everything may. */
 static sf_code remove_all_temporary_files(sf_storage *storage, const sf_root_runs *runs,
                                           const sf_cleanup_options *options, const sf_cancellation *cancellation,
                                           sf_error *error) {
   if (!options->remove || options->min_age_seconds > 0 || storage->vtable->is_remote)
     return SF_OK;
   for (size_t i = 0; i < runs->count; i++)
-    for (size_t folder = 0; folder < runs->runs[i].num_folders; folder++)
+    for (size_t folder = 0; folder < runs->runs[i].num_folders; folder++) {
       SF_TRY(remove_temporary_files(storage, runs->runs[i].folders[folder], cancellation, error));
+      SF_TRY(sf_storage_remove(storage, runs->runs[i].folders[folder], cancellation, error));
+    }
   return remove_temporary_files(storage, "", cancellation, error);
 }
 

@@ -54,7 +54,7 @@ static sf_code for_each_folder(sf_storage *storage, const char *prefix, folder_f
   return code;
 }
 
-/* "run_id=<run_id>", of shards and artifacts. */
+/* "run_id=<run_id>", of shards, artifacts and lists. */
 static sf_code take_objects(sf_storage *storage, const char *prefix, const char *name,
                             const sf_cancellation *cancellation, sf_root_runs *runs, sf_error *error) {
   (void)storage, (void)cancellation;
@@ -105,6 +105,8 @@ static sf_code take_references(const sf_manifest *manifest, sf_root_runs *runs, 
     SF_TRY(refer_to_url(runs, manifest->artifact_refs[i], error));
   for (uint32_t id = 0; id < manifest->num_dbs; id++)
     SF_TRY(refer_to_url(runs, manifest->shards[id].db_url, error));
+  for (uint32_t id = 0; manifest->lists.shards != NULL && id < manifest->num_dbs; id++)
+    SF_TRY(refer_to_url(runs, manifest->lists.shards[id].ref, error));
   return SF_OK;
 }
 
@@ -163,6 +165,7 @@ static sf_code read_runs(sf_storage *storage, const sf_cancellation *cancellatio
                          sf_error *error) {
   SF_TRY(for_each_folder(storage, "shards/", take_objects, cancellation, runs, error));
   SF_TRY(for_each_folder(storage, "vector_meta/", take_objects, cancellation, runs, error));
+  SF_TRY(for_each_folder(storage, "lists/", take_objects, cancellation, runs, error));
   SF_TRY(for_each_folder(storage, "manifests/", take_manifest, cancellation, runs, error));
   SF_TRY(for_each_folder(storage, "runs/", take_record, cancellation, runs, error));
   return take_pointer(storage, cancellation, runs, error);

@@ -24,7 +24,7 @@ class CommandLine:
 
     def run(self, *arguments, cache=True, timeout=60, **options):
         command = [self.path, *map(str, arguments)]
-        if cache and arguments and arguments[0] in ("search", "info", "shards", "health", "route", "verify"):
+        if cache and arguments and arguments[0] in ("search", "info", "shards", "health", "route", "verify", "index"):
             command += ["--cache-dir", str(self.cache_dir)]
         options.setdefault("stdin", None if "input" in options else subprocess.DEVNULL)
         if options["stdin"] is None:

@@ -118,6 +118,26 @@ static void shards_without_rows_have_no_lists(void **state) {
   assert_string_equal(error.message, "lists of s3://b/p: expected rows with finite vectors, found none");
 }
 
+static void making_keeps_to_its_memory(void **state) {
+  (void)state;
+  float *rows = clustered_rows(50000, 8, 3, 1);
+  const sf_vector_segment segment = segment_of(rows, 50000);
+  sf_lists_params params = {
+      .segments = &segment, .num_segments = 1, .dim = 8, .identity = identity, .max_memory_bytes = 1 << 20};
+  void *block;
+  size_t length;
+  sf_error error;
+  assert_int_equal(sf_lists_make(&params, NULL, &block, &length, &error), SF_CONFIG_VALIDATION_ERROR);
+  assert_non_null(
+      strstr(error.message, "expected to need at most 1 MiB of memory, as allowed, found that its 50000 rows"));
+  params.max_memory_bytes = 16 << 20;
+  params.num_lists = 40;
+  assert_int_equal(sf_lists_make(&params, NULL, &block, &length, &error), SF_OK);
+  assert_in_range(length, 50000, 8 << 20);
+  free(block);
+  free(rows);
+}
+
 static void a_cancelled_making_ends(void **state) {
   (void)state;
   float *rows = clustered_rows(200, 8, 3, 1);
@@ -516,6 +536,7 @@ int main(void) {
       cmocka_unit_test(every_row_that_can_be_a_result_is_in_one_list),
       cmocka_unit_test(no_number_of_threads_changes_a_bit),
       cmocka_unit_test(shards_without_rows_have_no_lists),
+      cmocka_unit_test(making_keeps_to_its_memory),
       cmocka_unit_test(a_cancelled_making_ends),
       cmocka_unit_test(every_changed_byte_is_noticed),
       cmocka_unit_test(every_missing_byte_is_noticed),
