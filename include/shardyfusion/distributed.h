@@ -105,6 +105,23 @@ SF_API sf_code sf_partitions_find_equal_ids(const sf_shard_task *task, bool *fou
 SF_API sf_code sf_partitions_row_id(const sf_shard_task *task, uint64_t row, char **id, bool *is_string,
                                     sf_error *error);
 
+typedef struct sf_piece_row {
+  sf_row_id id;
+  const float *vector; /* dim components */
+  const char *payload; /* JSON, payload_length bytes; NULL: none */
+  size_t payload_length;
+} sf_piece_row;
+
+/* One block, allocated by the library. */
+typedef struct sf_piece_rows {
+  size_t num_rows;
+  const sf_piece_row *rows;
+} sf_piece_rows;
+
+/* The rows of a task's one piece, of a shard: for shards that the caller writes itself. SF_READER_STATE_ERROR: the run has ended.
+ * *rows is the caller's to free with sf_free. */
+SF_API sf_code sf_partitions_read_piece(const sf_shard_task *task, sf_piece_rows **rows, sf_error *error);
+
 /* Of a driver: its run id, its number of shards, and the routing artifact, centroids or hyperplanes, as soon as there is one:
  * *num_rows × *dim, NULL where the strategy has none. All are the builder's. */
 SF_API const char *sf_builder_run_id(const sf_builder *builder);

@@ -291,11 +291,54 @@ static PyObject *row_id(PyObject *module, PyObject *args) {
   return outcome;
 }
 
+static PyObject *describe_id(const sf_row_id *id) {
+  if (id->type == SF_ID_STRING)
+    return PyUnicode_DecodeUTF8(id->string, (Py_ssize_t)id->length, NULL);
+  return PyLong_FromLongLong(id->integer);
+}
+
+/* (id, vector as float32, payload as JSON or None) of each row. */
+static PyObject *describe_rows(const sf_piece_rows *rows, size_t dim) {
+  PyObject *list = PyList_New(0);
+  for (size_t i = 0; list != NULL && i < rows->num_rows; i++) {
+    const sf_piece_row *row = &rows->rows[i];
+    PyObject *tuple = Py_BuildValue("(Ny#z#)", describe_id(&row->id), (const char *)row->vector,
+                                    (Py_ssize_t)(dim * sizeof(float)), row->payload, (Py_ssize_t)row->payload_length);
+    if (tuple == NULL || PyList_Append(list, tuple) < 0)
+      Py_CLEAR(list);
+    Py_XDECREF(tuple);
+  }
+  return list;
+}
+
+static PyObject *read_piece(PyObject *module, PyObject *args) {
+  PyObject *sink;
+  PyObject *given;
+  task_arguments arguments;
+  if (!PyArg_ParseTuple(args, "OO!:read_piece", &sink, &PyDict_Type, &given))
+    return NULL;
+  PyObject *outcome = NULL;
+  if (read_task(module, sink, given, &arguments) == 0) {
+    sf_piece_rows *rows = NULL;
+    sf_error error;
+    sf_code code;
+    Py_BEGIN_ALLOW_THREADS
+    code = sf_partitions_read_piece(&arguments.task, &rows, &error);
+    Py_END_ALLOW_THREADS
+    outcome = code == SF_OK ? describe_rows(rows, arguments.task.dim)
+                            : sf_py_raise_failure(PyModule_GetState(module), sink, &error);
+    sf_free(rows);
+  }
+  release_task(&arguments);
+  return outcome;
+}
+
 static PyMethodDef functions[] = {
     {"write_shard", write_shard, METH_VARARGS,
      "Writes a shard of the rows in pieces of partition files; returns what was written, and the vector of a row."},
     {"find_equal_ids", find_equal_ids, METH_VARARGS, "Two rows of one id in lists of ids, or None."},
     {"row_id", row_id, METH_VARARGS, "The id of a row of a partition, or None."},
+    {"read_piece", read_piece, METH_VARARGS, "The id, vector and payload of each row of a piece."},
     {NULL, NULL, 0, NULL}};
 
 int sf_py_add_distributed(PyObject *module) {

@@ -290,3 +290,46 @@ sf_code sf_partitions_row_id(const sf_shard_task *given, uint64_t row, char **id
   sf_storage_close(storage);
   return code;
 }
+
+/* --------------------------------------------------------------------------------------------------------------- Rows */
+
+/* The rows of a piece, with its bytes after them. */
+static sf_code copy_rows(const piece_rows *read, size_t num_bytes, sf_piece_rows **copied, sf_error *error) {
+  const size_t rows_at = sizeof(sf_piece_rows);
+  const size_t bytes_at = rows_at + read->count * sizeof(sf_piece_row); /* far fewer than the bytes that were read */
+  char *block = sf_calloc(1, bytes_at + num_bytes);
+  if (block == NULL)
+    return sf_fail_memory(error, "rows of a piece");
+  const char *from = read->bytes;
+  char *bytes = memcpy(block + bytes_at, from, num_bytes);
+  sf_piece_row *rows = (sf_piece_row *)(void *)(block + rows_at);
+  for (size_t i = 0; i < read->count; i++) {
+    const sf_shard_row *row = &read->rows[i];
+    rows[i] = (sf_piece_row){.id = {.type = row->id_type, .integer = row->id_integer, .length = row->id_length},
+                             .vector = (const float *)(void *)(bytes + ((const char *)row->vector - from)),
+                             .payload = row->payload != NULL ? bytes + (row->payload - from) : NULL,
+                             .payload_length = row->payload_length};
+    if (row->id_string != NULL)
+      rows[i].id.string = bytes + (row->id_string - from);
+  }
+  *copied = (sf_piece_rows *)(void *)block;
+  **copied = (sf_piece_rows){.num_rows = read->count, .rows = rows};
+  return SF_OK;
+}
+
+sf_code sf_partitions_read_piece(const sf_shard_task *given, sf_piece_rows **rows, sf_error *error) {
+  sf_shard_task task;
+  sf_storage *storage;
+  SF_TRY(read_task(given, &task, &storage, error));
+  piece_rows read = {0};
+  sf_code code = task.num_pieces == 1 ? SF_OK
+                                      : sf_fail(error, SF_CONFIG_VALIDATION_ERROR,
+                                                "shard task: expected one piece, found %zu", task.num_pieces);
+  if (code == SF_OK)
+    code = read_rows(storage, &task, &task.pieces[0], &read, error);
+  if (code == SF_OK)
+    code = copy_rows(&read, (size_t)task.pieces[0].extent.num_bytes, rows, error);
+  free_rows(&read);
+  sf_storage_close(storage);
+  return code;
+}

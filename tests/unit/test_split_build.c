@@ -306,6 +306,35 @@ static void equal_ids_of_two_partitions_are_found_and_named(void **state) {
   free(pieces);
 }
 
+static void the_rows_of_a_piece_can_be_read(void **state) {
+  run *of = *state;
+  sf_piece_rows *rows = NULL;
+  sf_error error;
+  uint64_t found = 0;
+  route(of, 0, 0);
+  sf_partition_piece *pieces = sf_calloc(MAX_PIECES, sizeof(*pieces));
+  sf_shard_task task = task_of(of, 0, SHARDS, pieces);
+  size_t num_pieces = task.num_pieces;
+  assert_int_equal(sf_partitions_read_piece(&task, &rows, &error), SF_CONFIG_VALIDATION_ERROR);
+  for (size_t i = 0; i < num_pieces; i++) {
+    task.pieces = &pieces[i];
+    task.num_pieces = 1;
+    assert_int_equal(sf_partitions_read_piece(&task, &rows, &error), SF_OK);
+    assert_int_equal(rows->num_rows, pieces[i].extent.num_rows);
+    for (size_t row = 0; row < rows->num_rows; row++) {
+      int64_t id = rows->rows[row].id.integer;
+      assert_int_equal(rows->rows[row].id.type, SF_ID_INTEGER);
+      assert_true(rows->rows[row].vector[0] == 0.0f && rows->rows[row].vector[1] == (float)id);
+      assert_true((rows->rows[row].payload != NULL) == (id % 2 == 0));
+      assert_true(id >= 0 && id < ROWS && (found & (UINT64_C(1) << id)) == 0);
+      found |= UINT64_C(1) << id;
+    }
+    sf_free(rows);
+  }
+  assert_true(found == (UINT64_C(1) << ROWS) - 1);
+  free(pieces);
+}
+
 static void a_file_that_changed_is_refused(void **state) {
   run *of = *state;
   sf_written_shard shard;
@@ -385,6 +414,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_driver_that_is_freed_leaves_nothing, set_up, tear_down),
       cmocka_unit_test_setup_teardown(tasks_of_a_run_that_has_ended_fail_and_leave_nothing, set_up, tear_down),
       cmocka_unit_test_setup_teardown(equal_ids_of_two_partitions_are_found_and_named, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(the_rows_of_a_piece_can_be_read, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_file_that_changed_is_refused, set_up, tear_down),
       cmocka_unit_test_setup_teardown(roles_do_only_their_part, set_up, tear_down),
       cmocka_unit_test(rows_that_are_damaged_are_refused_or_read_within_the_extent),

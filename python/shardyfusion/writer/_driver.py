@@ -34,7 +34,7 @@ from shardyfusion.metrics import MetricEvent
 from shardyfusion.vector import writer as _local
 from shardyfusion.vector.config import VectorColumnInput, VectorShardedWriteConfig, VectorWriteOptions
 from shardyfusion.writer import _worker
-from shardyfusion.writer._worker import Columns, Context, EqualIds, Partition, ShardTask, WrittenShard
+from shardyfusion.writer._worker import Adapter, Columns, Context, EqualIds, Partition, ShardTask, WrittenShard
 
 if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -116,13 +116,26 @@ def _check_columns(found: Sequence[str], used: Columns, shard_id_col: str) -> No
             raise ConfigValidationError(f"input: expected a column {name!r}, found {describe(list(found))}")
 
 
+def _is_builtin(factory: Any) -> bool:
+    """Whether the library writes the shards itself."""
+    return factory is None or isinstance(getattr(factory, "shard_format", None), str)
+
+
+def _adapter_of(config: VectorShardedWriteConfig) -> Adapter | None:
+    """Returns how the caller's own adapter writes shards, if it does."""
+    from shardyfusion._custom_write import root_url
+    from shardyfusion._paths import path_option
+
+    if _is_builtin(config.adapter_factory):
+        return None
+    local_root = path_option("output.local_root", config.output.local_root)
+    return Adapter(config.adapter_factory, root_url(config.s3_prefix), local_root, config.index_config)
+
+
 def _core_options(config: VectorShardedWriteConfig, options: VectorWriteOptions) -> dict[str, Any]:
     config.check_for_write()
     factory = config.adapter_factory
-    if factory is not None and not isinstance(getattr(factory, "shard_format", None), str):
-        expected = "LanceDbWriterFactory or SqliteVecFactory, which engines write by"
-        raise ConfigValidationError(f"adapter_factory: expected {expected}, found {describe(factory)}")
-    if _local._page_size(factory):  # pyright: ignore[reportPrivateUsage]
+    if _is_builtin(factory) and _local._page_size(factory):  # pyright: ignore[reportPrivateUsage]
         found = describe(getattr(factory, "page_size", None))
         raise ConfigValidationError(f"adapter_factory: page_size: expected the default beside an engine, found {found}")
     if config.run_registry is not None:
@@ -288,7 +301,17 @@ class _Run:
         options = dict(_worker_options(self.options), num_dbs=num_dbs, centroids=None, hyperplanes=None)
         limit = self.config.rate_limits.max_writes_per_second
         batch_size = self.config.batch_size
-        context = Context(self.root, run_id, self.columns, options, artifact, artifact_rows, batch_size, limit)
+        context = Context(
+            self.root,
+            run_id,
+            self.columns,
+            options,
+            artifact,
+            artifact_rows,
+            batch_size,
+            limit,
+            _adapter_of(self.config),
+        )
         return context, num_dbs
 
     def route(self, context: Context) -> list[Partition]:

@@ -13,12 +13,15 @@ pass on only the text of an exception.
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import secrets
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shardyfusion import _core
@@ -62,6 +65,7 @@ class Piece(NamedTuple):
     checksum: int
 
 
+_TOKEN_BYTES = 8
 _PIECE_BYTES = 8 * len(Piece._fields)
 
 
@@ -111,6 +115,16 @@ class EqualIds(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Adapter:
+    """How an adapter of the caller's own writes shards: the factory, and what it is called with."""
+
+    factory: Callable[..., Any] = field(repr=False)
+    root_url: str
+    local_root: str
+    index_config: Any
+
+
+@dataclass(frozen=True)
 class Context:
     """All that workers need of a run. It is pickled; credentials in it are those of the caller's provider, which is asked for
     them on the worker."""
@@ -123,6 +137,7 @@ class Context:
     artifact_rows: int
     batch_size: int
     max_writes_per_second: float | None
+    adapter: Adapter | None = None
 
     def router_options(self) -> dict[str, Any]:
         """Returns the options of a partition's builder."""
@@ -239,6 +254,45 @@ def route(context: Context, batches: Iterator[pyarrow.RecordBatch], number: int)
     return returned(lambda: _route(context, batches, number))
 
 
+def _rows_of(reporter: Reporter, context: Context, pieces: bytes, first: int) -> list[tuple[Any, bytes, str | None]]:
+    return _core.read_piece(reporter.sink, context.task(pieces[first : first + _TOKEN_BYTES + _PIECE_BYTES]))
+
+
+def _write_by_adapter(reporter: Reporter, context: Context, adapter: Adapter, task: ShardTask, attempt: int) -> WrittenShard:
+    """Writes a shard by the caller's adapter, in a local folder of the attempt's own. The adapter begins after the first piece was
+    read: a run that has ended is not begun again."""
+    import numpy
+    from shardyfusion._adapter_shard import AdapterShard, shard_url
+
+    places = range(0, len(task.pieces), _TOKEN_BYTES + _PIECE_BYTES)
+    limit = context.max_writes_per_second
+    limiter = None if limit is None else TokenBucket(limit)
+    url = shard_url(adapter.root_url, "shards", context.run_id, "db={db_id:05d}", task.db_id, attempt)
+    folder = Path(adapter.local_root) / f"{context.run_id}-{attempt}"
+    rows = _rows_of(reporter, context, task.pieces, 0)
+    sample = rows[0][1]
+    try:
+        with AdapterShard(
+            adapter.factory,
+            task.db_id,
+            url,
+            folder,
+            adapter.index_config,
+            context.batch_size,
+            lambda: None if limiter is None else limiter.acquire(),
+            attempt,
+        ) as shard:
+            for place in places:
+                for row_id, vector, payload in rows if place == 0 else _rows_of(reporter, context, task.pieces, place):
+                    values = numpy.frombuffer(vector, dtype=numpy.float32)
+                    shard.add(row_id, values, None if payload is None else json.loads(payload))
+            shard.finish()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    _rows_of(reporter, context, task.pieces, 0)  # fails if the run has ended meanwhile
+    return WrittenShard(task.db_id, attempt, shard.row_count, shard.db_bytes, str(shard.checkpoint_id), sample)
+
+
 def _run(context: Context, task: ShardTask) -> WrittenShard | EqualIds | None:
     reporter = Reporter(None)
     try:
@@ -246,6 +300,8 @@ def _run(context: Context, task: ShardTask) -> WrittenShard | EqualIds | None:
             found = _core.find_equal_ids(reporter.sink, context.task(task.pieces))
             return None if found is None else EqualIds(*found)
         attempt = secrets.randbelow(2**31 - 1) + 1  # no other attempt has it
+        if context.adapter is not None:
+            return _write_by_adapter(reporter, context, context.adapter, task, attempt)
         arguments = context.task(task.pieces) | {"db_id": task.db_id, "attempt": attempt}
         written, sample = _core.write_shard(reporter.sink, arguments)
         return WrittenShard(*written, sample)

@@ -4,6 +4,7 @@ import os
 
 import dask
 import pytest
+from adapter_cases import AdapterCases
 from engine_cases import EngineCases
 from helper_cases import HelperCases
 from rows import check_answers, columns, config, table
@@ -89,4 +90,8 @@ def assigned():
 
 
 class TestDaskHelpers(HelperCases):
+    pass
+
+
+class TestDaskAdapters(AdapterCases):
     pass

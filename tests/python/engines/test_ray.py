@@ -4,6 +4,7 @@ import os
 
 import pyarrow as pa
 import pytest
+from adapter_cases import AdapterCases
 from engine_cases import EngineCases
 from helper_cases import HelperCases
 from rows import DIM, check_answers, columns, config, table, vectors_of
@@ -92,4 +93,8 @@ def assigned():
 
 
 class TestRayHelpers(HelperCases):
+    pass
+
+
+class TestRayAdapters(AdapterCases):
     pass

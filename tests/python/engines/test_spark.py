@@ -4,6 +4,7 @@ import os
 import sys
 
 import pytest
+from adapter_cases import AdapterCases
 from engine_cases import EngineCases
 from helper_cases import HelperCases
 from rows import check_answers, columns, config, table
@@ -122,4 +123,8 @@ def assigned():
 
 
 class TestSparkHelpers(HelperCases):
+    pass
+
+
+class TestSparkAdapters(AdapterCases):
     pass
