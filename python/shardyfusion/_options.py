@@ -36,7 +36,7 @@ def warn(message: str, *arguments: object) -> None:
     logging.getLogger("shardyfusion").warning(message, *arguments)
 
 
-def _count(name: str, value: int | None, minimum: int, maximum: int = _MAX_COUNT) -> int:
+def count_option(name: str, value: int | None, minimum: int, maximum: int = _MAX_COUNT) -> int:
     """Checks an option; None becomes 0, which means no limit."""
     if value is None:
         return 0
@@ -84,12 +84,12 @@ class ReaderOptions(NamedTuple):
         return cls(
             root=path_option("s3_prefix", s3_prefix),
             local_root=path_option("local_root", local_root),
-            max_concurrency=_count(concurrency_name, max_concurrency, 1),
-            max_fallback_attempts=_count("max_fallback_attempts", max_fallback_attempts, 0),
-            max_cached_shards=_count("max_cached_shards", max_cached_shards, 1),
-            max_cache_bytes=_count("max_cache_bytes", max_cache_bytes, 1, _MAX_BYTES),
-            max_filter_bytes=_count("max_filter_bytes", max_filter_bytes, 1, _MAX_BYTES),
-            thread_nice=_count("thread_nice", thread_nice, 0, _MAX_NICE),
+            max_concurrency=count_option(concurrency_name, max_concurrency, 1),
+            max_fallback_attempts=count_option("max_fallback_attempts", max_fallback_attempts, 0),
+            max_cached_shards=count_option("max_cached_shards", max_cached_shards, 1),
+            max_cache_bytes=count_option("max_cache_bytes", max_cache_bytes, 1, _MAX_BYTES),
+            max_filter_bytes=count_option("max_filter_bytes", max_filter_bytes, 1, _MAX_BYTES),
+            thread_nice=count_option("thread_nice", thread_nice, 0, _MAX_NICE),
             preload_shards=bool(preload_shards),
             shard_format=shard_format,
             s3=core_options(s3_connection_options, credential_provider),

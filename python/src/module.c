@@ -3,6 +3,7 @@
 #include "builder_type.h"
 #include "distributed.h"
 #include "errors.h"
+#include "index.h"
 #include "open.h"
 #include "operation.h"
 #include "reader.h"
@@ -38,7 +39,7 @@ static int execute(PyObject *module) {
   if (sf_py_add_errors(module, state) < 0 || sf_py_add_results(module, state) < 0 ||
       sf_py_add_operations(module, state) < 0 || sf_py_add_sinks(module, state) < 0 ||
       sf_py_add_readers(module, state) < 0 || sf_py_add_open(module) < 0 || sf_py_add_builders(module, state) < 0 ||
-      sf_py_add_distributed(module) < 0 || sf_py_add_routing(module) < 0)
+      sf_py_add_distributed(module) < 0 || sf_py_add_routing(module) < 0 || sf_py_add_index(module) < 0)
     return -1;
   return sf_py_add_arrow_streams(module, state);
 }

@@ -124,6 +124,11 @@ void sf_py_sink_attach_build(PyObject *object, sf_build_options *options) {
   options->log_user_data = object;
 }
 
+void sf_py_sink_attach_log(PyObject *object, sf_log_callback *log, void **user_data) {
+  *log = receive_log;
+  *user_data = object;
+}
+
 /* Puts a value (taken over) into the fields; false when either fails. */
 static bool put(PyObject *fields, const char *name, PyObject *value) {
   bool done = value != NULL && PyDict_SetItemString(fields, name, value) == 0;

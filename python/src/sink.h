@@ -14,6 +14,9 @@
 void sf_py_sink_attach(PyObject *sink, sf_reader_options *options);
 void sf_py_sink_attach_build(PyObject *sink, sf_build_options *options);
 
+/* Sets the callback for log messages. The sink has to outlive what they are the options of. */
+void sf_py_sink_attach_log(PyObject *sink, sf_log_callback *log, void **user_data);
+
 /* What s3.c keeps in a sink. */
 typedef struct sf_py_credentials {
   PyObject *provider; /* NULL: none */

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         VectorShardingSpec,
         VectorWriteOptions,
     )
+    from shardyfusion.vector.index import IndexResult, index_snapshot
     from shardyfusion.vector.reader import ShardedVectorReader
     from shardyfusion.vector.types import (
         AsyncVectorShardReader,
@@ -39,6 +40,7 @@ __all__ = [
     "AsyncVectorShardReaderFactory",
     "DistanceMetric",
     "Explanation",
+    "IndexResult",
     "SearchResult",
     "ShardedVectorReader",
     "VectorIndexConfig",
@@ -57,18 +59,21 @@ __all__ = [
     "VectorShardingStrategy",
     "VectorSnapshotInfo",
     "VectorWriteOptions",
+    "index_snapshot",
     "write_sharded",
 ]
 
 # Modules of the names that are not in types.
 _MODULES = {
     "AsyncShardedVectorReader": "async_reader",
+    "IndexResult": "index",
     "ShardedVectorReader": "reader",
     "VectorRecordInput": "config",
     "VectorShardedWriteConfig": "config",
     "VectorShardingConfig": "config",
     "VectorShardingSpec": "config",
     "VectorWriteOptions": "config",
+    "index_snapshot": "index",
     "write_sharded": "writer",
 }
 
