@@ -20,6 +20,8 @@ from shardyfusion.async_manifest_store import AsyncS3ManifestStore
 from shardyfusion.config import WriterOutputConfig
 from shardyfusion.credentials import S3Credentials, StaticCredentialProvider
 from shardyfusion.errors import ConfigValidationError, ReaderStateError, S3TransientError
+from shardyfusion.sqlite_vec_adapter import SqliteVecFactory
+from shardyfusion.storage import backend_of
 from shardyfusion.vector import AsyncShardedVectorReader, ShardedVectorReader
 from shardyfusion.vector.writer import (
     VectorIndexConfig,
@@ -320,3 +322,57 @@ write_sharded(np.ones((9, 4), np.float32), VectorShardedWriteConfig(index_config
         server.shutdown()
     assert process.returncode == -signal.SIGINT and "KeyboardInterrupt" in errors, errors
     assert os.listdir(tmp_path) == []
+
+
+def objects_of(stored, prefix):
+    """The bodies and ETags of the objects below a prefix of the bucket, by the ends of their names."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=stored["s3_connection_options"]["endpoint_url"],
+        region_name="us-east-1",
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+    )
+    bucket = stored["s3_prefix"].split("/")[2]
+    listed = client.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+    found = {each["Key"].rsplit("/", 1)[1]: client.get_object(Bucket=bucket, Key=each["Key"]) for each in listed}
+    return {name: (answer["Body"].read(), answer["ETag"]) for name, answer in found.items()}
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["a write", "a writer of one shard"])
+def test_a_sidecar_has_the_etag_of_its_database(stored, tmp_path, alone):
+    factory = SqliteVecFactory(
+        s3_connection_options=stored["s3_connection_options"], credential_provider=stored["credential_provider"]
+    )
+    vectors = np.random.default_rng(1).standard_normal((50, 8)).astype(np.float32)
+    root = stored["s3_prefix"].rsplit("/", 1)[0] + "/sidecars"
+    index = VectorIndexConfig(dim=8)
+    if alone:
+        with factory(db_url=f"{root}/shards/x", local_dir=tmp_path / "local", index_config=index) as writer:
+            writer.add_batch(list(range(50)), vectors)
+            writer.seal()
+            num_bytes = writer.db_bytes()
+    else:
+        config = VectorShardedWriteConfig(
+            index_config=index,
+            sharding=VectorShardingConfig(num_dbs=1, train_centroids=True),
+            s3_prefix=root,
+            adapter_factory=factory,
+            s3_connection_options=stored["s3_connection_options"],
+            credential_provider=stored["credential_provider"],
+        )
+        num_bytes = write_sharded(vectors, config).winners[0].db_bytes
+    found = objects_of(stored, "sidecars/shards/")
+    database, etag = found["shard.db"]
+    sidecar, _ = found["shard.sidecar"]
+    assert num_bytes == len(database)
+    assert sidecar[:5] == b"SQPC\x08" and sidecar[18 : 18 + sidecar[17]].decode() == etag
+    assert len(etag) == sidecar[17] > 2
+
+
+def test_an_etag_is_that_of_the_store(stored):
+    backend = backend_of(stored["s3_prefix"], stored["credential_provider"], stored["s3_connection_options"])
+    backend.put(f"{stored['s3_prefix']}/one", b"1", "text/plain")
+    assert backend.head(f"{stored['s3_prefix']}/one") == '"c4ca4238a0b923820dcc509a6f75849b"'  # MD5 of "1"
+    with pytest.raises(FileNotFoundError, match="two"):
+        backend.head(f"{stored['s3_prefix']}/two")

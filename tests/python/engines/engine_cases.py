@@ -62,6 +62,9 @@ class EngineCases:
         assert check_answers(root, rows, tmp_path) == result.run_id
         left = [path for path in objects_below(root) if "partitions/" in path]
         assert left == []
+        databases = [path for path in objects_below(root) if path.endswith("shard.db")]
+        sidecars = [path for path in objects_below(root) if path.endswith("shard.sidecar")]
+        assert len(databases) == len(sidecars) == (len(result.winners) if backend == "sqlite-vec" else 0)
 
     @pytest.mark.parametrize("strategy", STRATEGIES)
     def test_rows_go_to_the_shards_that_one_machine_puts_them_in(self, engine, strategy, tmp_path):
