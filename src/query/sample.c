@@ -6,9 +6,11 @@
 #include <math.h>
 
 enum {
-  SAMPLED_ROWS = 8192,     /* about so many of them */
-  MIN_SAMPLED_ROWS = 2048, /* a scan of fewer does without */
-  SAMPLED_FOR_ONE = 4,     /* rows that are compared for each that is wanted */
+  SAMPLED_ROWS = 8192,      /* about so many of them, */
+  SAMPLED_FOR_RESULT = 512, /* or so many for each result */
+  MIN_SAMPLED_ROWS = 2048,  /* a scan of fewer does without */
+  SAMPLED_FOR_ONE = 2,      /* rows that are compared for each result, */
+  FEW_SAMPLED = 4,          /* and so many more */
 };
 
 /* Replaces estimates by distances. Drops rows that can't be results, and those whose distance float32 can't represent. */
@@ -32,7 +34,7 @@ static bool begin_sample(const sf_request_scan *scan, size_t begin, size_t end, 
   size_t num_rows = sf_row_filter_count(scan->request->filter, scan->segment->first_row + begin, end - begin);
   if (num_rows < MIN_SAMPLED_ROWS || max_rows > SF_MAX_SAMPLED_ROWS)
     return false;
-  *sample = (sf_quantized_sample){.count = SAMPLED_FOR_ONE * max_rows, .threshold = FLT_MAX};
+  *sample = (sf_quantized_sample){.count = SAMPLED_FOR_ONE * max_rows + FEW_SAMPLED, .threshold = FLT_MAX};
   return sf_candidates_init(&sample->best, sample->count, num_rows, NULL) == SF_OK;
 }
 
@@ -60,7 +62,8 @@ void sf_sample_first_threshold(sf_request_scan *scan, const sf_scan_task *task) 
   sf_pruning_threshold *shared = scan->shared;
   size_t first = shared == NULL ? task->begin : task->range.begin;
   size_t end = shared == NULL ? task->end : task->range.end;
-  size_t step = (end - first) / SAMPLED_ROWS + 1;
+  size_t wanted = SAMPLED_FOR_RESULT * scan->collector->max_rows;
+  size_t step = (end - first) / (wanted > SAMPLED_ROWS ? wanted : SAMPLED_ROWS) + 1;
   sf_quantized_sample sample;
   bool is_first = scan->score_threshold == sf_collector_first_threshold(scan->collector->params);
   if (!scan->quantized.is_on || !is_first || !begin_sample(scan, first, end, &sample))
