@@ -56,7 +56,7 @@ bench-against: build-deps configure ## the benchmarks of this tree and of COMMIT
 fuzz: ## run every fuzzer for SECONDS=60 (needs clang)
 	tools/fuzz --build $(BUILD)/fuzz --seconds $(SECONDS)
 
-soak: deps ## a million searches of the package (SEARCHES=N), the library under everything for SECONDS=60, 600 kills, every allocation failing
+soak: deps ## a million searches of the package (SEARCHES=N), the library under everything for SECONDS=60, 660 kills, engines that fail, every allocation failing
 	tools/test --build $(BUILD) --soak $(SECONDS) --searches $(SEARCHES)
 
 wheel: package-deps ## build a self-contained Python wheel in build/wheels, and try it

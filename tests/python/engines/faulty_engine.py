@@ -77,6 +77,11 @@ class FaultyEngine:
         with open(path, "wb") as file:
             pickle.dump(call, file)
 
+    def kept(self, name):
+        """The function of a kept call, and what else it was called with."""
+        with open(os.path.join(self._folder, name), "rb") as file:
+            return pickle.load(file)
+
     def map_partitions(self, columns, function, description):
         if self._kind == "kept":
             self._keep("partition", function)

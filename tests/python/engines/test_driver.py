@@ -6,6 +6,7 @@ import pickle
 import random
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -114,6 +115,43 @@ class TestTasksThatOutliveTheRun:
             _worker.received(function(*arguments))
         assert objects_below(root) == before
         assert not list(root.rglob("partitions"))
+
+
+class SlowEngine(LocalEngine):
+    """Routes its first partition a second time, in a thread that has got to the middle when the driver goes on, and ends when it
+    is told to."""
+
+    def __init__(self, rows):
+        super().__init__(rows)
+        self.begun, self.ended = threading.Event(), threading.Event()
+        self.outcomes = []
+
+    def map_partitions(self, columns, function, description):
+        batches = self._table.select(columns).to_batches()
+
+        def halting():
+            yield batches[0]
+            self.begun.set()
+            assert self.ended.wait(60)
+            yield batches[1]
+
+        self.slow = threading.Thread(target=lambda: self.outcomes.append(function(halting(), 0)))
+        self.slow.start()
+        assert self.begun.wait(60)
+        return super().map_partitions(columns, function, description)
+
+
+class TestTasksThatEndAfterTheRun:
+    def test_a_slow_task_changes_nothing_that_is_live(self, tmp_path):
+        rows, root = table(300), tmp_path / "root"
+        slow = SlowEngine(rows)
+        live = write(slow, config(root, "lsh")).run_id
+        before = objects_below(root)
+        slow.ended.set()
+        slow.slow.join()
+        assert len(slow.outcomes) == 1  # it may have succeeded: its file was removed while it was open
+        assert objects_below(root) == before
+        assert check_answers(root, rows, tmp_path) == live
 
 
 class TestSkew:
