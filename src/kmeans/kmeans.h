@@ -18,6 +18,7 @@
 #include "base/cancellation.h"
 #include "shardyfusion/types.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,9 @@ typedef struct sf_kmeans_options {
   uint32_t iterations; /* the most, at least 1: it ends sooner when no row changes its cluster */
   uint64_t seed;
   uint32_t num_threads; /* 0: one for each CPU */
+  /* The first centroids are rows that are drawn evenly, instead of by k-means++: for very many clusters, of few rows each, where
+   * choosing them takes longer than the iterations. */
+  bool draws_seeds;
   /* Called after each iteration by the thread that trains; false stops the training. NULL: no callback. */
   bool (*goes_on)(void *context);
   void *goes_on_context;

@@ -147,8 +147,23 @@ static sf_code choose_centroid(seeding *state, uint32_t id, double *total, sf_er
   return SF_OK;
 }
 
+/* A row of each of num_clusters equal stretches of the sample. */
+static sf_code draw_seeds(sf_kmeans *kmeans, sf_error *error) {
+  seeding state = {.kmeans = kmeans, .count = kmeans->options->num_clusters};
+  state.rows = sf_calloc(state.count, sizeof(size_t));
+  if (state.rows == NULL)
+    return sf_fail_memory(error, "choice of the first centroids");
+  draw_rows(&state);
+  for (uint32_t id = 0; id < state.count; id++)
+    copy_centroid(&state, id, id);
+  free(state.rows);
+  return SF_OK;
+}
+
 sf_code sf_kmeans_seed(sf_kmeans *kmeans, sf_error *error) {
   uint32_t num_clusters = kmeans->options->num_clusters;
+  if (kmeans->options->draws_seeds)
+    return draw_seeds(kmeans, error);
   uint64_t wanted = (uint64_t)num_clusters * ROWS_PER_CLUSTER;
   wanted = wanted < MIN_ROWS ? MIN_ROWS : wanted;
   size_t trials = 2 + (size_t)log((double)num_clusters);

@@ -16,8 +16,8 @@
 enum {
   LISTS_PER_ROOT = 4,
   LEAST_ROWS_PER_LIST = 16, /* on average */
-  SAMPLED_PER_LIST = 16,
-  ITERATIONS = 4,
+  SAMPLED_PER_LIST = 24,
+  ITERATIONS = 8,
   ROWS_PER_PART = 4096, /* that a thread assigns at a time */
 };
 
@@ -126,6 +126,7 @@ static sf_code train(making *made, sf_error *error) {
   const sf_kmeans_options options = {.num_clusters = made->num_lists,
                                      .metric = params->metric,
                                      .iterations = ITERATIONS,
+                                     .draws_seeds = true,
                                      .seed = params->seed,
                                      .num_threads = params->num_threads};
   size_t count = choose_sample_size(made);

@@ -1,11 +1,13 @@
 #include "query/list_calibration.h"
 
+#include "base/build_threads.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "query/list_choice.h"
 #include "query/scan.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum { LEAST_SAMPLED = 300, MOST_SAMPLED = 1000, RESULTS = SF_CALIBRATED_MAX_TOP_K };
@@ -24,6 +26,7 @@ typedef struct found_row {
   uint64_t row;
 } found_row;
 
+/* What threads share: each has a copy, with memory of its own for its queries. */
 typedef struct calibrating {
   const sf_calibration_params *params;
   const sf_cancellation *cancellation;
@@ -31,6 +34,8 @@ typedef struct calibrating {
   uint64_t num_rows;
   size_t num_lists;
   size_t num_sampled;
+  size_t num_segments;
+  uint64_t *sampled;              /* num_sampled: places of rows */
   uint32_t **list_of_row;         /* of each shard, by its row numbers */
   size_t *first_list;             /* of each shard, counted over all */
   sf_list_choice *choices;        /* num_lists */
@@ -59,7 +64,6 @@ static size_t choose_num_sampled(const calibrating *state) {
 
 static sf_code begin(calibrating *state) {
   const sf_calibration_params *params = state->params;
-  size_t num_segments = 0;
   state->list_of_row = sf_calloc(params->num_shards, sizeof(*state->list_of_row));
   state->first_list = sf_calloc(params->num_shards, sizeof(*state->first_list));
   if (state->list_of_row == NULL || state->first_list == NULL)
@@ -71,18 +75,37 @@ static sf_code begin(calibrating *state) {
       continue;
     state->num_rows += lists->num_rows;
     state->num_lists += lists->num_lists;
-    num_segments += params->shards[i]->num_segments;
+    state->num_segments += params->shards[i]->num_segments;
     state->list_of_row[i] = sf_calloc((size_t)lists->row_span, sizeof(uint32_t));
     if (state->list_of_row[i] == NULL)
       return sf_fail_memory(state->error, "calibration of lists");
     map_rows(lists, state->list_of_row[i]);
   }
   state->num_sampled = choose_num_sampled(state);
-  state->max_found = num_segments * (RESULTS + 1);
+  state->sampled = sf_calloc(state->num_sampled, sizeof(uint64_t));
+  if (state->sampled == NULL)
+    return sf_fail_memory(state->error, "calibration of lists");
+  sf_random random = {params->seed};
+  for (size_t i = 0; i < state->num_sampled; i++)
+    state->sampled[i] = sf_random_below(&random, state->num_rows);
+  return SF_OK;
+}
+
+static void end(calibrating *state) {
+  for (size_t i = 0; state->list_of_row != NULL && i < state->params->num_shards; i++)
+    free(state->list_of_row[i]);
+  free((void *)state->list_of_row);
+  free(state->first_list);
+  free(state->sampled);
+}
+
+/* What a thread finds, and what it finds it with. */
+static sf_code begin_queries(calibrating *state) {
+  state->max_found = state->num_segments * (RESULTS + 1);
   state->choices = sf_calloc(state->num_lists, sizeof(*state->choices));
   state->places = sf_calloc(state->num_lists, sizeof(*state->places));
   state->found = sf_calloc(state->max_found, sizeof(*state->found));
-  state->scaled = sf_calloc(params->dim, sizeof(float));
+  state->scaled = sf_calloc(state->params->dim, sizeof(float));
   bool has_memory = state->choices != NULL && state->places != NULL && state->found != NULL && state->scaled != NULL;
   for (size_t k = 0; k < NUM_TOP_KS; k++) {
     state->found_at[k] = sf_calloc(state->num_lists, sizeof(uint64_t));
@@ -91,13 +114,9 @@ static sf_code begin(calibrating *state) {
   return has_memory ? SF_OK : sf_fail_memory(state->error, "calibration of lists");
 }
 
-static void end(calibrating *state) {
-  for (size_t i = 0; state->list_of_row != NULL && i < state->params->num_shards; i++)
-    free(state->list_of_row[i]);
+static void end_queries(calibrating *state) {
   for (size_t k = 0; k < NUM_TOP_KS; k++)
     free(state->found_at[k]);
-  free((void *)state->list_of_row);
-  free(state->first_list);
   free(state->choices);
   free(state->places);
   free(state->found);
@@ -205,14 +224,49 @@ static uint32_t count_for(const calibrating *state, size_t k, double target) {
   return 0;
 }
 
-static sf_code calibrate(calibrating *state, sf_list_calibration *calibration) {
-  sf_random random = {state->params->seed};
-  SF_TRY(begin(state));
-  for (size_t i = 0; i < state->num_sampled; i++) {
+/* The threads' share of the work, and the first failure of one. */
+typedef struct sharing {
+  const calibrating *shared;
+  calibrating *of_threads;
+  sf_error *errors; /* of each thread */
+  sf_code *codes;
+  atomic_size_t next; /* of the sampled rows */
+  atomic_bool has_failed;
+} sharing;
+
+static sf_code sample_rows(sharing *among, calibrating *state) {
+  SF_TRY(begin_queries(state));
+  while (!atomic_load(&among->has_failed)) {
+    size_t next = atomic_fetch_add(&among->next, 1);
+    if (next >= state->num_sampled)
+      break;
     SF_TRY(sf_cancellation_check(state->cancellation, state->error));
-    found_row own = row_at(state, sf_random_below(&random, state->num_rows));
+    found_row own = row_at(state, state->sampled[next]);
     SF_TRY(sample_row(state, &own));
   }
+  return SF_OK;
+}
+
+static void sample_by_thread(void *context, uint32_t thread) {
+  sharing *among = context;
+  calibrating *state = &among->of_threads[thread];
+  *state = *among->shared;
+  state->error = &among->errors[thread];
+  among->codes[thread] = sample_rows(among, state);
+  if (among->codes[thread] != SF_OK)
+    atomic_store(&among->has_failed, true);
+}
+
+/* Adds up what the threads have found, in the first of them. */
+static void gather(calibrating *all, const calibrating *other) {
+  for (size_t k = 0; k < NUM_TOP_KS; k++) {
+    all->num_results[k] += other->num_results[k];
+    for (size_t i = 0; i < all->num_lists; i++)
+      all->found_at[k][i] += other->found_at[k][i];
+  }
+}
+
+static void fill(const calibrating *state, sf_list_calibration *calibration) {
   calibration->num_top_ks = NUM_TOP_KS;
   calibration->num_targets = NUM_TARGETS;
   memcpy(calibration->top_ks, top_ks, sizeof(top_ks));
@@ -220,14 +274,47 @@ static sf_code calibrate(calibrating *state, sf_list_calibration *calibration) {
   for (size_t k = 0; k < NUM_TOP_KS; k++)
     for (size_t target = 0; target < NUM_TARGETS; target++)
       calibration->counts[k][target] = count_for(state, k, targets[target] / 1000.0);
-  return SF_OK;
+}
+
+static sf_code run(const calibrating *state, sf_build_threads *threads, sf_list_calibration *calibration) {
+  uint32_t size = sf_build_threads_size(threads);
+  sharing among = {.shared = state,
+                   .of_threads = sf_calloc(size, sizeof(calibrating)),
+                   .errors = sf_calloc(size, sizeof(sf_error)),
+                   .codes = sf_calloc(size, sizeof(sf_code))};
+  sf_code code = SF_OK;
+  if (among.of_threads == NULL || among.errors == NULL || among.codes == NULL)
+    code = sf_fail_memory(state->error, "calibration of lists");
+  else
+    sf_build_threads_run(threads, sample_by_thread, &among);
+  for (uint32_t i = 0; i < size && code == SF_OK; i++) {
+    code = among.codes[i];
+    if (code != SF_OK && state->error != NULL)
+      *state->error = among.errors[i];
+    else if (code == SF_OK && i > 0)
+      gather(&among.of_threads[0], &among.of_threads[i]);
+  }
+  if (code == SF_OK)
+    fill(&among.of_threads[0], calibration);
+  for (uint32_t i = 0; i < size && among.of_threads != NULL; i++)
+    end_queries(&among.of_threads[i]);
+  free(among.of_threads);
+  free(among.errors);
+  free(among.codes);
+  return code;
 }
 
 sf_code sf_list_calibrate(const sf_calibration_params *params, const sf_cancellation *cancellation,
                           sf_list_calibration *calibration, sf_error *error) {
   calibrating state = {.params = params, .cancellation = cancellation, .error = error};
+  sf_build_threads *threads = NULL;
   *calibration = (sf_list_calibration){0};
-  sf_code code = calibrate(&state, calibration);
+  sf_code code = begin(&state);
+  if (code == SF_OK)
+    code = sf_build_threads_create(params->num_threads > 0 ? params->num_threads : 1, &threads, error);
+  if (code == SF_OK)
+    code = run(&state, threads, calibration);
+  sf_build_threads_free(threads);
   end(&state);
   return code;
 }

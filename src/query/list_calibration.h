@@ -23,6 +23,7 @@ typedef struct sf_calibration_params {
   const sf_lists *const *lists;
   size_t num_shards;
   uint32_t dim;
+  uint32_t num_threads; /* 0: 1 */
   uint64_t seed;
 } sf_calibration_params;
 

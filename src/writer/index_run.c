@@ -201,6 +201,7 @@ static sf_code calibrate(indexing *run, sf_error *error) {
                                         .lists = run->of_shards,
                                         .num_shards = run->manifest.num_dbs,
                                         .dim = run->manifest.dim,
+                                        .num_threads = run->params->options.num_threads,
                                         .seed = run->params->options.seed};
   run->progress.phase = SF_INDEX_CALIBRATING;
   SF_TRY(report(run, error));

@@ -217,6 +217,27 @@ static void another_seed_begins_elsewhere(void **state) {
   free(rows);
 }
 
+/* Rows of which each is in a cluster of its own: drawn seeds are rows of stretches of the sample, and iterations move none. */
+static void seeds_can_be_drawn_from_stretches_of_the_sample(void **state) {
+  (void)state;
+  enum { N = 40, DIM = 3 };
+  float *rows = make_floats(N * DIM);
+  float *centroids = make_floats(N * DIM);
+  for (size_t i = 0; i < N * DIM; i++)
+    rows[i] = (float)(i / DIM * 1000 + i % DIM);
+  sf_kmeans_options options = {
+      .num_clusters = N, .metric = SF_METRIC_L2, .iterations = 3, .seed = 9, .num_threads = 2, .draws_seeds = true};
+  train(&options, rows, N, DIM, centroids);
+  assert_memory_equal(centroids, rows, N * DIM * sizeof(float));
+  options.num_clusters = N / 4;
+  options.iterations = 1;
+  train(&options, rows, N, DIM, centroids);
+  for (size_t id = 1; id < N / 4; id++) /* in the order of the stretches */
+    assert_true(centroids[id * DIM] > centroids[(id - 1) * DIM]);
+  free(rows);
+  free(centroids);
+}
+
 static void one_cluster_is_the_middle_of_all_rows(void **state) {
   (void)state;
   enum { N = 700, DIM = 11 };
@@ -379,6 +400,7 @@ int main(void) {
       cmocka_unit_test(a_second_look_is_spared_where_it_could_not_change_anything),
       cmocka_unit_test(the_number_of_threads_changes_no_bit),
       cmocka_unit_test(another_seed_begins_elsewhere),
+      cmocka_unit_test(seeds_can_be_drawn_from_stretches_of_the_sample),
       cmocka_unit_test(one_cluster_is_the_middle_of_all_rows),
       cmocka_unit_test(as_many_clusters_as_rows_leave_no_distance),
       cmocka_unit_test(rows_that_are_all_equal_give_centroids_beside_them),
