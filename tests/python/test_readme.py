@@ -38,7 +38,7 @@ def test_the_demo_shows_neighbours(cli_path):
 def test_the_manual_names_every_option_and_command(cli):
     manual = (ROOT / "docs" / "shardyfusion.1").read_text()
     commands = re.findall(r"^  (\w+) +\w", cli.run("--help").stdout, re.MULTILINE)
-    assert len(commands) == 12
+    assert len(commands) == 13
     for command in commands:
         assert re.search(rf"^\.It Cm {command}$", manual, re.MULTILINE)
         for option in re.findall(r"^  --([a-z0-9-]+)", cli.run(command, "--help", cache=False).stdout, re.MULTILINE):
