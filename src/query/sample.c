@@ -11,6 +11,7 @@ enum {
   MIN_SAMPLED_ROWS = 2048,  /* a scan of fewer does without */
   SAMPLED_FOR_ONE = 2,      /* rows that are compared for each result, */
   FEW_SAMPLED = 4,          /* and so many more */
+  REST_FOR_RESULT = 256, /* rows that are left for each result where a scan samples them: with fewer it does not pay */
 };
 
 /* Replaces estimates by distances. Drops rows that can't be results, and those whose distance float32 can't represent. */
@@ -81,7 +82,8 @@ void sf_sample_first_threshold(sf_request_scan *scan, const sf_scan_task *task) 
 
 void sf_sample_rest(sf_request_scan *scan, size_t begin) {
   sf_quantized_sample sample;
-  if (!begin_sample(scan, begin, scan->end, &sample))
+  bool is_worth_it = (scan->end - begin) / REST_FOR_RESULT >= scan->collector->max_rows;
+  if (!is_worth_it || !begin_sample(scan, begin, scan->end, &sample))
     return;
   sf_quantized_pass_sample(&scan->quantized, begin, scan->end, 0, 1, &sample);
   end_sample(scan, &sample);
