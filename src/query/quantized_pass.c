@@ -10,10 +10,8 @@
 enum { MAX_GROUPS = SF_MAX_CHUNK_ROWS / SF_QUANTIZED_GROUP_ROWS + 1 };
 
 enum {
-  SAMPLED_AHEAD = 3, /* groups that are prefetched before they are needed */
-  MAX_GAP = 4,       /* groups without a matching row that are compared all the same, between others */
-  MANY_ONE_IN = 8,   /* groups, beside FEW_GROUPS, of which 2-bit vectors leave rows */
-  FEW_GROUPS = 2,
+  SAMPLED_AHEAD = 3,   /* groups that are prefetched before they are needed */
+  MAX_GAP = 4,         /* groups without a matching row that are compared all the same, between others */
   CHUNKS_BY_4BIT = 15, /* where 2-bit vectors leave more than half of the groups; then they are tried again */
 };
 
@@ -118,16 +116,8 @@ void sf_quantized_pass_sample(sf_quantized_pass *pass, size_t begin, size_t end,
   }
 }
 
-/* How many groups have rows left. */
-static size_t count_left(const uint16_t *masks, size_t count) {
-  size_t num_left = 0;
-  for (size_t i = 0; i < count; i++)
-    num_left += masks[i] != 0;
-  return num_left;
-}
-
-/* Whether a group that 2-bit vectors left is compared by 4-bit ones. Fetching its only row in float32 takes no longer, unless the
- * row is most likely ruled out: where rows of many groups are left, or where a filter makes the threshold what few of the rows allow. */
+/* Whether a group that 2-bit vectors left is compared by 4-bit ones. Comparing its only row in float32 takes no longer, unless the
+ * row is most likely ruled out: with a filter the threshold is what few of the rows allow. */
 static bool is_worth_4bit(unsigned leaves_single, unsigned mask) {
   return (mask & (mask - leaves_single)) != 0;
 }
@@ -135,17 +125,14 @@ static bool is_worth_4bit(unsigned leaves_single, unsigned mask) {
 /* Returns how many groups are compared. */
 static size_t compare_by_4bit(const sf_quantized_pass *pass, size_t first, size_t count, float threshold,
                               uint16_t *masks) {
-  size_t num_left = count_left(masks, count);
-  const unsigned leaves_single = pass->filter != NULL || num_left > count / MANY_ONE_IN + FEW_GROUPS ? 0 : 1;
-  size_t num_compared = 0;
-  if (num_left == 0)
-    return 0;
+  const unsigned leaves_single = pass->filter == NULL ? 1 : 0;
+  size_t num_left = 0;
   for (size_t i = 0; i < count; i++)
     if (is_worth_4bit(leaves_single, masks[i])) {
       prefetch_group(pass, SF_QUANTIZED_4BIT, first + i);
-      num_compared++;
+      num_left++;
     }
-  for (size_t i = 0, seen = 0; seen < num_compared; i++)
+  for (size_t i = 0, seen = 0; seen < num_left; i++)
     if (is_worth_4bit(leaves_single, masks[i])) {
       uint16_t mask;
       compare(pass, SF_QUANTIZED_4BIT, &pass->query.comparisons[SF_QUANTIZED_4BIT], first + i, 1, threshold, &mask,
@@ -153,7 +140,7 @@ static size_t compare_by_4bit(const sf_quantized_pass *pass, size_t first, size_
       masks[i] &= mask;
       seen++;
     }
-  return num_compared;
+  return num_left;
 }
 
 /* Compares contiguous groups, of whose rows the masks say beforehand which match, where there is a filter. Returns how many of the
