@@ -14,13 +14,13 @@
 #include <string.h>
 
 enum {
-  LISTS_PER_ROOT = 4,
-  LEAST_ROWS_PER_LIST = 16, /* on average */
   SAMPLED_PER_LIST = 24,
   ITERATIONS = 8,
   ROWS_PER_PART = 4096, /* that a thread assigns at a time */
 };
 
+static const double LISTS_PER_ROOT = 4;       /* of the number of rows */
+static const double LEAST_ROWS_PER_LIST = 16; /* on average */
 static const size_t MOST_SAMPLE_BYTES = (size_t)128 << 20;
 
 typedef struct making {

@@ -148,7 +148,7 @@ static double recall_of(const world *made, sf_score_convention convention, float
     find_nearest(made, &query, nearest, top_k);
     found += search_lists(made, &query, num_lists, nearest, top_k);
   }
-  return (double)found / NUM_QUERIES / (double)top_k;
+  return (double)found / (double)NUM_QUERIES / (double)top_k;
 }
 
 static void check_targets(const world *made, sf_score_convention convention, float spread) {
@@ -161,7 +161,7 @@ static void check_targets(const world *made, sf_score_convention convention, flo
         continue;
       double recall = recall_of(made, convention, spread, top_ks[k], num_lists);
       /* the error of so few queries on top of what is allowed */
-      double error = 2 * sqrt(targets[i] * (1 - targets[i]) / (NUM_QUERIES * fmin(10, (double)top_ks[k])));
+      double error = 2 * sqrt(targets[i] * (1 - targets[i]) / ((double)NUM_QUERIES * fmin(10, (double)top_ks[k])));
       if (recall < targets[i] - 0.01 - error)
         fail_msg("top_k %zu: expected a recall of %g from %zu lists, found %g", top_ks[k], targets[i], num_lists,
                  recall);
